@@ -1,0 +1,2 @@
+//! `cargo xtask`: parses the verb and dispatches.
+fn main() {}
