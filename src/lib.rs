@@ -1,1 +1,33 @@
-//! Client for the Fullscript partner API.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "client")]
+mod client;
+mod environment;
+#[cfg(feature = "client")]
+mod error;
+mod generated;
+#[cfg(feature = "client")]
+mod hooks;
+pub mod operations;
+#[cfg(feature = "client")]
+mod response;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "client")]
+mod token;
+mod treatment_plan;
+pub mod value;
+
+#[cfg(feature = "client")]
+pub use client::{BuildError, ClientBuilder};
+pub use environment::Environment;
+#[cfg(feature = "client")]
+pub use error::Error;
+#[cfg(feature = "client")]
+pub use generated::client::{Client, builder};
+pub use generated::types;
+#[cfg(feature = "client")]
+pub use response::{Bytes, Response};
+#[cfg(feature = "client")]
+pub use token::AccessToken;

@@ -1,4 +1,14 @@
 //! The workspace's own commands: bring the vendor's document into `spec/`,
 //! repair it, and check what was derived from it.
 
+pub mod check;
+pub mod fetch;
+#[path = "../../build.rs"]
+#[allow(dead_code, reason = "its `main` is the build script's")]
+pub mod generate;
+pub mod judge;
 pub mod normalize;
+mod overlay;
+pub mod source;
+pub mod spec_dir;
+pub mod update;

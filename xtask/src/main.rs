@@ -1,2 +1,46 @@
 //! `cargo xtask`: parses the verb and dispatches.
-fn main() {}
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+use xtask::judge::Refusal;
+use xtask::{check, update};
+
+/// A refusal, as against 1 for "differs".
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(&mut Parser::from_env()) {
+        Ok((text, code)) => {
+            // Who closes the pipe has read enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            code
+        }
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
+    match args.next().map_err(xtask::judge::usage)? {
+        Some(Arg::Value(verb)) if verb == "update-spec" => {
+            let report = update::run(&update::Options::parse(args)?)?;
+            Ok((report.to_string(), report.exit_code()))
+        }
+        Some(Arg::Value(verb)) if verb == "check" => {
+            let report = check::run(&check::parse(args)?)?;
+            Ok((report.to_string(), report.exit_code()))
+        }
+        Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
+        Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
+        Some(other) => Err(xtask::judge::usage(other.unexpected())),
+        None => Err(xtask::judge::usage("no verb")),
+    }
+}
+
+fn help() -> String {
+    format!("{}\n{}", update::HELP, check::HELP)
+}

@@ -1,1 +1,291 @@
-//! The normalizer (being written).
+//! Turns what the vendor publishes into what the generator can take.
+//!
+//! A list of named fixes, each a pure function on JSON values that reports
+//! where it fired and does nothing where its fault is absent. The order
+//! matters: first the document becomes well-formed OpenAPI 3.0.3, then the
+//! recorded examples correct the schemas, then the overlay adds what we know
+//! beyond the document, and last everything gets the shape that makes good
+//! Rust.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::overlay;
+
+mod answers;
+mod approval;
+mod bodies;
+mod dates;
+mod descriptions;
+mod errors;
+mod evidence;
+mod names;
+mod operation_names;
+mod pages;
+mod parameters;
+mod partner_paths;
+mod reconcile;
+mod references;
+mod schema_names;
+mod schemas;
+mod security;
+mod servers;
+mod tolerance;
+mod types_named;
+mod version;
+mod walk;
+mod well_formed;
+
+pub use walk::{METHODS, operations};
+
+/// A normalized document with the account of what was done to it.
+#[derive(Debug)]
+pub struct Derived {
+    /// The document that `build.rs` reads.
+    pub document: Value,
+    /// What was repaired, in the order of the fixes.
+    pub repairs: Vec<Repair>,
+    /// Overlay targets that matched nothing, or could not be applied.
+    pub unmatched: Vec<String>,
+}
+
+/// One repair: where, what it was, what it is now, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The fix that made it.
+    pub fix: &'static str,
+    /// JSON pointer into the document as it stood then.
+    pub pointer: String,
+    /// What stood there.
+    pub before: String,
+    /// What stands there now.
+    pub after: String,
+    /// What the repair rests on, empty where the fault speaks for itself.
+    pub evidence: String,
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<26} {}: {} -> {}",
+            self.fix, self.pointer, self.before, self.after
+        )?;
+        if !self.evidence.is_empty() {
+            write!(f, " ({})", self.evidence)?;
+        }
+        Ok(())
+    }
+}
+
+/// A document that can't be taken: what came, what was expected, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the document holds.
+    pub came: String,
+    /// What it should hold.
+    pub expected: String,
+    /// What the reader can do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "came: {}\nexpected: {}\ndo: {}",
+            self.came, self.expected, self.remedy
+        )
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Collects the repairs of the fix that is running.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    fix: &'static str,
+    repairs: Vec<Repair>,
+}
+
+impl Report {
+    pub(crate) fn note(
+        &mut self,
+        pointer: impl Into<String>,
+        before: impl fmt::Display,
+        after: impl fmt::Display,
+    ) {
+        self.note_because(pointer, before, after, "");
+    }
+
+    pub(crate) fn note_because(
+        &mut self,
+        pointer: impl Into<String>,
+        before: impl fmt::Display,
+        after: impl fmt::Display,
+        evidence: impl fmt::Display,
+    ) {
+        self.repairs.push(Repair {
+            fix: self.fix,
+            pointer: pointer.into(),
+            before: one_line(&before.to_string()),
+            after: one_line(&after.to_string()),
+            evidence: one_line(&evidence.to_string()),
+        });
+    }
+}
+
+/// Keeps a report line readable: no line breaks, at most 80 characters.
+fn one_line(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= 80 {
+        return flat;
+    }
+    flat.chars().take(77).chain("...".chars()).collect()
+}
+
+type Apply = fn(&mut Value, &mut Report) -> Result<(), Refusal>;
+
+/// One step of the normalizer, named for what is true after it.
+struct Fix {
+    name: &'static str,
+    apply: Apply,
+}
+
+/// From anything the vendor writes to regular OpenAPI 3.0.3.
+const STRUCTURE: &[Fix] = &[
+    Fix {
+        name: "well_formed",
+        apply: well_formed::apply,
+    },
+    Fix {
+        name: "openapi_3_0_3",
+        apply: version::apply,
+    },
+    Fix {
+        name: "partner_operations_only",
+        apply: partner_paths::apply,
+    },
+    Fix {
+        name: "servers_are_public",
+        apply: servers::apply,
+    },
+    Fix {
+        name: "references_resolve",
+        apply: references::apply,
+    },
+    Fix {
+        name: "schemas_are_plain",
+        apply: schemas::apply,
+    },
+    Fix {
+        name: "schema_names_are_types",
+        apply: schema_names::apply,
+    },
+    Fix {
+        name: "parameters_are_sendable",
+        apply: parameters::apply,
+    },
+    Fix {
+        name: "bodies_are_sendable",
+        apply: bodies::apply,
+    },
+    Fix {
+        name: "one_answer_type",
+        apply: answers::apply,
+    },
+];
+
+/// The recorded examples are right.
+const EVIDENCE: &[Fix] = &[Fix {
+    name: "examples_hold",
+    apply: reconcile::apply,
+}];
+
+/// From a true document to one that makes good Rust.
+const SHAPE: &[Fix] = &[
+    Fix {
+        name: "every_operation_named",
+        apply: operation_names::apply,
+    },
+    Fix {
+        name: "operations_secured",
+        apply: security::apply,
+    },
+    Fix {
+        name: "lists_are_paged",
+        apply: pages::apply,
+    },
+    Fix {
+        name: "dates_are_typed",
+        apply: dates::apply,
+    },
+    Fix {
+        name: "errors_are_declared",
+        apply: errors::apply,
+    },
+    Fix {
+        name: "answers_are_tolerant",
+        apply: tolerance::apply,
+    },
+    Fix {
+        name: "types_are_named",
+        apply: types_named::apply,
+    },
+    Fix {
+        name: "approval_is_marked",
+        apply: approval::apply,
+    },
+    Fix {
+        name: "descriptions_are_plain",
+        apply: descriptions::apply,
+    },
+];
+
+/// Derives the normalized document from the vendor's and the overlay.
+///
+/// # Errors
+/// A [`Refusal`] where no honest description can be made: external or
+/// dangling references, references that only lead to each other, an overlay
+/// that is not one.
+pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
+    let overlay = overlay::parse(overlay_yaml)?;
+    let mut document = raw.clone();
+    let mut report = Report::default();
+    run(STRUCTURE, &mut document, &mut report)?;
+    run(EVIDENCE, &mut document, &mut report)?;
+    let unmatched = overlay::apply(&overlay, &mut document);
+    run(SHAPE, &mut document, &mut report)?;
+    document.sort_all_objects();
+    Ok(Derived {
+        document,
+        repairs: report.repairs,
+        unmatched,
+    })
+}
+
+fn run(fixes: &[Fix], document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    for fix in fixes {
+        report.fix = fix.name;
+        (fix.apply)(document, report)?;
+    }
+    Ok(())
+}
+
+/// Runs one fix on a document and then again, for the tests of the fixes.
+#[cfg(test)]
+pub(crate) fn check(apply: Apply, mut document: Value) -> (Value, Vec<Repair>) {
+    let mut report = Report::default();
+    apply(&mut document, &mut report).unwrap();
+    let once = document.clone();
+    let mut again = Report::default();
+    apply(&mut document, &mut again).unwrap();
+    assert_eq!(document, once, "a fix changes nothing the second time");
+    assert_eq!(
+        again.repairs,
+        vec![],
+        "a fix reports nothing the second time"
+    );
+    (once, report.repairs)
+}

@@ -1,0 +1,379 @@
+//! The one error of calls.
+
+use std::fmt;
+
+use progenitor_client::Error as Unread;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::operations::{self, Operation};
+use crate::response::request_id;
+
+/// Whom to ask for approval and about failed calls, as the vendor's reference
+/// names it.
+const SUPPORT: &str = "api-support@fullscript.com";
+
+/// A call that did not succeed.
+///
+/// `Display` names the operation, the status and the request id, and what to
+/// do next. Neither it nor `Debug` shows a body, an address, a token, or
+/// anything of a patient; [`Error::body`] gives the body on demand.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: Kind,
+    operation_id: &'static str,
+    answer: Option<Answer>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+enum Kind {
+    /// The call was not made: an argument is missing or not acceptable.
+    InvalidRequest(String),
+    /// No answer: the connection could not be made, or broke.
+    Transport,
+    /// The server answered with another status than success.
+    Refused,
+    /// A success whose body is not what the operation answers.
+    Decode(String),
+}
+
+impl Error {
+    /// The operation that was called, empty where it was none.
+    #[must_use]
+    pub fn operation_id(&self) -> &'static str {
+        self.inner.operation_id
+    }
+
+    /// The table's entry for the operation.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static Operation> {
+        operations::find(self.inner.operation_id)
+    }
+
+    /// The HTTP status, if the server answered.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.inner.answer.as_ref().map(|answer| answer.status)
+    }
+
+    /// The answer's headers, if the server answered.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.inner.answer.as_ref().map(|answer| &answer.headers)
+    }
+
+    /// The answer's body as it came, which may be HTML or nothing. It may
+    /// hold health data: keep it out of logs.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.inner
+            .answer
+            .as_ref()
+            .map(|answer| answer.body.as_slice())
+    }
+
+    /// The vendor's name for this call; quote it to their support.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.headers().and_then(request_id)
+    }
+
+    /// What the vendor says went wrong, message by message: from `error` as a
+    /// text, a list, an object or a list inside a text, from `errors`,
+    /// `message` and `error_description`.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        let body = self
+            .body()
+            .and_then(|body| serde_json::from_slice::<Value>(body).ok());
+        let mut messages = Vec::new();
+        for key in ["error", "errors", "message", "error_description"] {
+            if let Some(value) = body.as_ref().and_then(|body| body.get(key)) {
+                collect(value, &mut messages);
+            }
+        }
+        messages
+    }
+
+    /// Whether the call was not made since an argument was not acceptable.
+    #[must_use]
+    pub fn is_invalid_request(&self) -> bool {
+        matches!(self.inner.kind, Kind::InvalidRequest(_))
+    }
+
+    /// Whether no answer came: no connection, a time-out, a broken one.
+    #[must_use]
+    pub fn is_transport(&self) -> bool {
+        matches!(self.inner.kind, Kind::Transport)
+    }
+
+    /// Whether the call succeeded and its answer could not be read.
+    #[must_use]
+    pub fn is_decode(&self) -> bool {
+        matches!(self.inner.kind, Kind::Decode(_))
+    }
+
+    /// Whether there is no such object (404).
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.refused_with(StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the server refused the values (422); [`Error::messages`] says
+    /// which.
+    #[must_use]
+    pub fn is_validation(&self) -> bool {
+        self.refused_with(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+
+    /// Whether too many calls were made (429).
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.refused_with(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Whether the token is missing, expired or revoked (401).
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.refused_with(StatusCode::UNAUTHORIZED)
+    }
+
+    /// Whether the refusal (403) may come of the operation's restriction to
+    /// approved partners.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.refused_with(StatusCode::FORBIDDEN)
+            && self
+                .operation()
+                .is_some_and(|operation| operation.requires_commercial_approval)
+    }
+
+    fn refused_with(&self, status: StatusCode) -> bool {
+        matches!(self.inner.kind, Kind::Refused) && self.status() == Some(status)
+    }
+
+    pub(crate) fn unsent(operation_id: &'static str, error: Unread<()>) -> Self {
+        match error {
+            Unread::InvalidRequest(reason) | Unread::Custom(reason) => {
+                Self::invalid_request(operation_id, reason)
+            }
+            Unread::CommunicationError(error)
+            | Unread::InvalidUpgrade(error)
+            | Unread::ResponseBodyError(error) => Self::transport(operation_id, error),
+            // Answers are read by `response.rs`, so these never come of a call.
+            Unread::ErrorResponse(_)
+            | Unread::InvalidResponsePayload(..)
+            | Unread::UnexpectedResponse(_) => {
+                Self::invalid_request(operation_id, "the call ended in an unknown way".into())
+            }
+        }
+    }
+
+    pub(crate) fn invalid_request(operation_id: &'static str, reason: String) -> Self {
+        Self::new(Kind::InvalidRequest(reason), operation_id, None, None)
+    }
+
+    pub(crate) fn transport(operation_id: &'static str, error: reqwest::Error) -> Self {
+        // The address may carry health data in its query.
+        let source = error.without_url();
+        Self::new(Kind::Transport, operation_id, None, Some(Box::new(source)))
+    }
+
+    pub(crate) fn refused(
+        operation_id: &'static str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Self {
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        Self::new(Kind::Refused, operation_id, Some(answer), None)
+    }
+
+    pub(crate) fn decode(
+        operation_id: &'static str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        place: Option<String>,
+        error: &serde_json::Error,
+    ) -> Self {
+        // The decoder's own message may quote the value that it did not like.
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "is not of the expected type",
+            serde_json::error::Category::Eof => "breaks off",
+            _ => "is not JSON",
+        };
+        let subject = place.map_or_else(|| "the answer".into(), |place| format!("`{place}`"));
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        Self::new(
+            Kind::Decode(format!("{subject} {what}")),
+            operation_id,
+            Some(answer),
+            None,
+        )
+    }
+
+    pub(crate) fn broken(
+        operation_id: &'static str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        error: reqwest::Error,
+    ) -> Self {
+        let source = Box::new(error.without_url());
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        Self::new(Kind::Transport, operation_id, Some(answer), Some(source))
+    }
+
+    pub(crate) fn too_large(
+        operation_id: &'static str,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Self {
+        let reason = format!("the answer is larger than {limit} bytes");
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        Self::new(Kind::Decode(reason), operation_id, Some(answer), None)
+    }
+
+    fn new(
+        kind: Kind,
+        operation_id: &'static str,
+        answer: Option<Answer>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                operation_id,
+                answer,
+                source,
+            }),
+        }
+    }
+
+    /// What the caller can do about it.
+    fn advice(&self) -> Option<String> {
+        if self.needs_approval() {
+            return Some(format!(
+                "the operation requires commercial approval, ask {SUPPORT} whether your app has it"
+            ));
+        }
+        let advice = match (&self.inner.kind, self.status()?) {
+            (Kind::Decode(_), _) => "update this crate, or report it with the request id",
+            (Kind::Refused, StatusCode::UNAUTHORIZED) => {
+                "the token is missing, expired or revoked: get a new one"
+            }
+            (Kind::Refused, StatusCode::FORBIDDEN) => return self.advice_on_scopes(),
+            (Kind::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
+            (Kind::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
+                "correct the values that `messages()` names"
+            }
+            (Kind::Refused, StatusCode::TOO_MANY_REQUESTS) => {
+                "the limit is 5,000 requests in 5 minutes: wait and try again"
+            }
+            (Kind::Refused, status) if status.is_server_error() => "try again later",
+            _ => return None,
+        };
+        Some(advice.into())
+    }
+
+    fn advice_on_scopes(&self) -> Option<String> {
+        let operation = self.operation()?;
+        let alternatives: Vec<String> = operation
+            .scopes
+            .iter()
+            .map(|scopes| scopes.join(" and "))
+            .collect();
+        if alternatives.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "the token may lack the scope {} ({}): add it in the dashboard, then have the user connect again",
+            alternatives.join(" or "),
+            operation.scopes_confidence,
+        ))
+    }
+}
+
+/// Every text in a message of whatever shape.
+fn collect(value: &Value, messages: &mut Vec<String>) {
+    match value {
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(list @ Value::Array(_)) => collect(&list, messages),
+            _ => messages.push(text.clone()),
+        },
+        Value::Array(list) => list.iter().for_each(|value| collect(value, messages)),
+        Value::Object(fields) => match fields.get("message") {
+            Some(message) => collect(message, messages),
+            None => fields.values().for_each(|value| collect(value, messages)),
+        },
+        _ => {}
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.inner.operation_id.is_empty() {
+            write!(f, "{}: ", self.inner.operation_id)?;
+        }
+        match (&self.inner.kind, self.status()) {
+            (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
+            (Kind::Transport, None) => f.write_str("no answer from the server")?,
+            (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
+            (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,
+            (Kind::Refused, None) => f.write_str("the server refused")?,
+            (Kind::Decode(reason), Some(status)) => write!(f, "{reason} (status {status})")?,
+            (Kind::Decode(reason), None) => f.write_str(reason)?,
+        }
+        if let Some(request_id) = self.request_id() {
+            write!(f, ", request id {request_id}")?;
+        }
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("message", &format_args!("{self}"))
+            .field("source", &self.inner.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}

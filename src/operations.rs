@@ -1,0 +1,79 @@
+//! The table of operations: what the document says beyond types.
+
+/// One operation of the API: a method on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operation {
+    /// The name, which is also that of the method of [`Client`](crate::Client).
+    pub id: &'static str,
+    /// The HTTP method, in upper case.
+    pub method: &'static str,
+    /// The path with its variables in braces: `/api/clinic/patients/{id}`.
+    pub path: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Whether the call carries a token; the OAuth operations do not.
+    pub authenticated: bool,
+    /// What the token must be good for: alternatives, each a list of scopes
+    /// needed together. Empty where it is not known.
+    pub scopes: &'static [&'static [&'static str]],
+    /// How sure we are of the scopes: `documented`, `inferred`,
+    /// `third-party`, `unknown`, or empty where none are needed.
+    pub scopes_confidence: &'static str,
+    /// Whether the vendor restricts it to approved partners. Informs only:
+    /// the vendor decides who is approved, so no call is held back for it.
+    pub requires_commercial_approval: bool,
+    /// Whether it answers in pages, by `page[number]` and `page[size]`.
+    pub paged: bool,
+    /// Where the operation is described.
+    pub sources: &'static [&'static str],
+    /// The media type to declare for a body that the client sends as bytes.
+    pub content_type: Option<&'static str>,
+    /// Whether a success is answered in JSON.
+    pub answers_json: bool,
+}
+
+include!(concat!(env!("OUT_DIR"), "/operations.rs"));
+
+/// All operations, sorted by id.
+#[must_use]
+pub fn all() -> &'static [Operation] {
+    OPERATIONS
+}
+
+/// The operation of that id.
+///
+/// ```
+/// let operation = fullscript::operations::find("list_products").unwrap();
+/// assert!(operation.requires_commercial_approval);
+/// ```
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Operation> {
+    let index = OPERATIONS.binary_search_by(|operation| operation.id.cmp(id));
+    Some(&OPERATIONS[index.ok()?])
+}
+
+impl Operation {
+    /// Whether a path is one of this operation's: the same literal parts, and
+    /// something in place of each variable.
+    ///
+    /// An id such as `..` would make it another operation's.
+    #[must_use]
+    pub fn matches_path(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        let fits = self.path.split('/').all(|expected| {
+            parts
+                .next()
+                .is_some_and(|part| match expected.split_once('{') {
+                    None => part == expected,
+                    Some((before, rest)) => {
+                        let after = rest.rsplit_once('}').map_or("", |(_, after)| after);
+                        part.len() > before.len() + after.len()
+                            && part.starts_with(before)
+                            && part.ends_with(after)
+                    }
+                })
+        });
+        fits && parts.next().is_none()
+    }
+}

@@ -1,0 +1,302 @@
+//! An HTTP server on loopback that answers each operation with its recorded
+//! example.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::client::ClientBuilder;
+use crate::operations::{self, Operation};
+use crate::{AccessToken, Client, Environment};
+
+/// The normalized document, whose recorded examples are the answers.
+const DOCUMENT: &str = include_str!("../../spec/openapi.normalized.json");
+
+/// The one token that the fake takes.
+const TOKEN: &str = "fake-access-token";
+
+/// A fake of the Fullscript API, in this process, on a port of its own.
+///
+/// It answers each operation with the recorded example of the vendor's
+/// document, refuses a call without its token (401) and a path that is no
+/// operation's (404), and keeps a log of what it was asked. It stops when
+/// dropped.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let fake = fullscript::testing::FakeFullscript::start().await?;
+/// let client = fake.client();
+/// let clinic = client.get_clinic().send().await?.into_inner().clinic;
+/// assert!(clinic.name.is_some());
+/// assert_eq!(fake.requests()[0].operation_id.as_deref(), Some("get_clinic"));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct FakeFullscript {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    answers: HashMap<&'static str, Script>,
+    scripts: Mutex<HashMap<String, Script>>,
+    requests: Mutex<Vec<FakeRequest>>,
+}
+
+/// An answer to give instead of the recorded one.
+#[derive(Clone, Debug)]
+pub struct Script {
+    status: u16,
+    content_type: &'static str,
+    body: Bytes,
+}
+
+impl Script {
+    /// An answer in JSON.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        let body = body.to_string().into();
+        Self {
+            status,
+            content_type: "application/json; charset=utf-8",
+            body,
+        }
+    }
+
+    /// An answer in HTML, as proxies and error pages give.
+    pub fn html(status: u16, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            content_type: "text/html",
+            body: body.into(),
+        }
+    }
+}
+
+/// What the fake was asked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FakeRequest {
+    /// The operation, if the path is one's.
+    pub operation_id: Option<String>,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as they came.
+    pub target: String,
+    /// The headers, names in lower case; the token stands in `authorization`.
+    pub headers: Vec<(String, String)>,
+    /// The body, if it is JSON.
+    pub body: Option<Value>,
+}
+
+impl FakeFullscript {
+    /// Starts the fake on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            answers: recorded_answers(),
+            scripts: Mutex::default(),
+            requests: Mutex::default(),
+        });
+        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            shared,
+            server,
+        })
+    }
+
+    /// The address to give to [`ClientBuilder::base_url`].
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A token that the fake takes.
+    #[must_use]
+    pub fn access_token(&self) -> AccessToken {
+        AccessToken::new(TOKEN)
+    }
+
+    /// A builder that leads here and has the token.
+    #[must_use]
+    pub fn client_builder(&self) -> ClientBuilder {
+        Client::builder(Environment::UsSandbox)
+            .base_url(self.url())
+            .access_token(self.access_token())
+    }
+
+    /// A client that leads here and has the token.
+    ///
+    /// # Panics
+    /// When TLS can't be set up on this machine.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client_builder()
+            .build()
+            .expect("a loopback address is a base URL")
+    }
+
+    /// Answers this operation so from now on.
+    pub fn answer(&self, operation_id: impl Into<String>, script: Script) {
+        lock(&self.shared.scripts).insert(operation_id.into(), script);
+    }
+
+    /// All that was asked so far, the oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<FakeRequest> {
+        lock(&self.shared.requests).clone()
+    }
+}
+
+impl Drop for FakeFullscript {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// A test that panicked elsewhere leaves the log readable.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    // Dropped with the server's task, which ends the connections too.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+            let connection = hyper::server::conn::http1::Builder::new();
+            // A client that hangs up is no failure of the fake.
+            let _ended = connection
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
+    let operation = operation_of(head.method.as_str(), head.uri.path());
+    let authorization = head
+        .headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
+    let admitted = bearer == Some(TOKEN);
+    let headers = head.headers.iter().map(|(name, value)| {
+        (
+            name.to_string(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
+    lock(&shared.requests).push(FakeRequest {
+        operation_id: operation.map(|operation| operation.id.to_string()),
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: headers.collect(),
+        body: serde_json::from_slice(&body).ok(),
+    });
+    let script = match operation {
+        None => Script::json(404, &json!({"status": 404, "error": "Not Found"})),
+        // As the vendor's server does: no body, the reason in a header.
+        Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
+        Some(operation) => lock(&shared.scripts)
+            .get(operation.id)
+            .cloned()
+            .unwrap_or_else(|| shared.answers[operation.id].clone()),
+    };
+    let number = lock(&shared.requests).len();
+    let mut response = Response::builder()
+        .status(script.status)
+        .header("content-type", script.content_type)
+        .header(
+            "x-request-id",
+            format!("00000000-0000-4000-8000-{number:012}"),
+        );
+    if script.status == StatusCode::UNAUTHORIZED.as_u16() {
+        response = response.header(
+            "www-authenticate",
+            r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token is invalid""#,
+        );
+    }
+    let whole = response.body(Full::new(script.body));
+    Ok(whole.unwrap_or_else(|_| {
+        Response::new(Full::new(Bytes::from_static(
+            b"a script of the fake has an impossible status",
+        )))
+    }))
+}
+
+/// The operation of a method and path; a literal path goes before one with
+/// variables, as `/api/events/orders` before `/api/events/{id}`.
+fn operation_of(method: &str, path: &str) -> Option<&'static Operation> {
+    operations::all()
+        .iter()
+        .filter(|operation| operation.method == method && operation.matches_path(path))
+        .min_by_key(|operation| operation.path.matches('{').count())
+}
+
+/// What each operation answers, from the examples of the document.
+fn recorded_answers() -> HashMap<&'static str, Script> {
+    let document: Value =
+        serde_json::from_str(DOCUMENT).expect("the document that built this crate");
+    let answers = operations::all().iter().map(|operation| {
+        let method = operation.method.to_lowercase();
+        let responses = &document["paths"][operation.path][method]["responses"];
+        let success = responses
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(status, _)| status.starts_with('2'));
+        let script = match success {
+            None => Script::json(200, &json!({})),
+            Some((status, answer)) => {
+                let status = status.parse().unwrap_or(200);
+                match answer["content"].get("application/json") {
+                    Some(media) => Script::json(status, media.get("example").unwrap_or(&json!({}))),
+                    None => Script {
+                        status,
+                        content_type: "application/octet-stream",
+                        body: Bytes::new(),
+                    },
+                }
+            }
+        };
+        (operation.id, script)
+    });
+    answers.collect()
+}

@@ -1,0 +1,224 @@
+//! Money, percentages and other numbers, exact.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::refusal::refusal;
+use super::scalar::Scalar;
+
+/// Holds a decimal number as it was sent, with every digit.
+///
+/// The server sends amounts as text, as numbers, and at times as text that is
+/// no number (`""`, `"N/A"`); all of them decode and are written back as they
+/// came. Ask [`value`](Self::value) for the number.
+///
+/// Two decimals are equal if their numbers are (`"10"`, `10` and `"10.0"`), or
+/// if neither is a number and their texts are the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Decimal(Scalar);
+
+refusal! {
+    /// Says that a text is not a decimal number.
+    pub struct InvalidDecimal for Decimal: "the text is not a decimal number"
+}
+
+impl Decimal {
+    /// Returns the text as it was sent, also if it is not a number.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Returns the number, or `None` if the text is not one.
+    ///
+    /// Digits past the 28th are rounded, and a number that does not fit in a
+    /// [`rust_decimal::Decimal`] is `None`; [`as_str`](Self::as_str) has all.
+    #[must_use]
+    pub fn value(&self) -> Option<rust_decimal::Decimal> {
+        parse(self.as_str())
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = InvalidDecimal;
+
+    /// Accepts plain notation: a sign, digits, a point; no exponent, no spaces.
+    fn from_str(text: &str) -> Result<Self, InvalidDecimal> {
+        let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+');
+        if !text.bytes().all(plain) || rust_decimal::Decimal::from_str_exact(text).is_err() {
+            return Err(InvalidDecimal);
+        }
+        Ok(Self(Scalar::Text(text.into())))
+    }
+}
+
+impl From<rust_decimal::Decimal> for Decimal {
+    fn from(value: rust_decimal::Decimal) -> Self {
+        Self(Scalar::Text(value.to_string().into()))
+    }
+}
+
+impl From<i32> for Decimal {
+    fn from(value: i32) -> Self {
+        Self(Scalar::Text(value.to_string().into()))
+    }
+}
+
+impl From<u32> for Decimal {
+    fn from(value: u32) -> Self {
+        Self(Scalar::Text(value.to_string().into()))
+    }
+}
+
+impl From<i64> for Decimal {
+    fn from(value: i64) -> Self {
+        Self(Scalar::Text(value.to_string().into()))
+    }
+}
+
+impl From<u64> for Decimal {
+    fn from(value: u64) -> Self {
+        Self(Scalar::Text(value.to_string().into()))
+    }
+}
+
+impl PartialEq for Decimal {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+            || self
+                .value()
+                .is_some_and(|value| Some(value) == other.value())
+    }
+}
+
+impl Eq for Decimal {}
+
+impl Hash for Decimal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.value() {
+            Some(value) => value.hash(state),
+            None => self.0.hash(state),
+        }
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Decimal {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        concat!(module_path!(), "::Decimal").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number"], "description": "A decimal number." })
+    }
+}
+
+/// Reads a number as a server may write it: with an exponent, among spaces.
+pub(super) fn parse(text: &str) -> Option<rust_decimal::Decimal> {
+    let text = text.trim();
+    // `rust_decimal` reads `1_000`, which no JSON producer means as a number.
+    if text.contains('_') {
+        return None;
+    }
+    if text.contains(['e', 'E']) {
+        return rust_decimal::Decimal::from_scientific(text).ok();
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    fn from_json(json: &str) -> Decimal {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[track_caller]
+    fn check(json: &str, text: &str, value: Option<&str>) {
+        let decimal = from_json(json);
+        assert_eq!(decimal.as_str(), text);
+        assert_eq!(decimal.value(), value.map(|v| v.parse().unwrap()));
+        assert_eq!(serde_json::to_string(&decimal).unwrap(), json);
+    }
+
+    #[test]
+    fn what_came_is_kept_and_read() {
+        check(r#""19.99""#, "19.99", Some("19.99"));
+        check(r#""""#, "", None);
+        check(r#""N/A""#, "N/A", None);
+        check(r#""1_000""#, "1_000", None);
+        check(r#""1,000.00""#, "1,000.00", None);
+        check(r#"" 10 ""#, " 10 ", Some("10"));
+        check(r#""1e3""#, "1e3", Some("1000"));
+        check("19.99", "19.99", Some("19.99"));
+        check("10.0", "10.0", Some("10"));
+        check("0.1", "0.1", Some("0.1"));
+        check("-5", "-5", Some("-5"));
+        check(
+            "18446744073709551615",
+            "18446744073709551615",
+            Some("18446744073709551615"),
+        );
+        check("true", "true", None);
+        assert_eq!(from_json("1e40").value(), None);
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_however_they_were_sent() {
+        let hasher = RandomState::new();
+        let equal = [r#""10""#, "10", r#""10.0""#, "10.0", r#""1e1""#].map(from_json);
+        for decimal in &equal {
+            assert_eq!(*decimal, equal[0]);
+            assert_eq!(hasher.hash_one(decimal), hasher.hash_one(&equal[0]));
+        }
+        let (zero, minus_zero) = (from_json("0"), from_json("-0.0"));
+        assert_eq!(zero, minus_zero);
+        assert_eq!(hasher.hash_one(&zero), hasher.hash_one(&minus_zero));
+        assert_eq!(from_json(r#""N/A""#), from_json(r#""N/A""#));
+        assert_ne!(from_json(r#""N/A""#), from_json(r#""""#));
+        assert_ne!(from_json("10"), from_json(r#""N/A""#));
+    }
+
+    #[test]
+    fn what_the_caller_makes_is_written_as_text() {
+        let written = |decimal: Decimal| serde_json::to_string(&decimal).unwrap();
+        assert_eq!(written(Decimal::from(-5_i32)), r#""-5""#);
+        assert_eq!(
+            written(Decimal::from(u64::MAX)),
+            r#""18446744073709551615""#
+        );
+        assert_eq!(
+            written(rust_decimal::Decimal::new(1990, 2).into()),
+            r#""19.90""#
+        );
+        assert_eq!(written("19.90".parse().unwrap()), r#""19.90""#);
+        assert_eq!(format!("{:>6}", Decimal::from(5_u32)), "     5");
+    }
+
+    #[test]
+    fn the_caller_cannot_make_what_is_no_number() {
+        let long = "9".repeat(30);
+        for text in [
+            "", " ", "N/A", "1e3", " 10", "1_000", "1,5", "-", ".", "NaN", "inf", &long,
+        ] {
+            assert_eq!(Decimal::try_from(text), Err(InvalidDecimal), "{text}");
+        }
+    }
+}

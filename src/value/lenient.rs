@@ -1,0 +1,237 @@
+//! Functions for `#[serde(deserialize_with)]` on fields of native types.
+//!
+//! Each reads its value in one visit, and an error never quotes the value.
+
+use rust_decimal::prelude::ToPrimitive;
+use serde::Deserializer;
+
+use super::decimal;
+use super::scalar::{FromScalar, read};
+
+/// Reads text; a number or boolean becomes its text, null becomes `None`.
+pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    read(d).map(|Text(text)| text)
+}
+
+/// Reads text; a number or boolean becomes its text, null is an error.
+pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    read(d).map(|RequiredText(text)| text)
+}
+
+/// Reads a whole number, also as text or as `10.0`; null and blank text become
+/// `None`.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
+    read(d).map(|Integer(value)| value)
+}
+
+/// Reads true or false, also as text or as `0` and `1`; null and blank text
+/// become `None`.
+pub(crate) fn boolean<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
+    read(d).map(|Boolean(value)| value)
+}
+
+struct Text(Option<String>);
+
+struct RequiredText(String);
+
+struct Integer(Option<i64>);
+
+struct Boolean(Option<bool>);
+
+impl FromScalar for Text {
+    const EXPECTED: &'static str = "text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::from_owned_text(text.to_owned())
+    }
+
+    fn from_owned_text(text: String) -> Option<Self> {
+        Some(Self(Some(text)))
+    }
+
+    fn from_number(text: &str) -> Option<Self> {
+        Self::from_text(text)
+    }
+
+    fn from_boolean(value: bool) -> Option<Self> {
+        Self::from_owned_text(value.to_string())
+    }
+
+    fn from_null() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl FromScalar for RequiredText {
+    const EXPECTED: &'static str = "text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn from_owned_text(text: String) -> Option<Self> {
+        Some(Self(text))
+    }
+
+    fn from_number(text: &str) -> Option<Self> {
+        Self::from_text(text)
+    }
+
+    fn from_boolean(value: bool) -> Option<Self> {
+        Some(Self(value.to_string()))
+    }
+}
+
+impl FromScalar for Integer {
+    const EXPECTED: &'static str = "a whole number that fits in 64 bits";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.trim() {
+            "" => Self::from_null(),
+            text => Self::from_number(text),
+        }
+    }
+
+    fn from_number(text: &str) -> Option<Self> {
+        if let Ok(value) = text.parse() {
+            return Self::from_integer(value);
+        }
+        let number = decimal::parse(text)?;
+        let whole = number.is_integer().then(|| number.to_i64())??;
+        Self::from_integer(whole)
+    }
+
+    fn from_integer(value: i64) -> Option<Self> {
+        Some(Self(Some(value)))
+    }
+
+    fn from_boolean(_: bool) -> Option<Self> {
+        None
+    }
+
+    fn from_null() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl FromScalar for Boolean {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.trim() {
+            "" => Self::from_null(),
+            "1" => Self::from_boolean(true),
+            "0" => Self::from_boolean(false),
+            text if text.eq_ignore_ascii_case("true") => Self::from_boolean(true),
+            text if text.eq_ignore_ascii_case("false") => Self::from_boolean(false),
+            _ => None,
+        }
+    }
+
+    fn from_number(text: &str) -> Option<Self> {
+        match Integer::from_number(text)? {
+            Integer(Some(0)) => Self::from_boolean(false),
+            Integer(Some(1)) => Self::from_boolean(true),
+            Integer(_) => None,
+        }
+    }
+
+    fn from_boolean(value: bool) -> Option<Self> {
+        Some(Self(Some(value)))
+    }
+
+    fn from_null() -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde_json::{Deserializer, Error, Value};
+
+    use super::*;
+
+    /// Runs a function on text and on a parsed value, which must agree.
+    macro_rules! read_with {
+        ($read:ident, $json:expr) => {{
+            let json: &str = $json;
+            let direct = $read(&mut Deserializer::from_str(json));
+            let value = $read(serde_json::from_str::<Value>(json).unwrap());
+            assert_eq!(direct.as_ref().ok(), value.as_ref().ok(), "{json}");
+            direct
+        }};
+    }
+
+    #[track_caller]
+    fn refused<T: Debug>(result: Result<T, Error>, secret: &str) {
+        let message = result.unwrap_err().to_string();
+        assert!(!message.contains(secret), "{message}");
+    }
+
+    #[test]
+    fn text_takes_every_scalar() {
+        for (json, expected) in [
+            (r#""a""#, Some("a")),
+            (r#""""#, Some("")),
+            (r#""\u00fc\n""#, Some("ü\n")),
+            ("10", Some("10")),
+            ("19.99", Some("19.99")),
+            ("true", Some("true")),
+            ("null", None),
+        ] {
+            assert_eq!(read_with!(text, json).unwrap().as_deref(), expected);
+            assert_eq!(read_with!(required_text, json).ok().as_deref(), expected);
+        }
+        refused(read_with!(text, r#"["xyz"]"#), "xyz");
+        refused(read_with!(text, r#"{"xyz":1}"#), "xyz");
+    }
+
+    #[test]
+    fn integer_takes_whole_numbers_in_any_form() {
+        for json in [
+            "10",
+            "10.0",
+            "1e1",
+            r#""10""#,
+            r#"" 10 ""#,
+            r#""10.0""#,
+            r#""+10""#,
+        ] {
+            assert_eq!(read_with!(integer, json).unwrap(), Some(10), "{json}");
+        }
+        for json in ["null", r#""""#, r#""  ""#] {
+            assert_eq!(read_with!(integer, json).unwrap(), None, "{json}");
+        }
+        for edge in [i64::MAX, i64::MIN] {
+            assert_eq!(read_with!(integer, &edge.to_string()).unwrap(), Some(edge));
+        }
+        for json in [
+            "10.77",
+            "18446744073709551677",
+            "1e77",
+            r#""x77""#,
+            "true",
+            "[77]",
+        ] {
+            refused(read_with!(integer, json), "77");
+        }
+    }
+
+    #[test]
+    fn boolean_takes_the_usual_forms() {
+        for json in ["true", "1", "1.0", r#""true""#, r#""TRUE""#, r#""1""#] {
+            assert_eq!(read_with!(boolean, json).unwrap(), Some(true), "{json}");
+        }
+        for json in ["false", "0", r#""false""#, r#""False""#, r#""0""#] {
+            assert_eq!(read_with!(boolean, json).unwrap(), Some(false), "{json}");
+        }
+        for json in ["null", r#""""#] {
+            assert_eq!(read_with!(boolean, json).unwrap(), None, "{json}");
+        }
+        for json in ["77", "0.77", r#""x77""#, "[77]"] {
+            refused(read_with!(boolean, json), "77");
+        }
+    }
+}

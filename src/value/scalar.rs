@@ -1,0 +1,277 @@
+//! One JSON scalar as it came, and the one visitor that reads scalars.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Under this key serde_json hands over a number when any crate of the build
+/// enables its `arbitrary_precision` feature, so every number can look so.
+const NUMBER_KEY: &str = "$serde_json::private::Number";
+
+/// A JSON string, number or boolean with its text; compared by text alone.
+#[derive(Clone)]
+pub(crate) enum Scalar {
+    Text(Box<str>),
+    Number(Box<str>),
+    Boolean(bool),
+}
+
+/// What can be made of a JSON scalar; `None` refuses it.
+pub(crate) trait FromScalar: Sized {
+    /// What an error says was expected.
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Option<Self>;
+
+    fn from_owned_text(text: String) -> Option<Self> {
+        Self::from_text(&text)
+    }
+
+    fn from_number(text: &str) -> Option<Self>;
+
+    fn from_integer(value: i64) -> Option<Self> {
+        Self::from_number(&value.to_string())
+    }
+
+    fn from_boolean(value: bool) -> Option<Self>;
+
+    fn from_null() -> Option<Self> {
+        None
+    }
+}
+
+/// Reads a scalar in one visit, with errors that do not quote it.
+pub(crate) fn read<'de, T: FromScalar, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    d.deserialize_any(ScalarVisitor(PhantomData))
+}
+
+impl Scalar {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Number(text) => text,
+            Self::Boolean(true) => "true",
+            Self::Boolean(false) => "false",
+        }
+    }
+}
+
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Scalar {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scalar {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Serialize for Scalar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(text) => serialize_number(text, serializer),
+            Self::Boolean(value) => serializer.serialize_bool(*value),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
+    }
+}
+
+impl FromScalar for Scalar {
+    const EXPECTED: &'static str = "text, a number, true or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self::Text(text.into()))
+    }
+
+    fn from_owned_text(text: String) -> Option<Self> {
+        Some(Self::Text(text.into()))
+    }
+
+    fn from_number(text: &str) -> Option<Self> {
+        Some(Self::Number(text.into()))
+    }
+
+    fn from_boolean(value: bool) -> Option<Self> {
+        Some(Self::Boolean(value))
+    }
+}
+
+fn serialize_number<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    // The one integer text of JSON that an integer would not write back.
+    if text != "-0"
+        && let Ok(value) = text.parse::<i64>()
+    {
+        return serializer.serialize_i64(value);
+    }
+    if let Ok(value) = text.parse::<u64>() {
+        return serializer.serialize_u64(value);
+    }
+    // With `arbitrary_precision` only serde_json's own type writes every digit;
+    // without, reading the text again with serde_json may miss the last one.
+    let exact = text.parse::<serde_json::Number>().ok();
+    match exact.filter(|number| number.to_string() == text) {
+        Some(number) => number.serialize(serializer),
+        None => match text.parse() {
+            Ok(float) => serializer.serialize_f64(float),
+            Err(_) => serializer.serialize_str(text),
+        },
+    }
+}
+
+/// The shortest text that reads back as the same float, `10.0` included.
+fn float_text(value: f64) -> String {
+    format!("{value:?}")
+}
+
+struct ScalarVisitor<T>(PhantomData<T>);
+
+impl<T: FromScalar> ScalarVisitor<T> {
+    fn accept<E: Error>(value: Option<T>) -> Result<T, E> {
+        value.ok_or_else(|| E::custom(format_args!("the value is not {}", T::EXPECTED)))
+    }
+}
+
+impl<'de, T: FromScalar> Visitor<'de> for ScalarVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        Self::accept(T::from_text(text))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<T, E> {
+        Self::accept(T::from_owned_text(text))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        Self::accept(T::from_boolean(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        Self::accept(T::from_integer(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => Self::accept(T::from_number(&value.to_string())),
+        }
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<T, E> {
+        Self::accept(T::from_number(&value.to_string()))
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<T, E> {
+        Self::accept(T::from_number(&value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        Self::accept(T::from_number(&float_text(value)))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T, E> {
+        T::from_null().ok_or_else(|| E::invalid_type(Unexpected::Unit, &self))
+    }
+
+    fn visit_none<E: Error>(self) -> Result<T, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        if map.next_key::<String>()?.as_deref() != Some(NUMBER_KEY) {
+            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        }
+        Self::accept(T::from_number(&map.next_value::<String>()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scalar_is_written_back_as_it_came() {
+        for json in [
+            r#""""#,
+            r#""a \"b\" ü""#,
+            r#""10.00""#,
+            "0",
+            "-7",
+            "18446744073709551615",
+            "19.99",
+            "10.0",
+            "-0.0",
+            "12.5",
+            "1e-7",
+            "true",
+            "false",
+        ] {
+            let scalar: Scalar = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&scalar).unwrap(), json);
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_value(&scalar).unwrap(), value);
+            let scalar: Scalar = serde_json::from_value(value).unwrap();
+            assert_eq!(serde_json::to_string(&scalar).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_every_native_type_still_decode() {
+        for json in ["1e40", "123456789012345678901234567890", "-1.5E+300"] {
+            let scalar: Scalar = serde_json::from_str(json).unwrap();
+            let again: serde_json::Value = serde_json::to_value(&scalar).unwrap();
+            assert!(again.is_number());
+        }
+    }
+
+    #[test]
+    fn only_what_is_no_scalar_is_refused() {
+        for json in ["[1]", r#"{"amount":"1"}"#, "{}", "null"] {
+            assert!(serde_json::from_str::<Scalar>(json).is_err(), "{json}");
+        }
+        assert!(
+            serde_json::from_str::<Option<Scalar>>("null")
+                .unwrap()
+                .is_none()
+        );
+    }
+}

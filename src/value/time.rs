@@ -1,0 +1,247 @@
+//! Instants and calendar dates as the server writes them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use rust_decimal::prelude::ToPrimitive;
+use serde::{Deserialize, Serialize};
+
+use super::decimal;
+use super::refusal::refusal;
+use super::scalar::Scalar;
+
+/// From here on a Unix time counts milliseconds: as seconds it would lie past
+/// the year 5138.
+const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+
+/// From this length on digits in text are a Unix time; shorter ones may be a
+/// year, or a date without its hyphens.
+const UNIX_DIGITS: usize = 10;
+
+/// Holds an instant as it was sent.
+///
+/// Understood are ISO 8601 with an offset or `Z`, `2024-01-01 00:00:00 UTC`,
+/// and Unix times; anything else decodes too and is written back as it came.
+/// Two timestamps are equal if their texts are: compare
+/// [`instant`](Self::instant) to compare times.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(Scalar);
+
+/// Holds a calendar date as it was sent.
+///
+/// Anything decodes and is written back as it came. Two dates are equal if
+/// their texts are: compare [`date`](Self::date) to compare days.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Date(Scalar);
+
+refusal! {
+    /// Says that a text is neither an instant nor a date.
+    pub struct InvalidTimestamp for Timestamp: "the text is neither an instant nor a date"
+}
+
+refusal! {
+    /// Says that a text is not a date.
+    pub struct InvalidDate for Date: "the text is not a date of the form YYYY-MM-DD"
+}
+
+impl Timestamp {
+    /// Returns the text as it was sent, also if it is not a time.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Returns the instant with the offset it was sent with.
+    ///
+    /// `None` if the text is empty, nonsense, a bare date, or a time without an
+    /// offset, which could be any of twenty-six hours.
+    #[must_use]
+    pub fn instant(&self) -> Option<DateTime<FixedOffset>> {
+        match &self.0 {
+            Scalar::Number(text) => unix_time(text),
+            Scalar::Text(text) => instant(text.trim()),
+            Scalar::Boolean(_) => None,
+        }
+    }
+
+    /// Returns the date as it was written, in the offset it was sent with.
+    #[must_use]
+    pub fn date(&self) -> Option<NaiveDate> {
+        match self.instant() {
+            Some(instant) => Some(instant.date_naive()),
+            None => date(self.as_str()),
+        }
+    }
+}
+
+impl Date {
+    /// Returns the text as it was sent, also if it is not a date.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Returns the date, of a full timestamp the one that was written.
+    #[must_use]
+    pub fn date(&self) -> Option<NaiveDate> {
+        date(self.as_str())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// Accepts every text in which an instant or a date is found.
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let timestamp = Self(Scalar::Text(text.into()));
+        if text.trim() != text || timestamp.date().is_none() {
+            return Err(InvalidTimestamp);
+        }
+        Ok(timestamp)
+    }
+}
+
+impl FromStr for Date {
+    type Err = InvalidDate;
+
+    /// Accepts `YYYY-MM-DD`, nothing else.
+    fn from_str(text: &str) -> Result<Self, InvalidDate> {
+        // Parsing forgives spaces and missing zeros, writing back does not.
+        if date(text).is_none_or(|date| date.to_string() != text) {
+            return Err(InvalidDate);
+        }
+        Ok(Self(Scalar::Text(text.into())))
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(instant: DateTime<Utc>) -> Self {
+        instant.fixed_offset().into()
+    }
+}
+
+/// Writes RFC 3339 with milliseconds, and `Z` for an offset of zero.
+impl From<DateTime<FixedOffset>> for Timestamp {
+    fn from(instant: DateTime<FixedOffset>) -> Self {
+        Self(Scalar::Text(
+            instant.to_rfc3339_opts(SecondsFormat::Millis, true).into(),
+        ))
+    }
+}
+
+impl From<NaiveDate> for Date {
+    fn from(date: NaiveDate) -> Self {
+        Self(Scalar::Text(date.to_string().into()))
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        concat!(module_path!(), "::Timestamp").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Date {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Date".into()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        concat!(module_path!(), "::Date").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date" })
+    }
+}
+
+fn instant(text: &str) -> Option<DateTime<FixedOffset>> {
+    if text.len() >= UNIX_DIGITS && text.bytes().all(|b| b.is_ascii_digit()) {
+        return unix_time(text);
+    }
+    if !begins_with_year(text) {
+        return None;
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant);
+    }
+    if let Some(utc) = text.strip_suffix("UTC").or_else(|| text.strip_suffix('Z')) {
+        return Some(civil_time(utc.trim_end())?.and_utc().fixed_offset());
+    }
+    [
+        "%Y-%m-%dT%H:%M:%S%.f%#z",
+        "%Y-%m-%d %H:%M:%S%.f %#z",
+        "%Y-%m-%dT%H:%M%#z",
+    ]
+    .iter()
+    .find_map(|format| DateTime::parse_from_str(text, format).ok())
+}
+
+fn date(text: &str) -> Option<NaiveDate> {
+    let text = text.trim();
+    if !begins_with_year(text) {
+        return None;
+    }
+    let bare = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let local = || civil_time(text).map(|time| time.date());
+    bare()
+        .or_else(local)
+        .or_else(|| instant(text).map(|instant| instant.date_naive()))
+}
+
+fn civil_time(text: &str) -> Option<NaiveDateTime> {
+    [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ]
+    .iter()
+    .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+}
+
+/// Keeps `01-02-03` from being read as the year 1.
+fn begins_with_year(text: &str) -> bool {
+    text.split_once('-')
+        .is_some_and(|(year, _)| year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn unix_time(text: &str) -> Option<DateTime<FixedOffset>> {
+    let mut seconds = decimal::parse(text)?;
+    if seconds.abs() >= FIRST_MILLISECONDS.into() {
+        seconds /= rust_decimal::Decimal::ONE_THOUSAND;
+    }
+    let whole = seconds.floor();
+    let nanoseconds = (seconds - whole) * rust_decimal::Decimal::from(1_000_000_000);
+    let instant = DateTime::from_timestamp(whole.to_i64()?, nanoseconds.to_u32()?)?;
+    Some(instant.fixed_offset())
+}
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;

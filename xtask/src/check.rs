@@ -1,0 +1,213 @@
+//! `cargo xtask check`: derives everything again, offline, and compares.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+use serde_json::Value;
+
+use crate::judge::{self, Refusal, usage};
+use crate::normalize;
+use crate::source::Source;
+use crate::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
+
+/// How to use the command.
+pub const HELP: &str = "\
+cargo xtask check [--spec <directory>]
+    Derives everything again from the committed openapi.json and overlay.yaml,
+    offline, and compares it with what is committed.
+    Exit status: 0 all is as derived, 1 something differs, 2 refused
+";
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    findings: Vec<String>,
+    repair: Repair,
+    spec: PathBuf,
+}
+
+/// Compares what is committed with what is derived from it.
+///
+/// # Errors
+/// A [`Refusal`] if the committed document is none or cannot be normalized.
+pub fn run(spec: &Path) -> Result<Report, Refusal> {
+    let spec = SpecDir::open(spec)?;
+    let overlay = spec.overlay()?;
+    let mut report = Report {
+        findings: Vec::new(),
+        repair: Repair::Derive,
+        spec: spec.path().to_owned(),
+    };
+    if let Err(fault) = source(&spec) {
+        report.findings.push(format!("{SOURCE}: {fault}"));
+        report.repair = Repair::Fetch;
+    }
+    let Some(bytes) = spec.file(DOCUMENT) else {
+        report.findings.push(format!("{DOCUMENT}: missing"));
+        report.repair = Repair::Fetch;
+        return Ok(report);
+    };
+    let document = judge::judge(bytes, None)?;
+    if bytes != judge::format(&document).as_bytes() {
+        report.findings.push(format!(
+            "{DOCUMENT}: not in the form that update-spec writes"
+        ));
+    }
+    let derived = normalize::derive(&document, overlay)?.document;
+    report
+        .findings
+        .extend(compare(spec.file(NORMALIZED), &derived));
+    Ok(report)
+}
+
+/// Reads the options behind the verb: the directory of the documents.
+///
+/// # Errors
+/// A [`Refusal`] for an option that is not one of ours.
+pub fn parse(args: &mut Parser) -> Result<PathBuf, Refusal> {
+    let mut spec = PathBuf::from(DEFAULT_PATH);
+    while let Some(arg) = args.next().map_err(usage)? {
+        match arg {
+            Arg::Long("spec") => spec = args.value().map_err(usage)?.into(),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(spec)
+}
+
+impl Report {
+    /// The status with which the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(!self.findings.is_empty()))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.findings.is_empty() {
+            return writeln!(f, "checked: {} is as derived", self.spec.display());
+        }
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        let spec = within_reach(&self.spec);
+        let option = match Path::new(DEFAULT_PATH).canonicalize() {
+            Ok(default) if default == self.spec => String::new(),
+            _ => format!(" --spec {}", spec.display()),
+        };
+        match self.repair {
+            Repair::Derive => writeln!(
+                f,
+                "repair with: cargo xtask update-spec --from {}{option}",
+                spec.join(DOCUMENT).display()
+            ),
+            Repair::Fetch => writeln!(
+                f,
+                "restore the file with git, or repair with: cargo xtask update-spec{option}"
+            ),
+        }
+    }
+}
+
+/// What it takes to mend the findings.
+#[derive(Debug, Clone, Copy)]
+enum Repair {
+    Derive,
+    Fetch,
+}
+
+fn source(spec: &SpecDir) -> Result<Source, String> {
+    let bytes = spec.file(SOURCE).ok_or("missing")?;
+    let text = str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
+    Source::parse(text)
+}
+
+fn compare(committed: Option<&[u8]>, derived: &Value) -> Option<String> {
+    let Some(committed) = committed else {
+        return Some(format!("{NORMALIZED}: missing"));
+    };
+    if committed == judge::format(derived).as_bytes() {
+        return None;
+    }
+    let difference = match serde_json::from_slice(committed) {
+        Err(error) => format!("not JSON: {error}"),
+        Ok(committed) => match first_difference(&committed, derived) {
+            Some(pointer) if pointer.is_empty() => "not what is derived, at the root".to_owned(),
+            Some(pointer) => format!("not what is derived, first at {pointer}"),
+            None => "not in the form that update-spec writes".to_owned(),
+        },
+    };
+    Some(format!("{NORMALIZED}: {difference}"))
+}
+
+/// Finds the first place, in sorted order, where two documents differ.
+fn first_difference(one: &Value, other: &Value) -> Option<String> {
+    let mut pointer = String::new();
+    descend(one, other, &mut pointer).then_some(pointer)
+}
+
+/// Extends the pointer to the first difference; false if there is none.
+fn descend(one: &Value, other: &Value, pointer: &mut String) -> bool {
+    let length = pointer.len();
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let mut keys: Vec<&String> = one.keys().chain(other.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            keys.into_iter().any(|key| {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                step(one.get(key), other.get(key), pointer, length)
+            })
+        }
+        (Value::Array(one), Value::Array(other)) => (0..one.len().max(other.len())).any(|index| {
+            pointer.push_str(&format!("/{index}"));
+            step(one.get(index), other.get(index), pointer, length)
+        }),
+        _ => one != other,
+    }
+}
+
+fn step(one: Option<&Value>, other: Option<&Value>, pointer: &mut String, length: usize) -> bool {
+    let differs = match (one, other) {
+        (Some(one), Some(other)) => descend(one, other, pointer),
+        _ => true,
+    };
+    if !differs {
+        pointer.truncate(length);
+    }
+    differs
+}
+
+/// The path as seen from where the command was run, if that is above it.
+fn within_reach(path: &Path) -> PathBuf {
+    env::current_dir()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned))
+        .filter(|relative| !relative.as_os_str().is_empty())
+        .unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found() {
+        let one = json!({ "a": [1, { "x/y": 1, "z": 2 }], "b": 1 });
+        let mut other = one.clone();
+        assert_eq!(first_difference(&one, &other), None);
+        other["b"] = 2.into();
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/b"));
+        other["a"][1]["x/y"] = 2.into();
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/a/1/x~1y"));
+        other["a"] = json!([1]);
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/a/1"));
+        assert_eq!(first_difference(&one, &json!(1)).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,147 @@
+//! Each request body has one media type that the generator can send.
+
+use serde_json::{Map, Value, json};
+
+use super::evidence::infer;
+use super::walk::{each_operation, referenced_through};
+use super::{Refusal, Report};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const BYTES: &str = "application/octet-stream";
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    let schemas = document["components"]["schemas"].clone();
+    each_operation(document, |pointer, _, _, operation| {
+        let Some(body) = operation
+            .get_mut("requestBody")
+            .and_then(Value::as_object_mut)
+        else {
+            return;
+        };
+        let pointer = format!("{pointer}/requestBody");
+        let content = body.remove("content");
+        let content = content.as_ref().and_then(Value::as_object);
+        let Some(content) = content.filter(|content| !content.is_empty()) else {
+            operation.remove("requestBody");
+            report.note(pointer, "a body without media type", "no body");
+            return;
+        };
+        let (chosen, media) = choose(content, &schemas);
+        let came: Vec<_> = content.keys().map(String::as_str).collect();
+        if came != [chosen] {
+            report.note(format!("{pointer}/content"), came.join(", "), chosen);
+        }
+        if body.insert("required".into(), json!(true)) != Some(json!(true)) {
+            report.note(&pointer, "not required", "required");
+        }
+        body.insert("content".into(), json!({ chosen: media }));
+        if chosen == BYTES && came.first() != Some(&BYTES) {
+            operation.insert("x-content-type".into(), json!(came[0]));
+        }
+    });
+    Ok(())
+}
+
+fn choose(content: &Map<String, Value>, schemas: &Value) -> (&'static str, Value) {
+    if let Some((_, media)) = content.iter().find(|(name, _)| is_json(name)) {
+        return (JSON, with_schema(media));
+    }
+    let form = content
+        .iter()
+        .find(|(name, media)| essence(name) == FORM && is_flat(media, schemas));
+    if let Some((_, media)) = form {
+        return (FORM, json!({"schema": media["schema"]}));
+    }
+    (
+        BYTES,
+        json!({"schema": {"type": "string", "format": "binary"}}),
+    )
+}
+
+/// JSON by its name, its suffix (RFC 6839), or for want of a name.
+pub(super) fn is_json(media_type: &str) -> bool {
+    let essence = essence(media_type);
+    essence == JSON || essence == "text/json" || essence == "*/*" || essence.ends_with("+json")
+}
+
+fn essence(media_type: &str) -> String {
+    let name = media_type.split(';').next().unwrap_or_default();
+    name.trim().to_lowercase()
+}
+
+/// The media with a schema: its own, or else what its example shows.
+pub(super) fn with_schema(media: &Value) -> Value {
+    let mut media = media.clone();
+    if media["schema"].is_null() {
+        let examples: Vec<_> = super::evidence::examples(&media).collect();
+        media["schema"] = infer(&examples);
+    }
+    let kept = ["schema", "example", "examples"];
+    let object = media.as_object_mut().expect("just indexed as an object");
+    object.retain(|key, _| kept.contains(&key.as_str()) || key.starts_with("x-"));
+    media
+}
+
+/// Forms carry names and texts; what nests has no agreed spelling.
+fn is_flat(media: &Value, schemas: &Value) -> bool {
+    let mut schema = &media["schema"];
+    while let Some(name) = referenced_through(schema) {
+        schema = &schemas[name];
+    }
+    let properties = schema["properties"].as_object();
+    properties.is_some_and(|properties| {
+        properties.values().all(|property| {
+            matches!(
+                property["type"].as_str(),
+                Some("string" | "integer" | "number" | "boolean")
+            ) && property["format"] != "binary"
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    fn body_of(content: Value) -> (Value, Value) {
+        let (document, _) = check(
+            apply,
+            json!({"components": {"schemas": {}}, "paths": {"/a": {"post": {"requestBody": {"content": content}}}}}),
+        );
+        let post = &document["paths"]["/a"]["post"];
+        (post["requestBody"].clone(), post["x-content-type"].clone())
+    }
+
+    #[test]
+    fn json_wins_and_is_required() {
+        let (body, _) = body_of(
+            json!({"multipart/form-data": {}, "application/vnd.api+json; charset=utf-8": {"schema": {"type": "string"}}}),
+        );
+        assert_eq!(
+            body,
+            json!({"required": true, "content": {"application/json": {"schema": {"type": "string"}}}})
+        );
+    }
+
+    #[test]
+    fn what_has_no_type_of_ours_is_bytes_and_keeps_its_name() {
+        let (body, sent_as) =
+            body_of(json!({"multipart/form-data": {"schema": {"type": "object"}}}));
+        assert_eq!(
+            body["content"],
+            json!({"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}})
+        );
+        assert_eq!(sent_as, "multipart/form-data");
+    }
+
+    #[test]
+    fn a_body_without_schema_takes_that_of_its_example() {
+        let (body, _) = body_of(json!({"application/json": {"example": {"a": 1}}}));
+        assert_eq!(
+            body["content"]["application/json"]["schema"],
+            json!({"type": "object", "properties": {"a": {"type": "integer"}}}),
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! Every operation declares the error answer that they all share.
+//!
+//! The schema stays as wide as what was seen: `error` is a text, a list, or
+//! an object. The generator never sees it (see `build.rs`): errors are read in
+//! one place, which also survives HTML and nothing at all.
+
+use serde_json::{Value, json};
+
+use super::walk::{each_operation, reference, schemas_mut};
+use super::{Refusal, Report};
+
+const NAME: &str = "ErrorResponse";
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    let schemas = schemas_mut(document);
+    if !schemas.contains_key(NAME) {
+        report.note(format!("/components/schemas/{NAME}"), "absent", "added");
+        schemas.insert(NAME.into(), schema());
+    }
+    each_operation(document, |pointer, _, _, operation| {
+        let responses = operation.entry("responses").or_insert_with(|| json!({}));
+        let responses = responses.as_object_mut().expect("well-formed answers");
+        let is_error = |status: &str| !status.starts_with(['1', '2', '3']);
+        for (status, response) in responses.iter_mut() {
+            let typed = response["content"]["application/json"]["schema"].is_object();
+            if is_error(status) && !typed {
+                response["content"] = json!({"application/json": {"schema": reference(NAME)}});
+                report.note(format!("{pointer}/responses/{status}"), "no schema", NAME);
+            }
+        }
+        if !responses.keys().any(|status| is_error(status)) {
+            responses.insert(
+                "default".into(),
+                json!({
+                    "description": "Any other answer.",
+                    "content": {"application/json": {"schema": reference(NAME)}},
+                }),
+            );
+            report.note(
+                format!("{pointer}/responses/default"),
+                "no error answer",
+                NAME,
+            );
+        }
+    });
+    Ok(())
+}
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "What the vendor says of a call that failed. Every field may be absent.",
+        "properties": {
+            "error": {"description": "A message, a list of messages, a list inside a text, or an object."},
+            "error_description": {"type": "string", "description": "The OAuth operations' explanation (RFC 6749 5.2)."},
+            "errors": {"description": "A list of messages or of objects."},
+            "message": {"type": "string"},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    #[test]
+    fn errors_are_typed_and_never_missing() {
+        let (document, repairs) = check(
+            apply,
+            json!({"paths": {"/a": {"get": {"responses": {"200": {}, "403": {"description": "Forbidden"}}}, "put": {"responses": {"200": {}}}}}}),
+        );
+        let schema = |method: &str, status: &str| {
+            document["paths"]["/a"][method]["responses"][status]["content"]["application/json"]["schema"]["$ref"].clone()
+        };
+        assert_eq!(schema("get", "403"), "#/components/schemas/ErrorResponse");
+        assert_eq!(
+            schema("put", "default"),
+            "#/components/schemas/ErrorResponse"
+        );
+        assert_eq!(repairs.len(), 3);
+    }
+}

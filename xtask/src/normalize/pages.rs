@@ -1,0 +1,85 @@
+//! Lists that come in pages take `page[number]` and `page[size]`.
+//!
+//! The vendor documents the two once for all lists and declares them on no
+//! operation. A list is known by the `meta` of its answer, or by the
+//! overlay's `x-paged` where no answer was recorded.
+
+use serde_json::{Value, json};
+
+use super::walk::{each_operation, escape, referenced_through};
+use super::{Refusal, Report};
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    let schemas = document["components"]["schemas"].clone();
+    each_operation(document, |pointer, _, method, operation| {
+        if method != "get" {
+            return;
+        }
+        let in_pages = operation
+            .get("responses")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .any(|(status, response)| {
+                let schema = &response["content"]["application/json"]["schema"];
+                let meta = &whole(schema, &schemas)["properties"]["meta"];
+                let meta = whole(meta, &schemas);
+                status.starts_with('2') && meta["properties"]["next_page"].is_object()
+            });
+        if !in_pages && operation.get("x-paged") != Some(&json!(true)) {
+            return;
+        }
+        operation.insert("x-paged".into(), json!(true));
+        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+        let parameters = parameters.as_array_mut().expect("well-formed parameters");
+        for (name, description) in [
+            ("page[number]", "Page to return, from 1."),
+            ("page[size]", "Records per page, at most 100."),
+        ] {
+            if parameters.iter().any(|parameter| parameter["name"] == name) {
+                continue;
+            }
+            report.note(
+                format!("{pointer}/parameters/{}", escape(name)),
+                "absent",
+                "an optional integer",
+            );
+            parameters.push(json!({
+                "name": name, "in": "query", "required": false,
+                "description": description, "schema": {"type": "integer"},
+            }));
+        }
+    });
+    Ok(())
+}
+
+fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
+    match referenced_through(schema) {
+        Some(name) => whole(&schemas[name], schemas),
+        None => schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    #[test]
+    fn a_list_with_meta_takes_a_page() {
+        let (document, repairs) = check(
+            apply,
+            json!({"components": {"schemas": {"Pagination": {"properties": {"next_page": {}}}}},
+                "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"properties": {"meta": {"$ref": "#/components/schemas/Pagination"}}}}}}}},
+                    "post": {}}, "/b": {"get": {"x-paged": true}}, "/c": {"get": {}}}}),
+        );
+        let count = |path: &str| {
+            document["paths"][path]["get"]["parameters"]
+                .as_array()
+                .map_or(0, Vec::len)
+        };
+        assert_eq!((count("/a"), count("/b"), count("/c")), (2, 2, 0));
+        assert_eq!(document["paths"]["/a"]["get"]["x-paged"], true);
+        assert_eq!(repairs.len(), 4);
+    }
+}

@@ -1,0 +1,50 @@
+//! Only what partners may call is left: `/api/dashboard/*` serves the
+//! vendor's own dashboard.
+
+use serde_json::Value;
+
+use super::walk::escape;
+use super::{Refusal, Report};
+
+/// Where the dashboard's own operations stand (For-AI page of the guides).
+const DASHBOARD: &str = "/api/dashboard";
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
+        paths.retain(|path, _| {
+            let private = path
+                .strip_prefix(DASHBOARD)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            if private {
+                report.note(
+                    format!("/paths/{}", escape(path)),
+                    path,
+                    "dropped, not for partners",
+                );
+            }
+            !private
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::normalize::check;
+
+    #[test]
+    fn dashboard_paths_go_and_their_likes_stay() {
+        let (document, repairs) = check(
+            apply,
+            json!({"paths": {"/api/dashboard/apps": {}, "/api/dashboards": {}, "/api/clinic": {}}}),
+        );
+        assert_eq!(
+            document,
+            json!({"paths": {"/api/dashboards": {}, "/api/clinic": {}}})
+        );
+        assert_eq!(repairs.len(), 1);
+    }
+}

@@ -1,0 +1,661 @@
+//! Schemas use the part of JSON Schema that becomes honest types: no 3.1
+//! spellings, no bounds for a client to enforce on a server, no unions that a
+//! decoder would have to guess.
+
+use serde_json::{Map, Value, json};
+
+use super::names::snake;
+use super::walk::{each_schema, referenced};
+use super::{Refusal, Report};
+
+type Object = Map<String, Value>;
+
+/// Keywords without a counterpart in a type, or ones that would make a client
+/// refuse what the server is free to send.
+const DROPPED: &[&str] = &[
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$id",
+    "$schema",
+    "contains",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "default",
+    "definitions",
+    "dependentRequired",
+    "dependentSchemas",
+    "discriminator",
+    "else",
+    "example",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "externalDocs",
+    "if",
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "then",
+    "title",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "uniqueItems",
+    "xml",
+];
+
+/// Formats that choose a type of ours; any other is a hint and goes.
+const FORMATS: &[(&str, &str)] = &[
+    ("string", "binary"),
+    ("string", "boolean"),
+    ("string", "date"),
+    ("string", "date-time"),
+    ("string", "decimal"),
+    ("string", "password"),
+];
+
+const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "object", "array"];
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    each_schema(document, &mut |pointer, schema| {
+        if let Some(object) = schema.as_object_mut()
+            && !is_settled(object)
+        {
+            simplify(object, pointer, report);
+        }
+    });
+    let whole = document.clone();
+    each_schema(document, &mut |pointer, schema| {
+        merge_parts(schema, pointer, &whole, report)
+    });
+    each_schema(document, &mut |pointer, schema| {
+        if let Some(object) = schema.as_object_mut() {
+            separate_fields(object, pointer, report);
+        }
+    });
+    Ok(())
+}
+
+/// A reference, or one of the value types that this normalizer adds itself.
+fn is_settled(object: &Object) -> bool {
+    object.contains_key("$ref") || object.contains_key("x-value")
+}
+
+fn simplify(schema: &mut Object, pointer: &str, report: &mut Report) {
+    one_type(schema, pointer, report);
+    drop_keywords(schema, pointer, report);
+    known_format(schema);
+    closed_values(schema, pointer, report);
+    one_alternative(schema, pointer, report);
+    open_object(schema, pointer, report);
+    complete_array(schema, pointer, report);
+}
+
+/// A single type in lower case, with `null` as `nullable`.
+fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
+    if let Some(value) = schema.remove("const") {
+        report.note(pointer, format!("const {value}"), "an ordinary value");
+        if value.is_string() {
+            schema.entry("type").or_insert(json!("string"));
+            schema.insert("enum".into(), json!([value]));
+        } else {
+            schema.entry("type").or_insert(json!(type_of(&value)));
+        }
+    }
+    match schema.get("type").cloned() {
+        Some(Value::Array(types)) => {
+            let names: Vec<_> = types.iter().filter_map(Value::as_str).collect();
+            let rest: Vec<_> = names
+                .iter()
+                .copied()
+                .filter(|name| *name != "null")
+                .collect();
+            if rest.len() < names.len() {
+                schema.insert("nullable".into(), json!(true));
+            }
+            let members = rest.iter().map(|name| json!({ "type": name })).collect();
+            schema.remove("type");
+            match rest.as_slice() {
+                [] => {}
+                [only] => drop(schema.insert("type".into(), json!(only))),
+                _ => drop(schema.insert("oneOf".into(), Value::Array(members))),
+            }
+            report.note(pointer, format!("type {}", names.join("|")), rest.join("|"));
+        }
+        Some(Value::String(name)) if !TYPES.contains(&name.as_str()) => {
+            let lower = name.to_lowercase();
+            schema.remove("type");
+            if lower == "null" {
+                schema.insert("nullable".into(), json!(true));
+            } else if lower == "file" {
+                schema.insert("type".into(), json!("string"));
+                schema.insert("format".into(), json!("binary"));
+            } else if TYPES.contains(&lower.as_str()) {
+                schema.insert("type".into(), json!(lower));
+            }
+            let after = schema.get("type").cloned().unwrap_or(json!("any"));
+            report.note(pointer, format!("type {name}"), after);
+        }
+        _ => {}
+    }
+    if !schema.contains_key("type") {
+        let strings = |values: &Value| {
+            let values = values.as_array().filter(|values| !values.is_empty());
+            values.is_some_and(|values| values.iter().all(Value::is_string))
+        };
+        let implied = if schema.contains_key("properties") {
+            Some("object")
+        } else if schema.contains_key("items") {
+            Some("array")
+        } else {
+            schema.get("enum").is_some_and(strings).then_some("string")
+        };
+        if let Some(implied) = implied {
+            schema.insert("type".into(), json!(implied));
+        }
+    }
+    let name = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_string();
+    for (key, owner) in [
+        ("properties", "object"),
+        ("required", "object"),
+        ("items", "array"),
+    ] {
+        if !name.is_empty() && name != owner && schema.remove(key).is_some() {
+            report.note(
+                format!("{pointer}/{key}"),
+                format!("beside type {name}"),
+                "dropped",
+            );
+        }
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::Array(_) => "array",
+        Value::Object(_) | Value::Null => "object",
+        Value::String(_) => "string",
+    }
+}
+
+fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
+    let annotation = ["example", "examples", "externalDocs", "title", "$comment"];
+    let mut telling = Vec::new();
+    for key in DROPPED {
+        if let Some(value) = schema.remove(*key)
+            && !annotation.contains(key)
+        {
+            telling.push(format!("{key} {value}"));
+        }
+    }
+    if !telling.is_empty() {
+        report.note(pointer, telling.join(", "), "not enforced");
+    }
+}
+
+fn known_format(schema: &mut Object) {
+    let pair = (
+        schema
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+        schema
+            .get("format")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    );
+    if !FORMATS.contains(&pair) {
+        schema.remove("format");
+    }
+}
+
+/// Value sets hold each text once; other kinds of value are left open.
+fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
+    let Some(Value::Array(values)) = schema.remove("enum") else {
+        return;
+    };
+    let before = Value::Array(values.clone());
+    if values.iter().any(Value::is_null) {
+        schema.insert("nullable".into(), json!(true));
+    }
+    let mut texts: Vec<&str> = Vec::new();
+    for text in values.iter().filter_map(Value::as_str) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let is_text = schema.get("type").is_some_and(|name| name == "string");
+    if is_text && !texts.is_empty() {
+        schema.insert("enum".into(), json!(texts));
+    }
+    let after = schema.get("enum").cloned().unwrap_or(json!("any value"));
+    if before != after {
+        report.note(format!("{pointer}/enum"), before, after);
+    }
+}
+
+/// Alternatives become the one type that holds for all of them.
+fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
+    for key in ["anyOf", "oneOf"] {
+        let Some(Value::Array(mut members)) = schema.remove(key) else {
+            continue;
+        };
+        let count = members.len();
+        members.retain(|member| !is_null(member));
+        if members.len() < count {
+            schema.insert("nullable".into(), json!(true));
+        }
+        let only_required = |member: &Value| {
+            member
+                .as_object()
+                .is_some_and(|object| object.keys().all(|key| key == "required"))
+        };
+        if members.iter().all(only_required) {
+            report.note(
+                pointer,
+                format!("{key} of {count}"),
+                "dropped, it only adds `required`",
+            );
+            continue;
+        }
+        if members.len() == 1 {
+            schema.insert("allOf".into(), Value::Array(members));
+            report.note(pointer, format!("{key} of {count}"), "its only member");
+            continue;
+        }
+        let widest = widest(&members, schema);
+        for shape in [
+            "properties",
+            "required",
+            "type",
+            "format",
+            "items",
+            "enum",
+            "allOf",
+        ] {
+            schema.remove(shape);
+        }
+        let said = describe(&members);
+        report.note(
+            pointer,
+            format!("{key} of {said}"),
+            describe(std::slice::from_ref(&widest)),
+        );
+        let widest = widest.as_object().cloned().unwrap_or_default();
+        schema.extend(widest);
+    }
+}
+
+fn is_null(schema: &Value) -> bool {
+    let Some(object) = schema.as_object() else {
+        return false;
+    };
+    let nullable = object.get("nullable") == Some(&json!(true));
+    nullable
+        && object
+            .keys()
+            .all(|key| key == "nullable" || key == "description")
+}
+
+/// The narrowest schema of ours that any of the members fits.
+fn widest(members: &[Value], schema: &Object) -> Value {
+    let types: Vec<_> = members
+        .iter()
+        .map(|member| member["type"].as_str().unwrap_or("?"))
+        .collect();
+    let all = |allowed: &[&str]| types.iter().all(|name| allowed.contains(name));
+    let any = |wanted: &str| types.contains(&wanted);
+    if all(&["string"]) {
+        json!({"type": "string"})
+    } else if all(&["integer"]) {
+        json!({"type": "integer"})
+    } else if all(&["integer", "number"]) {
+        json!({"type": "number"})
+    } else if all(&["boolean"]) {
+        json!({"type": "boolean"})
+    } else if all(&["boolean", "integer", "string"]) && any("boolean") {
+        json!({"type": "string", "format": "boolean"})
+    } else if all(&["integer", "number", "string"]) {
+        json!({"type": "string", "format": "decimal"})
+    } else if all(&["object"]) || schema.get("type") == Some(&json!("object")) {
+        json!({"type": "object", "additionalProperties": true})
+    } else {
+        json!({})
+    }
+}
+
+fn describe(members: &[Value]) -> String {
+    let name = |member: &Value| match (referenced(member), member["type"].as_str()) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(name)) => name.to_string(),
+        (None, None) => "any JSON".into(),
+    };
+    members.iter().map(name).collect::<Vec<_>>().join("|")
+}
+
+/// Objects admit new fields, and ask for no field that only one side knows.
+fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
+    if schema.get("type") != Some(&json!("object")) {
+        schema.remove("additionalProperties");
+        return;
+    }
+    let has_fields = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .is_some_and(|properties| !properties.is_empty());
+    match schema.get("additionalProperties") {
+        Some(Value::Bool(false)) => {
+            report.note(pointer, "additionalProperties false", "open to new fields");
+            schema.remove("additionalProperties");
+        }
+        Some(Value::Object(_)) if has_fields => {
+            report.note(
+                pointer,
+                "typed additionalProperties beside properties",
+                "dropped",
+            );
+            schema.remove("additionalProperties");
+        }
+        Some(Value::Bool(true)) if has_fields => drop(schema.remove("additionalProperties")),
+        Some(Value::Object(values)) if !values.is_empty() && !values.contains_key("$ref") => {
+            schema["additionalProperties"]["nullable"] = json!(true);
+        }
+        Some(Value::Object(values)) if values.contains_key("$ref") => {
+            let values = Value::Object(values.clone());
+            let values = json!({"allOf": [values], "nullable": true});
+            schema.insert("additionalProperties".into(), values);
+        }
+        _ => {}
+    }
+    if !has_fields {
+        schema.remove("properties");
+    }
+    let mut required: Vec<String> = Vec::new();
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let name = name.as_str().unwrap_or_default().to_string();
+        if !required.contains(&name) {
+            required.push(name);
+        }
+    }
+    for name in &required {
+        let properties = schema.entry("properties").or_insert_with(|| json!({}));
+        if properties.get(name).is_none() {
+            properties[name] = json!({});
+            report.note(
+                format!("{pointer}/properties/{name}"),
+                "required, not declared",
+                "any JSON",
+            );
+        }
+    }
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        let Some(property) = property.as_object_mut() else {
+            continue;
+        };
+        for side in ["readOnly", "writeOnly"] {
+            if property.remove(side) == Some(json!(true)) && required.contains(name) {
+                required.retain(|required| required != name);
+                report.note(
+                    format!("{pointer}/properties/{name}"),
+                    format!("{side}, required"),
+                    "optional",
+                );
+            }
+        }
+    }
+    if required.is_empty() {
+        schema.remove("required");
+    } else {
+        schema.insert("required".into(), json!(required));
+    }
+}
+
+fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report) {
+    if schema.get("type") == Some(&json!("array")) && !schema.contains_key("items") {
+        schema.insert("items".into(), json!({}));
+        report.note(pointer, "array without items", "array of any JSON");
+    }
+}
+
+/// Merges `allOf` into one object, so that no part of it is lost.
+///
+/// A single reference stays as it is: it is the way to say more about it.
+fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Report) {
+    let Some(parts) = schema["allOf"].as_array() else {
+        return;
+    };
+    let shaped = ["properties", "type", "enum", "items"]
+        .iter()
+        .any(|key| !schema[*key].is_null());
+    if parts.len() == 1 && referenced(&parts[0]).is_some() && !shaped {
+        return;
+    }
+    let count = parts.len();
+    let mut conflicts = Vec::new();
+    let mut merged = Object::new();
+    fold(schema, whole, &mut merged, &mut conflicts);
+    let after = if conflicts.is_empty() {
+        "one schema".to_string()
+    } else {
+        format!("one schema, any JSON for {}", conflicts.join(", "))
+    };
+    report.note(pointer, format!("allOf of {count}"), after);
+    *schema = Value::Object(merged);
+}
+
+fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<String>) {
+    let target = referenced(part).and_then(|name| whole["components"]["schemas"].get(name));
+    if let Some(target) = target {
+        return fold(target, whole, merged, conflicts);
+    }
+    for member in part["allOf"].as_array().into_iter().flatten() {
+        fold(member, whole, merged, conflicts);
+    }
+    for (key, value) in part.as_object().into_iter().flatten() {
+        match (key.as_str(), value) {
+            ("allOf", _) => {}
+            ("properties", Value::Object(properties)) => {
+                let all = merged.entry("properties").or_insert_with(|| json!({}));
+                for (name, property) in properties {
+                    let before = all[name].clone();
+                    let same = |key: &str| before[key] == property[key];
+                    if before.is_null() || same("type") && same("$ref") && same("allOf") {
+                        all[name] = property.clone();
+                    } else {
+                        all[name] = json!({});
+                        conflicts.push(name.clone());
+                    }
+                }
+            }
+            ("required", Value::Array(names)) => {
+                let all = merged.entry("required").or_insert_with(|| json!([]));
+                let all = all.as_array_mut().expect("just made a list");
+                all.extend(names.iter().cloned());
+                let mut seen = Vec::new();
+                all.retain(|name| {
+                    !seen.contains(name) && {
+                        seen.push(name.clone());
+                        true
+                    }
+                });
+            }
+            ("type", _) if merged.get("type").is_some_and(|before| before != value) => {
+                merged.remove("type");
+                merged.insert("x-conflict".into(), json!(true));
+            }
+            ("type", _) if merged.contains_key("x-conflict") => {}
+            _ => drop(merged.insert(key.clone(), value.clone())),
+        }
+    }
+    if merged.remove("x-conflict").is_some() {
+        conflicts.push("the type".into());
+        for key in ["properties", "required", "items", "enum", "format", "type"] {
+            merged.remove(key);
+        }
+    }
+}
+
+/// Fields that would share one Rust name leave the object a plain map.
+fn separate_fields(schema: &mut Object, pointer: &str, report: &mut Report) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return;
+    };
+    let mut seen: Vec<String> = Vec::new();
+    let clash = properties.keys().find(|name| {
+        let snake = snake(name);
+        let clash = name.is_empty() || snake == "unnamed" || seen.contains(&snake);
+        seen.push(snake);
+        clash
+    });
+    if let Some(name) = clash {
+        let before = format!("field {name:?} has no Rust name of its own");
+        report.note(pointer, before, "an object of any JSON");
+        schema.remove("properties");
+        schema.remove("required");
+        schema.insert("additionalProperties".into(), json!(true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    /// The schema after the fix, which must have reported something.
+    fn simplified(schema: Value) -> Value {
+        let (document, repairs) = check(
+            apply,
+            json!({"components": {"schemas": {
+            "A": schema, "B": {"type": "object", "properties": {"b": {"type": "string"}}}}}}),
+        );
+        assert!(!repairs.is_empty());
+        document["components"]["schemas"]["A"].clone()
+    }
+
+    #[test]
+    fn types_of_3_1_become_those_of_3_0() {
+        assert_eq!(
+            simplified(json!({"type": ["string", "null"]})),
+            json!({"type": "string", "nullable": true})
+        );
+        assert_eq!(
+            simplified(json!({"const": "a"})),
+            json!({"type": "string", "enum": ["a"]})
+        );
+        assert_eq!(
+            simplified(json!({"type": "String"})),
+            json!({"type": "string"})
+        );
+        assert_eq!(
+            simplified(json!({"anyOf": [{"$ref": "#/components/schemas/B"}, {"type": "null"}]})),
+            json!({"allOf": [{"$ref": "#/components/schemas/B"}], "nullable": true}),
+        );
+    }
+
+    #[test]
+    fn unions_become_the_type_that_holds_for_all() {
+        let union = |names: &[&str]| {
+            let members: Vec<_> = names.iter().map(|name| json!({"type": name})).collect();
+            simplified(json!({"oneOf": members}))
+        };
+        assert_eq!(union(&["string", "string"]), json!({"type": "string"}));
+        assert_eq!(union(&["integer", "number"]), json!({"type": "number"}));
+        assert_eq!(
+            union(&["boolean", "integer"]),
+            json!({"type": "string", "format": "boolean"})
+        );
+        assert_eq!(
+            union(&["string", "integer"]),
+            json!({"type": "string", "format": "decimal"})
+        );
+        assert_eq!(union(&["array", "integer"]), json!({}));
+        assert_eq!(
+            union(&["object", "object"]),
+            json!({"type": "object", "additionalProperties": true})
+        );
+    }
+
+    #[test]
+    fn nothing_is_enforced_on_the_server() {
+        assert_eq!(
+            simplified(
+                json!({"type": "string", "minLength": 3, "pattern": "^a", "default": "abc", "title": "T", "format": "email"})
+            ),
+            json!({"type": "string"}),
+        );
+        assert_eq!(
+            simplified(
+                json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false})
+            ),
+            json!({"type": "object", "properties": {"a": {"type": "string"}}}),
+        );
+    }
+
+    #[test]
+    fn value_sets_hold_texts_once() {
+        assert_eq!(
+            simplified(json!({"type": "string", "enum": ["a", null, "a", 1]})),
+            json!({"type": "string", "enum": ["a"], "nullable": true}),
+        );
+        assert_eq!(
+            simplified(json!({"type": "integer", "enum": [1, 2]})),
+            json!({"type": "integer"})
+        );
+    }
+
+    #[test]
+    fn one_sided_fields_are_not_asked_for() {
+        assert_eq!(
+            simplified(
+                json!({"type": "object", "required": ["id", "secret"], "properties": {
+                "id": {"type": "string", "readOnly": true}, "secret": {"type": "string", "writeOnly": true}}})
+            ),
+            json!({"type": "object", "properties": {"id": {"type": "string"}, "secret": {"type": "string"}}}),
+        );
+    }
+
+    #[test]
+    fn parts_merge_and_contradictions_stay_reachable() {
+        assert_eq!(
+            simplified(
+                json!({"allOf": [{"$ref": "#/components/schemas/B"}, {"type": "object", "properties": {"c": {"type": "integer"}, "b": {"type": "boolean"}}}]})
+            ),
+            json!({"type": "object", "properties": {"b": {}, "c": {"type": "integer"}}}),
+        );
+    }
+
+    #[test]
+    fn fields_without_a_name_of_their_own_leave_a_map() {
+        assert_eq!(
+            simplified(json!({"type": "object", "properties": {"fooBar": {}, "foo_bar": {}}})),
+            json!({"type": "object", "additionalProperties": true}),
+        );
+    }
+}

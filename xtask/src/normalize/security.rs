@@ -1,0 +1,70 @@
+//! Every operation says what the token must be good for.
+//!
+//! The overlay gives the scopes as `x-scopes` (alternatives, each a list of
+//! scopes needed together); what the vendor declares itself goes before.
+
+use serde_json::{Map, Value, json};
+
+use super::walk::each_operation;
+use super::{Refusal, Report};
+
+/// The name of the security scheme that the overlay brings.
+const SCHEME: &str = "FullscriptOAuth";
+
+/// Kinds of security scheme that OpenAPI 3.0 knows.
+const KINDS: [&str; 4] = ["apiKey", "http", "oauth2", "openIdConnect"];
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    if let Some(schemes) = document
+        .get_mut("components")
+        .and_then(|value| value.get_mut("securitySchemes"))
+        .and_then(Value::as_object_mut)
+    {
+        schemes.retain(|name, scheme| {
+            let kind = scheme["type"].as_str().unwrap_or_default();
+            let known = KINDS.contains(&kind);
+            if !known {
+                let pointer = format!("/components/securitySchemes/{name}");
+                report.note(pointer, kind, "dropped, not of OpenAPI 3.0");
+            }
+            known
+        });
+    }
+    let declared = document["components"]["securitySchemes"][SCHEME].is_object();
+    each_operation(document, |pointer, _, _, operation| {
+        let Some(alternatives) = operation.get("x-scopes").and_then(Value::as_array) else {
+            return;
+        };
+        if !declared || operation.contains_key("security") {
+            return;
+        }
+        let security: Vec<Value> = alternatives
+            .iter()
+            .map(|scopes| Value::Object(Map::from_iter([(SCHEME.to_string(), scopes.clone())])))
+            .collect();
+        report.note(format!("{pointer}/security"), "absent", json!(alternatives));
+        operation.insert("security".into(), Value::Array(security));
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    #[test]
+    fn scopes_become_security_where_the_vendor_declares_none() {
+        let (document, repairs) = check(
+            apply,
+            json!({"components": {"securitySchemes": {"FullscriptOAuth": {"type": "oauth2"}, "M": {"type": "mutualTLS"}}},
+                "paths": {"/a": {"get": {"x-scopes": [["a:read"], ["b:read"]]}, "put": {"x-scopes": [["a"]], "security": []}}}}),
+        );
+        assert_eq!(
+            document["paths"]["/a"]["get"]["security"],
+            json!([{"FullscriptOAuth": ["a:read"]}, {"FullscriptOAuth": ["b:read"]}]),
+        );
+        assert_eq!(document["paths"]["/a"]["put"]["security"], json!([]));
+        assert_eq!(repairs.len(), 2);
+    }
+}

@@ -1,0 +1,112 @@
+//! The document says 3.0.3 and holds nothing that 3.0 does not know.
+
+use serde_json::{Value, json};
+
+use super::walk::escape;
+use super::{Refusal, Report};
+
+/// The version that the generator takes and that we write.
+const VERSION: &str = "3.0.3";
+
+pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    let version = document["openapi"].as_str().unwrap_or("absent").to_string();
+    if version != VERSION {
+        document["openapi"] = json!(VERSION);
+        report.note("/openapi", version, VERSION);
+    }
+    let root = document.as_object_mut().expect("a well-formed document");
+    for key in ["webhooks", "jsonSchemaDialect"] {
+        if let Some(before) = root.remove(key) {
+            let count = before.as_object().map_or(1, |object| object.len());
+            report.note(
+                format!("/{key}"),
+                format!("{count} entries"),
+                "dropped, OpenAPI 3.1 only",
+            );
+        }
+    }
+    if let Some(info) = root.get_mut("info").and_then(Value::as_object_mut)
+        && info.remove("summary").is_some()
+    {
+        report.note("/info/summary", "a text", "dropped, OpenAPI 3.1 only");
+    }
+    let license = root
+        .get_mut("info")
+        .and_then(|info| info.get_mut("license"));
+    if let Some(license) = license.and_then(Value::as_object_mut)
+        && license.remove("identifier").is_some()
+    {
+        report.note(
+            "/info/license/identifier",
+            "a text",
+            "dropped, OpenAPI 3.1 only",
+        );
+    }
+    path_items_inlined(document, report);
+    Ok(())
+}
+
+/// A path item may be a reference in both versions; the generator takes none.
+fn path_items_inlined(document: &mut Value, report: &mut Report) {
+    let whole = document.clone();
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, item) in paths.into_iter().flatten() {
+        let Some(target) = item["$ref"].as_str().map(str::to_string) else {
+            continue;
+        };
+        let found = target
+            .strip_prefix('#')
+            .and_then(|pointer| whole.pointer(pointer));
+        let pointer = format!("/paths/{}", escape(path));
+        report.note(
+            pointer,
+            &target,
+            if found.is_some() {
+                "inlined"
+            } else {
+                "an empty path"
+            },
+        );
+        *item = match found {
+            Some(found) if found["$ref"].is_null() => found.clone(),
+            _ => json!({}),
+        };
+    }
+    if let Some(components) = document
+        .get_mut("components")
+        .and_then(Value::as_object_mut)
+        && components.remove("pathItems").is_some()
+    {
+        report.note("/components/pathItems", "present", "inlined where used");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::check;
+
+    #[test]
+    fn a_3_1_document_becomes_3_0_3() {
+        let (document, repairs) = check(
+            apply,
+            json!({"openapi": "3.1.0", "jsonSchemaDialect": "x", "webhooks": {"a": {}}, "info": {"summary": "s"},
+                "components": {"pathItems": {"P": {"get": {}}}},
+                "paths": {"/a": {"$ref": "#/components/pathItems/P"}}}),
+        );
+        assert_eq!(
+            document,
+            json!({"openapi": "3.0.3", "info": {}, "components": {}, "paths": {"/a": {"get": {}}}}),
+        );
+        assert_eq!(repairs.len(), 6);
+    }
+
+    #[test]
+    fn a_3_0_3_document_stays() {
+        let (_, repairs) = check(
+            apply,
+            json!({"openapi": "3.0.3", "info": {}, "paths": {}, "components": {}}),
+        );
+        assert!(repairs.is_empty());
+    }
+}

@@ -1,0 +1,41 @@
+//! Applies `spec/overlay.yaml`: what we know and the document does not say.
+
+use roas_overlay::apply::Apply;
+use roas_overlay::v1_0::Overlay;
+use serde_json::Value;
+
+use crate::normalize::Refusal;
+
+/// Reads an overlay (OpenAPI Overlay 1.0, YAML).
+///
+/// # Errors
+/// A [`Refusal`] naming the place where the text is not an overlay.
+pub(crate) fn parse(yaml: &str) -> Result<Overlay, Refusal> {
+    serde_norway::from_str(yaml).map_err(|error| Refusal {
+        came: format!("spec/overlay.yaml that does not parse: {error}"),
+        expected: "an OpenAPI Overlay 1.0 document in YAML".into(),
+        remedy: "mend the named place; https://spec.openapis.org/overlay/v1.0.0.html".into(),
+    })
+}
+
+/// Applies the actions in order and returns those that found no place.
+///
+/// Each action stands alone: one that can't be applied is reported and the
+/// others still count, since a document that changed in one place should
+/// not lose what we know of all the others.
+pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
+    let mut unmatched = Vec::new();
+    let mut single = Overlay {
+        actions: Vec::new(),
+        ..overlay.clone()
+    };
+    for action in &overlay.actions {
+        single.actions = vec![action.clone()];
+        match single.apply(document, Default::default()) {
+            Ok(report) if report.actions.iter().any(|action| action.matched > 0) => {}
+            Ok(_) => unmatched.push(action.target.clone()),
+            Err(error) => unmatched.push(format!("{}: {error}", action.target)),
+        }
+    }
+    unmatched
+}
