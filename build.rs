@@ -14,6 +14,7 @@ use heck::{ToPascalCase, ToSnakeCase};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 use quote::{ToTokens, quote};
 use serde_json::{Value, json};
+use syn::visit_mut::VisitMut;
 use syn::{Item, ItemMod, ItemStruct, parse_quote};
 
 const SPEC: &str = "spec/openapi.normalized.json";
@@ -45,6 +46,26 @@ const LENIENT: [(&str, &str); 4] = [
         "crate::value::lenient::boolean",
     ),
 ];
+
+/// The documentation of the generated client.
+const CLIENT_DOCS: &str = "\
+Typed calls to the Fullscript API: one method for each operation.
+
+Made by [`Client::builder`]; cheap to clone, its clones share connections.
+Each method returns a builder that takes the arguments and ends in `send`:
+
+```no_run
+# async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
+let answer = client.list_patients().page_size(100).send().await?;
+for patient in &answer.patients {
+    println!(\"{}\", patient.id);
+}
+# Ok(())
+# }
+```
+
+[`operations`](crate::operations) holds what the types don't say: scopes,
+restrictions, paging.";
 
 /// The generated files, as text.
 #[derive(Debug)]
@@ -136,35 +157,36 @@ fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String
         let impls = [TypeImpl::Display, TypeImpl::FromStr];
         settings.with_replacement(name, path, impls.into_iter());
     }
-    let spec = serde_json::from_value(successes_only(document.clone()))
+    let spec = serde_json::from_value(generator_view(document))
         .map_err(|error| format!("not what the generator reads: {error}"))?;
     Generator::new(&settings)
         .generate_tokens(&spec)
         .map_err(|error| error.to_string())
 }
 
-/// The document without error answers: the generator would lose status and
-/// headers of one that is not as declared. They are read in `src/error.rs`.
-fn successes_only(mut document: Value) -> Value {
-    if let Some(root) = document.as_object_mut() {
-        root.remove("security");
-    }
-    if let Some(components) = document
-        .get_mut("components")
-        .and_then(Value::as_object_mut)
-    {
-        components.remove("securitySchemes");
-    }
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    let items = paths
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, item)| item.as_object_mut());
-    for operation in items
+/// What the generator is to know: operations with their successes, and
+/// schemas.
+///
+/// No error answers, of which it would lose status and headers where one is
+/// not as declared: they are read in `src/error.rs`.
+fn generator_view(document: &Value) -> Value {
+    const OPERATION: [&str; 7] = [
+        "deprecated",
+        "description",
+        "operationId",
+        "parameters",
+        "requestBody",
+        "responses",
+        "summary",
+    ];
+    let mut paths = document["paths"].clone();
+    let items = paths.as_object_mut().into_iter().flatten();
+    let operations = items.filter_map(|(_, item)| item.as_object_mut());
+    for operation in operations
         .flat_map(|item| item.values_mut())
         .filter_map(Value::as_object_mut)
     {
-        operation.remove("security");
+        operation.retain(|key, _| OPERATION.contains(&key.as_str()));
         let responses = operation
             .get_mut("responses")
             .and_then(Value::as_object_mut);
@@ -175,7 +197,12 @@ fn successes_only(mut document: Value) -> Value {
             }
         }
     }
-    document
+    json!({
+        "openapi": "3.0.3",
+        "info": {"title": "Fullscript", "version": "v2"},
+        "paths": paths,
+        "components": {"schemas": document["components"]["schemas"]},
+    })
 }
 
 fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -284,7 +311,18 @@ fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
         match item {
             // What the generator needs of its runtime is no part of our API.
             Item::Use(import) => import.vis = syn::Visibility::Inherited,
-            Item::Struct(client) => without_debug(&mut client.attrs),
+            Item::Struct(client) => {
+                without_debug(&mut client.attrs);
+                client
+                    .attrs
+                    .retain(|attribute| !attribute.path().is_ident("doc"));
+                client
+                    .attrs
+                    .extend(CLIENT_DOCS.lines().map(|line| -> syn::Attribute {
+                        let line = format!(" {line}");
+                        parse_quote!(#[doc = #line])
+                    }));
+            }
             Item::Impl(block) if block.trait_.is_none() => {
                 // The way in is `ClientBuilder`, which knows about tokens.
                 block
@@ -393,7 +431,9 @@ fn split_send(
     let Some(last @ syn::Stmt::Expr(syn::Expr::Match(_), None)) = last else {
         return Err(format!("{id}: `send` does not end in a match"));
     };
-    *last = parse_quote!(return Ok(response););
+    let received = received(last).ok_or_else(|| format!("{id}: `send` matches on no status"))?;
+    *last = parse_quote!(return Ok(#received););
+    RareMethods.visit_block_mut(&mut send.block);
     send.sig.ident = parse_quote!(send_unread);
     send.sig.output = parse_quote!(-> Result<::reqwest::Response, Error<()>>);
     send.vis = syn::Visibility::Inherited;
@@ -418,7 +458,44 @@ fn split_send(
     })
 }
 
-fn without_debug(attributes: &mut [syn::Attribute]) {
+/// The variable that holds the answer: `response` unless an argument is
+/// called so.
+fn received(last: &syn::Stmt) -> Option<syn::Ident> {
+    let syn::Stmt::Expr(syn::Expr::Match(status), _) = last else {
+        return None;
+    };
+    let syn::Expr::MethodCall(as_u16) = &*status.expr else {
+        return None;
+    };
+    let syn::Expr::MethodCall(status) = &*as_u16.receiver else {
+        return None;
+    };
+    let syn::Expr::Path(variable) = &*status.receiver else {
+        return None;
+    };
+    variable.path.get_ident().cloned()
+}
+
+/// Methods for which reqwest has no function, and the generator thinks it has.
+struct RareMethods;
+
+impl VisitMut for RareMethods {
+    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
+        let method = call.method.to_string();
+        if ["options", "trace"].contains(&method.as_str()) && call.args.len() == 1 {
+            let method = quote::format_ident!("{}", method.to_uppercase());
+            call.method = parse_quote!(request);
+            call.args
+                .insert(0, parse_quote!(::reqwest::Method::#method));
+        }
+        syn::visit_mut::visit_expr_method_call_mut(self, call);
+    }
+}
+
+fn without_debug(attributes: &mut Vec<syn::Attribute>) {
+    let clones =
+        |attribute: &syn::Attribute| attribute.to_token_stream().to_string().contains("Clone");
+    attributes.retain(|attribute| !attribute.path().is_ident("derive") || clones(attribute));
     for attribute in attributes
         .iter_mut()
         .filter(|attribute| attribute.path().is_ident("derive"))

@@ -1,1 +1,6 @@
 //! The one integration binary.
+
+mod ids;
+mod surface;
+mod tolerance;
+mod wire;

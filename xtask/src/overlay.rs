@@ -20,22 +20,24 @@ pub(crate) fn parse(yaml: &str) -> Result<Overlay, Refusal> {
 
 /// Applies the actions in order and returns those that found no place.
 ///
-/// Each action stands alone: one that can't be applied is reported and the
-/// others still count, since a document that changed in one place should
-/// not lose what we know of all the others.
+/// An action that can't be applied is reported and the others still count,
+/// since a document that changed in one place should not lose what we know
+/// of all the others.
 pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
-    let mut unmatched = Vec::new();
-    let mut single = Overlay {
-        actions: Vec::new(),
-        ..overlay.clone()
-    };
-    for action in &overlay.actions {
-        single.actions = vec![action.clone()];
-        match single.apply(document, Default::default()) {
-            Ok(report) if report.actions.iter().any(|action| action.matched > 0) => {}
-            Ok(_) => unmatched.push(action.target.clone()),
-            Err(error) => unmatched.push(format!("{}: {error}", action.target)),
+    let mut overlay = overlay.clone();
+    let mut failed = Vec::new();
+    loop {
+        match overlay.apply(document, Default::default()) {
+            Ok(report) => {
+                let idle = report.actions.iter().filter(|action| action.matched == 0);
+                let idle = idle.map(|action| action.target.clone());
+                return failed.into_iter().chain(idle).collect();
+            }
+            // Nothing was applied: again without the one that can't be.
+            Err(error) => {
+                failed.push(error.to_string());
+                overlay.actions.remove(error.action_index);
+            }
         }
     }
-    unmatched
 }

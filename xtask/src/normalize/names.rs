@@ -39,7 +39,8 @@ const TAKEN: &[&str] = &[
 
 /// A Rust type name, never one that generated code uses for itself.
 pub(crate) fn pascal(text: &str) -> String {
-    let name = words(text).to_pascal_case();
+    // Twice, since `AB` is not yet what a second look makes of it: `Ab`.
+    let name = words(text).to_pascal_case().to_pascal_case();
     match name.chars().next() {
         None => "Unnamed".into(),
         Some(first) if first.is_numeric() => format!("N{name}"),

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::names::snake;
 use super::walk::{each_operation, escape, referenced_through};
 use super::{Refusal, Report};
 
@@ -205,6 +206,9 @@ impl Parameters<'_> {
             schema.remove("nullable");
         }
         let whole = self.whole(schema);
+        if whole.get("x-value").is_some() {
+            return;
+        }
         if !matches!(
             whole["type"].as_str(),
             Some("string" | "integer" | "number" | "boolean")
@@ -226,13 +230,12 @@ impl Parameters<'_> {
         schema.clone()
     }
 
+    /// Adds a parameter, unless it would share a Rust name with another.
     fn push(&mut self, parameter: Value) {
-        if self
-            .done
-            .iter()
-            .any(|other| other["name"] == parameter["name"])
-        {
-            let name = parameter["name"].as_str().unwrap_or_default().to_string();
+        let name = parameter["name"].as_str().unwrap_or_default().to_string();
+        let same =
+            |other: &Value| snake(other["name"].as_str().unwrap_or_default()) == snake(&name);
+        if self.done.iter().any(same) {
             self.note(&name, "a second parameter of this name", "dropped");
         } else {
             self.done.push(parameter);

@@ -162,7 +162,7 @@ impl Named<'_> {
             return self.below(schema, name, pointer);
         }
         let shares = given.is_some() || own.is_some();
-        let name = given.unwrap_or_else(|| name.to_string());
+        let name = given.unwrap_or_else(|| pascal(name));
         let mut inner = schema.take();
         let nullable = inner
             .as_object_mut()
@@ -206,7 +206,9 @@ impl Named<'_> {
             self.schemas.insert(name.into(), joined);
             return name.into();
         }
-        let free = unique(own.unwrap_or(name), |name| self.schemas.contains_key(name));
+        let free = unique(&pascal(own.unwrap_or(name)), |name| {
+            self.schemas.contains_key(name)
+        });
         self.report
             .note(pointer, format!("{name} is taken by another shape"), &free);
         self.schemas.insert(free.clone(), schema);

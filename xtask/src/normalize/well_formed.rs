@@ -22,6 +22,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         shape.keep(root, "", key, Value::is_array);
     }
     shape.objects_in_list(root, "", "servers", |server| server["url"].is_string());
+    shape.objects_in_list(root, "", "tags", |tag| tag["name"].is_string());
     shape.components(root);
     shape.paths(root);
     Ok(())
@@ -181,9 +182,12 @@ impl Shape<'_> {
         let pointer = format!("{pointer}/content");
         self.retain(content, &pointer, Value::is_object);
         for (media_type, media) in content {
-            let pointer = format!("{pointer}/{}/schema", escape(media_type));
+            let pointer = format!("{pointer}/{}", escape(media_type));
+            if let Some(media) = media.as_object_mut() {
+                self.keep(media, &pointer, "examples", Value::is_object);
+            }
             if let Some(schema) = media.get_mut("schema") {
-                self.schema(schema, &pointer);
+                self.schema(schema, &format!("{pointer}/schema"));
             }
         }
     }

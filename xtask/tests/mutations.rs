@@ -1,0 +1,173 @@
+//! Documents that nobody thought of: taken or refused, never a panic.
+
+use serde_json::{Value, json};
+use xtask::generate::generate;
+use xtask::normalize::derive;
+
+const OVERLAY: &str = include_str!("../../spec/overlay.yaml");
+const DOCUMENT: &str = include_str!("../../spec/openapi.json");
+
+/// How many documents are tried, each a few mutations away from the real one.
+const DOCUMENTS: usize = 1_000;
+
+/// Generating takes most of the time; every so many documents go all the way.
+const GENERATED_EVERY: usize = 25;
+
+/// Random numbers that are the same in every run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) >> 33).unwrap()
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.next() % limit.max(1)
+    }
+}
+
+/// Something of another kind than what stands there.
+fn intruder(random: &mut Random) -> Value {
+    let choices = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1.5),
+        json!(""),
+        json!("application/json"),
+        json!([]),
+        json!([null]),
+        json!({}),
+        json!({"$ref": "#/components/schemas/Patient"}),
+        json!({"$ref": "#/components/schemas/Nowhere"}),
+        json!({"type": ["string", "null"]}),
+        json!({"oneOf": [{"type": "string"}, {"type": "object"}]}),
+        json!({"allOf": [{"$ref": "#/components/schemas/Patient"}, {"type": "string"}]}),
+        json!({"type": "array"}),
+    ];
+    choices[random.below(choices.len())].clone()
+}
+
+/// Walks to a random place and changes what is there.
+fn mutate(value: &mut Value, random: &mut Random) -> String {
+    let deeper = random.below(8) > 0;
+    match value {
+        Value::Object(object) if deeper && !object.is_empty() => {
+            let index = random.below(object.len());
+            let key = object.keys().nth(index).unwrap().clone();
+            match random.below(24) {
+                0 => {
+                    object.remove(&key);
+                    format!("remove {key}")
+                }
+                1 => {
+                    let value = object.remove(&key).unwrap();
+                    let names = [
+                        "",
+                        "type",
+                        "$ref",
+                        "é",
+                        "x-name",
+                        "properties",
+                        "0",
+                        "a/b~c",
+                    ];
+                    let name = names[random.below(names.len())];
+                    object.insert(name.into(), value);
+                    format!("rename {key} {name}")
+                }
+                _ => format!("{key}/{}", mutate(object.get_mut(&key).unwrap(), random)),
+            }
+        }
+        Value::Array(list) if deeper && !list.is_empty() => {
+            let index = random.below(list.len());
+            if random.below(8) == 0 {
+                let copy = list[index].clone();
+                list.push(copy);
+                format!("repeat {index}")
+            } else {
+                format!("{index}/{}", mutate(&mut list[index], random))
+            }
+        }
+        _ => {
+            *value = intruder(random);
+            format!("= {value}")
+        }
+    }
+}
+
+enum Outcome {
+    Taken,
+    Refused,
+    Wrong(String),
+}
+
+/// The fate of one document, the same in every run.
+fn fate(number: usize, whole: &Value) -> Outcome {
+    let mut random = Random(2026 + number as u64);
+    let mut document = whole.clone();
+    let count = 1 + random.below(6);
+    let told: Vec<_> = (0..count)
+        .map(|_| mutate(&mut document, &mut random))
+        .collect();
+    let told = told.join("; ");
+    match std::panic::catch_unwind(|| derive(&document, OVERLAY)) {
+        Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
+        Ok(Err(refusal)) => {
+            let lines = [&refusal.came, &refusal.expected, &refusal.remedy];
+            match lines.iter().any(|line| line.is_empty()) {
+                true => Outcome::Wrong(format!("{number} was refused without a word: {told}")),
+                false => Outcome::Refused,
+            }
+        }
+        Ok(Ok(_)) if number % GENERATED_EVERY > 0 => Outcome::Taken,
+        Ok(Ok(derived)) => match generate(&derived.document.to_string()) {
+            Ok(_) => Outcome::Taken,
+            Err(error) => Outcome::Wrong(format!("{number} generates nothing: {told}: {error}")),
+        },
+    }
+}
+
+#[test]
+fn a_thousand_mutations_are_taken_or_refused() {
+    let whole: Value = serde_json::from_str(DOCUMENT).unwrap();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let whole = &whole;
+        let share = |worker| {
+            move || {
+                (worker..DOCUMENTS)
+                    .step_by(workers)
+                    .map(|number| fate(number, whole))
+                    .collect::<Vec<_>>()
+            }
+        };
+        let handles: Vec<_> = (0..workers)
+            .map(|worker| scope.spawn(share(worker)))
+            .collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| handle.join().unwrap())
+            .collect()
+    });
+    let count =
+        |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count();
+    let taken = count(|outcome| matches!(outcome, Outcome::Taken));
+    let refused = count(|outcome| matches!(outcome, Outcome::Refused));
+    let wrong: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Wrong(told) => Some(told.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        taken > DOCUMENTS / 2 && refused > 0,
+        "{taken} taken, {refused} refused"
+    );
+}
