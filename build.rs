@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use heck::{ToPascalCase, ToSnakeCase};
 use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
 use quote::{ToTokens, quote};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use syn::visit_mut::VisitMut;
 use syn::{Item, ItemMod, ItemStruct, parse_quote};
 
@@ -170,14 +170,12 @@ fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String
 /// No error answers, of which it would lose status and headers where one is
 /// not as declared: they are read in `src/error.rs`.
 fn generator_view(document: &Value) -> Value {
-    const OPERATION: [&str; 7] = [
+    const OPERATION: [&str; 5] = [
         "deprecated",
-        "description",
         "operationId",
         "parameters",
         "requestBody",
         "responses",
-        "summary",
     ];
     let mut paths = document["paths"].clone();
     let items = paths.as_object_mut().into_iter().flatten();
@@ -186,7 +184,9 @@ fn generator_view(document: &Value) -> Value {
         .flat_map(|item| item.values_mut())
         .filter_map(Value::as_object_mut)
     {
+        let documentation = documentation(operation);
         operation.retain(|key, _| OPERATION.contains(&key.as_str()));
+        operation.insert("description".into(), json!(documentation));
         let responses = operation
             .get_mut("responses")
             .and_then(Value::as_object_mut);
@@ -203,6 +203,74 @@ fn generator_view(document: &Value) -> Value {
         "paths": paths,
         "components": {"schemas": document["components"]["schemas"]},
     })
+}
+
+/// What rustdoc says of an operation: a restriction first.
+fn documentation(operation: &Map<String, Value>) -> String {
+    const APPROVAL: &str = "Requires commercial approval";
+    let text = |key: &str| {
+        operation
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .trim()
+    };
+    let mut parts = Vec::new();
+    if operation.get("x-requires-commercial-approval") == Some(&json!(true)) {
+        parts.push(format!(
+            "{APPROVAL}: the vendor decides which apps may call this."
+        ));
+    }
+    let description = text("description");
+    let description = description
+        .strip_prefix(APPROVAL)
+        .map_or(description, |rest| rest.trim_start_matches('.').trim());
+    if !description.contains(text("summary").trim_end_matches('.')) {
+        parts.push(format!("{}.", text("summary").trim_end_matches('.')));
+    }
+    parts.push(description.to_string());
+    let scopes = alternatives(operation.get("security"));
+    if !scopes.is_empty() {
+        let scopes: Vec<_> = scopes
+            .iter()
+            .map(|scopes| {
+                scopes
+                    .iter()
+                    .map(|scope| format!("`{scope}`"))
+                    .collect::<Vec<_>>()
+                    .join(" and ")
+            })
+            .collect();
+        parts.push(format!(
+            "Scope: {} ({}).",
+            scopes.join(" or "),
+            text("x-scopes-confidence")
+        ));
+    }
+    if operation.get("x-paged") == Some(&json!(true)) {
+        parts.push("Answers in pages, of 100 records at most.".into());
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+/// The scopes of an operation: alternatives, each needed together.
+fn alternatives(security: Option<&Value>) -> Vec<Vec<String>> {
+    let alternatives = security.and_then(Value::as_array).into_iter().flatten();
+    let scopes = alternatives.filter_map(|alternative| alternative.as_object()?.values().next());
+    scopes
+        .map(strings)
+        .filter(|scopes| !scopes.is_empty())
+        .collect()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    let texts = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    texts.map(str::to_string).collect()
 }
 
 fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -329,10 +397,11 @@ fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
                     .items
                     .retain(|item| !matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "new"));
                 for item in &mut block.items {
-                    if let syn::ImplItem::Fn(function) = item
-                        && function.sig.ident == "new_with_client"
-                    {
-                        function.vis = parse_quote!(pub(crate));
+                    if let syn::ImplItem::Fn(function) = item {
+                        snippets_are_text(&mut function.attrs);
+                        if function.sig.ident == "new_with_client" {
+                            function.vis = parse_quote!(pub(crate));
+                        }
                     }
                 }
             }
@@ -458,6 +527,25 @@ fn split_send(
     })
 }
 
+/// The snippets show how arguments are given; they are no programs, and no
+/// tests that someone has to ignore.
+fn snippets_are_text(attributes: &mut [syn::Attribute]) {
+    for attribute in attributes
+        .iter_mut()
+        .filter(|attribute| attribute.path().is_ident("doc"))
+    {
+        if let syn::Meta::NameValue(doc) = &mut attribute.meta
+            && let syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) = &mut doc.value
+        {
+            let plain = text.value().replace("```ignore", "\n```text");
+            *text = syn::LitStr::new(&plain, text.span());
+        }
+    }
+}
+
 /// The variable that holds the answer: `response` unless an argument is
 /// called so.
 fn received(last: &syn::Stmt) -> Option<syn::Ident> {
@@ -516,22 +604,13 @@ fn unparse(items: Vec<Item>) -> String {
 /// The table behind `fullscript::operations`, sorted by id.
 fn operations(document: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-    let list = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().map(text).collect()
-    };
     let mut rows = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
             let Some(id) = operation["operationId"].as_str() else {
                 continue;
             };
-            let security = operation.get("security").and_then(Value::as_array);
-            let scopes: Vec<Vec<String>> = security
-                .into_iter()
-                .flatten()
-                .filter_map(|alternative| alternative.as_object()?.values().next().map(list))
-                .filter(|scopes| !scopes.is_empty())
-                .collect();
+            let scopes = alternatives(operation.get("security"));
             let answers_json = operation["responses"]
                 .as_object()
                 .into_iter()
@@ -556,7 +635,7 @@ fn operations(document: &Value) -> String {
                 text(&operation["x-scopes-confidence"]),
                 operation["x-requires-commercial-approval"] == true,
                 operation["x-paged"] == true,
-                list(&operation["x-source"]),
+                strings(&operation["x-source"]),
                 operation["x-content-type"].as_str(),
             );
             rows.push((id.to_string(), row));

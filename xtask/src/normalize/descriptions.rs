@@ -111,7 +111,7 @@ fn harmless(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut in_code = false;
     let mut rest = line;
-    let balanced = line.matches('`').count() % 2 == 0;
+    let balanced = line.matches('`').count().is_multiple_of(2);
     while let Some(c) = rest.chars().next() {
         let tail = &rest[c.len_utf8()..];
         match c {

@@ -1,0 +1,27 @@
+//! What was repaired in the committed document, line by line.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by panicking"
+)]
+
+use xtask::normalize::derive;
+
+#[test]
+fn repairs_are_as_reviewed() {
+    let raw = serde_json::from_str(include_str!("../../spec/openapi.json")).unwrap();
+    let derived = derive(&raw, include_str!("../../spec/overlay.yaml")).unwrap();
+    let mut lines: Vec<String> = derived.repairs.iter().map(ToString::to_string).collect();
+    lines.extend(
+        derived
+            .unmatched
+            .iter()
+            .map(|target| format!("overlay matched nothing    {target}")),
+    );
+    insta::with_settings!({
+        snapshot_path => "../../tests/snapshots",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("repairs", lines.join("\n"));
+    });
+}
