@@ -1,0 +1,249 @@
+//! The generated client made ours: calls fail with our error, and nothing
+//! shows arguments or addresses.
+
+use heck::ToSnakeCase;
+use quote::ToTokens;
+use syn::visit_mut::VisitMut;
+use syn::{Item, parse_quote};
+
+/// The documentation of the generated client.
+const CLIENT_DOCS: &str = "\
+Typed calls to the Fullscript API: one method for each operation.
+
+Made by [`Client::builder`]; cheap to clone, its clones share connections.
+Each method returns a builder that takes the arguments and ends in `send`:
+
+```no_run
+# async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
+let answer = client.list_patients().page_size(100).send().await?;
+for patient in &answer.patients {
+    println!(\"{}\", patient.id);
+}
+# Ok(())
+# }
+```
+
+[`operations`](crate::operations) holds what the types don't say: scopes,
+restrictions, paging.";
+
+/// The answer of each operation: its id and the type's tokens.
+pub(super) type Answers = Vec<(String, syn::Type)>;
+
+pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
+    let mut answers = Vec::new();
+    for item in items.iter_mut() {
+        match item {
+            // What the generator needs of its runtime is no part of our API.
+            Item::Use(import) => import.vis = syn::Visibility::Inherited,
+            Item::Struct(client) => {
+                without_debug(&mut client.attrs);
+                client
+                    .attrs
+                    .retain(|attribute| !attribute.path().is_ident("doc"));
+                client
+                    .attrs
+                    .extend(CLIENT_DOCS.lines().map(|line| -> syn::Attribute {
+                        let line = format!(" {line}");
+                        parse_quote!(#[doc = #line])
+                    }));
+            }
+            Item::Impl(block) if block.trait_.is_none() => {
+                // The way in is `ClientBuilder`, which knows about tokens.
+                block
+                    .items
+                    .retain(|item| !matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "new"));
+                for item in &mut block.items {
+                    if let syn::ImplItem::Fn(function) = item {
+                        snippets_are_text(&mut function.attrs);
+                        if function.sig.ident == "new_with_client" {
+                            function.vis = parse_quote!(pub(crate));
+                        }
+                    }
+                }
+            }
+            Item::Mod(module) if module.ident == "builder" => {
+                if let Some((_, items)) = &mut module.content {
+                    answers = adapt_builders(items)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    items.insert(
+        0,
+        parse_quote!(
+            use super::types;
+        ),
+    );
+    Ok(answers)
+}
+
+fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
+    let mut answers = Vec::new();
+    let mut added = Vec::new();
+    for item in items.iter_mut() {
+        match item {
+            Item::Struct(builder) => {
+                without_debug(&mut builder.attrs);
+                let (name, text) = (&builder.ident, builder.ident.to_string());
+                added.push(parse_quote! {
+                    /// Shows the operation alone: arguments may be health data.
+                    impl ::std::fmt::Debug for #name<'_> {
+                        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                            f.debug_struct(#text).finish_non_exhaustive()
+                        }
+                    }
+                });
+            }
+            Item::Impl(block) => {
+                let own = block.self_ty.to_token_stream().to_string();
+                let id = own
+                    .split('<')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_snake_case();
+                let position = block
+                    .items
+                    .iter()
+                    .position(|item| matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "send"));
+                if let Some(position) = position
+                    && let syn::ImplItem::Fn(send) = &mut block.items[position]
+                {
+                    let answer =
+                        answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
+                    let public = split_send(send, &answer, &id)?;
+                    block.items.insert(position, public);
+                    answers.push((id, answer));
+                }
+            }
+            _ => {}
+        }
+    }
+    items.extend(added);
+    Ok(answers)
+}
+
+/// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
+fn answer_of(send: &syn::ImplItemFn) -> Option<syn::Type> {
+    fn argument(ty: &syn::Type) -> Option<&syn::Type> {
+        let syn::Type::Path(path) = ty else {
+            return None;
+        };
+        let syn::PathArguments::AngleBracketed(list) = &path.path.segments.last()?.arguments else {
+            return None;
+        };
+        match list.args.first()? {
+            syn::GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        }
+    }
+    let syn::ReturnType::Type(_, result) = &send.sig.output else {
+        return None;
+    };
+    argument(argument(result)?).cloned()
+}
+
+/// Leaves the generated `send` to send alone, and returns the public one that
+/// reads the answer and turns every failure into `crate::Error`.
+fn split_send(
+    send: &mut syn::ImplItemFn,
+    answer: &syn::Type,
+    id: &str,
+) -> Result<syn::ImplItem, String> {
+    let attributes = std::mem::take(&mut send.attrs);
+    let last = send.block.stmts.last_mut();
+    let Some(last @ syn::Stmt::Expr(syn::Expr::Match(_), None)) = last else {
+        return Err(format!("{id}: `send` does not end in a match"));
+    };
+    let received = received(last).ok_or_else(|| format!("{id}: `send` matches on no status"))?;
+    *last = parse_quote!(return Ok(#received););
+    RareMethods.visit_block_mut(&mut send.block);
+    send.sig.ident = parse_quote!(send_unread);
+    send.sig.output = parse_quote!(-> Result<::reqwest::Response, Error<()>>);
+    send.vis = syn::Visibility::Inherited;
+    let answer_text = answer.to_token_stream().to_string();
+    let (answer, read): (syn::Type, syn::Ident) = match answer_text.as_str() {
+        "()" => (answer.clone(), parse_quote!(read_nothing)),
+        "ByteStream" => (
+            parse_quote!(crate::response::Bytes),
+            parse_quote!(read_bytes),
+        ),
+        _ => (answer.clone(), parse_quote!(read_json)),
+    };
+    Ok(parse_quote! {
+        #(#attributes)*
+        ///
+        /// # Errors
+        /// [`crate::Error`] whatever went wrong: an argument, the connection,
+        /// the server's refusal, an answer that does not decode.
+        pub async fn send(self) -> Result<crate::Response<#answer>, crate::Error> {
+            crate::response::#read(#id, self.send_unread().await).await
+        }
+    })
+}
+
+/// The snippets show how arguments are given; they are no programs, and no
+/// tests that someone has to ignore.
+fn snippets_are_text(attributes: &mut [syn::Attribute]) {
+    for attribute in attributes
+        .iter_mut()
+        .filter(|attribute| attribute.path().is_ident("doc"))
+    {
+        if let syn::Meta::NameValue(doc) = &mut attribute.meta
+            && let syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) = &mut doc.value
+        {
+            let plain = text.value().replace("```ignore", "\n```text");
+            *text = syn::LitStr::new(&plain, text.span());
+        }
+    }
+}
+
+/// The variable that holds the answer: `response` unless an argument is
+/// called so.
+fn received(last: &syn::Stmt) -> Option<syn::Ident> {
+    let syn::Stmt::Expr(syn::Expr::Match(status), _) = last else {
+        return None;
+    };
+    let syn::Expr::MethodCall(as_u16) = &*status.expr else {
+        return None;
+    };
+    let syn::Expr::MethodCall(status) = &*as_u16.receiver else {
+        return None;
+    };
+    let syn::Expr::Path(variable) = &*status.receiver else {
+        return None;
+    };
+    variable.path.get_ident().cloned()
+}
+
+/// Methods for which reqwest has no function, and the generator thinks it has.
+struct RareMethods;
+
+impl VisitMut for RareMethods {
+    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
+        let method = call.method.to_string();
+        if ["options", "trace"].contains(&method.as_str()) && call.args.len() == 1 {
+            let method = quote::format_ident!("{}", method.to_uppercase());
+            call.method = parse_quote!(request);
+            call.args
+                .insert(0, parse_quote!(::reqwest::Method::#method));
+        }
+        syn::visit_mut::visit_expr_method_call_mut(self, call);
+    }
+}
+
+fn without_debug(attributes: &mut Vec<syn::Attribute>) {
+    let clones =
+        |attribute: &syn::Attribute| attribute.to_token_stream().to_string().contains("Clone");
+    attributes.retain(|attribute| !attribute.path().is_ident("derive") || clones(attribute));
+    for attribute in attributes
+        .iter_mut()
+        .filter(|attribute| attribute.path().is_ident("derive"))
+    {
+        *attribute = parse_quote!(#[derive(Clone)]);
+    }
+}

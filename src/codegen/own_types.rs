@@ -1,0 +1,67 @@
+//! Ids and sets of values, which the generator's own would refuse or mix up.
+
+use std::fmt::Write as _;
+
+use heck::ToPascalCase;
+use serde_json::Value;
+
+pub(super) fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten()
+}
+
+/// Ids and sets of values are written here and not by the generator: its own
+/// would refuse a new value, and mix up ids of different kinds.
+pub(super) fn is_own(schema: &Value) -> bool {
+    schema["x-id"].is_string() || schema["type"] == "string" && schema["enum"].is_array()
+}
+
+pub(super) fn own_types(document: &Value) -> String {
+    let mut out = String::new();
+    for (name, schema) in components(document).filter(|(_, schema)| is_own(schema)) {
+        if let Some(kind) = schema["x-id"].as_str() {
+            let article = if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+            let doc = format!("Identifier of {article} {kind}.");
+            writeln!(out, "crate::value::id::id_type! {{ #[doc = {doc:?}] pub struct {name}; {kind:?} }}")
+        } else {
+            let mut taken = Vec::new();
+            let values = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let variants: Vec<_> =
+                values.map(|value| format!("{} = {value:?}", variant(value, &mut taken))).collect();
+            let doc = schema["description"].as_str().unwrap_or("One of a set of values that may grow.");
+            writeln!(
+                out,
+                "crate::value::open_enum::open_enum! {{ #[doc = {doc:?}] pub enum {name} {{ {} }} }}",
+                variants.join(", "),
+            )
+        }
+        .expect("writing to a String does not fail");
+    }
+    out
+}
+
+/// A variant's name for a value, unlike all those taken.
+fn variant(value: &str, taken: &mut Vec<String>) -> String {
+    let words: String = value
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let mut name = words.to_pascal_case();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, 'N');
+    }
+    if name == "Unknown" || syn::parse_str::<syn::Ident>(&name).is_err() {
+        name.push_str("Value");
+    }
+    let stem = name.clone();
+    for number in 2.. {
+        if !taken.contains(&name) {
+            break;
+        }
+        name = format!("{stem}{number}");
+    }
+    taken.push(name.clone());
+    name
+}
