@@ -95,5 +95,6 @@ fn is_own_path(base_url: &str, request: &Request, operation: &Operation) -> bool
         path.strip_prefix('/')
             .and_then(|path| path.strip_prefix(prefix))
     };
-    own.is_some_and(|path| operation.matches_path(path))
+    let leads_to = own.and_then(|path| operations::at(request.method().as_str(), path));
+    leads_to.is_some_and(|found| found.id == operation.id)
 }

@@ -29,8 +29,6 @@ pub struct Operation {
     pub sources: &'static [&'static str],
     /// The media type to declare for a body that the client sends as bytes.
     pub content_type: Option<&'static str>,
-    /// Whether a success is answered in JSON.
-    pub answers_json: bool,
 }
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
@@ -53,13 +51,30 @@ pub fn find(id: &str) -> Option<&'static Operation> {
     Some(&OPERATIONS[index.ok()?])
 }
 
+/// The operation that a method and a path lead to.
+///
+/// A literal path goes before one with variables: `/api/events/orders` is not
+/// the event called `orders`.
+///
+/// ```
+/// use fullscript::operations::at;
+///
+/// assert_eq!(at("GET", "/api/events/orders").unwrap().id, "list_order_events");
+/// assert_eq!(at("GET", "/api/events/81").unwrap().id, "get_event");
+/// assert!(at("GET", "/api/events/").is_none());
+/// ```
+#[must_use]
+pub fn at(method: &str, path: &str) -> Option<&'static Operation> {
+    OPERATIONS
+        .iter()
+        .filter(|operation| operation.method == method && operation.matches_path(path))
+        .min_by_key(|operation| operation.path.matches('{').count())
+}
+
 impl Operation {
-    /// Whether a path is one of this operation's: the same literal parts, and
-    /// something in place of each variable.
-    ///
-    /// An id such as `..` would make it another operation's.
-    #[must_use]
-    pub fn matches_path(&self, path: &str) -> bool {
+    /// Whether a path has the literal parts of this operation's, and something
+    /// in place of each variable.
+    fn matches_path(&self, path: &str) -> bool {
         let mut parts = path.split('/');
         let fits = self.path.split('/').all(|expected| {
             parts

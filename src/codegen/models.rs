@@ -1,4 +1,5 @@
-//! What the generator's models lack: lenient decoding, and JSON Schema.
+//! What the generator's models lack: lenient decoding, room for new fields,
+//! and JSON Schema.
 
 use quote::ToTokens;
 use syn::{Item, ItemStruct, parse_quote};
@@ -29,6 +30,10 @@ pub(super) fn adapt_types(items: &mut [Item]) {
         let attributes = match item {
             Item::Struct(model) => {
                 lenient_fields(model);
+                // The vendor may add fields: a caller's literal would break.
+                if matches!(model.fields, syn::Fields::Named(_)) {
+                    model.attrs.push(parse_quote!(#[non_exhaustive]));
+                }
                 &mut model.attrs
             }
             Item::Enum(model) => &mut model.attrs,

@@ -17,18 +17,11 @@ pub(super) fn table(document: &Value) -> String {
                 continue;
             };
             let scopes = alternatives(operation.get("security"));
-            let answers_json = operation["responses"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .any(|(status, answer)| {
-                    status.starts_with('2') && answer["content"].get("application/json").is_some()
-                });
             let row = format!(
                 "Operation {{ id: {id:?}, method: {:?}, path: {path:?}, summary: {:?}, \
                  authenticated: {}, scopes: &{}, scopes_confidence: {:?}, \
                  requires_commercial_approval: {}, paged: {}, sources: &{:?}, \
-                 content_type: {:?}, answers_json: {answers_json} }}",
+                 content_type: {:?} }}",
                 method.to_uppercase(),
                 text(&operation["summary"]),
                 operation

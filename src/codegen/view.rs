@@ -90,6 +90,9 @@ fn documentation(operation: &Map<String, Value>) -> String {
     if operation.get("x-paged") == Some(&json!(true)) {
         parts.push("Answers in pages, of 100 records at most.".into());
     }
+    if !text("x-note").is_empty() {
+        parts.push(format!("Note: {}", text("x-note")));
+    }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::client::ClientBuilder;
-use crate::operations::{self, Operation};
+use crate::operations;
 use crate::{AccessToken, Client, Environment};
 
 /// The normalized document, whose recorded examples are the answers.
@@ -210,7 +210,7 @@ async fn answer(
         .await
         .map(|body| body.to_bytes())
         .unwrap_or_default();
-    let operation = operation_of(head.method.as_str(), head.uri.path());
+    let operation = operations::at(head.method.as_str(), head.uri.path());
     let authorization = head
         .headers
         .get("authorization")
@@ -259,15 +259,6 @@ async fn answer(
             b"a script of the fake has an impossible status",
         )))
     }))
-}
-
-/// The operation of a method and path; a literal path goes before one with
-/// variables, as `/api/events/orders` before `/api/events/{id}`.
-fn operation_of(method: &str, path: &str) -> Option<&'static Operation> {
-    operations::all()
-        .iter()
-        .filter(|operation| operation.method == method && operation.matches_path(path))
-        .min_by_key(|operation| operation.path.matches('{').count())
 }
 
 /// What each operation answers, from the examples of the document.

@@ -187,8 +187,20 @@ fn copy_of_package(root: &Path) -> PathBuf {
         std::fs::copy(root.join(file), package.join(file)).unwrap();
     }
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let alone = manifest.replace("members = [\"xtask\"]", "members = []");
-    assert_ne!(alone, manifest, "the workspace has xtask as its member");
+    // A name of its own: cargo would take it for the package beside it in the
+    // shared target directory.
+    let changes = [
+        ("members = [\"xtask\"]", "members = []"),
+        ("\nname = \"fullscript\"", "\nname = \"constructs\""),
+        (
+            "\nfullscript = { path = \".\"",
+            "\nconstructs = { path = \".\"",
+        ),
+    ];
+    let alone = changes.iter().fold(manifest, |manifest, (from, to)| {
+        assert!(manifest.contains(from), "{from}");
+        manifest.replace(from, to)
+    });
     std::fs::write(package.join("Cargo.toml"), alone).unwrap();
     package
 }

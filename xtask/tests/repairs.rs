@@ -25,3 +25,15 @@ fn repairs_are_as_reviewed() {
         insta::assert_snapshot!("repairs", lines.join("\n"));
     });
 }
+
+#[test]
+fn the_committed_document_is_the_derived_one() {
+    let raw = serde_json::from_str(include_str!("../../spec/openapi.json")).unwrap();
+    let derived = derive(&raw, include_str!("../../spec/overlay.yaml")).unwrap();
+    let committed: serde_json::Value =
+        serde_json::from_str(include_str!("../../spec/openapi.normalized.json")).unwrap();
+    assert!(
+        committed == derived.document,
+        "run `cargo xtask update-spec --from spec/openapi.json`"
+    );
+}

@@ -302,11 +302,11 @@ mod tests {
         let schemas = &document["components"]["schemas"];
         assert_eq!(
             schemas["A"]["properties"]["x"]["$ref"],
-            "#/components/schemas/BC"
+            "#/components/schemas/Bc"
         );
         assert_eq!(
-            schemas["BC"]["properties"]["again"]["$ref"],
-            "#/components/schemas/BC"
+            schemas["Bc"]["properties"]["again"]["$ref"],
+            "#/components/schemas/Bc"
         );
     }
 
