@@ -47,11 +47,18 @@ impl fmt::Debug for Client {
 }
 
 /// What a client is made of; see [`Client::builder`].
-#[derive(Debug)]
 pub struct ClientBuilder {
     base_url: String,
     token: Option<AccessToken>,
     http: Option<reqwest::Client>,
+}
+
+/// Shows nothing: an address not checked yet may hold a password, and an HTTP
+/// client of the caller's shows its headers.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").finish_non_exhaustive()
+    }
 }
 
 impl ClientBuilder {
@@ -87,8 +94,7 @@ impl ClientBuilder {
     /// When the address is none, or is neither `https` nor loopback, or when
     /// TLS can't be set up.
     pub fn build(self) -> Result<Client, BuildError> {
-        let base_url = self.base_url.trim_end_matches('/');
-        let url = reqwest::Url::parse(base_url)
+        let url = reqwest::Url::parse(&self.base_url)
             .map_err(|_| BuildError::new("the base URL is not a URL"))?;
         let plain = url.scheme() == "http" && is_loopback(&url);
         if url.scheme() != "https" && !plain {
@@ -96,7 +102,8 @@ impl ClientBuilder {
                 "the base URL is not https: tokens and health data travel over it",
             ));
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || has_user {
             return Err(BuildError::new(
                 "the base URL has more than scheme, host, port and path",
             ));
@@ -106,7 +113,8 @@ impl ClientBuilder {
             None => default_http_client()?,
         };
         Ok(Client::new_with_client(
-            base_url,
+            // As requests will spell it, so that their paths can be compared.
+            url.as_str().trim_end_matches('/'),
             http,
             Context::new(self.token),
         ))

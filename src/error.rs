@@ -99,7 +99,7 @@ impl Error {
         let mut messages = Vec::new();
         for key in ["error", "errors", "message", "error_description"] {
             if let Some(value) = body.as_ref().and_then(|body| body.get(key)) {
-                collect(value, &mut messages);
+                collect(value, None, &mut messages);
             }
         }
         messages
@@ -323,17 +323,25 @@ impl Error {
     }
 }
 
-/// Every text in a message of whatever shape.
-fn collect(value: &Value, messages: &mut Vec<String>) {
+/// Every text in a message of whatever shape, behind the name of its field
+/// where it has one: `{"email": ["is taken"]}` gives `email: is taken`.
+fn collect(value: &Value, field: Option<&str>, messages: &mut Vec<String>) {
     match value {
         Value::String(text) => match serde_json::from_str::<Value>(text) {
-            Ok(list @ Value::Array(_)) => collect(&list, messages),
-            _ => messages.push(text.clone()),
+            Ok(list @ Value::Array(_)) => collect(&list, field, messages),
+            _ => messages.push(match field {
+                Some(field) => format!("{field}: {text}"),
+                None => text.clone(),
+            }),
         },
-        Value::Array(list) => list.iter().for_each(|value| collect(value, messages)),
+        Value::Array(list) => list
+            .iter()
+            .for_each(|value| collect(value, field, messages)),
         Value::Object(fields) => match fields.get("message") {
-            Some(message) => collect(message, messages),
-            None => fields.values().for_each(|value| collect(value, messages)),
+            Some(message) => collect(message, field, messages),
+            None => fields
+                .iter()
+                .for_each(|(field, value)| collect(value, Some(field), messages)),
         },
         _ => {}
     }

@@ -75,14 +75,34 @@ impl ClientHooks<Context> for Client {
             let Some(token) = &self.inner().0.token else {
                 return Ok(fail("no access token, give the client one"));
             };
-            let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", token.expose())) else {
-                return Ok(fail("the access token has characters that no token has"));
+            let Some(mut bearer) = bearer(token) else {
+                return Ok(fail(
+                    "the access token is empty or has characters that no token has",
+                ));
             };
             bearer.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
         self.client().execute(request).await
     }
+}
+
+/// The value of the header, if the token is visible ASCII: a header would take
+/// spaces and other bytes too.
+fn bearer(token: &AccessToken) -> Option<HeaderValue> {
+    let token = token.expose();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    HeaderValue::try_from(format!("Bearer {token}")).ok()
+}
+
+/// An id as one part of a path.
+///
+/// The generator's own function leaves the backslash, which an address takes
+/// for a slash: `x\..\y` would be `y`.
+pub(crate) fn encode_path(id: &str) -> String {
+    progenitor_client::encode_path(id).replace('\\', "%5C")
 }
 
 /// Whether the request still goes to the operation that was called.

@@ -102,9 +102,9 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         Ok(body) => body,
         Err(error) => return Err(error.into_error(operation_id, status, headers)),
     };
-    // Nothing where JSON was declared is null: `Value` takes it, models say
-    // what they miss.
-    let text: &[u8] = if body.is_empty() { b"null" } else { &body };
+    // Nothing where JSON was declared is an object without fields: answers
+    // without a schema take it, models say what they miss.
+    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
     match serde_json::from_slice(text) {
         Ok(value) => Ok(Response {
             value,

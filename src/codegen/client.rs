@@ -34,7 +34,10 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
     for item in items.iter_mut() {
         match item {
             // What the generator needs of its runtime is no part of our API.
-            Item::Use(import) => import.vis = syn::Visibility::Inherited,
+            Item::Use(import) => {
+                import.vis = syn::Visibility::Inherited;
+                remove_name(&mut import.tree, "encode_path");
+            }
             Item::Struct(client) => {
                 without_debug(&mut client.attrs);
                 client
@@ -75,7 +78,65 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
             use super::types;
         ),
     );
+    items.insert(
+        1,
+        parse_quote!(
+            use crate::hooks::encode_path;
+        ),
+    );
     Ok(answers)
+}
+
+/// Takes a name out of a group of imports; one of ours stands for it.
+fn remove_name(tree: &mut syn::UseTree, name: &str) {
+    match tree {
+        syn::UseTree::Path(path) => remove_name(&mut path.tree, name),
+        syn::UseTree::Group(group) => {
+            let imports = std::mem::take(&mut group.items).into_iter();
+            group.items = imports
+                .filter(|import| !matches!(import, syn::UseTree::Name(own) if own.ident == name))
+                .collect();
+        }
+        _ => {}
+    }
+}
+
+/// Lets a refused argument say what is wrong with it: the generator's message
+/// has the path of a type instead.
+fn tell_reason(setter: &mut syn::ImplItemFn) {
+    let Some(bounds) = &mut setter.sig.generics.where_clause else {
+        return;
+    };
+    let conversion = match bounds.predicates.first() {
+        Some(syn::WherePredicate::Type(bound)) => bound.bounds.first().cloned(),
+        _ => None,
+    };
+    let Some(syn::TypeParamBound::Trait(conversion)) = conversion else {
+        return;
+    };
+    let bound = conversion.path.segments.last();
+    if bound.is_none_or(|bound| bound.ident != "TryInto") {
+        return;
+    }
+    if bounds.predicates.len() == 1 {
+        bounds
+            .predicates
+            .push(parse_quote!(<V as #conversion>::Error: ::std::fmt::Display));
+    }
+    let message = format!("{}: {{reason}}", setter.sig.ident);
+    Reason(parse_quote!(|reason| format!(#message))).visit_block_mut(&mut setter.block);
+}
+
+/// What is done with the error of a conversion.
+struct Reason(syn::Expr);
+
+impl VisitMut for Reason {
+    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
+        if call.method == "map_err" {
+            call.args = std::iter::once(self.0.clone()).collect();
+        }
+        syn::visit_mut::visit_expr_method_call_mut(self, call);
+    }
 }
 
 fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
@@ -96,6 +157,11 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
                 });
             }
             Item::Impl(block) => {
+                for item in &mut block.items {
+                    if let syn::ImplItem::Fn(setter) = item {
+                        tell_reason(setter);
+                    }
+                }
                 let own = block.self_ty.to_token_stream().to_string();
                 let id = own
                     .split('<')

@@ -1,1 +1,278 @@
+//! What may stand in a path, and what the types keep apart.
 
+use fullscript::testing::FakeFullscript;
+use fullscript::types::{self, CreatePractitionerResourceRequest, CreateTreatmentPlanRequest};
+use fullscript::value::InvalidId;
+use fullscript::{Client, Error, operations};
+use serde::de::DeserializeOwned;
+
+use Given::{ByTheCaller, ByTheServer};
+
+#[tokio::test]
+async fn an_id_that_is_no_part_of_a_path_is_refused_where_it_is_given() {
+    let fake = FakeFullscript::start().await.unwrap();
+    for text in ["", ".", "..", "a\nb", "a\u{85}"] {
+        for (operation, result) in call_each(&fake.client(), ByTheCaller(text)).await {
+            let error = result.unwrap_err();
+            assert!(error.is_invalid_request(), "{operation} {text:?}: {error}");
+            assert!(
+                error.to_string().contains("id"),
+                "{operation} {text:?}: {error}"
+            );
+        }
+    }
+    assert_eq!(paths(&fake), [""; 0]);
+}
+
+#[test]
+fn a_refused_id_says_which_and_why() {
+    let refused = |text: &str| types::PatientId::new(text).unwrap_err().to_string();
+    assert_eq!(refused(""), "patient id is empty");
+    assert_eq!(
+        refused(".."),
+        "patient id is only dots, which would change the request path"
+    );
+    assert_eq!(refused("a\nb"), "patient id contains a control character");
+}
+
+#[tokio::test]
+async fn the_error_of_a_call_says_why_its_id_is_refused() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let error = fake.client().get_patient().id("").send().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "get_patient: not sent, id: patient id is empty"
+    );
+}
+
+#[tokio::test]
+async fn an_id_of_the_server_that_leads_elsewhere_is_kept_but_not_sent() {
+    let fake = FakeFullscript::start().await.unwrap();
+    for text in ["", ".", ".."] {
+        assert_eq!(from_the_server::<types::PatientId>(text).as_str(), text);
+        for (operation, result) in call_each(&fake.client(), ByTheServer(text)).await {
+            let error = result.unwrap_err();
+            assert!(error.is_invalid_request(), "{operation} {text:?}: {error}");
+        }
+    }
+    assert_eq!(paths(&fake), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_id_of_any_characters_reaches_its_own_operation() {
+    for text in [
+        "a/b", "../..", "%2e%2e", "a%2Fb", "ü患者", "a b", "a?b#c", "..;", "a+b&c=d",
+    ] {
+        for given in [ByTheCaller(text), ByTheServer(text)] {
+            let fake = FakeFullscript::start().await.unwrap();
+            for (operation, result) in call_each(&fake.client(), given).await {
+                result.unwrap_or_else(|error| panic!("{operation} {text:?}: {error}"));
+                check_arrived(&fake, operation, text);
+            }
+        }
+    }
+}
+
+/// An address takes a backslash for a slash.
+#[tokio::test]
+async fn an_id_with_a_backslash_reaches_its_own_operation() {
+    for text in [r"a\b", r"x\..\y", r"..\..\orders", r"..\"] {
+        let fake = FakeFullscript::start().await.unwrap();
+        for (operation, result) in call_each(&fake.client(), ByTheCaller(text)).await {
+            result.unwrap_or_else(|error| panic!("{operation} {text:?}: {error}"));
+            check_arrived(&fake, operation, text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_the_last_part_of_another_operations_path_is_not_sent() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let error = fake
+        .client()
+        .get_event()
+        .id("orders")
+        .send()
+        .await
+        .unwrap_err();
+    assert!(error.is_invalid_request(), "{error}");
+    assert_eq!(paths(&fake), [""; 0]);
+}
+
+#[tokio::test]
+async fn every_operation_with_an_id_in_its_path_is_called_here() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let results = call_each(&fake.client(), ByTheCaller("1")).await;
+    let called: Vec<_> = results.iter().map(|(operation, _)| *operation).collect();
+    let all = operations::all()
+        .iter()
+        .filter(|operation| operation.path.contains('{'));
+    assert_eq!(
+        called,
+        all.map(|operation| operation.id).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_plan_without_a_state_is_not_sent() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let call = || client.create_treatment_plan().patient_id("1");
+    let stateless = CreateTreatmentPlanRequest::builder().recommendations(vec![]);
+    for call in [
+        call().body(stateless),
+        call().body_map(|body| body.recommendations(vec![])),
+    ] {
+        let error = call.send().await.unwrap_err();
+        assert!(error.is_invalid_request(), "{error}");
+        assert!(error.to_string().contains("state"), "{error}");
+    }
+    assert!(call().send().await.unwrap_err().is_invalid_request());
+    assert_eq!(paths(&fake), [""; 0]);
+}
+
+#[test]
+fn what_must_not_compile_does_not() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile/*.rs");
+}
+
+/// Where an id comes from: the caller's are checked, the server's are kept.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    ByTheCaller(&'a str),
+    ByTheServer(&'a str),
+}
+
+fn from_the_server<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_value(text.into()).expect("any text decodes as an id")
+}
+
+macro_rules! given {
+    ($($id:ident),+ $(,)?) => {$(
+        impl TryFrom<Given<'_>> for types::$id {
+            type Error = InvalidId;
+
+            fn try_from(given: Given<'_>) -> Result<Self, InvalidId> {
+                match given {
+                    ByTheCaller(text) => text.try_into(),
+                    ByTheServer(text) => Ok(from_the_server(text)),
+                }
+            }
+        }
+    )+};
+}
+
+given! {
+    AllergenId, BrandId, CategoryId, EventId, IngredientId, LabId, LabOrderId, LabTestId, OrderId,
+    PatientId, PractitionerId, ProductId, ProtocolId, ResourceId, StaffId, SupplementTypeId,
+    TemplateId, ThirdPartyCertificationId, TreatmentPlanId, VariantId,
+}
+
+macro_rules! calls {
+    ($client:ident, $given:ident; $($operation:ident($($variable:ident),+ $(; $body:expr)?)),+ $(,)?) => {
+        vec![$({
+            let call = $client.$operation()$(.$variable($given))+$(.body($body))?;
+            (stringify!($operation), Box::pin(call.send()).await.map(drop))
+        }),+]
+    };
+}
+
+/// Calls every operation that has ids in its path with this one.
+async fn call_each(client: &Client, given: Given<'_>) -> Vec<(&'static str, Result<(), Error>)> {
+    let plan = CreateTreatmentPlanRequest::draft(vec![]);
+    let resource = CreatePractitionerResourceRequest::builder()
+        .attachment("data".to_string())
+        .name("name".to_string())
+        .save_to_library(false);
+    calls! {
+        client, given;
+        activate_treatment_plan(treatment_plan_id),
+        cancel_treatment_plan(treatment_plan_id),
+        create_in_office_checkout(treatment_plan_id),
+        create_practitioner_resource(practitioner_id; resource),
+        create_treatment_plan(patient_id; plan),
+        delete_practitioner_resource(practitioner_id, id),
+        get_allergen(id),
+        get_brand(id),
+        get_category(id),
+        get_event(id),
+        get_ingredient(id),
+        get_lab_order(id),
+        get_lab_test(id),
+        get_order(id),
+        get_orderable_lab(id),
+        get_patient(id),
+        get_practitioner(id),
+        get_practitioner_resource(practitioner_id, id),
+        get_product(id),
+        get_protocol(id),
+        get_staff_member(id),
+        get_supplement_type(id),
+        get_template(id),
+        get_third_party_certification(id),
+        get_treatment_plan(id),
+        get_treatment_plan_link(id),
+        get_variant(id),
+        list_category_products(category_id),
+        list_patient_addresses(patient_id),
+        list_patient_dependents(patient_id),
+        list_patient_orders(patient_id),
+        list_patient_treatment_plans(patient_id),
+        list_practitioner_protocols(practitioner_id),
+        list_practitioner_resources(practitioner_id),
+        list_practitioner_templates(practitioner_id),
+        list_similar_products(product_id),
+        update_patient(id),
+        update_practitioner(id),
+        update_practitioner_resource(practitioner_id, id; serde_json::Map::new()),
+        update_staff_member(id),
+        update_treatment_plan(id),
+    }
+}
+
+fn paths(fake: &FakeFullscript) -> Vec<String> {
+    fake.requests()
+        .into_iter()
+        .map(|request| request.target)
+        .collect()
+}
+
+/// The fake was asked for this operation, each of its variables being `text`.
+#[track_caller]
+fn check_arrived(fake: &FakeFullscript, operation: &str, text: &str) {
+    let path = operations::find(operation).unwrap().path;
+    let requests = fake.requests();
+    let mut own = requests
+        .iter()
+        .filter(|request| request.operation_id.as_deref() == Some(operation));
+    let request = own
+        .next()
+        .unwrap_or_else(|| panic!("{operation} was not reached with {text:?}"));
+    for (part, sent) in path.split('/').zip(request.target.split('/')) {
+        let expected = if part.starts_with('{') { text } else { part };
+        assert_eq!(decode(sent), expected, "{}", request.target);
+    }
+}
+
+/// Text of a percent-encoded part of a path.
+fn decode(part: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), part.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let coded = tail
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match coded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,6 +1,12 @@
 //! The one integration binary.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by panicking"
+)]
 
+mod compare;
 mod ids;
+mod round_trip;
 mod surface;
 mod tolerance;
 mod wire;

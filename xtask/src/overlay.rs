@@ -29,6 +29,7 @@ pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
     loop {
         match overlay.apply(document, Default::default()) {
             Ok(report) => {
+                once_each(document);
                 let idle = report.actions.iter().filter(|action| action.matched == 0);
                 let idle = idle.map(|action| action.target.clone());
                 return failed.into_iter().chain(idle).collect();
@@ -40,4 +41,35 @@ pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
             }
         }
     }
+}
+
+/// An overlay can only append to a list; what the document says already is
+/// not said twice. Recorded examples may well repeat themselves.
+fn once_each(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                if !["example", "examples"].contains(&key.as_str()) {
+                    once_each(inner);
+                }
+            }
+        }
+        Value::Array(list) => {
+            let mut kept: Vec<Value> = Vec::new();
+            for mut item in list.drain(..) {
+                once_each(&mut item);
+                if !kept.iter().any(|known| same(known, &item)) {
+                    kept.push(item);
+                }
+            }
+            *list = kept;
+        }
+        _ => {}
+    }
+}
+
+/// Equal, or parameters of one name: then the vendor's, which came first.
+fn same(known: &Value, item: &Value) -> bool {
+    let parameter = |value: &Value| value["name"].is_string() && value["in"].is_string();
+    known == item || parameter(item) && known["name"] == item["name"] && known["in"] == item["in"]
 }

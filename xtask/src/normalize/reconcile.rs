@@ -155,7 +155,8 @@ fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
         let Some(schema) = document.pointer_mut(&pointer) else {
             continue;
         };
-        let Some(properties) = schema["properties"].as_object() else {
+        let certain = schema.get("x-uncertain") != Some(&json!(true));
+        let Some(properties) = schema["properties"].as_object().filter(|_| certain) else {
             continue;
         };
         let always = |name: &str| {

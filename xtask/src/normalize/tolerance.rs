@@ -13,6 +13,7 @@ use super::{Refusal, Report};
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let answered = reachable(document, |pointer| pointer.contains("/responses/"));
+    let wrappers = only_answers(document);
     each_root(document, &mut |pointer, schema| {
         let component = pointer.strip_prefix("/components/schemas/");
         let answer = pointer.contains("/responses/")
@@ -20,12 +21,8 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         if answer {
             let root = pointer.to_string();
             each_below(schema, &root.clone(), &mut |pointer, schema| {
-                loosen(
-                    schema,
-                    pointer,
-                    pointer == root && component.is_none(),
-                    report,
-                );
+                let wraps = component.is_none_or(|name| wrappers.contains(name));
+                loosen(schema, pointer, pointer == root && wraps, report);
             });
         }
         each_below(schema, pointer, &mut |_, schema| lists_take_null(schema));
@@ -51,6 +48,17 @@ fn reachable(document: &mut Value, chosen: fn(&str) -> bool) -> BTreeSet<String>
         }
     }
     found
+}
+
+/// The component schemas that are whole answers and nothing else.
+fn only_answers(document: &mut Value) -> BTreeSet<String> {
+    let (mut whole, mut inside) = (BTreeSet::new(), Vec::new());
+    each_root(document, &mut |pointer, schema| match referenced(schema) {
+        Some(name) if pointer.contains("/responses/") => drop(whole.insert(name.to_string())),
+        _ => collect(schema, &mut inside),
+    });
+    whole.retain(|name| !inside.contains(name));
+    whole
 }
 
 fn collect(schema: &mut Value, open: &mut Vec<String>) {

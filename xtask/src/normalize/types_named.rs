@@ -112,7 +112,7 @@ fn values_by_reference(document: &mut Value, report: &mut Report) {
             .find(|(format, _, _)| schema["type"] == "string" && schema["format"] == *format);
         if let Some((_, name, _)) = found {
             let object = schema.as_object_mut().expect("has a type");
-            for key in ["type", "format", "enum"] {
+            for key in ["type", "format", "enum", "$ref"] {
                 object.remove(key);
             }
             object.insert("allOf".into(), json!([reference(name)]));
@@ -153,11 +153,13 @@ impl Named<'_> {
     }
 
     fn settle(&mut self, schema: &mut Value, name: &str, own: Option<&str>, pointer: &str) {
+        if referenced_through(schema).is_some() {
+            return only_reference(schema);
+        }
         let given = schema
             .as_object_mut()
             .and_then(|schema| schema.remove("x-name"));
         let given = given.as_ref().and_then(Value::as_str).map(pascal);
-        let given = given.filter(|_| referenced_through(schema).is_none());
         if given.is_none() && !needs_name(schema) {
             return self.below(schema, name, pointer);
         }
@@ -220,14 +222,14 @@ impl Named<'_> {
             let pointer = format!("{pointer}/{step}");
             let child_name = match step.split_once('/') {
                 Some(("properties", property)) if child["type"] == "array" => {
-                    format!("{name}{}", pascal(&singular(property)))
+                    format!("{name}-{}", singular(property))
                 }
-                Some(("properties", property)) => format!("{name}{}", pascal(property)),
+                Some(("properties", property)) => format!("{name}-{property}"),
                 _ if step == "items" => name.to_string(),
                 _ if step == "additionalProperties" => format!("{name}Value"),
                 _ => format!("{name}Part"),
             };
-            let child_name = if step == "items" && self.schemas.contains_key(&child_name) {
+            let child_name = if step == "items" && self.schemas.contains_key(&pascal(&child_name)) {
                 format!("{child_name}Item")
             } else {
                 child_name
@@ -240,7 +242,7 @@ impl Named<'_> {
 /// The one schema that stands for two of the same name, where they agree:
 /// fields and values of both, and asked for only what both ask for.
 fn join(one: &Value, other: &Value) -> Option<Value> {
-    if shape(one) == shape(other) {
+    if one["properties"].is_null() && shape(one) == shape(other) {
         return Some(one.clone());
     }
     let mut joined = one.clone();
@@ -261,9 +263,7 @@ fn join(one: &Value, other: &Value) -> Option<Value> {
         match ours.get(name) {
             None => joined["properties"][name] = field.clone(),
             Some(known) if shape(known) == shape(field) => {
-                if field["nullable"] == true && known["nullable"] != true {
-                    joined["properties"][name] = field.clone();
-                }
+                joined["properties"][name] = fuller(known, field);
             }
             Some(_) => return None,
         }
@@ -286,6 +286,23 @@ fn join(one: &Value, other: &Value) -> Option<Value> {
         joined_object.insert("required".into(), required);
     }
     Some(joined)
+}
+
+/// Of two fields of one shape the one that says more, and null if either
+/// takes it.
+fn fuller(known: &Value, field: &Value) -> Value {
+    let null = |field: &Value| field["nullable"] == true;
+    let says = |field: &&Value| (field.get("description").is_some(), null(field));
+    let mut fuller = if says(&field) > says(&known) {
+        field
+    } else {
+        known
+    }
+    .clone();
+    if null(known) || null(field) {
+        fuller["nullable"] = json!(true);
+    }
+    fuller
 }
 
 /// A schema without what leaves its Rust type as it is.
@@ -333,6 +350,15 @@ fn wrapper_name(schema: &Value) -> Option<String> {
             referenced_through(&only["items"])?
         )),
     }
+}
+
+/// What has a name already keeps it, whatever the overlay says beside it.
+fn only_reference(schema: &mut Value) {
+    let kept = ["$ref", "allOf", "nullable", "description", "deprecated"];
+    if let Some(object) = schema.as_object_mut() {
+        object.retain(|key, _| kept.contains(&key.as_str()));
+    }
+    unwrap_reference(schema);
 }
 
 /// A bare reference where nothing stands beside it.

@@ -1,0 +1,10 @@
+//! Ids of different kinds can't be mixed up.
+
+use fullscript::Client;
+use fullscript::types::PractitionerId;
+
+fn call(client: &Client, practitioner: PractitionerId) {
+    client.get_patient().id(practitioner);
+}
+
+fn main() {}

@@ -1,0 +1,268 @@
+//! Nothing that is shown holds a token or anything of a patient: whatever
+//! could is planted here, and looked for in all that can be printed.
+
+use std::fmt::Debug;
+use std::io::Write;
+use std::net::TcpListener;
+
+use fullscript::testing::{FakeFullscript, Script};
+use fullscript::types::{self, CreateOauthTokenRequest, CreatePatientRequest};
+use fullscript::value::Secret;
+use fullscript::{AccessToken, Client, Environment};
+use serde_json::json;
+
+use super::answering;
+
+#[tokio::test]
+async fn no_error_shows_the_call_or_the_answer() {
+    for answer in [
+        "",
+        "PLANTED/1.1 200 PLANTED\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nPLANTED PLANTED\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: PLANTED\r\ncontent-length: 100\r\n\r\n{\"PLANTED\"",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nPLANTED\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nPLANTED",
+        "HTTP/1.1 200 OK\r\ncontent-length: 23\r\n\r\n{\"patient\": \"PLANTED\"}\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"patients\": \"PLANTED\"}\n",
+        "HTTP/1.1 302 PLANTED\r\nlocation: /PLANTED\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 401 PLANTED\r\nwww-authenticate: PLANTED\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 403 PLANTED\r\ncontent-length: 7\r\n\r\nPLANTED",
+        "HTTP/1.1 422 PLANTED\r\ncontent-length: 21\r\n\r\n{\"error\": \"PLANTED\" }\n",
+        "HTTP/1.1 500 PLANTED\r\ncontent-length: 7\r\n\r\nPLANTED",
+    ] {
+        let client = || {
+            let builder = Client::builder(Environment::UsSandbox).access_token(planted_token());
+            builder
+                .base_url(answering(answer.into()) + "/PLANTED")
+                .build()
+                .unwrap()
+        };
+        let by_query = client()
+            .search_patients()
+            .query("PLANTED")
+            .send()
+            .await
+            .unwrap_err();
+        let by_id = client()
+            .get_patient()
+            .id("PLANTED")
+            .send()
+            .await
+            .unwrap_err();
+        let by_body = client()
+            .create_patient()
+            .body(planted_patient())
+            .send()
+            .await
+            .unwrap_err();
+        for error in [by_query, by_id, by_body] {
+            check_error(&error);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_error_shows_a_refused_argument() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let bad_token = fake
+        .client_builder()
+        .access_token(AccessToken::new("PLANTED\n"));
+    let plan = types::CreateTreatmentPlanRequest::draft(vec![]);
+    let practitioner = types::CreatePractitionerRequest::builder()
+        .email("PLANTED".to_string())
+        .first_name("PLANTED".to_string())
+        .last_name("PLANTED".to_string())
+        .practitioner_type_id("PLANTED\n");
+    for error in [
+        client
+            .get_patient()
+            .id("PLANTED\n")
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .list_orders()
+            .patient_id("PLANTED\n")
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .list_brands()
+            .available("PLANTED")
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .create_practitioner()
+            .body(practitioner)
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .create_treatment_plan()
+            .patient_id("1")
+            .idempotency_key("PLANTED\n")
+            .body(plan)
+            .send()
+            .await
+            .unwrap_err(),
+        bad_token
+            .build()
+            .unwrap()
+            .get_clinic()
+            .send()
+            .await
+            .unwrap_err(),
+    ] {
+        assert!(error.is_invalid_request(), "{error}");
+        check_error(&error);
+    }
+    assert!(fake.requests().is_empty());
+    let item = types::RecommendationInput::builder()
+        .variant_id("1")
+        .units_to_purchase("PLANTED");
+    check_error(&types::RecommendationInput::try_from(item).unwrap_err());
+}
+
+#[tokio::test]
+async fn no_error_shows_the_host() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Kept open: a port given back may be another test's a moment later.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            stream?.write_all(b"this is no TLS")?;
+        }
+        std::io::Result::Ok(())
+    });
+    // What the builder makes, but with a name that leads to this machine.
+    let _provider = Client::builder(Environment::UsSandbox).build().unwrap();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .resolve("planted.example", address)
+        .timeout(std::time::Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let client = Client::builder(Environment::UsSandbox)
+        .base_url(format!("https://planted.example:{}", address.port()))
+        .http_client(http)
+        .access_token(planted_token())
+        .build()
+        .unwrap();
+    let error = client.get_patient().id("PLANTED").send().await.unwrap_err();
+    assert!(error.is_transport());
+    check_error(&error);
+    for url in [
+        "http://planted.example",
+        "https://planted:planted@planted.example",
+        "planted",
+    ] {
+        check_error(
+            &Client::builder(Environment::UsSandbox)
+                .base_url(url)
+                .build()
+                .unwrap_err(),
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_answer_shows_its_value_or_headers() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let patient = json!({"patient": {"id": "PLANTED", "first_name": "PLANTED"}});
+    fake.answer("get_patient", Script::json(200, &patient));
+    let answer = fake.client().get_patient().id("1").send().await.unwrap();
+    assert_eq!(answer.patient.first_name.as_deref(), Some("PLANTED"));
+    check_debug(&answer);
+    check_debug(&answer.patient.id);
+}
+
+#[test]
+fn no_client_shows_its_token() {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("x-gateway-key", "PLANTED".parse().unwrap());
+    let builder = || Client::builder(Environment::UsSandbox).access_token(planted_token());
+    let client = builder().build().unwrap();
+    let http = reqwest::Client::builder()
+        .default_headers(headers)
+        .build()
+        .unwrap();
+    check_debug(&client);
+    check_debug(&builder());
+    check_debug(&builder().http_client(http.clone()));
+    check_debug(&builder().base_url("https://user:PLANTED@example.com/?token=PLANTED"));
+    check_debug(&builder().http_client(http).build().unwrap());
+}
+
+#[test]
+fn no_call_shows_its_arguments() {
+    let client = Client::builder(Environment::UsSandbox)
+        .access_token(planted_token())
+        .build()
+        .unwrap();
+    let token = CreateOauthTokenRequest::builder()
+        .client_secret("PLANTED")
+        .code(planted_secret());
+    check_debug(&client.get_patient().id("PLANTED"));
+    check_debug(&client.get_patient().id("PLANTED\n"));
+    check_debug(&client.search_patients().query("PLANTED"));
+    check_debug(&client.create_patient().body(planted_patient()));
+    check_debug(&client.create_oauth_token().body(token));
+    check_debug(&client.list_patients());
+}
+
+#[test]
+fn no_secret_is_shown() {
+    check_debug(&planted_token());
+    check_debug(&Secret::from("PLANTED"));
+    let answer = json!({"oauth": {"access_token": "PLANTED", "refresh_token": "PLANTED"}});
+    check_debug(&serde_json::from_value::<types::OauthResponse>(answer).unwrap());
+    let grant = json!({"id": "1", "secret_token": "PLANTED"});
+    check_debug(&serde_json::from_value::<types::SessionGrant>(grant).unwrap());
+    let token = CreateOauthTokenRequest::builder()
+        .client_secret("PLANTED")
+        .code(planted_secret());
+    check_debug(&token);
+    check_debug(&CreateOauthTokenRequest::try_from(
+        token
+            .client_id("id".to_string())
+            .grant_type("refresh_token"),
+    ));
+}
+
+/// An error and all its sources, as a log would show them.
+#[track_caller]
+fn check_error(error: &(dyn std::error::Error + 'static)) {
+    let mut link = Some(error);
+    while let Some(error) = link {
+        check(&error.to_string());
+        check(&format!("{error:?} {error:#?}"));
+        link = error.source();
+    }
+}
+
+#[track_caller]
+fn check_debug(value: &impl Debug) {
+    check(&format!("{value:?} {value:#?}"));
+}
+
+#[track_caller]
+fn check(shown: &str) {
+    assert!(!shown.to_lowercase().contains("planted"), "{shown}");
+}
+
+fn planted_token() -> AccessToken {
+    AccessToken::new("PLANTED")
+}
+
+fn planted_secret() -> Option<Secret> {
+    Some("PLANTED".into())
+}
+
+fn planted_patient() -> types::builder::CreatePatientRequest {
+    CreatePatientRequest::builder()
+        .email("PLANTED@example.com".to_string())
+        .first_name("PLANTED".to_string())
+        .last_name("PLANTED".to_string())
+}
