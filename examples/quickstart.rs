@@ -1,5 +1,6 @@
 //! A first look: who the clinic is, its patients, a price, and what needs
 //! approval. Runs against the embedded fake, so it needs no credentials.
+#![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
 use std::error::Error;
 

@@ -6,6 +6,8 @@ use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
 
+use super::models::{opaque_structs, without_debug};
+
 /// The documentation of the generated client.
 const CLIENT_DOCS: &str = "\
 Typed calls to the Fullscript API: one method for each operation.
@@ -141,52 +143,36 @@ impl VisitMut for Reason {
 
 fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
     let mut answers = Vec::new();
-    let mut added = Vec::new();
     for item in items.iter_mut() {
-        match item {
-            Item::Struct(builder) => {
-                without_debug(&mut builder.attrs);
-                let (name, text) = (&builder.ident, builder.ident.to_string());
-                added.push(parse_quote! {
-                    /// Shows the operation alone: arguments may be health data.
-                    impl ::std::fmt::Debug for #name<'_> {
-                        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                            f.debug_struct(#text).finish_non_exhaustive()
-                        }
-                    }
-                });
-            }
-            Item::Impl(block) => {
-                for item in &mut block.items {
-                    if let syn::ImplItem::Fn(setter) = item {
-                        tell_reason(setter);
-                    }
-                }
-                let own = block.self_ty.to_token_stream().to_string();
-                let id = own
-                    .split('<')
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_snake_case();
-                let position = block
-                    .items
-                    .iter()
-                    .position(|item| matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "send"));
-                if let Some(position) = position
-                    && let syn::ImplItem::Fn(send) = &mut block.items[position]
-                {
-                    let answer =
-                        answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
-                    let public = split_send(send, &answer, &id)?;
-                    block.items.insert(position, public);
-                    answers.push((id, answer));
+        if let Item::Impl(block) = item {
+            for item in &mut block.items {
+                if let syn::ImplItem::Fn(setter) = item {
+                    tell_reason(setter);
                 }
             }
-            _ => {}
+            let own = block.self_ty.to_token_stream().to_string();
+            let id = own
+                .split('<')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_snake_case();
+            let position = block
+                .items
+                .iter()
+                .position(|item| matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "send"));
+            if let Some(position) = position
+                && let syn::ImplItem::Fn(send) = &mut block.items[position]
+            {
+                let answer =
+                    answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
+                let public = split_send(send, &answer, &id)?;
+                block.items.insert(position, public);
+                answers.push((id, answer));
+            }
         }
     }
-    items.extend(added);
+    opaque_structs(items);
     Ok(answers)
 }
 
@@ -299,17 +285,5 @@ impl VisitMut for RareMethods {
                 .insert(0, parse_quote!(::reqwest::Method::#method));
         }
         syn::visit_mut::visit_expr_method_call_mut(self, call);
-    }
-}
-
-fn without_debug(attributes: &mut Vec<syn::Attribute>) {
-    let clones =
-        |attribute: &syn::Attribute| attribute.to_token_stream().to_string().contains("Clone");
-    attributes.retain(|attribute| !attribute.path().is_ident("derive") || clones(attribute));
-    for attribute in attributes
-        .iter_mut()
-        .filter(|attribute| attribute.path().is_ident("derive"))
-    {
-        *attribute = parse_quote!(#[derive(Clone)]);
     }
 }

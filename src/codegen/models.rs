@@ -1,8 +1,9 @@
-//! What the generator's models lack: lenient decoding, room for new fields,
-//! and JSON Schema.
+//! What the generator's models lack: lenient decoding, room for new fields, a
+//! `Debug` that shows no health data, and JSON Schema.
 
-use quote::ToTokens;
-use syn::{Item, ItemStruct, parse_quote};
+use quote::{ToTokens, quote};
+use syn::punctuated::Punctuated;
+use syn::{Item, ItemStruct, Token, parse_quote};
 
 /// Native types of fields, and what decodes them leniently.
 const LENIENT: [(&str, &str); 4] = [
@@ -24,9 +25,9 @@ const LENIENT: [(&str, &str); 4] = [
     ),
 ];
 
-/// Models decode leniently, and give their JSON Schema on request.
-pub(super) fn adapt_types(items: &mut [Item]) {
-    for item in items {
+pub(super) fn adapt_types(items: &mut Vec<Item>) {
+    let mut added = Vec::new();
+    for item in items.iter_mut() {
         let attributes = match item {
             Item::Struct(model) => {
                 lenient_fields(model);
@@ -34,14 +35,92 @@ pub(super) fn adapt_types(items: &mut [Item]) {
                 if matches!(model.fields, syn::Fields::Named(_)) {
                     model.attrs.push(parse_quote!(#[non_exhaustive]));
                 }
+                added.push(hiding_debug(model));
                 &mut model.attrs
             }
-            Item::Enum(model) => &mut model.attrs,
+            Item::Enum(model) => {
+                added.push(opaque_debug(&model.ident, &model.generics));
+                &mut model.attrs
+            }
+            Item::Mod(module) if module.ident == "builder" => {
+                let builders = module.content.as_mut().map(|(_, items)| items);
+                builders.into_iter().for_each(opaque_structs);
+                continue;
+            }
             _ => continue,
         };
+        without_debug(attributes);
         attributes.push(parse_quote!(
             #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
         ));
+    }
+    items.extend(added);
+}
+
+/// Gives each of the structs a `Debug` that shows its name alone.
+pub(super) fn opaque_structs(items: &mut Vec<Item>) {
+    let mut added = Vec::new();
+    for item in items.iter_mut() {
+        if let Item::Struct(model) = item {
+            without_debug(&mut model.attrs);
+            added.push(opaque_debug(&model.ident, &model.generics));
+        }
+    }
+    items.extend(added);
+}
+
+fn opaque_debug(name: &syn::Ident, generics: &syn::Generics) -> Item {
+    let text = name.to_string();
+    let (implemented, of, bounds) = generics.split_for_impl();
+    parse_quote! {
+        /// Shows the name alone: what it holds may be health data.
+        impl #implemented ::std::fmt::Debug for #name #of #bounds {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(#text).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+fn hiding_debug(model: &ItemStruct) -> Item {
+    let syn::Fields::Named(fields) = &model.fields else {
+        return opaque_debug(&model.ident, &model.generics);
+    };
+    let (name, text) = (&model.ident, model.ident.to_string());
+    let shown = fields.named.iter().filter_map(|field| {
+        let ident = field.ident.as_ref()?;
+        let text = ident.to_string();
+        let optional = field.ty.to_token_stream().to_string().replace(' ', "");
+        Some(if optional.starts_with("::std::option::Option") {
+            quote!(if self.#ident.is_some() { shown.field(#text, &crate::value::Hidden); })
+        } else {
+            quote!(shown.field(#text, &crate::value::Hidden);)
+        })
+    });
+    parse_quote! {
+        /// Shows which fields are there, not what they hold: it may be health
+        /// data. Serialize the value to see it all.
+        impl ::std::fmt::Debug for #name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                let mut shown = f.debug_struct(#text);
+                #(#shown)*
+                shown.finish()
+            }
+        }
+    }
+}
+
+/// Takes `Debug` out of what is derived.
+pub(super) fn without_debug(attributes: &mut [syn::Attribute]) {
+    for attribute in attributes
+        .iter_mut()
+        .filter(|attribute| attribute.path().is_ident("derive"))
+    {
+        let traits =
+            attribute.parse_args_with(Punctuated::<syn::Path, Token![,]>::parse_terminated);
+        let Ok(traits) = traits else { continue };
+        let kept = traits.iter().filter(|path| !path.is_ident("Debug"));
+        *attribute = parse_quote!(#[derive(#(#kept),*)]);
     }
 }
 

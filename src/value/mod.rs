@@ -33,6 +33,15 @@ pub use id::InvalidId;
 pub use secret::Secret;
 pub use time::{Date, InvalidDate, InvalidTimestamp, Timestamp};
 
+/// Stands for a value that `Debug` of a model does not show.
+pub(crate) struct Hidden;
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 
 mod compare;
 mod ids;
+mod json_schema;
 mod round_trip;
 mod surface;
 mod tolerance;

@@ -128,7 +128,7 @@ fn fate(number: usize, whole: &Value) -> Outcome {
                 false => Outcome::Refused,
             }
         }
-        Ok(Ok(_)) if number % GENERATED_EVERY > 0 => Outcome::Taken,
+        Ok(Ok(_)) if !number.is_multiple_of(GENERATED_EVERY) => Outcome::Taken,
         Ok(Ok(derived)) => match generate(&derived.document.to_string()) {
             Ok(_) => Outcome::Taken,
             Err(error) => Outcome::Wrong(format!("{number} generates nothing: {told}: {error}")),

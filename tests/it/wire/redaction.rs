@@ -266,3 +266,17 @@ fn planted_patient() -> types::builder::CreatePatientRequest {
         .first_name("PLANTED".to_string())
         .last_name("PLANTED".to_string())
 }
+
+#[test]
+fn no_model_shows_what_it_holds() {
+    let answer = json!({"id": "PLANTED", "first_name": "PLANTED", "gender": "PLANTED",
+        "discount": "PLANTED", "date_of_birth": "PLANTED", "metadata": {"id": "PLANTED"}});
+    let patient: fullscript::types::Patient = serde_json::from_value(answer).unwrap();
+    check_debug(&patient);
+    assert_eq!(
+        format!("{patient:?}"),
+        "Patient { date_of_birth: .., discount: .., first_name: .., gender: .., id: .., metadata: .. }",
+    );
+    let request = fullscript::types::CreatePatientRequest::builder().email("PLANTED");
+    check_debug(&request);
+}

@@ -1,0 +1,40 @@
+//! Feature `schemars`: the models' JSON Schemas say what the models take.
+
+use fullscript::types::{CreatePatientRequest, Gender, PatientListResponse};
+use serde_json::{Value, json};
+
+fn schema<T: schemars::JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+#[test]
+fn a_request_asks_for_what_the_vendor_asks_for() {
+    let schema = schema::<CreatePatientRequest>();
+    assert_eq!(
+        schema["required"],
+        json!(["email", "first_name", "last_name"])
+    );
+    assert_eq!(schema["properties"]["email"]["type"], "string");
+}
+
+#[test]
+fn a_set_of_values_stays_open() {
+    let schema = schema::<Gender>();
+    assert_eq!(schema["type"], "string");
+    assert!(schema.get("enum").is_none(), "{schema}");
+}
+
+#[test]
+fn an_answer_refers_to_its_models() {
+    let schema = schema::<PatientListResponse>();
+    let patient = &schema["$defs"]["Patient"];
+    assert_eq!(patient["required"], json!(["id"]), "{patient:#}");
+    let name = &patient["properties"]["first_name"]["type"];
+    assert!(
+        name == "string" || *name == json!(["string", "null"]),
+        "{name}"
+    );
+    for id in ["PatientId", "Decimal", "Date"] {
+        assert!(schema["$defs"].get(id).is_some(), "{id}");
+    }
+}
