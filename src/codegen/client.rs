@@ -109,11 +109,11 @@ fn tell_reason(setter: &mut syn::ImplItemFn) {
     let Some(bounds) = &mut setter.sig.generics.where_clause else {
         return;
     };
-    let conversion = match bounds.predicates.first() {
-        Some(syn::WherePredicate::Type(bound)) => bound.bounds.first().cloned(),
-        _ => None,
+    let Some(syn::WherePredicate::Type(first)) = bounds.predicates.first() else {
+        return;
     };
-    let Some(syn::TypeParamBound::Trait(conversion)) = conversion else {
+    let given = first.bounded_ty.clone();
+    let Some(syn::TypeParamBound::Trait(conversion)) = first.bounds.first().cloned() else {
         return;
     };
     let bound = conversion.path.segments.last();
@@ -123,7 +123,7 @@ fn tell_reason(setter: &mut syn::ImplItemFn) {
     if bounds.predicates.len() == 1 {
         bounds
             .predicates
-            .push(parse_quote!(<V as #conversion>::Error: ::std::fmt::Display));
+            .push(parse_quote!(<#given as #conversion>::Error: ::std::fmt::Display));
     }
     let message = format!("{}: {{reason}}", setter.sig.ident);
     Reason(parse_quote!(|reason| format!(#message))).visit_block_mut(&mut setter.block);
