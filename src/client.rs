@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::auth::AccessToken;
 use crate::environment::Environment;
 use crate::generated::client::Client;
 use crate::hooks::Context;
-use crate::token::AccessToken;
 
 /// Long enough for a handshake across an ocean on a bad day.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,20 +94,7 @@ impl ClientBuilder {
     /// When the address is none, or is neither `https` nor loopback, or when
     /// TLS can't be set up.
     pub fn build(self) -> Result<Client, BuildError> {
-        let url = reqwest::Url::parse(&self.base_url)
-            .map_err(|_| BuildError::new("the base URL is not a URL"))?;
-        let plain = url.scheme() == "http" && is_loopback(&url);
-        if url.scheme() != "https" && !plain {
-            return Err(BuildError::new(
-                "the base URL is not https: tokens and health data travel over it",
-            ));
-        }
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if url.query().is_some() || url.fragment().is_some() || has_user {
-            return Err(BuildError::new(
-                "the base URL has more than scheme, host, port and path",
-            ));
-        }
+        let url = base_url(&self.base_url)?;
         let http = match self.http {
             Some(http) => http,
             None => default_http_client()?,
@@ -119,6 +106,26 @@ impl ClientBuilder {
             Context::new(self.token),
         ))
     }
+}
+
+/// An address that tokens and health data may travel to: `https`, or
+/// loopback; nothing but scheme, host, port and path.
+pub(crate) fn base_url(text: &str) -> Result<reqwest::Url, BuildError> {
+    let url =
+        reqwest::Url::parse(text).map_err(|_| BuildError::new("the base URL is not a URL"))?;
+    let plain = url.scheme() == "http" && is_loopback(&url);
+    if url.scheme() != "https" && !plain {
+        return Err(BuildError::new(
+            "the base URL is not https: tokens and health data travel over it",
+        ));
+    }
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if url.query().is_some() || url.fragment().is_some() || has_user {
+        return Err(BuildError::new(
+            "the base URL has more than scheme, host, port and path",
+        ));
+    }
+    Ok(url)
 }
 
 fn is_loopback(url: &reqwest::Url) -> bool {
@@ -133,7 +140,7 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     }
 }
 
-fn default_http_client() -> Result<reqwest::Client, BuildError> {
+pub(crate) fn default_http_client() -> Result<reqwest::Client, BuildError> {
     // Without a provider rustls would panic at the first handshake; one that
     // the application has installed already stays.
     #[cfg(feature = "rustls-ring")]
@@ -156,7 +163,7 @@ pub struct BuildError {
 }
 
 impl BuildError {
-    fn new(reason: &'static str) -> Self {
+    pub(crate) fn new(reason: &'static str) -> Self {
         Self { reason }
     }
 }

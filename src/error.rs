@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::response::request_id;
 
@@ -39,6 +40,8 @@ struct Answer {
 enum Kind {
     /// The call was not made: an argument is missing or not acceptable.
     InvalidRequest(String),
+    /// The call was not made, or not again, for want of a token.
+    Auth(AuthError),
     /// No answer: the connection could not be made, or broke.
     Transport,
     /// The server answered with another status than success.
@@ -111,6 +114,21 @@ impl Error {
         matches!(self.inner.kind, Kind::InvalidRequest(_))
     }
 
+    /// Whether the user's connection has ended: they must connect again.
+    #[must_use]
+    pub fn needs_reconnect(&self) -> bool {
+        self.auth_error().is_some_and(AuthError::needs_reconnect)
+    }
+
+    /// Why there was no token for the call, where that is what failed.
+    #[must_use]
+    pub fn auth_error(&self) -> Option<&AuthError> {
+        match &self.inner.kind {
+            Kind::Auth(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether no answer came: no connection, a time-out, a broken one.
     #[must_use]
     pub fn is_transport(&self) -> bool {
@@ -181,6 +199,10 @@ impl Error {
 
     pub(crate) fn invalid_request(operation_id: &'static str, reason: String) -> Self {
         Self::new(Kind::InvalidRequest(reason), operation_id, None, None)
+    }
+
+    pub(crate) fn auth(operation_id: &'static str, error: AuthError) -> Self {
+        Self::new(Kind::Auth(error), operation_id, None, None)
     }
 
     pub(crate) fn transport(operation_id: &'static str, error: reqwest::Error) -> Self {
@@ -354,6 +376,7 @@ impl fmt::Display for Error {
         }
         match (&self.inner.kind, self.status()) {
             (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
+            (Kind::Auth(error), _) => write!(f, "not sent, {error}")?,
             (Kind::Transport, None) => f.write_str("no answer from the server")?,
             (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
             (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,
@@ -382,6 +405,10 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.inner.source.as_deref().map(|source| source as _)
+        match &self.inner.kind {
+            // Said already; what lies below it is not.
+            Kind::Auth(error) => error.source(),
+            _ => self.inner.source.as_deref().map(|source| source as _),
+        }
     }
 }

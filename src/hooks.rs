@@ -5,24 +5,31 @@ use std::sync::Arc;
 
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::header::{self, HeaderValue};
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, StatusCode};
 
+use crate::auth::{AccessToken, AuthError, Session};
 use crate::error::Error;
 use crate::generated::client::Client;
 use crate::operations::{self, Operation};
-use crate::token::AccessToken;
 
-/// What every call of one client shares.
+/// What every call of one client shares: where its token comes from.
 #[derive(Clone)]
-pub struct Context(Arc<Shared>);
+pub struct Context(Credentials);
 
-struct Shared {
-    token: Option<AccessToken>,
+#[derive(Clone)]
+enum Credentials {
+    None,
+    Fixed(AccessToken),
+    User(Arc<Session>),
 }
 
 impl Context {
     pub(crate) fn new(token: Option<AccessToken>) -> Self {
-        Self(Arc::new(Shared { token }))
+        Self(token.map_or(Credentials::None, Credentials::Fixed))
+    }
+
+    pub(crate) fn for_user(session: Arc<Session>) -> Self {
+        Self(Credentials::User(session))
     }
 }
 
@@ -36,22 +43,23 @@ impl fmt::Debug for Context {
 /// `exec` fail with an error of reqwest's only: it travels as an extension
 /// of a made-up answer and is taken out again by [`take_failure`].
 #[derive(Clone)]
-struct Failure(String);
-
-fn fail(reason: impl Into<String>) -> Response {
-    let mut response = http_response();
-    response.extensions_mut().insert(Failure(reason.into()));
-    response
+enum Failure {
+    Invalid(&'static str),
+    Auth(AuthError),
 }
 
-fn http_response() -> Response {
-    Response::from(http::Response::new(Vec::new()))
+fn fail(failure: Failure) -> Response {
+    let mut response = Response::from(http::Response::new(Vec::new()));
+    response.extensions_mut().insert(failure);
+    response
 }
 
 /// The failure that an answer carries, if it was made up here.
 pub(crate) fn take_failure(response: &Response, operation_id: &'static str) -> Option<Error> {
-    let Failure(reason) = response.extensions().get()?;
-    Some(Error::invalid_request(operation_id, reason.clone()))
+    Some(match response.extensions().get::<Failure>()? {
+        Failure::Invalid(reason) => Error::invalid_request(operation_id, (*reason).into()),
+        Failure::Auth(error) => Error::auth(operation_id, error.clone()),
+    })
 }
 
 impl ClientHooks<Context> for Client {
@@ -59,9 +67,9 @@ impl ClientHooks<Context> for Client {
         let operation = operations::find(info.operation_id);
         if let Some(operation) = operation {
             if !is_own_path(self.baseurl(), &request, operation) {
-                return Ok(fail(
+                return Ok(fail(Failure::Invalid(
                     "an id in the path is empty or leads to another operation",
-                ));
+                )));
             }
             if let Some(content_type) = operation.content_type {
                 let value = HeaderValue::from_static(content_type);
@@ -71,20 +79,58 @@ impl ClientHooks<Context> for Client {
         // The generator adds the document's version to every request; the
         // vendor knows no such header.
         request.headers_mut().remove("api-version");
-        if operation.is_none_or(|operation| operation.authenticated) {
-            let Some(token) = &self.inner().0.token else {
-                return Ok(fail("no access token, give the client one"));
-            };
-            let Some(mut bearer) = bearer(token) else {
-                return Ok(fail(
-                    "the access token is empty or has characters that no token has",
-                ));
-            };
-            bearer.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        if operation.is_some_and(|operation| !operation.authenticated) {
+            return self.client().execute(request).await;
         }
-        self.client().execute(request).await
+        let session = match &self.inner().0 {
+            Credentials::None => {
+                return Ok(fail(Failure::Invalid(
+                    "no access token, give the client one",
+                )));
+            }
+            Credentials::Fixed(token) => {
+                return match authorize(&mut request, token) {
+                    Err(failure) => Ok(fail(failure)),
+                    Ok(()) => self.client().execute(request).await,
+                };
+            }
+            Credentials::User(session) => session,
+        };
+        let mut tokens = match session.tokens().await {
+            Ok(tokens) => tokens,
+            Err(error) => return Ok(fail(Failure::Auth(error))),
+        };
+        // None for a body that is read once: such a request is sent once.
+        let spare = request.try_clone();
+        if let Err(failure) = authorize(&mut request, &tokens.access_token) {
+            return Ok(fail(failure));
+        }
+        let response = self.client().execute(request).await?;
+        let Some(mut replay) = spare.filter(|_| response.status() == StatusCode::UNAUTHORIZED)
+        else {
+            return Ok(response);
+        };
+        // The token may have died since: of a refresh elsewhere, or of a
+        // revocation. Whoever has a newer one by now shares it.
+        drop(response);
+        tokens = match session.renew(tokens.generation).await {
+            Ok(tokens) => tokens,
+            Err(error) => return Ok(fail(Failure::Auth(error))),
+        };
+        match authorize(&mut replay, &tokens.access_token) {
+            Err(failure) => Ok(fail(failure)),
+            Ok(()) => self.client().execute(replay).await,
+        }
     }
+}
+
+fn authorize(request: &mut Request, token: &AccessToken) -> Result<(), Failure> {
+    let mut bearer = bearer(token).ok_or(Failure::Invalid(
+        "the access token is empty or has characters that no token has",
+    ))?;
+    bearer.set_sensitive(true);
+    request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    Ok(())
 }
 
 /// The value of the header, if the token is visible ASCII: a header would take

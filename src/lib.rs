@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]
+pub mod auth;
+#[cfg(feature = "client")]
 mod client;
 mod environment;
 #[cfg(feature = "client")]
@@ -14,11 +16,11 @@ pub mod operations;
 mod response;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "client")]
-mod token;
 mod treatment_plan;
 pub mod value;
 
+#[cfg(feature = "client")]
+pub use auth::AccessToken;
 #[cfg(feature = "client")]
 pub use client::{BuildError, ClientBuilder};
 pub use environment::Environment;
@@ -29,5 +31,3 @@ pub use generated::client::{Client, builder};
 pub use generated::types;
 #[cfg(feature = "client")]
 pub use response::{Bytes, Response};
-#[cfg(feature = "client")]
-pub use token::AccessToken;

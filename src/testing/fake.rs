@@ -1,7 +1,7 @@
 //! An HTTP server on loopback that answers each operation with its recorded
 //! example.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,10 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use url::Url;
 
+use super::oauth::{RefreshMode, TokenServer};
+use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::operations;
 use crate::{AccessToken, Client, Environment};
@@ -53,6 +56,9 @@ pub struct FakeFullscript {
 struct Shared {
     answers: HashMap<&'static str, Script>,
     scripts: Mutex<HashMap<String, Script>>,
+    /// Answers to give first, the next at the front.
+    next: Mutex<HashMap<String, VecDeque<Script>>>,
+    tokens: Mutex<TokenServer>,
     requests: Mutex<Vec<FakeRequest>>,
 }
 
@@ -113,6 +119,8 @@ impl FakeFullscript {
         let shared = Arc::new(Shared {
             answers: recorded_answers(),
             scripts: Mutex::default(),
+            next: Mutex::default(),
+            tokens: Mutex::default(),
             requests: Mutex::default(),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
@@ -157,6 +165,66 @@ impl FakeFullscript {
     /// Answers this operation so from now on.
     pub fn answer(&self, operation_id: impl Into<String>, script: Script) {
         lock(&self.shared.scripts).insert(operation_id.into(), script);
+    }
+
+    /// Answers this operation so the next `times` times, before all else.
+    pub fn answer_times(&self, operation_id: impl Into<String>, times: usize, script: Script) {
+        let mut next = lock(&self.shared.next);
+        let queue = next.entry(operation_id.into()).or_default();
+        queue.extend(std::iter::repeat_n(script, times));
+    }
+
+    /// An app that leads here: the OAuth of the fake takes any client id and
+    /// secret.
+    #[must_use]
+    pub fn app_builder(&self) -> OAuthAppBuilder {
+        OAuthApp::builder(Environment::UsSandbox)
+            .base_url(self.url())
+            .client_id("fake-client-id")
+            .client_secret("fake-client-secret")
+            .redirect_uri("https://ehr.example/fullscript/callback")
+    }
+
+    /// What the browser brings back once this user has said yes to the
+    /// request: the callback's address.
+    ///
+    /// # Panics
+    /// When the address is not of [`OAuthApp::authorize`].
+    #[must_use]
+    pub fn approve(&self, authorize_url: &Url, user: &str) -> String {
+        let query: HashMap<_, _> = authorize_url.query_pairs().into_owned().collect();
+        let mut callback = Url::parse(&query["redirect_uri"]).expect("a redirect URI");
+        let code = lock(&self.shared.tokens).code(user);
+        callback
+            .query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &query["state"]);
+        callback.into()
+    }
+
+    /// When the old pair dies after a refresh.
+    pub fn refresh_mode(&self, mode: RefreshMode) {
+        lock(&self.shared.tokens).mode = mode;
+    }
+
+    /// Two hours pass: all access tokens expire, their refresh tokens stay.
+    pub fn expire_access_tokens(&self) {
+        lock(&self.shared.tokens).expire();
+    }
+
+    /// A user ends the connection in the vendor's web app.
+    pub fn end_connection(&self, user: &str) {
+        lock(&self.shared.tokens).end(user);
+    }
+
+    /// How often an operation was asked for so far.
+    #[must_use]
+    pub fn count(&self, operation_id: &str) -> usize {
+        let requests = lock(&self.shared.requests);
+        requests
+            .iter()
+            .filter(|request| request.operation_id.as_deref() == Some(operation_id))
+            .count()
     }
 
     /// All that was asked so far, the oldest first.
@@ -216,7 +284,9 @@ async fn answer(
         .get("authorization")
         .and_then(|value| value.to_str().ok());
     let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
-    let admitted = bearer == Some(TOKEN);
+    let admitted =
+        bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer));
+    let json: Option<Value> = serde_json::from_slice(&body).ok();
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.to_string(),
@@ -228,16 +298,20 @@ async fn answer(
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers: headers.collect(),
-        body: serde_json::from_slice(&body).ok(),
+        body: json.clone(),
     });
     let script = match operation {
         None => Script::json(404, &json!({"status": 404, "error": "Not Found"})),
         // As the vendor's server does: no body, the reason in a header.
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
-        Some(operation) => lock(&shared.scripts)
-            .get(operation.id)
-            .cloned()
-            .unwrap_or_else(|| shared.answers[operation.id].clone()),
+        Some(operation) => scripted(&shared, operation.id).unwrap_or_else(|| {
+            let (status, reply) = match operation.id {
+                "create_oauth_token" => lock(&shared.tokens).token(json.as_ref()),
+                "revoke_oauth_token" => lock(&shared.tokens).revoke(json.as_ref()),
+                id => return shared.answers[id].clone(),
+            };
+            Script::json(status, &reply)
+        }),
     };
     let number = lock(&shared.requests).len();
     let mut response = Response::builder()
@@ -259,6 +333,14 @@ async fn answer(
             b"a script of the fake has an impossible status",
         )))
     }))
+}
+
+/// What a test wants answered instead.
+fn scripted(shared: &Shared, operation_id: &str) -> Option<Script> {
+    let next = lock(&shared.next)
+        .get_mut(operation_id)
+        .and_then(VecDeque::pop_front);
+    next.or_else(|| lock(&shared.scripts).get(operation_id).cloned())
 }
 
 /// What each operation answers, from the examples of the document.

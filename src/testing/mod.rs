@@ -1,8 +1,12 @@
 //! What tests of an integration want (feature `testing`): a fake of the API
 //! on loopback, and the types of its answers by name.
 
+mod clock;
 mod fake;
+mod oauth;
 mod round_trip;
 
+pub use clock::ManualClock;
 pub use fake::{FakeFullscript, FakeRequest, Script};
+pub use oauth::RefreshMode;
 pub use round_trip::{RoundTripError, round_trip};

@@ -4,9 +4,11 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod auth;
 mod compare;
 mod ids;
 mod json_schema;
+mod query;
 mod round_trip;
 mod surface;
 mod tolerance;

@@ -1,0 +1,549 @@
+//! The app that users connect to: its credentials, its users.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::authorize::{AuthorizationCode, AuthorizationRequest, Authorize, State};
+use super::clock::{Clock, SystemClock};
+use super::error::{AuthError, Kind};
+use super::exchange::{Endpoint, Issued, Outcome};
+use super::session::Session;
+use super::store::{MemoryStore, Swap, TokenStore};
+use super::token::{ClientSecret, Owner, Scope, TokenSet};
+use crate::client::{BuildError, base_url, default_http_client};
+use crate::environment::Environment;
+use crate::generated::client::Client;
+use crate::hooks::Context;
+
+/// How often saving the tokens of a code is tried: they can't be asked for
+/// again.
+const SAVES: u32 = 6;
+
+/// The pause before the second try; doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an application does with events.
+type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;
+
+/// An app as registered in the vendor's dashboard, with the users who have
+/// connected their accounts to it.
+///
+/// Cheap to clone; clones share users, store and connections.
+#[derive(Clone)]
+pub struct OAuthApp {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<AppShared>,
+    authorize_url: Url,
+    pkce: bool,
+    base_url: String,
+    http: reqwest::Client,
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+/// What the sessions of one app share.
+pub(super) struct AppShared {
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) endpoint: Endpoint,
+    /// The base URL: tokens of another are not sent here.
+    pub(super) issuer: String,
+    /// Who we are when we ask for a lease; new for each process.
+    pub(super) lease_owner: String,
+    listener: Option<Listener>,
+}
+
+impl AppShared {
+    pub(super) fn tell(&self, event: AuthEvent) {
+        if let Some(listener) = &self.listener {
+            listener(&event);
+        }
+    }
+
+    /// A random number from 0 to 1.
+    pub(super) fn jitter(&self) -> f64 {
+        let mut bytes = [0; 4];
+        // Without randomness refreshes are merely less spread.
+        let _less_spread = getrandom::fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+    }
+}
+
+/// A user who has connected an account.
+#[derive(Clone)]
+pub struct User {
+    owner: Owner,
+    scopes: Vec<Scope>,
+}
+
+impl User {
+    /// The vendor's id of the user; the key of everything here.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.owner.id
+    }
+
+    /// `Practitioner`, `Staff`, or `Clinic` for apps older than August 2021.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.owner.kind
+    }
+
+    /// What the tokens are good for. Scopes that the dashboard adds later
+    /// need a new connection.
+    #[must_use]
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("kind", &self.owner.kind)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happened to a user's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthEvent {
+    /// The user has connected; the tokens are saved.
+    Connected {
+        /// The user's id.
+        user: String,
+    },
+    /// The tokens were replaced; the new ones are saved.
+    Refreshed {
+        /// The user's id.
+        user: String,
+    },
+    /// The server has ended the connection: the user must connect again.
+    NeedsReconnect {
+        /// The user's id.
+        user: String,
+    },
+    /// The store did not take new tokens; they are kept in memory, unused,
+    /// and saved with the next call.
+    SaveFailed {
+        /// The user's id.
+        user: String,
+    },
+    /// The connection was revoked, and the tokens deleted.
+    Revoked {
+        /// The user's id.
+        user: String,
+    },
+}
+
+impl OAuthApp {
+    /// Starts an app for an environment.
+    #[must_use]
+    pub fn builder(environment: Environment) -> OAuthAppBuilder {
+        OAuthAppBuilder {
+            base_url: environment.base_url().into(),
+            authorize_url: None,
+            token_url: None,
+            revoke_url: None,
+            client_id: None,
+            client_secret: None,
+            redirect_uri: None,
+            store: Arc::new(MemoryStore::new()),
+            clock: Arc::new(SystemClock),
+            listener: None,
+            pkce: false,
+            http: None,
+        }
+    }
+
+    /// Begins a connection: send the browser to its `url`, remember its
+    /// `state` in the user's own session.
+    ///
+    /// # Errors
+    /// When the machine has no randomness.
+    pub fn authorize(&self) -> Result<AuthorizationRequest, AuthError> {
+        self.request(None)
+    }
+
+    /// As [`OAuthApp::authorize`], with a note to self that comes back with
+    /// the code and can't be forged: where to go on afterwards, for example.
+    ///
+    /// The note is signed, not hidden: browser and vendor can read it, so let
+    /// it be an id of your own and nothing of a patient.
+    ///
+    /// # Errors
+    /// When the note is longer than 1,024 bytes, or as above.
+    pub fn authorize_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
+        self.request(Some(payload))
+    }
+
+    fn request(&self, payload: Option<&str>) -> Result<AuthorizationRequest, AuthError> {
+        self.authorizer().request(payload)
+    }
+
+    /// Reads the address that the browser came back to, or its query.
+    ///
+    /// # Errors
+    /// [`AuthError::is_denied`] where the user said no,
+    /// [`AuthError::is_state_mismatch`] where the callback is not of the
+    /// request that was remembered, and others by their text.
+    pub fn callback(
+        &self,
+        callback: &str,
+        remembered: &State,
+    ) -> Result<AuthorizationCode, AuthError> {
+        let now = self.inner.shared.clock.now();
+        self.authorizer().callback(callback, remembered, now)
+    }
+
+    fn authorizer(&self) -> Authorize<'_> {
+        let endpoint = &self.inner.shared.endpoint;
+        Authorize {
+            authorize_url: &self.inner.authorize_url,
+            client_id: &endpoint.client_id,
+            client_secret: endpoint.client_secret.expose(),
+            redirect_uri: &endpoint.redirect_uri,
+            pkce: self.inner.pkce,
+        }
+    }
+
+    /// Turns a code into tokens and saves them; asked once, for a code is
+    /// good once.
+    ///
+    /// Runs on a task of its own: dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`AuthError::is_code_expired`] when the code is old or spent;
+    /// [`AuthError::is_transient`] when the answer did not arrive, whereupon
+    /// the user connects again.
+    pub async fn exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
+        let app = self.clone();
+        let task = tokio::spawn(async move { app.exchange_here(code).await });
+        task.await
+            .unwrap_or_else(|_| Err(AuthError::new(Kind::Unreachable(None))))
+    }
+
+    async fn exchange_here(&self, code: AuthorizationCode) -> Result<User, AuthError> {
+        let shared = &self.inner.shared;
+        let asked_at = shared.clock.now();
+        if code.is_expired(asked_at) {
+            return Err(AuthError::new(Kind::CodeExpired));
+        }
+        let issued = match shared
+            .endpoint
+            .exchange(code.expose(), code.verifier())
+            .await
+        {
+            Outcome::Issued(issued) => issued,
+            Outcome::Refused => return Err(AuthError::new(Kind::CodeRefused)),
+            Outcome::Misconfigured(reason) => {
+                return Err(AuthError::new(Kind::Misconfigured(reason)));
+            }
+            Outcome::Unclear(error, _) => return Err(error),
+        };
+        let Some(owner) = issued.owner.clone() else {
+            return Err(AuthError::new(Kind::Unreadable));
+        };
+        let user = User {
+            owner: owner.clone(),
+            scopes: issued.scopes.clone(),
+        };
+        let tokens = self.save(issued, owner, asked_at).await?;
+        self.session(user.id()).adopt(tokens);
+        shared.tell(AuthEvent::Connected {
+            user: user.id().into(),
+        });
+        Ok(user)
+    }
+
+    async fn save(
+        &self,
+        issued: Issued,
+        owner: Owner,
+        asked_at: std::time::SystemTime,
+    ) -> Result<TokenSet, AuthError> {
+        let shared = &self.inner.shared;
+        let mut tokens = TokenSet {
+            access_token: issued.access_token,
+            refresh_token: issued.refresh_token,
+            scopes: issued.scopes,
+            issuer: shared.issuer.clone(),
+            issued_at: asked_at,
+            lifetime: issued.lifetime,
+            generation: 1,
+            needs_reconnect: false,
+            owner,
+        };
+        let mut expected = None;
+        let mut failures = 0;
+        loop {
+            let saved = shared
+                .store
+                .compare_and_swap(&tokens.owner.id, expected, tokens.clone())
+                .await;
+            match saved {
+                Ok(Swap::Done) => return Ok(tokens),
+                // A user who connects again goes before what was there.
+                Ok(Swap::Lost(present)) => {
+                    expected = present.map(|present| present.generation);
+                    tokens.generation = expected.unwrap_or_default() + 1;
+                }
+                Err(error) if failures == SAVES => {
+                    shared.tell(AuthEvent::SaveFailed {
+                        user: tokens.owner.id.clone(),
+                    });
+                    return Err(error.into());
+                }
+                Err(_) => {
+                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(failures)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    /// A client that makes calls for this user.
+    ///
+    /// A cheap handle: all clients of an app share connections, and all of a
+    /// user their tokens. A user who has not connected is told of by the
+    /// first call.
+    #[must_use]
+    pub fn client(&self, user: &str) -> Client {
+        let context = Context::for_user(self.session(user));
+        Client::new_with_client(&self.inner.base_url, self.inner.http.clone(), context)
+    }
+
+    /// Ends a user's connection at the server, then deletes the tokens.
+    ///
+    /// # Errors
+    /// When the server can't be reached: the tokens stay, to try again.
+    pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
+        let shared = &self.inner.shared;
+        if let Some(tokens) = shared.store.load(user).await? {
+            shared.endpoint.revoke(&tokens.access_token).await?;
+        }
+        self.forget(user).await?;
+        shared.tell(AuthEvent::Revoked { user: user.into() });
+        Ok(())
+    }
+
+    /// Deletes a user's tokens without telling the server.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget(&self, user: &str) -> Result<(), AuthError> {
+        self.inner.shared.store.delete(user).await?;
+        self.session(user).forget();
+        Ok(())
+    }
+
+    /// The session of a user, made where there is none. The lock is held for
+    /// a look-up alone.
+    fn session(&self, user: &str) -> Arc<Session> {
+        let mut sessions = self
+            .inner
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = sessions.get(user).cloned();
+        found.unwrap_or_else(|| {
+            let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.into()));
+            sessions.insert(user.into(), Arc::clone(&session));
+            session
+        })
+    }
+}
+
+impl fmt::Debug for OAuthApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthApp")
+            .field("base_url", &self.inner.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an app is made of; see [`OAuthApp::builder`].
+pub struct OAuthAppBuilder {
+    base_url: String,
+    authorize_url: Option<String>,
+    token_url: Option<String>,
+    revoke_url: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<ClientSecret>,
+    redirect_uri: Option<String>,
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    listener: Option<Listener>,
+    pkce: bool,
+    http: Option<reqwest::Client>,
+}
+
+impl OAuthAppBuilder {
+    /// The client id that the dashboard shows.
+    #[must_use]
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// The client secret that the dashboard shows.
+    #[must_use]
+    pub fn client_secret(mut self, client_secret: impl Into<String>) -> Self {
+        self.client_secret = Some(ClientSecret::new(client_secret));
+        self
+    }
+
+    /// The redirect URI, exactly as the dashboard has it.
+    #[must_use]
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Where tokens are kept; in memory by default, which forgets them with
+    /// the process.
+    #[must_use]
+    pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.store = Arc::new(store);
+        self
+    }
+
+    /// Another address than the environment's: of a proxy, or of a fake. The
+    /// OAuth addresses follow it, unless they are given too.
+    #[must_use]
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = base_url.into();
+        self
+    }
+
+    /// Another authorize address: older guides name the web app's host.
+    #[must_use]
+    pub fn authorize_url(mut self, url: impl Into<String>) -> Self {
+        self.authorize_url = Some(url.into());
+        self
+    }
+
+    /// Another token address.
+    #[must_use]
+    pub fn token_url(mut self, url: impl Into<String>) -> Self {
+        self.token_url = Some(url.into());
+        self
+    }
+
+    /// Another revoke address.
+    #[must_use]
+    pub fn revoke_url(mut self, url: impl Into<String>) -> Self {
+        self.revoke_url = Some(url.into());
+        self
+    }
+
+    /// Whether to use PKCE (RFC 7636). The vendor does not document it, so it
+    /// is off by default.
+    #[must_use]
+    pub fn pkce(mut self, pkce: bool) -> Self {
+        self.pkce = pkce;
+        self
+    }
+
+    /// Another clock, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Called with each event, on the task that it happened on: be quick.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl Fn(&AuthEvent) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// An HTTP client of your own for the calls; let it follow no redirects
+    /// to other hosts. The token endpoint is always asked by our own, which
+    /// follows none.
+    #[must_use]
+    pub fn http_client(mut self, http: reqwest::Client) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Makes the app.
+    ///
+    /// # Errors
+    /// When client id, secret or redirect URI is missing, or an address is
+    /// none, or is neither `https` nor loopback.
+    pub fn build(self) -> Result<OAuthApp, BuildError> {
+        let base = base_url(&self.base_url)?;
+        let issuer = base.as_str().trim_end_matches('/').to_string();
+        let address = |given: Option<String>, path: &str| {
+            base_url(&given.unwrap_or_else(|| format!("{issuer}{path}")))
+        };
+        let needed = |value: Option<String>, missing: &'static str| {
+            value
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| BuildError::new(missing))
+        };
+        let own_http = default_http_client()?;
+        let redirect_uri = needed(self.redirect_uri, "the redirect URI is missing")?;
+        let mut lease_owner = [0; 16];
+        getrandom::fill(&mut lease_owner)
+            .map_err(|_| BuildError::new("the machine has no randomness"))?;
+        let endpoint = Endpoint {
+            http: own_http.clone(),
+            token_url: address(self.token_url, "/api/oauth/token")?,
+            revoke_url: address(self.revoke_url, "/api/oauth/revoke")?,
+            client_id: needed(self.client_id, "the client id is missing")?,
+            client_secret: self
+                .client_secret
+                .filter(|secret| !secret.expose().is_empty())
+                .ok_or_else(|| BuildError::new("the client secret is missing"))?,
+            redirect_uri: as_typed(&redirect_uri)?,
+        };
+        let shared = AppShared {
+            store: self.store,
+            clock: self.clock,
+            endpoint,
+            issuer: issuer.clone(),
+            lease_owner: format!("{:032x}", u128::from_le_bytes(lease_owner)),
+            listener: self.listener,
+        };
+        Ok(OAuthApp {
+            inner: Arc::new(Inner {
+                shared: Arc::new(shared),
+                authorize_url: address(self.authorize_url, "/api/oauth/authorize")?,
+                pkce: self.pkce,
+                base_url: issuer,
+                http: self.http.unwrap_or(own_http),
+                sessions: Mutex::default(),
+            }),
+        })
+    }
+}
+
+/// The server compares the redirect URI letter by letter, so it must be sent
+/// as the dashboard has it, which a parsed address need not be.
+fn as_typed(redirect_uri: &str) -> Result<Url, BuildError> {
+    let url =
+        Url::parse(redirect_uri).map_err(|_| BuildError::new("the redirect URI is not a URL"))?;
+    if url.as_str() != redirect_uri {
+        return Err(BuildError::new(
+            "the redirect URI is not in its plain spelling: lower-case host, a path (`/` at least), no default port",
+        ));
+    }
+    Ok(url)
+}
+
+impl fmt::Debug for OAuthAppBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthAppBuilder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! What can go wrong between a user and a token.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::authorize::CallbackFault;
+use super::store::StoreError;
+
+/// A step of OAuth that did not succeed.
+///
+/// `Display` says what to do next; neither it nor `Debug` shows a token, a
+/// secret, a code or an address. Cheap to clone: calls that waited for the
+/// same refresh get the same error.
+#[derive(Clone)]
+pub struct AuthError {
+    kind: Arc<Kind>,
+}
+
+pub(super) enum Kind {
+    /// The app was put together wrongly, or the server does not know it.
+    Misconfigured(&'static str),
+    /// The browser came back with something else than a code of ours.
+    Callback(CallbackFault),
+    /// More than ten minutes between the callback and the exchange.
+    CodeExpired,
+    /// The server does not take the code.
+    CodeRefused,
+    /// The store holds no tokens of this user.
+    NotConnected,
+    /// The server has ended the connection.
+    NeedsReconnect,
+    /// The tokens were issued by another environment.
+    WrongEnvironment,
+    /// No answer, or one of a server in trouble; nothing is lost.
+    Unreachable(Option<reqwest::Error>),
+    /// An answer that is none of a token endpoint.
+    Unreadable,
+    /// The store failed; a new pair waits in memory to be saved.
+    Store(StoreError),
+}
+
+impl AuthError {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind: Arc::new(kind),
+        }
+    }
+
+    pub(super) fn unreachable(error: reqwest::Error) -> Self {
+        Self::new(Kind::Unreachable(Some(error.without_url())))
+    }
+
+    /// Whether the user must connect again: show "Connect my Fullscript
+    /// account" and start with [`OAuthApp::authorize`](super::OAuthApp::authorize).
+    #[must_use]
+    pub fn needs_reconnect(&self) -> bool {
+        matches!(
+            *self.kind,
+            Kind::NeedsReconnect | Kind::NotConnected | Kind::WrongEnvironment
+        )
+    }
+
+    /// Whether the user said no.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(*self.kind, Kind::Callback(CallbackFault::Denied))
+    }
+
+    /// Whether the callback does not belong to the request that was
+    /// remembered: perhaps a forgery, perhaps an old tab.
+    #[must_use]
+    pub fn is_state_mismatch(&self) -> bool {
+        matches!(
+            *self.kind,
+            Kind::Callback(
+                CallbackFault::NoState
+                    | CallbackFault::StateMismatch
+                    | CallbackFault::StateForged
+                    | CallbackFault::Empty("remembered state")
+            )
+        )
+    }
+
+    /// Whether the code is older than its ten minutes, or spent.
+    #[must_use]
+    pub fn is_code_expired(&self) -> bool {
+        matches!(*self.kind, Kind::CodeExpired | Kind::CodeRefused)
+    }
+
+    /// Whether trying again later may help; the tokens are as they were.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            *self.kind,
+            Kind::Unreachable(_) | Kind::Unreadable | Kind::Store(_)
+        )
+    }
+
+    /// Whether the store failed.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        matches!(*self.kind, Kind::Store(_))
+    }
+
+    /// Whether the app's own settings are wrong: client id, secret, redirect
+    /// URI, addresses.
+    #[must_use]
+    pub fn is_misconfigured(&self) -> bool {
+        matches!(*self.kind, Kind::Misconfigured(_))
+    }
+}
+
+impl From<CallbackFault> for AuthError {
+    fn from(fault: CallbackFault) -> Self {
+        Self::new(Kind::Callback(fault))
+    }
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        Self::new(Kind::Store(error))
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.kind {
+            Kind::Misconfigured(reason) => f.write_str(reason),
+            Kind::Callback(fault) => fault.fmt(f),
+            Kind::CodeExpired => {
+                f.write_str("the code is older than ten minutes, start the connection again")
+            }
+            Kind::CodeRefused => {
+                f.write_str("the server does not take the code, start the connection again")
+            }
+            Kind::NotConnected => f.write_str("the user has not connected an account yet"),
+            Kind::NeedsReconnect => {
+                f.write_str("the connection has ended, the user must connect again")
+            }
+            Kind::WrongEnvironment => f.write_str(
+                "the tokens were issued by another environment, the user must connect to this one",
+            ),
+            Kind::Unreachable(_) => {
+                f.write_str("the token endpoint could not be reached, try again later")
+            }
+            Kind::Unreadable => {
+                f.write_str("the token endpoint gave an answer that is none, try again later")
+            }
+            Kind::Store(_) => {
+                f.write_str("the token store failed, the tokens are kept and will be saved later")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthError")
+            .field("message", &format_args!("{self}"))
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for AuthError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.kind {
+            Kind::Unreachable(error) => error.as_ref().map(|error| error as _),
+            Kind::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! One user's tokens in this process: who may refresh, when, and how often.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use super::app::{AppShared, AuthEvent};
+use super::error::{AuthError, Kind};
+use super::exchange::{Issued, Outcome};
+use super::store::{Lease, Swap};
+use super::token::TokenSet;
+
+/// A refresh is begun this long before the token expires, at most: enough
+/// for a token endpoint that is down for a few minutes.
+const EARLIEST: Duration = Duration::from_secs(300);
+
+/// As [`EARLIEST`], as a part of the lifetime: a tenth.
+const EARLY_PART: u32 = 10;
+
+/// A token is not sent in its last seconds, which it may spend on the way.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// After an early refresh that failed the next one waits this long; the
+/// token is still good.
+const EARLY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often an unclear refresh is asked again, with the same token.
+const ATTEMPTS: u32 = 4;
+
+/// The pause before the second attempt; doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause that a server's `Retry-After` is believed for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long one refresh may keep the others of this user away, in this and
+/// in other processes: all attempts with their pauses, and then some.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often the store is asked whether the holder of the lease is done.
+const LEASE_POLL: Duration = Duration::from_millis(50);
+
+/// How often saving a new pair is tried before a call is told of it.
+const SAVES: u32 = 4;
+
+type Refreshed = Result<Arc<TokenSet>, AuthError>;
+
+/// One user's tokens, shared by all clients of that user in this process.
+pub(crate) struct Session {
+    app: Arc<AppShared>,
+    user: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Current>,
+    /// The refresh that is under way, for others to wait for.
+    flight: Option<watch::Receiver<Option<Refreshed>>>,
+    /// A pair that the server issued and the store has not taken yet. Not
+    /// used before it is saved.
+    unsaved: Option<TokenSet>,
+    next_early: Option<SystemTime>,
+}
+
+struct Current {
+    tokens: Arc<TokenSet>,
+    refresh_from: SystemTime,
+}
+
+impl Session {
+    pub(super) fn new(app: Arc<AppShared>, user: String) -> Self {
+        Self {
+            app,
+            user,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Tokens that are good now: those at hand, those of the store, or new
+    /// ones.
+    pub(crate) async fn tokens(self: &Arc<Self>) -> Refreshed {
+        let now = self.app.clock.now();
+        let (tokens, early) = match self.at_hand(now) {
+            Some(found) => found,
+            None => {
+                self.load().await?;
+                self.at_hand(now)
+                    .ok_or_else(|| AuthError::new(Kind::NotConnected))?
+            }
+        };
+        if tokens.needs_reconnect {
+            // Perhaps the user has connected again, in another process.
+            return self.renew(tokens.generation).await;
+        }
+        if now + LEEWAY >= tokens.expires_at() {
+            return self.renew(tokens.generation).await;
+        }
+        if early {
+            // The token is still good: nobody waits for this one.
+            let _nobody_waits = self.begin(tokens.generation);
+        }
+        Ok(tokens)
+    }
+
+    /// Newer tokens than those of the generation that failed: whoever asks
+    /// second gets what the first one got.
+    pub(crate) async fn renew(self: &Arc<Self>, failed: u64) -> Refreshed {
+        let mut flight = match self.begin(failed) {
+            Ok(tokens) => return Ok(tokens),
+            Err(flight) => flight,
+        };
+        let ended = flight.wait_for(Option::is_some).await;
+        let ended = ended.ok().and_then(|ended| ended.clone());
+        ended.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
+    }
+
+    /// The tokens at hand, and whether they should be refreshed soon.
+    fn at_hand(&self, now: SystemTime) -> Option<(Arc<TokenSet>, bool)> {
+        let state = self.lock();
+        let current = state.current.as_ref()?;
+        let early = now >= current.refresh_from && state.next_early.is_none_or(|next| now >= next);
+        Some((Arc::clone(&current.tokens), early))
+    }
+
+    async fn load(&self) -> Result<(), AuthError> {
+        let stored = self.app.store.load(&self.user).await?;
+        if let Some(stored) = stored {
+            if stored.issuer != self.app.issuer {
+                return Err(AuthError::new(Kind::WrongEnvironment));
+            }
+            self.publish(stored);
+        }
+        Ok(())
+    }
+
+    /// Joins the refresh that is under way, or begins one on a task of its
+    /// own, which no dropped caller can take along.
+    fn begin(
+        self: &Arc<Self>,
+        failed: u64,
+    ) -> Result<Arc<TokenSet>, watch::Receiver<Option<Refreshed>>> {
+        let mut state = self.lock();
+        if let Some(current) = &state.current
+            && current.tokens.generation > failed
+        {
+            return Ok(Arc::clone(&current.tokens));
+        }
+        if let Some(flight) = &state.flight {
+            return Err(flight.clone());
+        }
+        let (done, flight) = watch::channel(None);
+        state.flight = Some(flight.clone());
+        drop(state);
+        let session = Arc::clone(self);
+        tokio::spawn(async move {
+            let landing = Landing { session: &session };
+            let ended = session.refresh(failed).await;
+            drop(landing);
+            // Nobody may be waiting any more; the pair is saved all the same.
+            let _unheard = done.send(Some(ended));
+        });
+        Err(flight)
+    }
+
+    /// lease -> read the store again -> ask -> save -> publish.
+    async fn refresh(&self, failed: u64) -> Refreshed {
+        let unsaved = self.lock().unsaved.clone();
+        if let Some(unsaved) = unsaved {
+            return self.save(unsaved).await;
+        }
+        let owner = self.app.lease_owner.clone();
+        let mut stored = self.stored().await?;
+        while stored.generation <= failed {
+            let now = self.app.clock.now();
+            match self
+                .app
+                .store
+                .lease(&self.user, &owner, now, now + LEASE)
+                .await?
+            {
+                Lease::Granted => break,
+                Lease::HeldUntil(_) => {
+                    tokio::time::sleep(LEASE_POLL).await;
+                    stored = self.stored().await?;
+                }
+            }
+        }
+        // Between our look and our lease somebody may have been done.
+        stored = self.stored().await?;
+        let ended = if stored.generation > failed && !stored.needs_reconnect {
+            Ok(self.publish(stored))
+        } else {
+            self.ask(stored).await
+        };
+        // A lease that can't be given back ends by itself.
+        let _ends_by_itself = self.app.store.release(&self.user, &owner).await;
+        ended
+    }
+
+    async fn stored(&self) -> Result<TokenSet, AuthError> {
+        let stored = self.app.store.load(&self.user).await?;
+        stored.ok_or_else(|| AuthError::new(Kind::NotConnected))
+    }
+
+    async fn ask(&self, stored: TokenSet) -> Refreshed {
+        if stored.needs_reconnect {
+            self.publish(stored);
+            return Err(AuthError::new(Kind::NeedsReconnect));
+        }
+        let Some(refresh_token) = stored.refresh_token.clone() else {
+            return self.end(stored).await;
+        };
+        let mut attempt = 1;
+        loop {
+            let asked_at = self.app.clock.now();
+            match self.app.endpoint.refresh(&refresh_token).await {
+                Outcome::Issued(issued) => {
+                    return self.save(follow(stored, issued, asked_at)).await;
+                }
+                Outcome::Refused => return self.end(stored).await,
+                Outcome::Misconfigured(reason) => {
+                    return Err(AuthError::new(Kind::Misconfigured(reason)));
+                }
+                Outcome::Unclear(error, _) if attempt == ATTEMPTS => {
+                    self.lock().next_early = Some(self.app.clock.now() + EARLY_PAUSE);
+                    return Err(error);
+                }
+                Outcome::Unclear(_, wait) => {
+                    let usual = FIRST_PAUSE * 2_u32.pow(attempt - 1);
+                    let pause = wait.unwrap_or(usual).min(LONGEST_PAUSE);
+                    tokio::time::sleep(pause.mul_f64(1.0 - self.app.jitter() / 2.0)).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// Saves a new pair; only then may it be used.
+    async fn save(&self, new: TokenSet) -> Refreshed {
+        self.lock().unsaved = Some(new.clone());
+        let mut attempt = 1;
+        loop {
+            let expected = Some(new.generation - 1);
+            match self
+                .app
+                .store
+                .compare_and_swap(&self.user, expected, new.clone())
+                .await
+            {
+                Ok(Swap::Done) => {
+                    self.lock().unsaved = None;
+                    let tokens = self.publish(new);
+                    self.app.tell(AuthEvent::Refreshed {
+                        user: self.user.clone(),
+                    });
+                    return Ok(tokens);
+                }
+                // Somebody saved a pair of a later refresh: that is the one
+                // to use, for the use of either ends the other.
+                Ok(Swap::Lost(Some(present))) => {
+                    self.lock().unsaved = None;
+                    return if present.needs_reconnect && present.generation < new.generation {
+                        Err(AuthError::new(Kind::NeedsReconnect))
+                    } else {
+                        Ok(self.publish(present))
+                    };
+                }
+                Ok(Swap::Lost(None)) => {
+                    // Revoked or forgotten meanwhile.
+                    self.lock().unsaved = None;
+                    self.lock().current = None;
+                    return Err(AuthError::new(Kind::NotConnected));
+                }
+                Err(error) if attempt == SAVES => {
+                    self.app.tell(AuthEvent::SaveFailed {
+                        user: self.user.clone(),
+                    });
+                    return Err(error.into());
+                }
+                Err(_) => {
+                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// The server has refused the refresh token: final, unless the store has
+    /// a newer one by now. The pair is kept, marked.
+    async fn end(&self, refused: TokenSet) -> Refreshed {
+        let generation = refused.generation;
+        let marked = TokenSet {
+            generation: generation + 1,
+            needs_reconnect: true,
+            ..refused
+        };
+        let swap = self
+            .app
+            .store
+            .compare_and_swap(&self.user, Some(generation), marked.clone())
+            .await?;
+        match swap {
+            Swap::Done => {
+                self.publish(marked);
+                self.app.tell(AuthEvent::NeedsReconnect {
+                    user: self.user.clone(),
+                });
+                Err(AuthError::new(Kind::NeedsReconnect))
+            }
+            Swap::Lost(Some(present)) if !present.needs_reconnect => Ok(self.publish(present)),
+            Swap::Lost(_) => Err(AuthError::new(Kind::NeedsReconnect)),
+        }
+    }
+
+    /// Makes saved tokens those that calls carry, unless they are older.
+    fn publish(&self, tokens: TokenSet) -> Arc<TokenSet> {
+        let margin = (tokens.lifetime / EARLY_PART).min(EARLIEST);
+        // Ten thousand tokens issued together don't refresh together.
+        let margin = margin.mul_f64(0.5 + self.app.jitter() / 2.0);
+        let refresh_from = tokens
+            .expires_at()
+            .checked_sub(margin)
+            .unwrap_or(tokens.issued_at);
+        let mut state = self.lock();
+        if let Some(current) = &state.current
+            && current.tokens.generation > tokens.generation
+        {
+            return Arc::clone(&current.tokens);
+        }
+        let tokens = Arc::new(tokens);
+        state.current = Some(Current {
+            tokens: Arc::clone(&tokens),
+            refresh_from,
+        });
+        state.next_early = None;
+        tokens
+    }
+
+    /// Takes tokens of a fresh connection; see `OAuthApp::exchange`.
+    pub(super) fn adopt(&self, tokens: TokenSet) {
+        self.publish(tokens);
+    }
+
+    /// Forgets what is in memory.
+    pub(super) fn forget(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// No code that could panic runs under this lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
+
+/// Ends the flight however its task ends, so that the next call can begin
+/// another.
+struct Landing<'s> {
+    session: &'s Session,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.session.lock().flight = None;
+    }
+}
+
+/// The set that follows another; what the reply leaves out stays.
+fn follow(old: TokenSet, issued: Issued, asked_at: SystemTime) -> TokenSet {
+    TokenSet {
+        access_token: issued.access_token,
+        refresh_token: issued.refresh_token.or(old.refresh_token),
+        owner: issued.owner.unwrap_or(old.owner),
+        scopes: if issued.scopes.is_empty() {
+            old.scopes
+        } else {
+            issued.scopes
+        },
+        issuer: old.issuer,
+        issued_at: asked_at,
+        lifetime: issued.lifetime,
+        generation: old.generation + 1,
+        needs_reconnect: false,
+    }
+}

@@ -1,0 +1,152 @@
+//! The fake's OAuth: codes, pairs of tokens, and when which of them dies.
+//!
+//! As the vendor's server seems to do it: a refresh makes a new row, and the
+//! old one dies when the new access token is first used. Two harsher ways are
+//! there too, so that an integration can be tried on all.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+/// When the old pair dies after a refresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshMode {
+    /// When the new access token is first used: what the vendor documents.
+    #[default]
+    RevokeOnFirstUse,
+    /// At once.
+    RevokeAtOnce,
+    /// At once, and a second use of an old refresh token ends all pairs of
+    /// the user.
+    RevokeFamilyOnReuse,
+}
+
+#[derive(Default)]
+pub(super) struct TokenServer {
+    pub(super) mode: RefreshMode,
+    issued: u64,
+    codes: HashMap<String, String>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    user: String,
+    access: String,
+    refresh: String,
+    /// The row that this one replaced and that lives until this is used.
+    replaces: Option<usize>,
+    /// Whether the access token is still good.
+    fresh: bool,
+    revoked: bool,
+}
+
+impl TokenServer {
+    /// A code for a user who said yes.
+    pub(super) fn code(&mut self, user: &str) -> String {
+        self.issued += 1;
+        let code = format!("fake-code-{}", self.issued);
+        self.codes.insert(code.clone(), user.into());
+        code
+    }
+
+    /// Whether an access token is good; using it ends the pair it replaced.
+    pub(super) fn admit(&mut self, access: &str) -> bool {
+        let found = self
+            .rows
+            .iter()
+            .position(|row| row.access == access && row.fresh && !row.revoked);
+        let Some(index) = found else { return false };
+        if let Some(replaced) = self.rows[index].replaces.take() {
+            self.rows[replaced].revoked = true;
+        }
+        true
+    }
+
+    /// All access tokens die of age; their refresh tokens stay good.
+    pub(super) fn expire(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.fresh = false);
+    }
+
+    /// A user ends the connection in the vendor's web app.
+    pub(super) fn end(&mut self, user: &str) {
+        self.rows
+            .iter_mut()
+            .filter(|row| row.user == user)
+            .for_each(|row| row.revoked = true);
+    }
+
+    /// Answers the token endpoint.
+    pub(super) fn token(&mut self, body: Option<&Value>) -> (u16, Value) {
+        let text = |key: &str| body.and_then(|body| body[key].as_str()).unwrap_or_default();
+        if text("client_id").is_empty() || text("client_secret").is_empty() {
+            return (401, json!({"error": "invalid_client"}));
+        }
+        match text("grant_type") {
+            "authorization_code" => match self.codes.remove(text("code")) {
+                Some(user) => (200, self.issue(&user, None)),
+                None => refused(),
+            },
+            "refresh_token" => self.refresh(text("refresh_token")),
+            _ => (400, json!({"error": "unsupported_grant_type"})),
+        }
+    }
+
+    fn refresh(&mut self, refresh: &str) -> (u16, Value) {
+        let Some(index) = self.rows.iter().position(|row| row.refresh == refresh) else {
+            return refused();
+        };
+        let user = self.rows[index].user.clone();
+        if self.rows[index].revoked {
+            if self.mode == RefreshMode::RevokeFamilyOnReuse {
+                self.end(&user);
+            }
+            return refused();
+        }
+        if self.mode == RefreshMode::RevokeOnFirstUse {
+            return (200, self.issue(&user, Some(index)));
+        }
+        self.rows[index].revoked = true;
+        (200, self.issue(&user, None))
+    }
+
+    fn issue(&mut self, user: &str, replaces: Option<usize>) -> Value {
+        self.issued += 1;
+        let number = self.issued;
+        self.rows.push(Row {
+            user: user.into(),
+            access: format!("fake-access-{number}"),
+            refresh: format!("fake-refresh-{number}"),
+            replaces,
+            fresh: true,
+            revoked: false,
+        });
+        json!({"oauth": {
+            "access_token": format!("fake-access-{number}"),
+            "token_type": "Bearer",
+            "expires_in": 7200,
+            "refresh_token": format!("fake-refresh-{number}"),
+            "scope": "catalog:read clinic:read clinic:write patients:read patients:write",
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "resource_owner": {"id": user, "type": "Practitioner"},
+        }})
+    }
+
+    /// Answers the revoke endpoint.
+    pub(super) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
+        let token = body
+            .and_then(|body| body["token"].as_str())
+            .unwrap_or_default();
+        for row in self.rows.iter_mut().filter(|row| row.access == token) {
+            row.revoked = true;
+        }
+        (200, json!({}))
+    }
+}
+
+fn refused() -> (u16, Value) {
+    (
+        400,
+        json!({"error": "invalid_grant", "error_description": "The provided authorization grant is invalid, expired or revoked"}),
+    )
+}

@@ -1,0 +1,526 @@
+//! Connect once, stay connected: the flow, refreshes, and what must survive.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fullscript::auth::{
+    AuthEvent, MemoryStore, OAuthApp, Scope, StoreError, StoreFuture, Swap, TokenSet, TokenStore,
+};
+use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode, Script};
+use serde_json::json;
+
+const TWO_HOURS: Duration = Duration::from_secs(7_200);
+
+struct Connected {
+    fake: FakeFullscript,
+    app: OAuthApp,
+    store: MemoryStore,
+    clock: ManualClock,
+    events: Arc<Mutex<Vec<AuthEvent>>>,
+}
+
+impl Connected {
+    /// An app to which `practitioner` has just connected.
+    async fn new() -> Self {
+        let fake = FakeFullscript::start().await.unwrap();
+        let store = MemoryStore::new();
+        let clock = ManualClock::default();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        let app = fake
+            .app_builder()
+            .store(store.clone())
+            .clock(clock.clone())
+            .on_event(move |event| told.lock().unwrap().push(event.clone()))
+            .build()
+            .unwrap();
+        connect(&fake, &app, "practitioner").await;
+        Self {
+            fake,
+            app,
+            store,
+            clock,
+            events,
+        }
+    }
+
+    /// Two hours pass, here and at the server.
+    fn expire(&self) {
+        self.clock.advance(TWO_HOURS);
+        self.fake.expire_access_tokens();
+    }
+
+    fn refreshes(&self) -> usize {
+        let requests = self.fake.requests();
+        let refreshes = requests.iter().filter(|request| {
+            request
+                .body
+                .as_ref()
+                .is_some_and(|body| body["grant_type"] == "refresh_token")
+        });
+        refreshes.count()
+    }
+
+    async fn stored(&self) -> TokenSet {
+        self.store.load("practitioner").await.unwrap().unwrap()
+    }
+}
+
+async fn connect(fake: &FakeFullscript, app: &OAuthApp, user: &str) {
+    let request = app.authorize().unwrap();
+    let callback = fake.approve(request.url(), user);
+    let code = app.callback(&callback, request.state()).unwrap();
+    app.exchange(code).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_connects_and_calls() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    let request = app.authorize_with("visit-42").unwrap();
+    let callback = fake.approve(request.url(), "practitioner");
+    let code = app.callback(&callback, request.state()).unwrap();
+    assert_eq!(code.payload(), Some("visit-42"));
+    let user = app.exchange(code).await.unwrap();
+    assert_eq!((user.id(), user.kind()), ("practitioner", "Practitioner"));
+    assert!(user.scopes().contains(&Scope::new(Scope::CLINIC_READ)));
+    app.client(user.id()).get_clinic().send().await.unwrap();
+    app.revoke(user.id()).await.unwrap();
+    let error = app.client(user.id()).get_clinic().send().await.unwrap_err();
+    assert!(error.needs_reconnect(), "{error}");
+}
+
+#[tokio::test]
+async fn the_token_request_is_what_the_vendor_documents() {
+    let connected = Connected::new().await;
+    let request = &connected.fake.requests()[0];
+    assert_eq!(request.target, "/api/oauth/token");
+    let body = request.body.as_ref().unwrap();
+    assert_eq!(body["grant_type"], "authorization_code");
+    assert_eq!(
+        body["redirect_uri"],
+        "https://ehr.example/fullscript/callback"
+    );
+    let header = |name: &str| request.headers.iter().find(|(header, _)| header == name);
+    assert_eq!(header("content-type").unwrap().1, "application/json");
+    assert!(header("authorization").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_share_one_refresh() {
+    let connected = Connected::new().await;
+    connected.expire();
+    let calls = (0..500).map(|_| {
+        let client = connected.app.client("practitioner");
+        tokio::spawn(async move { client.get_clinic().send().await.map(|_| ()) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(connected.refreshes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_401_is_one_refresh_and_one_replay_each() {
+    let connected = Connected::new().await;
+    // The server's clock says two hours, ours none.
+    connected.fake.expire_access_tokens();
+    let calls = (0..300).map(|_| {
+        let client = connected.app.client("practitioner");
+        tokio::spawn(async move { client.get_clinic().send().await.map(|_| ()) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(connected.refreshes(), 1);
+    assert!(connected.fake.count("get_clinic") <= 600);
+}
+
+#[tokio::test]
+async fn a_body_is_replayed_with_the_new_token() {
+    let connected = Connected::new().await;
+    connected.fake.expire_access_tokens();
+    let client = connected.app.client("practitioner");
+    let body = fullscript::types::CreateStaffMemberRequest::builder()
+        .email("staff@example.com")
+        .first_name("A")
+        .last_name("B");
+    client
+        .create_staff_member()
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let requests = connected.fake.requests();
+    let sent: Vec<_> = requests
+        .iter()
+        .filter(|request| request.method == "POST" && request.target.ends_with("/staff"))
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0].body, sent[1].body);
+}
+
+#[tokio::test]
+async fn each_refresh_follows_the_last_in_every_mode() {
+    for mode in [
+        RefreshMode::RevokeOnFirstUse,
+        RefreshMode::RevokeAtOnce,
+        RefreshMode::RevokeFamilyOnReuse,
+    ] {
+        let connected = Connected::new().await;
+        connected.fake.refresh_mode(mode);
+        let client = connected.app.client("practitioner");
+        for _ in 0..5 {
+            connected.expire();
+            client.get_clinic().send().await.unwrap();
+        }
+        assert_eq!(connected.refreshes(), 5, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_leaves_the_refresh_going() {
+    let connected = Connected::new().await;
+    connected.expire();
+    let client = connected.app.client("practitioner");
+    // Dropped after each number of polls until the call ends by itself.
+    for polls in 1.. {
+        let mut call = Box::pin(client.get_clinic().send());
+        let mut ended = false;
+        for _ in 0..polls {
+            let poll = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+            });
+            ended = poll.await;
+            if ended {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        if ended {
+            break;
+        }
+    }
+    let saved = connected.stored().await;
+    assert_eq!(saved.generation, 2);
+    client.get_clinic().send().await.unwrap();
+    assert_eq!(connected.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_until_the_user_connects_again_and_keeps_the_pair() {
+    let connected = Connected::new().await;
+    connected.fake.end_connection("practitioner");
+    let client = connected.app.client("practitioner");
+    for _ in 0..3 {
+        let error = client.get_clinic().send().await.unwrap_err();
+        assert!(error.needs_reconnect(), "{error}");
+    }
+    assert_eq!(connected.refreshes(), 1);
+    let stored = connected.stored().await;
+    assert!(stored.needs_reconnect && stored.refresh_token.is_some());
+    let told = AuthEvent::NeedsReconnect {
+        user: "practitioner".into(),
+    };
+    assert_eq!(
+        connected
+            .events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|event| **event == told)
+            .count(),
+        1
+    );
+    connect(&connected.fake, &connected.app, "practitioner").await;
+    client.get_clinic().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unclear_answer_is_asked_again_with_the_same_token() {
+    for script in [
+        Script::json(500, &json!({})),
+        Script::html(502, "<html>bad gateway</html>"),
+        Script::html(200, "<html>hello</html>"),
+        Script::json(200, &json!({"oauth": {}})),
+        Script::json(429, &json!({})),
+    ] {
+        let connected = Connected::new().await;
+        connected.expire();
+        connected
+            .fake
+            .answer_times("create_oauth_token", 2, script.clone());
+        connected
+            .app
+            .client("practitioner")
+            .get_clinic()
+            .send()
+            .await
+            .unwrap();
+        let tokens: Vec<_> = connected
+            .fake
+            .requests()
+            .iter()
+            .filter_map(|request| {
+                request.body.as_ref()?["refresh_token"]
+                    .as_str()
+                    .map(str::to_string)
+            })
+            .collect();
+        assert_eq!(tokens.len(), 3, "{script:?}");
+        assert!(tokens.iter().all(|token| *token == tokens[0]));
+    }
+}
+
+#[tokio::test]
+async fn no_failure_but_a_refusal_costs_the_pair() {
+    for script in [
+        Script::json(500, &json!({"error": "invalid_grant"})),
+        Script::json(401, &json!({"error": "invalid_client"})),
+        Script::html(404, "not here"),
+        Script::html(302, ""),
+    ] {
+        let connected = Connected::new().await;
+        let before = connected.stored().await;
+        connected.expire();
+        connected.fake.answer("create_oauth_token", script.clone());
+        let client = connected.app.client("practitioner");
+        let error = client.get_clinic().send().await.unwrap_err();
+        assert!(!error.needs_reconnect(), "{script:?}");
+        assert!(error.auth_error().is_some(), "{script:?}: {error}");
+        let after = connected.stored().await;
+        assert_eq!(after.generation, before.generation);
+        let refresh =
+            |tokens: &TokenSet| tokens.refresh_token.as_ref().unwrap().expose().to_string();
+        assert_eq!(refresh(&after), refresh(&before));
+    }
+}
+
+/// A store that fails to save a number of times.
+struct Failing {
+    inner: MemoryStore,
+    failures: Arc<AtomicUsize>,
+}
+
+impl TokenStore for Failing {
+    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+        self.inner.load(user)
+    }
+    fn compare_and_swap<'a>(
+        &'a self,
+        user: &'a str,
+        expected: Option<u64>,
+        new: TokenSet,
+    ) -> StoreFuture<'a, Swap> {
+        let take = |left: usize| left.checked_sub(1);
+        if self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_ok()
+        {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Box::pin(async { Err(StoreError::new(full)) });
+        }
+        self.inner.compare_and_swap(user, expected, new)
+    }
+    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
+        self.inner.delete(user)
+    }
+    fn lease<'a>(
+        &'a self,
+        user: &'a str,
+        owner: &'a str,
+        now: std::time::SystemTime,
+        deadline: std::time::SystemTime,
+    ) -> StoreFuture<'a, fullscript::auth::Lease> {
+        self.inner.lease(user, owner, now, deadline)
+    }
+    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        self.inner.release(user, owner)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let (inner, failures) = (MemoryStore::new(), Arc::new(AtomicUsize::new(0)));
+    let store = Failing {
+        inner: inner.clone(),
+        failures: Arc::clone(&failures),
+    };
+    let clock = ManualClock::default();
+    let app = fake
+        .app_builder()
+        .store(store)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    connect(&fake, &app, "practitioner").await;
+    clock.advance(TWO_HOURS);
+    fake.expire_access_tokens();
+    failures.store(usize::MAX, Ordering::SeqCst);
+    let client = app.client("practitioner");
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(error.auth_error().unwrap().is_store(), "{error}");
+    assert_eq!(fake.count("get_clinic"), 0);
+    // The store is back: the pair that waited is saved, no other is asked for.
+    failures.store(0, Ordering::SeqCst);
+    client.get_clinic().send().await.unwrap();
+    assert_eq!(fake.count("create_oauth_token"), 2);
+    assert_eq!(
+        inner
+            .load("practitioner")
+            .await
+            .unwrap()
+            .unwrap()
+            .generation,
+        2
+    );
+}
+
+#[tokio::test]
+async fn two_apps_on_one_store_refresh_once() {
+    for mode in [
+        RefreshMode::RevokeOnFirstUse,
+        RefreshMode::RevokeAtOnce,
+        RefreshMode::RevokeFamilyOnReuse,
+    ] {
+        let connected = Connected::new().await;
+        connected.fake.refresh_mode(mode);
+        // As in another process: nothing shared but the store.
+        let other = connected
+            .fake
+            .app_builder()
+            .store(connected.store.clone())
+            .clock(connected.clock.clone())
+            .build()
+            .unwrap();
+        for round in 1..=10 {
+            connected.expire();
+            let clients = [
+                connected.app.client("practitioner"),
+                other.client("practitioner"),
+            ];
+            let calls = [
+                clients[0].get_clinic().send(),
+                clients[1].get_clinic().send(),
+            ];
+            for call in futures_util::future::join_all(calls).await {
+                call.unwrap();
+            }
+            assert_eq!(connected.refreshes(), round, "{mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_clock_of_the_server_does_not_matter_and_ours_may_jump() {
+    let connected = Connected::new().await;
+    let client = connected.app.client("practitioner");
+    let hour = Duration::from_secs(3_600);
+    for by in [hour, hour * 24] {
+        connected.clock.advance(by);
+        for _ in 0..10 {
+            client.get_clinic().send().await.unwrap();
+        }
+    }
+    assert!(
+        connected.refreshes() <= 1,
+        "an hour is no reason, a day is one"
+    );
+    connected
+        .clock
+        .set(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    connected.fake.expire_access_tokens();
+    for _ in 0..10 {
+        client.get_clinic().send().await.unwrap();
+    }
+    assert!(connected.refreshes() <= 2);
+}
+
+#[tokio::test]
+async fn a_hung_refresh_delays_nobody_else() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let fake = FakeFullscript::start().await.unwrap();
+    let (store, clock) = (MemoryStore::new(), ManualClock::default());
+    let builder = || fake.app_builder().store(store.clone()).clock(clock.clone());
+    let app = builder().build().unwrap();
+    connect(&fake, &app, "slow").await;
+    connect(&fake, &app, "other").await;
+    let hangs = builder()
+        .token_url(format!(
+            "http://{}/api/oauth/token",
+            silent.local_addr().unwrap()
+        ))
+        .build()
+        .unwrap();
+    hangs.client("other").get_clinic().send().await.unwrap();
+    let mut slow = store.load("slow").await.unwrap().unwrap();
+    slow.lifetime = Duration::ZERO;
+    slow.generation = 2;
+    store.compare_and_swap("slow", Some(1), slow).await.unwrap();
+    let slow = hangs.client("slow");
+    let hung = tokio::spawn(async move { slow.get_clinic().send().await.map(|_| ()) });
+    let (_stream, _) = tokio::task::spawn_blocking(move || silent.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    hangs.client("other").get_clinic().send().await.unwrap();
+    assert!(!hung.is_finished());
+    hung.abort();
+}
+
+#[tokio::test]
+async fn tokens_are_not_sent_to_another_environment() {
+    let connected = Connected::new().await;
+    let elsewhere = FakeFullscript::start().await.unwrap();
+    let app = elsewhere
+        .app_builder()
+        .store(connected.store.clone())
+        .build()
+        .unwrap();
+    let error = app
+        .client("practitioner")
+        .get_clinic()
+        .send()
+        .await
+        .unwrap_err();
+    assert!(error.needs_reconnect(), "{error}");
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
+    let connected = Connected::new().await;
+    connected.clock.advance(TWO_HOURS - Duration::from_secs(60));
+    connected
+        .fake
+        .answer("create_oauth_token", Script::html(503, "down"));
+    let client = connected.app.client("practitioner");
+    for _ in 0..10 {
+        client.get_clinic().send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_flow_shows_a_secret() {
+    let connected = Connected::new().await;
+    let tokens = connected.stored().await;
+    let request = connected.app.authorize().unwrap();
+    let shown = format!(
+        "{:?} {:?} {tokens:?} {request:?} {:?}",
+        connected.app,
+        connected.store,
+        connected.app.client("practitioner")
+    );
+    for secret in [
+        "fake-access-",
+        "fake-refresh-",
+        "fake-client-secret",
+        request.state().expose(),
+    ] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+}

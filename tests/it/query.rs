@@ -1,0 +1,106 @@
+//! What goes over the wire, judged by somebody else's server.
+
+use fullscript::types::{AllergenId, PatientId, SortOrder};
+use fullscript::{AccessToken, Client, Environment};
+use httpmock::prelude::*;
+use serde_json::json;
+
+fn client(server: &MockServer) -> Client {
+    Client::builder(Environment::UsSandbox)
+        .base_url(server.base_url())
+        .access_token(AccessToken::new("token"))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn pages_are_asked_for_with_brackets() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(GET)
+                .path("/api/clinic/patients")
+                .query_param("page[number]", "2")
+                .query_param("page[size]", "100")
+                .header("authorization", "Bearer token")
+                .header("accept", "application/json");
+            then.status(200).json_body(json!({"patients": []}));
+        })
+        .await;
+    let answer = client(&server)
+        .list_patients()
+        .page_number(2)
+        .page_size(100)
+        .send()
+        .await;
+    assert!(answer.unwrap().patients.is_empty());
+    mock.assert_calls_async(1).await;
+}
+
+#[tokio::test]
+async fn lists_are_repeated_under_their_name_with_brackets() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(GET)
+                .path("/api/catalog/search/products")
+                .is_true(|request| {
+                    let query = request
+                        .uri()
+                        .query()
+                        .unwrap_or_default()
+                        .replace("%5B%5D", "[]");
+                    query == "allergen_ids[]=a&allergen_ids[]=b+c&query=zinc"
+                });
+            then.status(200).json_body(json!({"products": []}));
+        })
+        .await;
+    let ids = vec![
+        AllergenId::new("a").unwrap(),
+        AllergenId::new("b c").unwrap(),
+    ];
+    let client = client(&server);
+    let search = client.search_products().query("zinc").allergen_ids(ids);
+    search.send().await.unwrap();
+    mock.assert_calls_async(1).await;
+}
+
+#[tokio::test]
+async fn a_change_sends_what_was_set_and_nothing_else() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method("PATCH")
+                .path("/api/clinic/patients/p1")
+                .json_body(json!({"first_name": "Zoë", "discount": "10"}));
+            then.status(200).json_body(json!({"patient": {"id": "p1"}}));
+        })
+        .await;
+    let change = fullscript::types::UpdatePatientRequest::builder()
+        .first_name("Zoë".to_string())
+        .discount(fullscript::value::Decimal::from(10));
+    let client = client(&server);
+    let call = client
+        .update_patient()
+        .id(PatientId::new("p1").unwrap())
+        .body(change);
+    assert_eq!(call.send().await.unwrap().patient.id.as_str(), "p1");
+    mock.assert_calls_async(1).await;
+}
+
+#[tokio::test]
+async fn a_value_that_the_document_does_not_know_can_be_asked_for() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.path("/api/clinic/orders")
+                .query_param("order_by", "SIDEWAYS");
+            then.status(200)
+                .json_body(json!({"orders": [], "meta": null}));
+        })
+        .await;
+    let client = client(&server);
+    let orders = client.list_orders().order_by(SortOrder::from("SIDEWAYS"));
+    assert!(orders.send().await.unwrap().meta.is_none());
+    mock.assert_calls_async(1).await;
+}
