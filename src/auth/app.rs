@@ -3,28 +3,20 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use reqwest::Url;
 
 use super::authorize::{AuthorizationCode, AuthorizationRequest, Authorize, State};
 use super::clock::{Clock, SystemClock};
 use super::error::{AuthError, Kind};
-use super::exchange::{Endpoint, Issued, Outcome};
+use super::exchange::{Endpoint, Outcome};
 use super::session::Session;
-use super::store::{MemoryStore, Swap, TokenStore};
+use super::store::{MemoryStore, TokenStore};
 use super::token::{ClientSecret, Owner, Scope, TokenSet};
 use crate::client::{BuildError, base_url, default_http_client};
 use crate::environment::Environment;
 use crate::generated::client::Client;
 use crate::hooks::Context;
-
-/// How often saving the tokens of a code is tried: they can't be asked for
-/// again.
-const SAVES: u32 = 6;
-
-/// The pause before the second try; doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What an application does with events.
 type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;
@@ -222,8 +214,9 @@ impl OAuthApp {
     ///
     /// # Errors
     /// [`AuthError::is_code_expired`] when the code is old or spent;
-    /// [`AuthError::is_transient`] when the answer did not arrive, whereupon
-    /// the user connects again.
+    /// [`AuthError::is_store`] when the store failed: the tokens wait in memory
+    /// and are saved with the user's next call; [`AuthError::is_transient`]
+    /// else when the answer did not arrive, whereupon the user connects again.
     pub async fn exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
         let app = self.clone();
         let task = tokio::spawn(async move { app.exchange_here(code).await });
@@ -256,22 +249,7 @@ impl OAuthApp {
             owner: owner.clone(),
             scopes: issued.scopes.clone(),
         };
-        let tokens = self.save(issued, owner, asked_at).await?;
-        self.session(user.id()).adopt(tokens);
-        shared.tell(AuthEvent::Connected {
-            user: user.id().into(),
-        });
-        Ok(user)
-    }
-
-    async fn save(
-        &self,
-        issued: Issued,
-        owner: Owner,
-        asked_at: std::time::SystemTime,
-    ) -> Result<TokenSet, AuthError> {
-        let shared = &self.inner.shared;
-        let mut tokens = TokenSet {
+        let tokens = TokenSet {
             access_token: issued.access_token,
             refresh_token: issued.refresh_token,
             scopes: issued.scopes,
@@ -282,32 +260,8 @@ impl OAuthApp {
             needs_reconnect: false,
             owner,
         };
-        let mut expected = None;
-        let mut failures = 0;
-        loop {
-            let saved = shared
-                .store
-                .compare_and_swap(&tokens.owner.id, expected, tokens.clone())
-                .await;
-            match saved {
-                Ok(Swap::Done) => return Ok(tokens),
-                // A user who connects again goes before what was there.
-                Ok(Swap::Lost(present)) => {
-                    expected = present.map(|present| present.generation);
-                    tokens.generation = expected.unwrap_or_default() + 1;
-                }
-                Err(error) if failures == SAVES => {
-                    shared.tell(AuthEvent::SaveFailed {
-                        user: tokens.owner.id.clone(),
-                    });
-                    return Err(error.into());
-                }
-                Err(_) => {
-                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(failures)).await;
-                    failures += 1;
-                }
-            }
-        }
+        self.session(user.id()).connect(tokens).await?;
+        Ok(user)
     }
 
     /// A client that makes calls for this user.

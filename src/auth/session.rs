@@ -61,8 +61,16 @@ struct State {
     flight: Option<watch::Receiver<Option<Refreshed>>>,
     /// A pair that the server issued and the store has not taken yet. Not
     /// used before it is saved.
-    unsaved: Option<TokenSet>,
+    unsaved: Option<Unsaved>,
     next_early: Option<SystemTime>,
+}
+
+/// A pair that waits for the store.
+#[derive(Clone)]
+struct Unsaved {
+    tokens: TokenSet,
+    /// Of a new connection, which goes before whatever the store has.
+    connected: bool,
 }
 
 struct Current {
@@ -85,6 +93,7 @@ impl Session {
         let now = self.app.clock.now();
         let (tokens, early) = match self.at_hand(now) {
             Some(found) => found,
+            None if self.lock().unsaved.is_some() => return self.renew(0).await,
             None => {
                 self.load().await?;
                 self.at_hand(now)
@@ -218,7 +227,13 @@ impl Session {
             let asked_at = self.app.clock.now();
             match self.app.endpoint.refresh(&refresh_token).await {
                 Outcome::Issued(issued) => {
-                    return self.save(follow(stored, issued, asked_at)).await;
+                    let tokens = follow(stored, issued, asked_at);
+                    return self
+                        .save(Unsaved {
+                            tokens,
+                            connected: false,
+                        })
+                        .await;
                 }
                 Outcome::Refused => return self.end(stored).await,
                 Outcome::Misconfigured(reason) => {
@@ -239,39 +254,45 @@ impl Session {
     }
 
     /// Saves a new pair; only then may it be used.
-    async fn save(&self, new: TokenSet) -> Refreshed {
+    async fn save(&self, mut new: Unsaved) -> Refreshed {
         self.lock().unsaved = Some(new.clone());
         let mut attempt = 1;
         loop {
-            let expected = Some(new.generation - 1);
-            match self
+            // The first generation of all follows none.
+            let expected = Some(new.tokens.generation - 1).filter(|generation| *generation > 0);
+            let swap = self
                 .app
                 .store
-                .compare_and_swap(&self.user, expected, new.clone())
-                .await
-            {
+                .compare_and_swap(&self.user, expected, new.tokens.clone());
+            match swap.await {
                 Ok(Swap::Done) => {
                     self.lock().unsaved = None;
-                    let tokens = self.publish(new);
-                    self.app.tell(AuthEvent::Refreshed {
-                        user: self.user.clone(),
-                    });
+                    let user = self.user.clone();
+                    let event = match new.connected {
+                        true => AuthEvent::Connected { user },
+                        false => AuthEvent::Refreshed { user },
+                    };
+                    let tokens = self.publish(new.tokens);
+                    self.app.tell(event);
                     return Ok(tokens);
+                }
+                Ok(Swap::Lost(present)) if new.connected => {
+                    let before = present.map_or(0, |present| present.generation);
+                    new.tokens.generation = before + 1;
+                    self.lock().unsaved = Some(new.clone());
                 }
                 // Somebody saved a pair of a later refresh: that is the one
                 // to use, for the use of either ends the other.
                 Ok(Swap::Lost(Some(present))) => {
                     self.lock().unsaved = None;
-                    return if present.needs_reconnect && present.generation < new.generation {
-                        Err(AuthError::new(Kind::NeedsReconnect))
-                    } else {
-                        Ok(self.publish(present))
+                    return match present.needs_reconnect {
+                        true => Err(AuthError::new(Kind::NeedsReconnect)),
+                        false => Ok(self.publish(present)),
                     };
                 }
+                // Revoked or forgotten meanwhile.
                 Ok(Swap::Lost(None)) => {
-                    // Revoked or forgotten meanwhile.
-                    self.lock().unsaved = None;
-                    self.lock().current = None;
+                    self.forget();
                     return Err(AuthError::new(Kind::NotConnected));
                 }
                 Err(error) if attempt == SAVES => {
@@ -286,6 +307,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Saves the tokens of a new connection; if the store fails they wait
+    /// here for the next call.
+    pub(super) async fn connect(&self, tokens: TokenSet) -> Result<(), AuthError> {
+        self.save(Unsaved {
+            tokens,
+            connected: true,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// The server has refused the refresh token: final, unless the store has
@@ -337,11 +369,6 @@ impl Session {
         });
         state.next_early = None;
         tokens
-    }
-
-    /// Takes tokens of a fresh connection; see `OAuthApp::exchange`.
-    pub(super) fn adopt(&self, tokens: TokenSet) {
-        self.publish(tokens);
     }
 
     /// Forgets what is in memory.

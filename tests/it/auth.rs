@@ -380,6 +380,30 @@ async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_tokens_of_a_code_wait_for_a_store_that_fails() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let (inner, failures) = (MemoryStore::new(), Arc::new(AtomicUsize::new(usize::MAX)));
+    let store = Failing {
+        inner: inner.clone(),
+        failures: Arc::clone(&failures),
+    };
+    let app = fake.app_builder().store(store).build().unwrap();
+    let request = app.authorize().unwrap();
+    let callback = fake.approve(request.url(), "practitioner");
+    let code = app.callback(&callback, request.state()).unwrap();
+    let error = app.exchange(code).await.unwrap_err();
+    assert!(error.is_store(), "{error}");
+    failures.store(0, Ordering::SeqCst);
+    app.client("practitioner")
+        .get_clinic()
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(fake.count("create_oauth_token"), 1);
+    assert!(inner.load("practitioner").await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn two_apps_on_one_store_refresh_once() {
     for mode in [
