@@ -22,6 +22,8 @@ mod models;
 mod operations;
 #[path = "src/codegen/own_types.rs"]
 mod own_types;
+#[path = "src/codegen/sound.rs"]
+mod sound;
 #[path = "src/codegen/view.rs"]
 mod view;
 
@@ -74,7 +76,7 @@ fn main() {
 pub fn generate(spec: &str) -> Result<Generated, String> {
     let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
     let tokens = std::panic::catch_unwind(|| generator_output(&document))
-        .map_err(|_| "the generator panicked; its message stands above".to_string())??;
+        .map_err(|panic| format!("the generator panicked: {}", words_of(&*panic)))??;
     let file: syn::File =
         syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
     let mut types = Vec::new();
@@ -88,12 +90,20 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
     }
     models::adapt_types(&mut types);
     let answers = client::adapt_client(&mut client)?;
+    sound::check(&types, "types::")?;
+    sound::check(&client, "")?;
     Ok(Generated {
         types: format!("{}\n{}", unparse(types), own_types::own_types(&document)),
         client: unparse(client),
         operations: operations::table(&document),
         round_trip: operations::round_trip(&answers),
     })
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
 }
 
 fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String> {

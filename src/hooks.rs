@@ -71,8 +71,8 @@ impl ClientHooks<Context> for Client {
                     "an id in the path is empty or leads to another operation",
                 )));
             }
-            if let Some(content_type) = operation.content_type {
-                let value = HeaderValue::from_static(content_type);
+            // What can't be a header stays with the generator's own.
+            if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {
                 request.headers_mut().insert(header::CONTENT_TYPE, value);
             }
         }

@@ -166,6 +166,7 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
             {
                 let answer =
                     answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
+                let id = operation_of(send).unwrap_or(id);
                 let public = split_send(send, &answer, &id)?;
                 block.items.insert(position, public);
                 answers.push((id, answer));
@@ -174,6 +175,14 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
     }
     opaque_structs(items);
     Ok(answers)
+}
+
+/// The id as the generator writes it, which the type's name need not give
+/// back: `get_covid_19` is called `GetCovid19`.
+fn operation_of(send: &syn::ImplItemFn) -> Option<String> {
+    let body = send.block.to_token_stream().to_string();
+    let (_, after) = body.split_once("operation_id : \"")?;
+    after.split('"').next().map(str::to_string)
 }
 
 /// `T` of `-> Result<ResponseValue<T>, Error<()>>`.

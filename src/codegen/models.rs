@@ -128,6 +128,11 @@ fn lenient_fields(model: &mut ItemStruct) {
     for field in &mut model.fields {
         let native = field.ty.to_token_stream().to_string().replace(' ', "");
         if let Some((name, decoder)) = LENIENT.iter().find(|(name, _)| *name == native) {
+            // The generator's own asks for a field that may be null.
+            field.attrs.retain(|attribute| {
+                let text = attribute.to_token_stream().to_string();
+                !text.contains("Option::deserialize")
+            });
             field
                 .attrs
                 .push(parse_quote!(#[serde(deserialize_with = #decoder)]));

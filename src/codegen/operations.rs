@@ -51,9 +51,9 @@ pub(super) fn table(document: &Value) -> String {
 /// The scopes of an operation: alternatives, each needed together.
 pub(super) fn alternatives(security: Option<&Value>) -> Vec<Vec<String>> {
     let alternatives = security.and_then(Value::as_array).into_iter().flatten();
-    let scopes = alternatives.filter_map(|alternative| alternative.as_object()?.values().next());
+    let scopes = alternatives.filter_map(|alternative| alternative.as_object());
     scopes
-        .map(strings)
+        .map(|schemes| schemes.values().flat_map(strings).collect::<Vec<_>>())
         .filter(|scopes| !scopes.is_empty())
         .collect()
 }

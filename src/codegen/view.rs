@@ -56,7 +56,8 @@ fn documentation(operation: &Map<String, Value>) -> String {
             .trim()
     };
     let mut parts = Vec::new();
-    if operation.get("x-requires-commercial-approval") == Some(&json!(true)) {
+    let marked = operation.get("x-requires-commercial-approval") == Some(&json!(true));
+    if marked {
         parts.push(format!(
             "{APPROVAL}: the vendor decides which apps may call this."
         ));
@@ -64,6 +65,7 @@ fn documentation(operation: &Map<String, Value>) -> String {
     let description = text("description");
     let description = description
         .strip_prefix(APPROVAL)
+        .filter(|_| marked)
         .map_or(description, |rest| rest.trim_start_matches('.').trim());
     if !description.contains(text("summary").trim_end_matches('.')) {
         parts.push(format!("{}.", text("summary").trim_end_matches('.')));

@@ -63,7 +63,7 @@ struct Shared {
 }
 
 /// An answer to give instead of the recorded one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Script {
     status: u16,
     content_type: &'static str,
@@ -93,7 +93,7 @@ impl Script {
 }
 
 /// What the fake was asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FakeRequest {
     /// The operation, if the path is one's.
@@ -234,6 +234,24 @@ impl FakeFullscript {
     }
 }
 
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows neither headers, among which the token is, nor body.
+impl fmt::Debug for FakeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeRequest")
+            .field("method", &self.method)
+            .field("operation_id", &self.operation_id)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for FakeFullscript {
     fn drop(&mut self) {
         self.server.abort();
@@ -343,6 +361,14 @@ fn scripted(shared: &Shared, operation_id: &str) -> Option<Script> {
     next.or_else(|| lock(&shared.scripts).get(operation_id).cloned())
 }
 
+/// The example of an answer, or the first of several.
+fn recorded(media: &Value) -> Option<&Value> {
+    let several = media["examples"]
+        .as_object()
+        .and_then(|examples| examples.values().next());
+    media.get("example").or_else(|| several?.get("value"))
+}
+
 /// What each operation answers, from the examples of the document.
 fn recorded_answers() -> HashMap<&'static str, Script> {
     let document: Value =
@@ -360,7 +386,7 @@ fn recorded_answers() -> HashMap<&'static str, Script> {
             Some((status, answer)) => {
                 let status = status.parse().unwrap_or(200);
                 match answer["content"].get("application/json") {
-                    Some(media) => Script::json(status, media.get("example").unwrap_or(&json!({}))),
+                    Some(media) => Script::json(status, recorded(media).unwrap_or(&json!({}))),
                     None => Script {
                         status,
                         content_type: "application/octet-stream",

@@ -71,5 +71,6 @@ fn once_each(value: &mut Value) {
 /// Equal, or parameters of one name: then the vendor's, which came first.
 fn same(known: &Value, item: &Value) -> bool {
     let parameter = |value: &Value| value["name"].is_string() && value["in"].is_string();
-    known == item || parameter(item) && known["name"] == item["name"] && known["in"] == item["in"]
+    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_lowercase();
+    known == item || parameter(item) && name(known) == name(item) && known["in"] == item["in"]
 }

@@ -49,6 +49,9 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
+/// Marks an answer whose body was not declared until the others are known.
+const UNDECLARED: &str = "x-undeclared";
+
 fn upper_case_ranges(responses: &mut Map<String, Value>) {
     let odd: Vec<_> = responses
         .keys()
@@ -127,6 +130,9 @@ fn one_media_type(
             None => ("application/json".into(), json!({"schema": {}})),
         },
     };
+    if names.is_empty() {
+        object.insert(UNDECLARED.into(), json!(true));
+    }
     let after = json!({ name.clone(): media });
     if object.get("content") != Some(&after) {
         if before != name {
@@ -160,6 +166,23 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
             }
         }
     };
+    // What declares nothing is taken to be like what does.
+    let declared = successes(responses)
+        .filter(|(_, response)| response.get(UNDECLARED).is_none())
+        .find_map(|(_, response)| response.get("content").cloned());
+    for (status, response) in successes(responses) {
+        let undeclared = response
+            .as_object_mut()
+            .and_then(|response| response.remove(UNDECLARED));
+        if let (Some(_), Some(declared)) = (undeclared, &declared) {
+            response["content"] = declared.clone();
+            report.note(
+                format!("{pointer}/{status}"),
+                "no body declared",
+                "as the other success",
+            );
+        }
+    }
     let mut shapes: Vec<String> = Vec::new();
     for (_, response) in successes(responses) {
         let shape = shape(response);
@@ -270,6 +293,16 @@ mod tests {
         let after =
             answers(json!({"204": {"description": "", "content": {"application/json": {}}}}));
         assert_eq!(after["204"], json!({"description": ""}));
+    }
+
+    #[test]
+    fn a_success_that_declares_nothing_is_like_the_one_that_does() {
+        let after = answers(json!({
+            "200": {"content": {"application/json": {"schema": {"type": "string"}}}},
+            "202": {"description": "accepted"},
+        }));
+        assert_eq!(schema(&after, "202"), json!({"type": "string"}));
+        assert_eq!(after["202"].get("x-undeclared"), None);
     }
 
     #[test]

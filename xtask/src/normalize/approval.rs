@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::walk::each_operation;
+use super::walk::{METHODS, each_operation, escape};
 use super::{Refusal, Report};
 
 /// The vendor's mark.
@@ -12,7 +12,14 @@ const MARK: &str = "x-requires-commercial-approval";
 const WORDS: &str = "Requires commercial approval";
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
+        let said = operation.get("description").and_then(Value::as_str);
+        let said = said.is_some_and(|description| description.starts_with(WORDS));
+        if said && !operation.contains_key(MARK) {
+            report.note(format!("{pointer}/{MARK}"), "said in the description", true);
+            operation.insert(MARK.into(), json!(true));
+        }
         let Some(mark) = operation.get(MARK).cloned() else {
             return;
         };
@@ -22,7 +29,8 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
                 !["", "false", "no", "0"].contains(&text.trim().to_lowercase().as_str())
             }
             Value::Null => false,
-            // An object or a number says more than a bare mark, not less.
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            // An object says more than a bare mark, not less.
             _ => true,
         };
         if mark != json!(marked) {
@@ -46,6 +54,29 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
+/// A mark on a path is one on each of its operations.
+fn marks_of_paths(document: &mut Value, report: &mut Report) {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, item) in paths.into_iter().flatten() {
+        let Some(item) = item.as_object_mut() else {
+            continue;
+        };
+        let Some(mark) = item.remove(MARK) else {
+            continue;
+        };
+        report.note(
+            format!("/paths/{}/{MARK}", escape(path)),
+            &mark,
+            "on each operation",
+        );
+        for method in METHODS {
+            if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+                operation.entry(MARK).or_insert_with(|| mark.clone());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +96,23 @@ mod tests {
                 "Requires commercial approval.\n\nLists."
             );
         }
+    }
+
+    #[test]
+    fn a_mark_on_the_path_or_in_words_counts_too() {
+        let (document, repairs) = check(
+            apply,
+            json!({"paths": {
+                "/a": {MARK: true, "get": {}, "put": {}},
+                "/b": {"get": {"description": "Requires commercial approval. Lists."}}}}),
+        );
+        for (path, method) in [("/a", "get"), ("/a", "put"), ("/b", "get")] {
+            assert_eq!(
+                document["paths"][path][method][MARK], true,
+                "{method} {path}"
+            );
+        }
+        assert_eq!(repairs.len(), 4);
     }
 
     #[test]

@@ -61,6 +61,10 @@ impl<'d> Gathered<'d> {
         }
         if let Some(name) = referenced_through(schema) {
             let target = &self.document["components"]["schemas"][name];
+            if target["type"] == "object" && !value.is_object() {
+                self.at(pointer).values.push((value, place.into()));
+                return;
+            }
             return self.visit(&format!("/components/schemas/{name}"), target, value, place);
         }
         self.at(pointer).values.push((value, place.into()));

@@ -119,6 +119,12 @@ impl Report {
         self.note_because(pointer, before, after, "");
     }
 
+    /// Whether this fix has reported of this place already.
+    pub(crate) fn has(&self, pointer: &str) -> bool {
+        let own = |repair: &&Repair| repair.fix == self.fix && repair.pointer == pointer;
+        self.repairs.iter().any(|repair| own(&repair))
+    }
+
     pub(crate) fn note_because(
         &mut self,
         pointer: impl Into<String>,
@@ -205,6 +211,10 @@ const EVIDENCE: &[Fix] = &[Fix {
 
 /// From a true document to one that makes good Rust.
 const SHAPE: &[Fix] = &[
+    Fix {
+        name: "fields_are_apart",
+        apply: schemas::fields_apart,
+    },
     Fix {
         name: "every_operation_named",
         apply: operation_names::apply,

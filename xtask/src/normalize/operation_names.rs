@@ -75,6 +75,11 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             given.insert(snake(id));
         }
     }
+    // Names that the overlay gives go before those of the vendor.
+    let ours: BTreeSet<String> = operations(document)
+        .filter(|(_, _, operation)| operation.get("x-source").is_some())
+        .filter_map(|(_, _, operation)| operation["operationId"].as_str().map(snake))
+        .collect();
     let mut used = BTreeSet::new();
     each_operation(document, |pointer, path, method, operation| {
         let before = operation
@@ -93,7 +98,8 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         } else {
             wanted
         };
-        let name = if used.contains(&wanted) {
+        let not_ours = ours.contains(&wanted) && !operation.contains_key("x-source");
+        let name = if used.contains(&wanted) || not_ours {
             let longer = format!("{wanted}_{}", from_path(method, path));
             unique(&longer, |name| given.contains(name) || used.contains(name))
         } else {

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::names::snake;
 use super::walk::{each_operation, escape, referenced_through};
 use super::{Refusal, Report};
 
@@ -36,7 +37,10 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             ("page[number]", "Page to return, from 1."),
             ("page[size]", "Records per page, at most 100."),
         ] {
-            if parameters.iter().any(|parameter| parameter["name"] == name) {
+            let same = |parameter: &Value| {
+                snake(parameter["name"].as_str().unwrap_or_default()) == snake(name)
+            };
+            if parameters.iter().any(same) {
                 continue;
             }
             report.note(

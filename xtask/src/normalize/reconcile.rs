@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::evidence::{Seen, gather, infer, kind};
+use super::names::snake;
 use super::walk::{escape, referenced_through};
 use super::{Refusal, Report};
 
@@ -31,7 +32,8 @@ fn round(document: &mut Value, report: &mut Report) -> bool {
             continue;
         };
         changed |= accept_null(schema, &seen, &pointer, report);
-        changed |= believe_values(schema, &seen, &pointer, report);
+        changed |= believe_here(schema, &seen, &pointer, report)
+            || believe_values(schema, &seen, &pointer, report);
         changed |= add_fields(schema, &seen, &pointer, report);
     }
     changed
@@ -54,6 +56,22 @@ fn accept_null(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut 
     schema["nullable"] = json!(true);
     let evidence = format!("null in {place}{}", more(seen.nulls.len()));
     report.note_because(pointer, &before, format!("{before}, nullable"), evidence);
+    true
+}
+
+/// Where a value contradicts the object that a place refers to, the place is
+/// any JSON; the object, which others refer to as well, stays what it is.
+fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+    let Some((value, place)) = seen
+        .values
+        .first()
+        .filter(|_| referenced_through(schema).is_some())
+    else {
+        return false;
+    };
+    let evidence = format!("{} in {place}{}", kind(value), more(seen.values.len()));
+    report.note_because(pointer, type_of(schema), "any JSON", evidence);
+    *schema = json!({});
     true
 }
 
@@ -137,14 +155,31 @@ fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut R
     if !has_fields || seen.missing.is_empty() {
         return false;
     }
+    let mut added = false;
     for (name, values) in &seen.missing {
+        let known = schema["properties"].as_object().into_iter().flatten();
+        let twin = known
+            .map(|(known, _)| known)
+            .find(|known| snake(known) == snake(name));
+        if let Some(twin) = twin {
+            let pointer = format!("{pointer}/properties/{}", escape(name));
+            if !report.has(&pointer) {
+                report.note(
+                    pointer,
+                    "absent",
+                    format!("not typed, `{twin}` has its Rust name"),
+                );
+            }
+            continue;
+        }
+        added = true;
         let inferred = infer(&values.iter().map(|(value, _)| *value).collect::<Vec<_>>());
         let pointer = format!("{pointer}/properties/{}", escape(name));
         let evidence = format!("in {}{}", values[0].1, more(values.len()));
         report.note_because(pointer, "absent", type_of(&inferred), evidence);
         schema["properties"][*name] = inferred;
     }
-    true
+    added
 }
 
 /// An object's own id, and what an answer wraps, are there in every record:
@@ -325,6 +360,30 @@ mod tests {
             after["properties"]["b"],
             json!({"type": "string", "nullable": true})
         );
+    }
+
+    #[test]
+    fn an_object_that_others_refer_to_is_not_widened_for_one() {
+        let schema = object(json!({"b": {"type": "string"}}));
+        let (after, lines) = reconciled(schema.clone(), json!("just an id"));
+        assert_eq!(after, schema);
+        assert!(lines[0].ends_with("A -> any JSON"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_field_whose_rust_name_is_taken_is_told_of_once() {
+        let mut document = json!({
+            "components": {"schemas": {}},
+            "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {
+                "schema": object(json!({"first_name": {"type": "string"}})),
+                "example": {"first_name": "a", "firstName": "b"},
+            }}}}}}},
+        });
+        let before = document.clone();
+        let mut report = Report::default();
+        apply(&mut document, &mut report).unwrap();
+        assert_eq!(document, before);
+        assert_eq!(report.repairs.len(), 1, "{:?}", report.repairs);
     }
 
     #[test]

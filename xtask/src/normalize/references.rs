@@ -9,7 +9,7 @@ use super::walk::{children, each_root, each_schema, escape, schemas_mut};
 use super::{Refusal, Report};
 
 /// How many references may lead to one another before it counts as a circle.
-const LONGEST_CHAIN: usize = 32;
+pub(super) const LONGEST_CHAIN: usize = 32;
 
 /// Parts of the components that only serve references; inlined where used.
 const INLINED: [&str; 7] = [
@@ -228,7 +228,11 @@ fn same_level(schema: &mut Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn resolve<'d>(whole: &'d Value, target: &str, pointer: &str) -> Result<&'d Value, Refusal> {
+pub(super) fn resolve<'d>(
+    whole: &'d Value,
+    target: &str,
+    pointer: &str,
+) -> Result<&'d Value, Refusal> {
     let decoded = decoded(target);
     let Some(inside) = decoded.strip_prefix('#') else {
         return Err(Refusal {
@@ -237,9 +241,10 @@ fn resolve<'d>(whole: &'d Value, target: &str, pointer: &str) -> Result<&'d Valu
             remedy: "bundle the document into one file first".into(),
         });
     };
-    whole.pointer(inside).ok_or_else(|| Refusal {
+    let found = whole.pointer(inside).filter(|found| found.is_object());
+    found.ok_or_else(|| Refusal {
         came: format!("a dangling $ref {target:?} at {pointer}"),
-        expected: "every $ref to lead to something in the document".into(),
+        expected: "every $ref to lead to an object in the document".into(),
         remedy: "report it to the vendor, or mend a copy and give it with --from".into(),
     })
 }
@@ -262,7 +267,7 @@ fn decoded(target: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn endless(pointer: &str) -> Refusal {
+pub(super) fn endless(pointer: &str) -> Refusal {
     Refusal {
         came: format!("references at {pointer} that only lead to each other"),
         expected: "a schema with an end".into(),

@@ -522,6 +522,16 @@ fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<St
     }
 }
 
+/// As the last step of [`apply`], for what examples and overlay have added.
+pub(super) fn fields_apart(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    each_schema(document, &mut |pointer, schema| {
+        if let Some(object) = schema.as_object_mut() {
+            separate_fields(object, pointer, report);
+        }
+    });
+    Ok(())
+}
+
 /// Fields that would share one Rust name leave the object a plain map.
 fn separate_fields(schema: &mut Object, pointer: &str, report: &mut Report) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {

@@ -35,15 +35,31 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         let Some(alternatives) = operation.get("x-scopes").and_then(Value::as_array) else {
             return;
         };
-        if !declared || operation.contains_key("security") {
+        // Scopes that the vendor names itself go before ours.
+        let names_scopes = operation
+            .get("security")
+            .and_then(Value::as_array)
+            .is_some_and(|declared| {
+                let schemes = declared.iter().filter_map(Value::as_object).flatten();
+                schemes
+                    .into_iter()
+                    .any(|(_, scopes)| scopes.as_array().is_some_and(|scopes| !scopes.is_empty()))
+            });
+        if !declared || names_scopes {
             return;
         }
         let security: Vec<Value> = alternatives
             .iter()
             .map(|scopes| Value::Object(Map::from_iter([(SCHEME.to_string(), scopes.clone())])))
             .collect();
-        report.note(format!("{pointer}/security"), "absent", json!(alternatives));
-        operation.insert("security".into(), Value::Array(security));
+        let security = Value::Array(security);
+        if operation.get("security") != Some(&security) {
+            let before = operation
+                .get("security")
+                .map_or("absent".into(), Value::to_string);
+            report.note(format!("{pointer}/security"), before, json!(alternatives));
+            operation.insert("security".into(), security);
+        }
     });
     Ok(())
 }
@@ -58,13 +74,17 @@ mod tests {
         let (document, repairs) = check(
             apply,
             json!({"components": {"securitySchemes": {"FullscriptOAuth": {"type": "oauth2"}, "M": {"type": "mutualTLS"}}},
-                "paths": {"/a": {"get": {"x-scopes": [["a:read"], ["b:read"]]}, "put": {"x-scopes": [["a"]], "security": []}}}}),
+                "paths": {"/a": {"get": {"x-scopes": [["a:read"], ["b:read"]]}, "put": {"x-scopes": [["a"]], "security": [{"M": ["b"]}]}, "post": {"x-scopes": [], "security": [{"M": []}]}}}}),
         );
         assert_eq!(
             document["paths"]["/a"]["get"]["security"],
             json!([{"FullscriptOAuth": ["a:read"]}, {"FullscriptOAuth": ["b:read"]}]),
         );
-        assert_eq!(document["paths"]["/a"]["put"]["security"], json!([]));
-        assert_eq!(repairs.len(), 2);
+        assert_eq!(
+            document["paths"]["/a"]["put"]["security"],
+            json!([{"M": ["b"]}])
+        );
+        assert_eq!(document["paths"]["/a"]["post"]["security"], json!([]));
+        assert_eq!(repairs.len(), 3);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::references::{LONGEST_CHAIN, endless, resolve};
 use super::walk::escape;
 use super::{Refusal, Report};
 
@@ -42,35 +43,24 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             "dropped, OpenAPI 3.1 only",
         );
     }
-    path_items_inlined(document, report);
-    Ok(())
+    path_items_inlined(document, report)
 }
 
 /// A path item may be a reference in both versions; the generator takes none.
-fn path_items_inlined(document: &mut Value, report: &mut Report) {
+fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let whole = document.clone();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
-        let Some(target) = item["$ref"].as_str().map(str::to_string) else {
-            continue;
-        };
-        let found = target
-            .strip_prefix('#')
-            .and_then(|pointer| whole.pointer(pointer));
         let pointer = format!("/paths/{}", escape(path));
-        report.note(
-            pointer,
-            &target,
-            if found.is_some() {
-                "inlined"
-            } else {
-                "an empty path"
-            },
-        );
-        *item = match found {
-            Some(found) if found["$ref"].is_null() => found.clone(),
-            _ => json!({}),
-        };
+        let mut chain = 0;
+        while let Some(target) = item["$ref"].as_str().map(str::to_string) {
+            report.note(pointer.clone(), &target, "inlined");
+            chain += 1;
+            *item = match chain > LONGEST_CHAIN {
+                true => return Err(endless(&pointer)),
+                false => resolve(&whole, &target, &pointer)?.clone(),
+            };
+        }
     }
     if let Some(components) = document
         .get_mut("components")
@@ -79,6 +69,7 @@ fn path_items_inlined(document: &mut Value, report: &mut Report) {
     {
         report.note("/components/pathItems", "present", "inlined where used");
     }
+    Ok(())
 }
 
 #[cfg(test)]
