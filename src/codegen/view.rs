@@ -62,6 +62,9 @@ fn documentation(operation: &Map<String, Value>) -> String {
             "{APPROVAL}: the vendor decides which apps may call this."
         ));
     }
+    if operation.get("deprecated") == Some(&json!(true)) {
+        parts.push("Deprecated by the vendor.".into());
+    }
     let description = text("description");
     let description = description
         .strip_prefix(APPROVAL)

@@ -6,16 +6,46 @@
 
 use serde_json::{Value, json};
 
-use super::walk::{each_operation, reference, schemas_mut};
+use super::names::unique;
+use super::walk::{each_operation, each_schema, reference, schemas_mut};
 use super::{Refusal, Report};
 
 const NAME: &str = "ErrorResponse";
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);
-    if !schemas.contains_key(NAME) {
-        report.note(format!("/components/schemas/{NAME}"), "absent", "added");
-        schemas.insert(NAME.into(), schema());
+    let ours = schema();
+    match schemas.get_mut(NAME) {
+        None => {
+            report.note(format!("/components/schemas/{NAME}"), "absent", "added");
+            schemas.insert(NAME.into(), ours);
+        }
+        // The vendor's own of this name keeps its fields and gains ours, by
+        // which failures are read.
+        Some(theirs) if theirs["properties"].is_object() => {
+            for (name, field) in ours["properties"].as_object().into_iter().flatten() {
+                if theirs["properties"].get(name).is_none() {
+                    report.note(
+                        format!("/components/schemas/{NAME}/properties/{name}"),
+                        "absent",
+                        "added",
+                    );
+                    theirs["properties"][name] = field.clone();
+                }
+            }
+        }
+        Some(theirs) => {
+            let theirs = std::mem::replace(theirs, ours);
+            let free = unique(NAME, |name| schemas.contains_key(name));
+            report.note(format!("/components/schemas/{NAME}"), "no object", &free);
+            schemas.insert(free.clone(), theirs);
+            let (taken, free) = (reference(NAME), reference(&free));
+            each_schema(document, &mut |_, schema| {
+                if schema["$ref"] == taken["$ref"] {
+                    *schema = free.clone();
+                }
+            });
+        }
     }
     each_operation(document, |pointer, _, _, operation| {
         let responses = operation.entry("responses").or_insert_with(|| json!({}));

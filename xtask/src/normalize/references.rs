@@ -62,8 +62,16 @@ fn inline(
     }
     match value {
         Value::Object(object) => {
-            object.remove("links");
-            object.remove("callbacks");
+            for key in ["links", "callbacks"] {
+                if object.get(key).is_some_and(Value::is_object) {
+                    object.remove(key);
+                    report.note(
+                        format!("{pointer}/{key}"),
+                        "present",
+                        "dropped, no part of a call",
+                    );
+                }
+            }
             for (key, child) in object.iter_mut() {
                 let skip = ["schema", "example", "value"].contains(&key.as_str());
                 if !skip && !key.starts_with("x-") {

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::names::snake;
-use super::walk::{each_schema, referenced};
+use super::walk::{each_schema, referenced, referenced_through, schemas_mut};
 use super::{Refusal, Report};
 
 type Object = Map<String, Value>;
@@ -82,6 +82,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     each_schema(document, &mut |pointer, schema| {
         merge_parts(schema, pointer, &whole, report)
     });
+    null_where_referred(document, report);
     each_schema(document, &mut |pointer, schema| {
         if let Some(object) = schema.as_object_mut() {
             separate_fields(object, pointer, report);
@@ -444,6 +445,37 @@ fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
+/// That a component may be null is said where it is referred to: a model is
+/// not an option of itself.
+fn null_where_referred(document: &mut Value, report: &mut Report) {
+    let mut nullable = Vec::new();
+    for (name, schema) in schemas_mut(document) {
+        let Some(schema) = schema.as_object_mut().filter(|schema| schema.len() > 1) else {
+            continue;
+        };
+        if schema.remove("nullable") == Some(json!(true)) {
+            report.note(
+                format!("/components/schemas/{name}"),
+                "nullable",
+                "nullable where referred to",
+            );
+            nullable.push(name.clone());
+        }
+    }
+    each_schema(document, &mut |pointer, schema| {
+        let (parent, last) = pointer.rsplit_once('/').unwrap_or_default();
+        let member = parent.ends_with("/properties") || last == "items";
+        let refers = referenced_through(schema)
+            .is_some_and(|name| nullable.iter().any(|known| known == name));
+        if member && refers {
+            if let Some(target) = schema.get("$ref").cloned() {
+                *schema = json!({"allOf": [{ "$ref": target }]});
+            }
+            schema["nullable"] = json!(true);
+        }
+    });
+}
+
 /// Merges `allOf` into one object, so that no part of it is lost.
 ///
 /// A single reference stays as it is: it is the way to say more about it.
@@ -470,6 +502,12 @@ fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Re
     *schema = Value::Object(merged);
 }
 
+fn all_have_fields(schemas: &[&Value]) -> bool {
+    schemas
+        .iter()
+        .all(|schema| schema["properties"].is_object())
+}
+
 fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<String>) {
     let target = referenced(part).and_then(|name| whole["components"]["schemas"].get(name));
     if let Some(target) = target {
@@ -486,12 +524,24 @@ fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<St
                 for (name, property) in properties {
                     let before = all[name].clone();
                     let same = |key: &str| before[key] == property[key];
-                    if before.is_null() || same("type") && same("$ref") && same("allOf") {
-                        all[name] = property.clone();
-                    } else {
-                        all[name] = json!({});
-                        conflicts.push(name.clone());
-                    }
+                    all[name] = match &before {
+                        Value::Null => property.clone(),
+                        Value::Object(before) if all_have_fields(&[&all[name], property]) => {
+                            let mut both = before.clone();
+                            fold(property, whole, &mut both, conflicts);
+                            Value::Object(both)
+                        }
+                        _ if ["type", "$ref", "allOf", "items", "format"]
+                            .into_iter()
+                            .all(same) =>
+                        {
+                            property.clone()
+                        }
+                        _ => {
+                            conflicts.push(name.clone());
+                            json!({})
+                        }
+                    };
                 }
             }
             ("required", Value::Array(names)) => {
@@ -563,10 +613,11 @@ mod tests {
         let (document, repairs) = check(
             apply,
             json!({"components": {"schemas": {
-            "A": schema, "B": {"type": "object", "properties": {"b": {"type": "string"}}}}}}),
+                "A": {"type": "object", "properties": {"p": schema}},
+                "B": {"type": "object", "properties": {"b": {"type": "string"}}}}}}),
         );
         assert!(!repairs.is_empty());
-        document["components"]["schemas"]["A"].clone()
+        document["components"]["schemas"]["A"]["properties"]["p"].clone()
     }
 
     #[test]
@@ -659,6 +710,33 @@ mod tests {
             ),
             json!({"type": "object", "properties": {"b": {}, "c": {"type": "integer"}}}),
         );
+    }
+
+    #[test]
+    fn parts_of_parts_merge_too() {
+        let part = |field: &str| json!({"type": "object", "properties": {"address": {"type": "object", "properties": {field: {"type": "string"}}}}});
+        let merged = simplified(json!({"allOf": [part("city"), part("zip")]}));
+        let fields = merged["properties"]["address"]["properties"]
+            .as_object()
+            .unwrap();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), ["city", "zip"]);
+    }
+
+    #[test]
+    fn a_nullable_component_is_nullable_where_referred_to() {
+        let (document, repairs) = check(
+            apply,
+            json!({"components": {"schemas": {
+            "A": {"type": "object", "properties": {"b": {"$ref": "#/components/schemas/B"}}},
+            "B": {"type": "object", "nullable": true, "properties": {"c": {"type": "string"}}}}}}),
+        );
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(
+            schemas["A"]["properties"]["b"],
+            json!({"allOf": [{"$ref": "#/components/schemas/B"}], "nullable": true})
+        );
+        assert_eq!(schemas["B"].get("nullable"), None);
+        assert_eq!(repairs.len(), 1);
     }
 
     #[test]
