@@ -327,20 +327,14 @@ fn renewed(record: Source, known: Option<Source>, kind: Option<Kind>) -> Option<
 
 /// Runs the generator, whose output users compile.
 fn try_generator(normalized: &str) -> Result<(), Refusal> {
-    // The generator asserts where it should return, so a panic is an answer.
+    // The generator asserts where it should return, so a panic is an answer;
+    // `generate` catches it, and its message is told below.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    let outcome = panic::catch_unwind(|| generate(normalized).map(drop));
+    let outcome = generate(normalized);
     panic::set_hook(hook);
-    let reason = match outcome {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(reason)) => reason,
-        Err(payload) => payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("it panicked")
-            .to_owned(),
+    let Err(reason) = outcome else {
+        return Ok(());
     };
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     Err(refuse(

@@ -785,6 +785,23 @@ fn a_file_that_is_not_the_document_is_refused() {
 }
 
 #[test]
+fn a_document_whose_generated_code_is_no_rust_is_refused() {
+    let sandbox = Sandbox::filled();
+    let twins = "\
+overlay: 1.0.0
+info: {title: test, version: 1.0.0}
+actions:
+  - target: $.paths['/api/clinic'].get
+    update:
+      parameters:
+        - {name: a-b, in: query, schema: {type: string}}
+        - {name: a_b, in: query, schema: {type: string}}
+";
+    fs::write(sandbox.spec().join("overlay.yaml"), twins).unwrap();
+    sandbox.refuses_file(document("2"), "GetClinic.a_b is there twice");
+}
+
+#[test]
 fn a_directory_that_is_not_one_of_documents_is_refused() {
     let sandbox = Sandbox::fresh();
     fs::remove_file(sandbox.spec().join("overlay.yaml")).unwrap();
