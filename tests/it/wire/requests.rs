@@ -1,8 +1,9 @@
 //! What is sent, where to, and what is not sent at all.
 
-use fullscript::testing::{FakeFullscript, FakeRequest};
+use fullscript::testing::{FakeFullscript, FakeRequest, Script};
 use fullscript::types::{self, CreateOauthTokenRequest, GrantType};
 use fullscript::{AccessToken, Client, Environment, Error};
+use serde_json::json;
 
 use super::client;
 
@@ -103,9 +104,17 @@ async fn without_an_access_token_nothing_is_sent() {
     assert!(fake.requests().is_empty());
 }
 
+/// A fake that issues tokens for any code.
+async fn fake_of_any_code() -> FakeFullscript {
+    let fake = FakeFullscript::start().await.unwrap();
+    let issued = json!({"oauth": {"access_token": "a", "resource_owner": {"id": "1"}}});
+    fake.answer("create_oauth_token", Script::json(200, &issued));
+    fake
+}
+
 #[tokio::test]
 async fn the_oauth_operations_carry_no_token_and_all_others_do() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let fake = fake_of_any_code().await;
     let client = fake.client();
     client
         .create_oauth_token()
@@ -141,7 +150,7 @@ async fn the_oauth_operations_carry_no_token_and_all_others_do() {
 
 #[tokio::test]
 async fn the_headers_are_those_that_the_vendor_knows() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let fake = fake_of_any_code().await;
     fake.client().get_clinic().send().await.unwrap();
     fake.client()
         .create_oauth_token()
