@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::overlay;
 
+mod all_of;
 mod answers;
 mod approval;
 mod bodies;
@@ -21,6 +22,7 @@ mod descriptions;
 mod errors;
 mod evidence;
 mod names;
+mod null_components;
 mod operation_names;
 mod pages;
 mod parameters;

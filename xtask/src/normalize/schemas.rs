@@ -4,8 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::all_of::merge_parts;
 use super::names::snake;
-use super::walk::{each_schema, referenced, referenced_through, schemas_mut};
+use super::null_components::null_where_referred;
+use super::walk::{each_schema, referenced};
 use super::{Refusal, Report};
 
 type Object = Map<String, Value>;
@@ -442,133 +444,6 @@ fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report) {
     if schema.get("type") == Some(&json!("array")) && !schema.contains_key("items") {
         schema.insert("items".into(), json!({}));
         report.note(pointer, "array without items", "array of any JSON");
-    }
-}
-
-/// That a component may be null is said where it is referred to: a model is
-/// not an option of itself.
-fn null_where_referred(document: &mut Value, report: &mut Report) {
-    let mut nullable = Vec::new();
-    for (name, schema) in schemas_mut(document) {
-        let Some(schema) = schema.as_object_mut().filter(|schema| schema.len() > 1) else {
-            continue;
-        };
-        if schema.remove("nullable") == Some(json!(true)) {
-            report.note(
-                format!("/components/schemas/{name}"),
-                "nullable",
-                "nullable where referred to",
-            );
-            nullable.push(name.clone());
-        }
-    }
-    each_schema(document, &mut |pointer, schema| {
-        let (parent, last) = pointer.rsplit_once('/').unwrap_or_default();
-        let member = parent.ends_with("/properties") || last == "items";
-        let refers = referenced_through(schema)
-            .is_some_and(|name| nullable.iter().any(|known| known == name));
-        if member && refers {
-            if let Some(target) = schema.get("$ref").cloned() {
-                *schema = json!({"allOf": [{ "$ref": target }]});
-            }
-            schema["nullable"] = json!(true);
-        }
-    });
-}
-
-/// Merges `allOf` into one object, so that no part of it is lost.
-///
-/// A single reference stays as it is: it is the way to say more about it.
-fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Report) {
-    let Some(parts) = schema["allOf"].as_array() else {
-        return;
-    };
-    let shaped = ["properties", "type", "enum", "items"]
-        .iter()
-        .any(|key| !schema[*key].is_null());
-    if parts.len() == 1 && referenced(&parts[0]).is_some() && !shaped {
-        return;
-    }
-    let count = parts.len();
-    let mut conflicts = Vec::new();
-    let mut merged = Object::new();
-    fold(schema, whole, &mut merged, &mut conflicts);
-    let after = if conflicts.is_empty() {
-        "one schema".to_string()
-    } else {
-        format!("one schema, any JSON for {}", conflicts.join(", "))
-    };
-    report.note(pointer, format!("allOf of {count}"), after);
-    *schema = Value::Object(merged);
-}
-
-fn all_have_fields(schemas: &[&Value]) -> bool {
-    schemas
-        .iter()
-        .all(|schema| schema["properties"].is_object())
-}
-
-fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<String>) {
-    let target = referenced(part).and_then(|name| whole["components"]["schemas"].get(name));
-    if let Some(target) = target {
-        return fold(target, whole, merged, conflicts);
-    }
-    for member in part["allOf"].as_array().into_iter().flatten() {
-        fold(member, whole, merged, conflicts);
-    }
-    for (key, value) in part.as_object().into_iter().flatten() {
-        match (key.as_str(), value) {
-            ("allOf", _) => {}
-            ("properties", Value::Object(properties)) => {
-                let all = merged.entry("properties").or_insert_with(|| json!({}));
-                for (name, property) in properties {
-                    let before = all[name].clone();
-                    let same = |key: &str| before[key] == property[key];
-                    all[name] = match &before {
-                        Value::Null => property.clone(),
-                        Value::Object(before) if all_have_fields(&[&all[name], property]) => {
-                            let mut both = before.clone();
-                            fold(property, whole, &mut both, conflicts);
-                            Value::Object(both)
-                        }
-                        _ if ["type", "$ref", "allOf", "items", "format"]
-                            .into_iter()
-                            .all(same) =>
-                        {
-                            property.clone()
-                        }
-                        _ => {
-                            conflicts.push(name.clone());
-                            json!({})
-                        }
-                    };
-                }
-            }
-            ("required", Value::Array(names)) => {
-                let all = merged.entry("required").or_insert_with(|| json!([]));
-                let all = all.as_array_mut().expect("just made a list");
-                all.extend(names.iter().cloned());
-                let mut seen = Vec::new();
-                all.retain(|name| {
-                    !seen.contains(name) && {
-                        seen.push(name.clone());
-                        true
-                    }
-                });
-            }
-            ("type", _) if merged.get("type").is_some_and(|before| before != value) => {
-                merged.remove("type");
-                merged.insert("x-conflict".into(), json!(true));
-            }
-            ("type", _) if merged.contains_key("x-conflict") => {}
-            _ => drop(merged.insert(key.clone(), value.clone())),
-        }
-    }
-    if merged.remove("x-conflict").is_some() {
-        conflicts.push("the type".into());
-        for key in ["properties", "required", "items", "enum", "format", "type"] {
-            merged.remove(key);
-        }
     }
 }
 
