@@ -1,9 +1,11 @@
 //! Each request body has one media type that the generator can send.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::evidence::infer;
-use super::walk::{each_operation, referenced_through};
+use super::walk::{each_operation, each_schema, referenced, referenced_through, schemas_mut};
 use super::{Refusal, Report};
 
 const JSON: &str = "application/json";
@@ -40,7 +42,47 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             operation.insert("x-content-type".into(), json!(came[0]));
         }
     });
+    // Once each body is down to one media type, which may be the one left
+    // that refers to a schema.
+    for name in inline_own_schemas(document, report) {
+        schemas_mut(document).remove(&name);
+    }
     Ok(())
+}
+
+/// A body's schema that nothing else refers to stands in the body: so the
+/// overlay finds it wherever the vendor wrote it, and its type is named after
+/// the operation, whatever the vendor calls it.
+fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> {
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    each_schema(document, &mut |_, schema| {
+        if let Some(name) = referenced(schema) {
+            *uses.entry(name.to_string()).or_default() += 1;
+        }
+    });
+    let schemas = document["components"]["schemas"].clone();
+    let mut inlined = Vec::new();
+    each_operation(document, |pointer, _, _, operation| {
+        let content = operation
+            .get_mut("requestBody")
+            .and_then(|body| body.get_mut("content"));
+        let content = content.and_then(Value::as_object_mut).into_iter().flatten();
+        for schema in content.filter_map(|(_, media)| media.get_mut("schema")) {
+            let Some(name) = referenced(schema).map(str::to_string) else {
+                continue;
+            };
+            if uses.get(&name) == Some(&1) && schemas[&name]["properties"].is_object() {
+                *schema = schemas[&name].clone();
+                report.note(
+                    format!("{pointer}/requestBody"),
+                    format!("a reference to {name}"),
+                    "inlined",
+                );
+                inlined.push(name);
+            }
+        }
+    });
+    inlined
 }
 
 fn choose(content: &Map<String, Value>, schemas: &Value) -> (&'static str, Value) {
@@ -123,6 +165,21 @@ mod tests {
             body,
             json!({"required": true, "content": {"application/json": {"schema": {"type": "string"}}}})
         );
+    }
+
+    #[test]
+    fn a_schema_of_this_body_alone_stands_in_it() {
+        let own = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Own"}}});
+        let (document, repairs) = check(
+            apply,
+            json!({"components": {"schemas": {"Own": own}}, "paths": {"/a": {"post": {"requestBody": {"required": true, "content": content}}}}}),
+        );
+        let schema = &document["paths"]["/a"]["post"]["requestBody"]["content"]["application/json"]
+            ["schema"];
+        assert_eq!(schema["properties"], own["properties"]);
+        assert_eq!(document["components"]["schemas"], json!({}));
+        assert_eq!(repairs.len(), 1);
     }
 
     #[test]
