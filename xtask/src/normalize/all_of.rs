@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Report;
+use super::schemas::BASE;
 use super::walk::referenced;
 
 type Object = Map<String, Value>;
@@ -49,7 +50,7 @@ fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<St
     }
     for (key, value) in part.as_object().into_iter().flatten() {
         match (key.as_str(), value) {
-            ("allOf", _) => {}
+            ("allOf" | BASE, _) => {}
             ("properties", Value::Object(properties)) => {
                 let all = merged.entry("properties").or_insert_with(|| json!({}));
                 for (name, property) in properties {

@@ -84,13 +84,9 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     each_schema(document, &mut |pointer, schema| {
         merge_parts(schema, pointer, &whole, report)
     });
+    bases_are_open(document, report);
     null_where_referred(document, report);
-    each_schema(document, &mut |pointer, schema| {
-        if let Some(object) = schema.as_object_mut() {
-            separate_fields(object, pointer, report);
-        }
-    });
-    Ok(())
+    fields_apart(document, report)
 }
 
 /// A reference, or one of the value types that this normalizer adds itself.
@@ -98,8 +94,34 @@ fn is_settled(object: &Object) -> bool {
     object.contains_key("$ref") || object.contains_key("x-value")
 }
 
+/// Marks the base of several kinds of object until they have its fields.
+pub(super) const BASE: &str = "x-base";
+
+/// What is answered as a base may be any of its kinds, with fields that the
+/// base does not list: a map keeps them all.
+fn bases_are_open(document: &mut Value, report: &mut Report) {
+    each_schema(document, &mut |pointer, schema| {
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
+        if object.remove(BASE).is_some() {
+            object.remove("properties");
+            object.remove("required");
+            object.insert("additionalProperties".into(), json!(true));
+            report.note(
+                pointer,
+                "the base of several kinds",
+                "an object of any JSON",
+            );
+        }
+    });
+}
+
 fn simplify(schema: &mut Object, pointer: &str, report: &mut Report) {
     one_type(schema, pointer, report);
+    if schema.contains_key("discriminator") && schema.contains_key("properties") {
+        schema.insert(BASE.into(), json!(true));
+    }
     drop_keywords(schema, pointer, report);
     known_format(schema);
     closed_values(schema, pointer, report);
@@ -612,6 +634,23 @@ mod tests {
         );
         assert_eq!(schemas["B"].get("nullable"), None);
         assert_eq!(repairs.len(), 1);
+    }
+
+    #[test]
+    fn a_base_is_open_and_its_kinds_have_its_fields() {
+        let (document, _) = check(
+            apply,
+            json!({"components": {"schemas": {
+            "Base": {"type": "object", "discriminator": {"propertyName": "kind"}, "properties": {"kind": {"type": "string"}}},
+            "Cat": {"allOf": [{"$ref": "#/components/schemas/Base"}, {"type": "object", "properties": {"lives": {"type": "integer"}}}]}}}}),
+        );
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(
+            schemas["Base"],
+            json!({"type": "object", "additionalProperties": true})
+        );
+        let fields = schemas["Cat"]["properties"].as_object().unwrap();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), ["kind", "lives"]);
     }
 
     #[test]
