@@ -14,6 +14,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole of one call, answer included.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// One request to the token endpoint, answer included: a few of them must fit
+/// into the time that a caller is ready to wait.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The name that the client gives itself.
 const USER_AGENT: &str = concat!("fullscript-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -141,6 +145,22 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 }
 
 pub(crate) fn default_http_client() -> Result<reqwest::Client, BuildError> {
+    build(http_client_builder())
+}
+
+/// For the token endpoint: replies are small, and none is unpacked.
+pub(crate) fn token_http_client() -> Result<reqwest::Client, BuildError> {
+    let builder = http_client_builder().timeout(TOKEN_TIMEOUT);
+    build(builder.no_gzip().no_brotli().no_deflate().no_zstd())
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
+    builder
+        .build()
+        .map_err(|_| BuildError::new("TLS could not be set up"))
+}
+
+fn http_client_builder() -> reqwest::ClientBuilder {
     // Without a provider rustls would panic at the first handshake; one that
     // the application has installed already stays.
     #[cfg(feature = "rustls-ring")]
@@ -152,8 +172,6 @@ pub(crate) fn default_http_client() -> Result<reqwest::Client, BuildError> {
         .timeout(TOTAL_TIMEOUT)
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|_| BuildError::new("TLS could not be set up"))
 }
 
 /// A client that can't be built; says why.

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// The paths of OAuth, the same in every environment.
+pub(crate) const AUTHORIZE_PATH: &str = "/api/oauth/authorize";
+pub(crate) const TOKEN_PATH: &str = "/api/oauth/token";
+pub(crate) const REVOKE_PATH: &str = "/api/oauth/revoke";
+
 /// One of the vendor's environments; a token works only where it was issued.
 ///
 /// Source: the environments table of the vendor's "for AI" page, 2026.
@@ -37,6 +42,27 @@ impl Environment {
             Self::UsProduction => "https://api-us.fullscript.com",
             Self::CaProduction => "https://api-ca.fullscript.com",
         }
+    }
+
+    /// Where the browser is sent to connect an account:
+    /// `https://api-us-snd.fullscript.io/api/oauth/authorize`.
+    #[must_use]
+    pub fn authorize_url(self) -> String {
+        self.base_url().to_string() + AUTHORIZE_PATH
+    }
+
+    /// Where codes and refresh tokens are turned into tokens:
+    /// `https://api-us-snd.fullscript.io/api/oauth/token`.
+    #[must_use]
+    pub fn token_url(self) -> String {
+        self.base_url().to_string() + TOKEN_PATH
+    }
+
+    /// Where tokens are revoked:
+    /// `https://api-us-snd.fullscript.io/api/oauth/revoke`.
+    #[must_use]
+    pub fn revoke_url(self) -> String {
+        self.base_url().to_string() + REVOKE_PATH
     }
 
     /// Whether real patients are behind it.

@@ -14,6 +14,8 @@ mod hooks;
 pub mod operations;
 #[cfg(feature = "client")]
 mod response;
+#[cfg(feature = "client")]
+mod retry_after;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod treatment_plan;

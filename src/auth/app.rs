@@ -10,11 +10,12 @@ use super::authorize::{AuthorizationCode, AuthorizationRequest, Authorize, State
 use super::clock::{Clock, SystemClock};
 use super::error::{AuthError, Kind};
 use super::exchange::{Endpoint, Outcome};
+use super::randomness::Randomness;
 use super::session::Session;
 use super::store::{MemoryStore, TokenStore};
 use super::token::{ClientSecret, Owner, Scope, TokenSet};
-use crate::client::{BuildError, base_url, default_http_client};
-use crate::environment::Environment;
+use crate::client::{BuildError, base_url, default_http_client, token_http_client};
+use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
 use crate::generated::client::Client;
 use crate::hooks::Context;
 
@@ -34,6 +35,7 @@ struct Inner {
     shared: Arc<AppShared>,
     authorize_url: Url,
     pkce: bool,
+    randomness: Randomness,
     base_url: String,
     http: reqwest::Client,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
@@ -158,11 +160,9 @@ impl OAuthApp {
 
     /// Begins a connection: send the browser to its `url`, remember its
     /// `state` in the user's own session.
-    ///
-    /// # Errors
-    /// When the machine has no randomness.
-    pub fn authorize(&self) -> Result<AuthorizationRequest, AuthError> {
-        self.request(None)
+    #[must_use]
+    pub fn authorize(&self) -> AuthorizationRequest {
+        self.authorizer().request("")
     }
 
     /// As [`OAuthApp::authorize`], with a note to self that comes back with
@@ -172,13 +172,9 @@ impl OAuthApp {
     /// it be an id of your own and nothing of a patient.
     ///
     /// # Errors
-    /// When the note is longer than 1,024 bytes, or as above.
+    /// When the note is longer than 1,024 bytes.
     pub fn authorize_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
-        self.request(Some(payload))
-    }
-
-    fn request(&self, payload: Option<&str>) -> Result<AuthorizationRequest, AuthError> {
-        self.authorizer().request(payload)
+        self.authorizer().request_with(payload)
     }
 
     /// Reads the address that the browser came back to, or its query.
@@ -204,6 +200,7 @@ impl OAuthApp {
             client_secret: endpoint.client_secret.expose(),
             redirect_uri: &endpoint.redirect_uri,
             pkce: self.inner.pkce,
+            randomness: &self.inner.randomness,
         }
     }
 
@@ -278,10 +275,16 @@ impl OAuthApp {
     /// Ends a user's connection at the server, then deletes the tokens.
     ///
     /// # Errors
-    /// When the server can't be reached: the tokens stay, to try again.
+    /// When the server can't be reached: the tokens stay, to try again. When
+    /// another environment issued them: revoke them there.
     pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
         let shared = &self.inner.shared;
-        if let Some(tokens) = shared.store.load(user).await? {
+        let unsaved = self.session(user).settle().await;
+        let stored = shared.store.load(user).await?;
+        for tokens in [unsaved, stored].into_iter().flatten() {
+            if tokens.issuer != shared.issuer {
+                return Err(AuthError::new(Kind::WrongEnvironment));
+            }
             shared.endpoint.revoke(&tokens.access_token).await?;
         }
         self.forget(user).await?;
@@ -446,37 +449,40 @@ impl OAuthAppBuilder {
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| BuildError::new(missing))
         };
-        let own_http = default_http_client()?;
         let redirect_uri = needed(self.redirect_uri, "the redirect URI is missing")?;
-        let mut lease_owner = [0; 16];
-        getrandom::fill(&mut lease_owner)
-            .map_err(|_| BuildError::new("the machine has no randomness"))?;
+        let randomness =
+            Randomness::new().map_err(|_| BuildError::new("the machine has no randomness"))?;
         let endpoint = Endpoint {
-            http: own_http.clone(),
-            token_url: address(self.token_url, "/api/oauth/token")?,
-            revoke_url: address(self.revoke_url, "/api/oauth/revoke")?,
+            http: token_http_client()?,
+            token_url: address(self.token_url, TOKEN_PATH)?,
+            revoke_url: address(self.revoke_url, REVOKE_PATH)?,
             client_id: needed(self.client_id, "the client id is missing")?,
             client_secret: self
                 .client_secret
                 .filter(|secret| !secret.expose().is_empty())
                 .ok_or_else(|| BuildError::new("the client secret is missing"))?,
             redirect_uri: as_typed(&redirect_uri)?,
+            clock: Arc::clone(&self.clock),
         };
         let shared = AppShared {
             store: self.store,
             clock: self.clock,
             endpoint,
             issuer: issuer.clone(),
-            lease_owner: format!("{:032x}", u128::from_le_bytes(lease_owner)),
+            lease_owner: randomness.text().to_string(),
             listener: self.listener,
         };
         Ok(OAuthApp {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
-                authorize_url: address(self.authorize_url, "/api/oauth/authorize")?,
+                authorize_url: address(self.authorize_url, AUTHORIZE_PATH)?,
                 pkce: self.pkce,
+                randomness,
                 base_url: issuer,
-                http: self.http.unwrap_or(own_http),
+                http: match self.http {
+                    Some(http) => http,
+                    None => default_http_client()?,
+                },
                 sessions: Mutex::default(),
             }),
         })

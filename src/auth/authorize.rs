@@ -17,16 +17,16 @@ use url::{Position, Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::error::AuthError;
+use super::randomness::Randomness;
 
 /// How long a code can be exchanged, by the vendor's page on requesting one.
 /// Counted from the callback's receipt, for nothing tells when it was made.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// Twice the 128 bits that RFC 6749, section 10.10, asks of a state, and what
-/// RFC 7636, section 7.1, asks of a verifier.
-const RANDOM_BYTES: usize = 32;
-
 /// The length of 32 bytes (randomness, SHA-256) in base64 without padding.
+///
+/// So much randomness is twice the 128 bits that RFC 6749, section 10.10, asks
+/// of a state, and what RFC 7636, section 7.1, asks of a verifier.
 const ENCODED_32_BYTES: usize = 43;
 
 /// Leaves the address below 2,048 characters in most set-ups, beyond which
@@ -222,6 +222,7 @@ pub(crate) struct Authorize<'a> {
     pub(crate) redirect_uri: &'a Url,
     /// Whether to send a challenge, which the vendor doesn't document.
     pub(crate) pkce: bool,
+    pub(super) randomness: &'a Randomness,
 }
 
 impl Authorize<'_> {
@@ -229,8 +230,11 @@ impl Authorize<'_> {
     ///
     /// The payload is signed, not hidden: the vendor and the browser's
     /// history see it, so it should name things by opaque ids.
-    pub(crate) fn request(&self, payload: Option<&str>) -> Result<AuthorizationRequest, AuthError> {
-        Ok(self.ask(payload)?)
+    pub(super) fn request_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(CallbackFault::PayloadTooLong.into());
+        }
+        Ok(self.request(payload))
     }
 
     /// Reads the callback: a full URL, its path and query, or its query.
@@ -246,12 +250,10 @@ impl Authorize<'_> {
         Ok(self.read(callback, remembered, now)?)
     }
 
-    fn ask(&self, payload: Option<&str>) -> Result<AuthorizationRequest, CallbackFault> {
-        let payload = payload.unwrap_or_default();
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(CallbackFault::PayloadTooLong);
-        }
-        let random = random_text()?;
+    /// A payload of any length is signed; the server takes up to
+    /// `MAX_PAYLOAD_BYTES`.
+    pub(super) fn request(&self, payload: &str) -> AuthorizationRequest {
+        let random = self.randomness.text();
         let payload = Zeroizing::new(URL_SAFE_NO_PAD.encode(payload));
         let signature = self.signature(&random, &payload);
         let in_url = Zeroizing::new([random.as_str(), &payload, &signature].join("."));
@@ -266,14 +268,14 @@ impl Authorize<'_> {
         let url_end = in_url.len();
         let mut text = in_url;
         if self.pkce {
-            let verifier = random_text()?;
+            let verifier = self.randomness.text();
             url.query_pairs_mut()
                 .append_pair("code_challenge", &challenge(&verifier))
                 .append_pair("code_challenge_method", "S256");
             text = Zeroizing::new([text.as_str(), &verifier].join("."));
         }
         let state = State { text, url_end };
-        Ok(AuthorizationRequest { url, state })
+        AuthorizationRequest { url, state }
     }
 
     fn read(
@@ -369,7 +371,6 @@ pub(crate) enum CallbackFault {
         description: Option<String>,
     },
     PayloadTooLong,
-    NoRandomness,
 }
 
 impl fmt::Display for CallbackFault {
@@ -421,10 +422,6 @@ impl fmt::Display for CallbackFault {
                 f,
                 "payload is longer than {MAX_PAYLOAD_BYTES} bytes: \
                  keep it in the session and pass a reference to it"
-            ),
-            Self::NoRandomness => f.write_str(
-                "operating system gave no random bytes, so no state can be made: \
-                 try again, and check the system's entropy source",
             ),
         }
     }
@@ -524,12 +521,6 @@ fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
 
 fn host_and_path(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPath]
-}
-
-fn random_text() -> Result<Zeroizing<String>, CallbackFault> {
-    let mut bytes = Zeroizing::new([0; RANDOM_BYTES]);
-    getrandom::fill(&mut bytes[..]).map_err(|_| CallbackFault::NoRandomness)?;
-    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(&bytes[..])))
 }
 
 /// The S256 challenge of RFC 7636, section 4.2.

@@ -1,12 +1,15 @@
 //! The token endpoint: code for tokens, tokens for new tokens, and the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 
+use super::clock::Clock;
 use super::error::{AuthError, Kind};
 use super::token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope};
+use crate::retry_after::retry_after;
 
 /// The largest reply that is read, in bytes: a real one has a few hundred.
 const LARGEST_REPLY: usize = 64 << 10;
@@ -22,6 +25,7 @@ pub(super) struct Endpoint {
     pub(super) client_id: String,
     pub(super) client_secret: ClientSecret,
     pub(super) redirect_uri: Url,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// What the endpoint issued.
@@ -110,11 +114,7 @@ impl Endpoint {
             Err(error) => return Outcome::Unclear(AuthError::unreachable(error), None),
         };
         let status = response.status();
-        let wait = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let wait = retry_after(response.headers(), self.clock.now());
         let mut text = Vec::new();
         loop {
             match response.chunk().await {

@@ -20,6 +20,7 @@ mod authorize;
 mod clock;
 mod error;
 mod exchange;
+mod randomness;
 mod session;
 mod store;
 mod token;

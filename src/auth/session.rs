@@ -1,6 +1,7 @@
 //! One user's tokens in this process: who may refresh, when, and how often.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -35,15 +36,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause that a server's `Retry-After` is believed for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long one refresh may keep the others of this user away, in this and
-/// in other processes: all attempts with their pauses, and then some.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a process that has died keeps the others from refreshing. One
+/// that lives renews its lease in time.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// How often a lease is renewed.
+const LEASE_RENEWAL: Duration = Duration::from_secs(3);
 
 /// How often the store is asked whether the holder of the lease is done.
 const LEASE_POLL: Duration = Duration::from_millis(50);
 
 /// How often saving a new pair is tried before a call is told of it.
 const SAVES: u32 = 4;
+
+/// The longest pause between two attempts to save a pair that nobody waits
+/// for any more.
+const LONGEST_SAVE_PAUSE: Duration = Duration::from_secs(30);
 
 type Refreshed = Result<Arc<TokenSet>, AuthError>;
 
@@ -63,6 +71,8 @@ struct State {
     /// used before it is saved.
     unsaved: Option<Unsaved>,
     next_early: Option<SystemTime>,
+    /// Whether a task is trying to save what is unsaved.
+    saving_later: bool,
 }
 
 /// A pair that waits for the store.
@@ -175,38 +185,80 @@ impl Session {
     }
 
     /// lease -> read the store again -> ask -> save -> publish.
-    async fn refresh(&self, failed: u64) -> Refreshed {
+    async fn refresh(self: &Arc<Self>, failed: u64) -> Refreshed {
         let unsaved = self.lock().unsaved.clone();
         if let Some(unsaved) = unsaved {
             return self.save(unsaved).await;
         }
-        let owner = self.app.lease_owner.clone();
-        let mut stored = self.stored().await?;
-        while stored.generation <= failed {
-            let now = self.app.clock.now();
-            match self
-                .app
-                .store
-                .lease(&self.user, &owner, now, now + LEASE)
-                .await?
-            {
-                Lease::Granted => break,
-                Lease::HeldUntil(_) => {
-                    tokio::time::sleep(LEASE_POLL).await;
-                    stored = self.stored().await?;
+        if let Some(ended) = self.lease(failed).await? {
+            return ended;
+        }
+        let ended = self.keeping_the_lease(self.ask(failed)).await;
+        // A lease that can't be given back ends by itself.
+        let _ends_by_itself = self
+            .app
+            .store
+            .release(&self.user, &self.app.lease_owner)
+            .await;
+        ended
+    }
+
+    /// Waits to be the one who refreshes, unless somebody else has done it
+    /// meanwhile.
+    async fn lease(&self, failed: u64) -> Result<Option<Refreshed>, AuthError> {
+        let mut seen = None;
+        loop {
+            let stored = self.stored().await?;
+            if stored.generation > failed || stored.needs_reconnect {
+                return Ok(Some(self.adopt(stored)));
+            }
+            let Lease::HeldUntil(until) = self.ask_for_the_lease().await? else {
+                return Ok(None);
+            };
+            let now = tokio::time::Instant::now();
+            match seen {
+                Some((before, since)) if before == until => {
+                    // The clock of whoever took it is far ahead of ours. A
+                    // lease is a courtesy; it has had its time.
+                    if now.duration_since(since) > LEASE {
+                        return Ok(None);
+                    }
                 }
+                _ => seen = Some((until, now)),
+            }
+            tokio::time::sleep(LEASE_POLL).await;
+        }
+    }
+
+    async fn ask_for_the_lease(&self) -> Result<Lease, AuthError> {
+        let now = self.app.clock.now();
+        let lease = self
+            .app
+            .store
+            .lease(&self.user, &self.app.lease_owner, now, now + LEASE);
+        Ok(lease.await?)
+    }
+
+    async fn keeping_the_lease<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(LEASE_RENEWAL, work.as_mut()).await {
+                Ok(ended) => return ended,
+                // Lost, if the store fails now: then two may refresh at once,
+                // and the swap decides.
+                Err(_) => _ = self.ask_for_the_lease().await,
             }
         }
-        // Between our look and our lease somebody may have been done.
-        stored = self.stored().await?;
-        let ended = if stored.generation > failed && !stored.needs_reconnect {
-            Ok(self.publish(stored))
-        } else {
-            self.ask(stored).await
-        };
-        // A lease that can't be given back ends by itself.
-        let _ends_by_itself = self.app.store.release(&self.user, &owner).await;
-        ended
+    }
+
+    /// What somebody else has saved becomes ours.
+    fn adopt(&self, stored: TokenSet) -> Refreshed {
+        let ended = stored.needs_reconnect;
+        let tokens = self.publish(stored);
+        match ended {
+            true => Err(AuthError::new(Kind::NeedsReconnect)),
+            false => Ok(tokens),
+        }
     }
 
     async fn stored(&self) -> Result<TokenSet, AuthError> {
@@ -214,10 +266,11 @@ impl Session {
         stored.ok_or_else(|| AuthError::new(Kind::NotConnected))
     }
 
-    async fn ask(&self, stored: TokenSet) -> Refreshed {
-        if stored.needs_reconnect {
-            self.publish(stored);
-            return Err(AuthError::new(Kind::NeedsReconnect));
+    async fn ask(self: &Arc<Self>, failed: u64) -> Refreshed {
+        // Between our look and our lease somebody may have been done.
+        let stored = self.stored().await?;
+        if stored.generation > failed || stored.needs_reconnect {
+            return self.adopt(stored);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
             return self.end(stored).await;
@@ -254,7 +307,7 @@ impl Session {
     }
 
     /// Saves a new pair; only then may it be used.
-    async fn save(&self, mut new: Unsaved) -> Refreshed {
+    async fn save(self: &Arc<Self>, mut new: Unsaved) -> Refreshed {
         self.lock().unsaved = Some(new.clone());
         let mut attempt = 1;
         loop {
@@ -276,7 +329,15 @@ impl Session {
                     self.app.tell(event);
                     return Ok(tokens);
                 }
-                Ok(Swap::Lost(present)) if new.connected => {
+                // A new connection goes before whatever was there, and a pair
+                // that the server has just issued before a mark of one who
+                // came too late with its predecessor.
+                Ok(Swap::Lost(present))
+                    if new.connected
+                        || present
+                            .as_ref()
+                            .is_some_and(|present| present.needs_reconnect) =>
+                {
                     let before = present.map_or(0, |present| present.generation);
                     new.tokens.generation = before + 1;
                     self.lock().unsaved = Some(new.clone());
@@ -285,10 +346,7 @@ impl Session {
                 // to use, for the use of either ends the other.
                 Ok(Swap::Lost(Some(present))) => {
                     self.lock().unsaved = None;
-                    return match present.needs_reconnect {
-                        true => Err(AuthError::new(Kind::NeedsReconnect)),
-                        false => Ok(self.publish(present)),
-                    };
+                    return Ok(self.publish(present));
                 }
                 // Revoked or forgotten meanwhile.
                 Ok(Swap::Lost(None)) => {
@@ -299,6 +357,7 @@ impl Session {
                     self.app.tell(AuthEvent::SaveFailed {
                         user: self.user.clone(),
                     });
+                    self.save_later();
                     return Err(error.into());
                 }
                 Err(_) => {
@@ -309,9 +368,51 @@ impl Session {
         }
     }
 
+    /// Goes on trying to save a pair, for nobody may call again for this user.
+    fn save_later(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.saving_later, true) {
+            return;
+        }
+        drop(state);
+        let session = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                pause = (pause * 2).min(LONGEST_SAVE_PAUSE);
+                tokio::time::sleep(pause).await;
+                match session.generation_to_follow() {
+                    Some(generation) => _ = session.renew(generation).await,
+                    None => return,
+                }
+            }
+        });
+    }
+
+    /// The generation that the unsaved pair follows; none if all is saved,
+    /// which ends the saving.
+    fn generation_to_follow(&self) -> Option<u64> {
+        let mut state = self.lock();
+        state.saving_later = state.unsaved.is_some();
+        let current = state.current.as_ref();
+        let generation = current.map_or(0, |current| current.tokens.generation);
+        state.saving_later.then_some(generation)
+    }
+
+    /// Waits for the refresh that is under way, if there is one, and gives
+    /// the tokens that no store has, if there are any.
+    pub(super) async fn settle(&self) -> Option<TokenSet> {
+        let flight = self.lock().flight.clone();
+        if let Some(mut flight) = flight {
+            // How it ended is told to those who asked for it.
+            let _ended = flight.wait_for(Option::is_some).await;
+        }
+        self.lock().unsaved.clone().map(|unsaved| unsaved.tokens)
+    }
+
     /// Saves the tokens of a new connection; if the store fails they wait
     /// here for the next call.
-    pub(super) async fn connect(&self, tokens: TokenSet) -> Result<(), AuthError> {
+    pub(super) async fn connect(self: &Arc<Self>, tokens: TokenSet) -> Result<(), AuthError> {
         self.save(Unsaved {
             tokens,
             connected: true,
@@ -373,7 +474,12 @@ impl Session {
 
     /// Forgets what is in memory.
     pub(super) fn forget(&self) {
-        *self.lock() = State::default();
+        let mut state = self.lock();
+        let saving_later = state.saving_later;
+        *state = State {
+            saving_later,
+            ..State::default()
+        };
     }
 
     /// No code that could panic runs under this lock.

@@ -68,7 +68,7 @@ impl Connected {
 }
 
 async fn connect(fake: &FakeFullscript, app: &OAuthApp, user: &str) {
-    let request = app.authorize().unwrap();
+    let request = app.authorize();
     let callback = fake.approve(request.url(), user);
     let code = app.callback(&callback, request.state()).unwrap();
     app.exchange(code).await.unwrap();
@@ -389,7 +389,7 @@ async fn the_tokens_of_a_code_wait_for_a_store_that_fails() {
         failures: Arc::clone(&failures),
     };
     let app = fake.app_builder().store(store).build().unwrap();
-    let request = app.authorize().unwrap();
+    let request = app.authorize();
     let callback = fake.approve(request.url(), "practitioner");
     let code = app.callback(&callback, request.state()).unwrap();
     let error = app.exchange(code).await.unwrap_err();
@@ -532,7 +532,7 @@ async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
 async fn nothing_of_the_flow_shows_a_secret() {
     let connected = Connected::new().await;
     let tokens = connected.stored().await;
-    let request = connected.app.authorize().unwrap();
+    let request = connected.app.authorize();
     let shown = format!(
         "{:?} {:?} {tokens:?} {request:?} {:?}",
         connected.app,
