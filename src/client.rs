@@ -1,25 +1,16 @@
 //! Building a client.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
 
-use crate::auth::AccessToken;
+use progenitor_client::ClientInfo;
+
+use crate::auth::{AccessToken, SystemClock};
+use crate::connection::{Connection, connection_setters};
 use crate::environment::Environment;
 use crate::generated::client::Client;
-use crate::hooks::Context;
-
-/// Long enough for a handshake across an ocean on a bad day.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The whole of one call, answer included.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// One request to the token endpoint, answer included: a few of them must fit
-/// into the time that a caller is ready to wait.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The name that the client gives itself.
-const USER_AGENT: &str = concat!("fullscript-rust/", env!("CARGO_PKG_VERSION"));
+use crate::hooks::{Context, Credentials};
+use crate::options::CallOptions;
 
 impl Client {
     /// Starts a client for an environment.
@@ -35,10 +26,18 @@ impl Client {
     #[must_use]
     pub fn builder(environment: Environment) -> ClientBuilder {
         ClientBuilder {
-            base_url: environment.base_url().into(),
+            connection: Connection::to(environment),
             token: None,
-            http: None,
         }
+    }
+
+    /// This client with other options, which count where they say something;
+    /// shares everything else with it.
+    #[must_use]
+    pub fn with_options(&self, options: CallOptions) -> Self {
+        let mut context = self.inner().clone();
+        context.options = context.options.overridden_by(options);
+        Self::new_with_client(self.baseurl(), self.client().clone(), context)
     }
 }
 
@@ -52,9 +51,8 @@ impl fmt::Debug for Client {
 
 /// What a client is made of; see [`Client::builder`].
 pub struct ClientBuilder {
-    base_url: String,
+    connection: Connection,
     token: Option<AccessToken>,
-    http: Option<reqwest::Client>,
 }
 
 /// Shows nothing: an address not checked yet may hold a password, and an HTTP
@@ -78,19 +76,11 @@ impl ClientBuilder {
     /// `https`, or `http` to a loopback address.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = base_url.into();
+        self.connection.base_url = base_url.into();
         self
     }
 
-    /// An HTTP client of your own: proxy, time-outs, TLS, user agent.
-    ///
-    /// Let it follow no redirects to other hosts; the default one follows
-    /// none at all.
-    #[must_use]
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.http = Some(http);
-        self
-    }
+    connection_setters!();
 
     /// Makes the client.
     ///
@@ -98,80 +88,18 @@ impl ClientBuilder {
     /// When the address is none, or is neither `https` nor loopback, or when
     /// TLS can't be set up.
     pub fn build(self) -> Result<Client, BuildError> {
-        let url = base_url(&self.base_url)?;
-        let http = match self.http {
-            Some(http) => http,
-            None => default_http_client()?,
+        let connected = self.connection.open(Arc::new(SystemClock))?;
+        let context = Context {
+            credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),
+            calls: connected.calls,
+            options: connected.options,
         };
         Ok(Client::new_with_client(
-            // As requests will spell it, so that their paths can be compared.
-            url.as_str().trim_end_matches('/'),
-            http,
-            Context::new(self.token),
+            &connected.base_url,
+            connected.http,
+            context,
         ))
     }
-}
-
-/// An address that tokens and health data may travel to: `https`, or
-/// loopback; nothing but scheme, host, port and path.
-pub(crate) fn base_url(text: &str) -> Result<reqwest::Url, BuildError> {
-    let url =
-        reqwest::Url::parse(text).map_err(|_| BuildError::new("the base URL is not a URL"))?;
-    let plain = url.scheme() == "http" && is_loopback(&url);
-    if url.scheme() != "https" && !plain {
-        return Err(BuildError::new(
-            "the base URL is not https: tokens and health data travel over it",
-        ));
-    }
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if url.query().is_some() || url.fragment().is_some() || has_user {
-        return Err(BuildError::new(
-            "the base URL has more than scheme, host, port and path",
-        ));
-    }
-    Ok(url)
-}
-
-fn is_loopback(url: &reqwest::Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            host.parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
-        }
-        None => false,
-    }
-}
-
-pub(crate) fn default_http_client() -> Result<reqwest::Client, BuildError> {
-    build(http_client_builder())
-}
-
-/// For the token endpoint: replies are small, and none is unpacked.
-pub(crate) fn token_http_client() -> Result<reqwest::Client, BuildError> {
-    let builder = http_client_builder().timeout(TOKEN_TIMEOUT);
-    build(builder.no_gzip().no_brotli().no_deflate().no_zstd())
-}
-
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
-    builder
-        .build()
-        .map_err(|_| BuildError::new("TLS could not be set up"))
-}
-
-fn http_client_builder() -> reqwest::ClientBuilder {
-    // Without a provider rustls would panic at the first handshake; one that
-    // the application has installed already stays.
-    #[cfg(feature = "rustls-ring")]
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _lost_a_race = rustls::crypto::ring::default_provider().install_default();
-    }
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TOTAL_TIMEOUT)
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
 }
 
 /// A client that can't be built; says why.

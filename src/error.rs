@@ -1,6 +1,7 @@
 //! The one error of calls.
 
 use std::fmt;
+use std::time::Duration;
 
 use progenitor_client::Error as Unread;
 use reqwest::StatusCode;
@@ -8,8 +9,10 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::auth::AuthError;
+use crate::ending::Trace;
 use crate::operations::{self, Operation};
 use crate::response::request_id;
+use crate::retry::{is_idempotent, reason_of};
 
 /// Whom to ask for approval and about failed calls, as the vendor's reference
 /// names it.
@@ -28,13 +31,15 @@ struct Inner {
     kind: Kind,
     operation_id: &'static str,
     answer: Option<Answer>,
+    trace: Trace,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
+/// What the server answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 enum Kind {
@@ -42,6 +47,10 @@ enum Kind {
     InvalidRequest(String),
     /// The call was not made, or not again, for want of a token.
     Auth(AuthError),
+    /// The limit of requests leaves no room before the call's time is over.
+    Busy,
+    /// The call's time was over before the request was sent.
+    Late(&'static str),
     /// No answer: the connection could not be made, or broke.
     Transport,
     /// The server answered with another status than success.
@@ -61,6 +70,42 @@ impl Error {
     #[must_use]
     pub fn operation(&self) -> Option<&'static Operation> {
         operations::find(self.inner.operation_id)
+    }
+
+    /// The HTTP method, if the operation is one of the table's.
+    #[must_use]
+    pub fn method(&self) -> Option<&'static str> {
+        self.operation().map(|operation| operation.method)
+    }
+
+    /// The path with its variables in braces, if the operation is one of the
+    /// table's.
+    #[must_use]
+    pub fn path(&self) -> Option<&'static str> {
+        self.operation().map(|operation| operation.path)
+    }
+
+    /// How often the request was sent: 0 if it never was.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.inner.trace.attempts
+    }
+
+    /// Whether the server may have received the request, and so may have done
+    /// what it asks for.
+    ///
+    /// Look at this before sending a POST again: where it is false, nothing
+    /// has happened.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        self.inner.trace.may_have_arrived
+    }
+
+    /// How long to wait before the call is made again, if the server's
+    /// `Retry-After` or the limit of requests says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.trace.retry_after
     }
 
     /// The HTTP status, if the server answered.
@@ -129,6 +174,33 @@ impl Error {
         }
     }
 
+    /// Whether the call may well succeed when it is made again later: the
+    /// connection, the server or the token endpoint was in trouble, or there
+    /// were too many calls.
+    ///
+    /// That it failed need not mean that nothing was done:
+    /// [`Error::may_have_arrived`].
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &self.inner.kind {
+            Kind::Transport | Kind::Busy | Kind::Late(_) => true,
+            Kind::Auth(error) => error.is_transient(),
+            Kind::Refused => self
+                .status()
+                .is_some_and(|status| reason_of(status).is_some()),
+            Kind::InvalidRequest(_) | Kind::Decode(_) => false,
+        }
+    }
+
+    /// Whether the call took longer than it was given.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let source = self.inner.source.as_ref();
+        let transport = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
+        matches!(self.inner.kind, Kind::Late(_))
+            || transport.is_some_and(reqwest::Error::is_timeout)
+    }
+
     /// Whether no answer came: no connection, a time-out, a broken one.
     #[must_use]
     pub fn is_transport(&self) -> bool {
@@ -154,10 +226,11 @@ impl Error {
         self.refused_with(StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    /// Whether too many calls were made (429).
+    /// Whether too many calls were made: the server says so (429), or our own
+    /// limit leaves no room before the call's time is over.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        self.refused_with(StatusCode::TOO_MANY_REQUESTS)
+        self.refused_with(StatusCode::TOO_MANY_REQUESTS) || matches!(self.inner.kind, Kind::Busy)
     }
 
     /// Whether the token is missing, expired or revoked (401).
@@ -174,6 +247,34 @@ impl Error {
             && self
                 .operation()
                 .is_some_and(|operation| operation.requires_commercial_approval)
+    }
+
+    /// Whether the refusal (403) comes of a scope that the token lacks: by the
+    /// scopes that the operation needs, as far as they are known, and those
+    /// that the token was issued with; or by the server's own word.
+    #[must_use]
+    pub fn is_missing_scope(&self) -> bool {
+        self.refused_with(StatusCode::FORBIDDEN)
+            && (!self.missing_scopes().is_empty() || self.says_insufficient_scope())
+    }
+
+    /// The scopes that the operation needs and the token lacks, as far as both
+    /// are known; [`Operation::scopes_confidence`] says how sure the first is.
+    #[must_use]
+    pub fn missing_scopes(&self) -> &[&'static str] {
+        &self.inner.trace.missing_scopes
+    }
+
+    /// What the server's `WWW-Authenticate` says (RFC 6750, section 3.1).
+    fn says_insufficient_scope(&self) -> bool {
+        let challenges = self
+            .headers()
+            .map(|headers| headers.get_all("www-authenticate"));
+        challenges.into_iter().flatten().any(|challenge| {
+            challenge
+                .to_str()
+                .is_ok_and(|challenge| challenge.contains("insufficient_scope"))
+        })
     }
 
     fn refused_with(&self, status: StatusCode) -> bool {
@@ -211,25 +312,22 @@ impl Error {
         Self::new(Kind::Transport, operation_id, None, Some(Box::new(source)))
     }
 
-    pub(crate) fn refused(
-        operation_id: &'static str,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Self {
-        let answer = Answer {
-            status,
-            headers,
-            body,
-        };
+    pub(crate) fn busy(operation_id: &'static str) -> Self {
+        Self::new(Kind::Busy, operation_id, None, None)
+    }
+
+    /// The call's time was over before this happened.
+    pub(crate) fn late(operation_id: &'static str, what: &'static str) -> Self {
+        Self::new(Kind::Late(what), operation_id, None, None)
+    }
+
+    pub(crate) fn refused(operation_id: &'static str, answer: Answer) -> Self {
         Self::new(Kind::Refused, operation_id, Some(answer), None)
     }
 
     pub(crate) fn decode(
         operation_id: &'static str,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Vec<u8>,
+        answer: Answer,
         place: Option<String>,
         error: &serde_json::Error,
     ) -> Self {
@@ -240,49 +338,28 @@ impl Error {
             _ => "is not JSON",
         };
         let subject = place.map_or_else(|| "the answer".into(), |place| format!("`{place}`"));
-        let answer = Answer {
-            status,
-            headers,
-            body,
-        };
-        Self::new(
-            Kind::Decode(format!("{subject} {what}")),
-            operation_id,
-            Some(answer),
-            None,
-        )
+        let kind = Kind::Decode(format!("{subject} {what}"));
+        Self::new(kind, operation_id, Some(answer), None)
     }
 
     pub(crate) fn broken(
         operation_id: &'static str,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Vec<u8>,
+        answer: Answer,
         error: reqwest::Error,
     ) -> Self {
         let source = Box::new(error.without_url());
-        let answer = Answer {
-            status,
-            headers,
-            body,
-        };
         Self::new(Kind::Transport, operation_id, Some(answer), Some(source))
     }
 
-    pub(crate) fn too_large(
-        operation_id: &'static str,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        limit: usize,
-    ) -> Self {
+    pub(crate) fn too_large(operation_id: &'static str, answer: Answer, limit: usize) -> Self {
         let reason = format!("the answer is larger than {limit} bytes");
-        let answer = Answer {
-            status,
-            headers,
-            body,
-        };
         Self::new(Kind::Decode(reason), operation_id, Some(answer), None)
+    }
+
+    /// Adds what is known of the call.
+    pub(crate) fn traced(mut self, trace: Trace) -> Self {
+        self.inner.trace = trace;
+        self
     }
 
     fn new(
@@ -296,6 +373,7 @@ impl Error {
                 kind,
                 operation_id,
                 answer,
+                trace: Trace::default(),
                 source,
             }),
         }
@@ -303,17 +381,30 @@ impl Error {
 
     /// What the caller can do about it.
     fn advice(&self) -> Option<String> {
-        if self.needs_approval() {
-            return Some(format!(
-                "the operation requires commercial approval, ask {SUPPORT} whether your app has it"
-            ));
+        if self.refused_with(StatusCode::FORBIDDEN) {
+            return self.advice_on_a_refusal();
+        }
+        if self.may_have_arrived() && matches!(self.inner.kind, Kind::Transport | Kind::Late(_)) {
+            let repeatable = self
+                .method()
+                .and_then(|method| method.parse().ok())
+                .is_some_and(|method| is_idempotent(&method));
+            return (!repeatable).then(|| {
+                "it may have arrived: look whether it was done before you send it again".into()
+            });
+        }
+        if self.inner.trace.unrepeatable {
+            return Some(
+                "the token was refused, and a body that is a stream can't be sent twice: \
+                 make the call again, there is a new token"
+                    .into(),
+            );
         }
         let advice = match (&self.inner.kind, self.status()?) {
             (Kind::Decode(_), _) => "update this crate, or report it with the request id",
             (Kind::Refused, StatusCode::UNAUTHORIZED) => {
                 "the token is missing, expired or revoked: get a new one"
             }
-            (Kind::Refused, StatusCode::FORBIDDEN) => return self.advice_on_scopes(),
             (Kind::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
             (Kind::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
                 "correct the values that `messages()` names"
@@ -327,8 +418,31 @@ impl Error {
         Some(advice.into())
     }
 
+    /// What a 403 may mean, the likelier first.
+    fn advice_on_a_refusal(&self) -> Option<String> {
+        let approval = self.needs_approval().then(|| {
+            format!(
+                "the operation requires commercial approval, ask {SUPPORT} whether your app has it"
+            )
+        });
+        let mut advice: Vec<String> = self.advice_on_scopes().into_iter().collect();
+        match self.is_missing_scope() {
+            true => advice.extend(approval),
+            false => advice.splice(0..0, approval).for_each(drop),
+        }
+        (!advice.is_empty()).then(|| advice.join("; "))
+    }
+
     fn advice_on_scopes(&self) -> Option<String> {
         let operation = self.operation()?;
+        let confidence = operation.scopes_confidence;
+        const THEN: &str = "add it in the dashboard, then have the user connect again";
+        if !self.missing_scopes().is_empty() {
+            let missing = self.missing_scopes().join(" and ");
+            return Some(format!(
+                "the token lacks the scope {missing} that the operation needs ({confidence}): {THEN}"
+            ));
+        }
         let alternatives: Vec<String> = operation
             .scopes
             .iter()
@@ -337,10 +451,9 @@ impl Error {
         if alternatives.is_empty() {
             return None;
         }
+        let alternatives = alternatives.join(" or ");
         Some(format!(
-            "the token may lack the scope {} ({}): add it in the dashboard, then have the user connect again",
-            alternatives.join(" or "),
-            operation.scopes_confidence,
+            "the token may lack the scope {alternatives} ({confidence}): {THEN}"
         ))
     }
 }
@@ -376,7 +489,14 @@ impl fmt::Display for Error {
         }
         match (&self.inner.kind, self.status()) {
             (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
+            (Kind::Auth(error), _) if self.attempts() > 0 => {
+                write!(f, "the server refused the token, {error}")?;
+            }
             (Kind::Auth(error), _) => write!(f, "not sent, {error}")?,
+            (Kind::Busy, _) => {
+                f.write_str("the limit of requests leaves no room before the call's time is over")?;
+            }
+            (Kind::Late(what), _) => write!(f, "the call's time was over before {what}")?,
             (Kind::Transport, None) => f.write_str("no answer from the server")?,
             (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
             (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,
@@ -386,6 +506,9 @@ impl fmt::Display for Error {
         }
         if let Some(request_id) = self.request_id() {
             write!(f, ", request id {request_id}")?;
+        }
+        if self.attempts() > 1 {
+            write!(f, ", after {} attempts", self.attempts())?;
         }
         match self.advice() {
             Some(advice) => write!(f, "; {advice}"),

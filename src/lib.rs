@@ -4,18 +4,36 @@
 #[cfg(feature = "client")]
 pub mod auth;
 #[cfg(feature = "client")]
+mod call;
+#[cfg(feature = "client")]
+mod calls;
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod connection;
+#[cfg(feature = "client")]
+mod ending;
 mod environment;
 #[cfg(feature = "client")]
 mod error;
 mod generated;
 #[cfg(feature = "client")]
 mod hooks;
+#[cfg(feature = "client")]
+mod limit;
 pub mod operations;
+#[cfg(feature = "client")]
+mod options;
+#[cfg(feature = "client")]
+mod request;
 #[cfg(feature = "client")]
 mod response;
 #[cfg(feature = "client")]
+mod retry;
+#[cfg(feature = "client")]
 mod retry_after;
+#[cfg(feature = "client")]
+mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod treatment_plan;
@@ -23,6 +41,8 @@ pub mod value;
 
 #[cfg(feature = "client")]
 pub use auth::AccessToken;
+#[cfg(feature = "client")]
+pub use calls::CallReport;
 #[cfg(feature = "client")]
 pub use client::{BuildError, ClientBuilder};
 pub use environment::Environment;
@@ -32,4 +52,14 @@ pub use error::Error;
 pub use generated::client::{Client, builder};
 pub use generated::types;
 #[cfg(feature = "client")]
+pub use limit::RateLimit;
+#[cfg(feature = "client")]
+pub use options::CallOptions;
+#[cfg(feature = "client")]
+pub use request::RequestBuilder;
+#[cfg(feature = "client")]
 pub use response::{Bytes, Response};
+
+/// The version of `http` whose methods, statuses and headers are used here.
+#[cfg(feature = "client")]
+pub use http;

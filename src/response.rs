@@ -8,7 +8,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use crate::error::Error;
+use crate::ending::{Ending, Outcome, Trace, Unreadable};
+use crate::error::{Answer, Error};
 
 /// The largest answer that is read into memory: 64 MiB.
 ///
@@ -24,6 +25,7 @@ pub struct Response<T> {
     value: T,
     status: StatusCode,
     headers: HeaderMap,
+    attempts: u32,
 }
 
 impl<T> Response<T> {
@@ -47,6 +49,21 @@ impl<T> Response<T> {
     pub fn request_id(&self) -> Option<&str> {
         request_id(&self.headers)
     }
+
+    /// How often the request was sent until this answer came.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The same answer with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
+        Response {
+            value: change(self.value),
+            status: self.status,
+            headers: self.headers,
+            attempts: self.attempts,
+        }
+    }
 }
 
 impl<T> Deref for Response<T> {
@@ -67,7 +84,12 @@ impl<T> fmt::Debug for Response<T> {
 }
 
 /// The body of an answer that is not JSON, to be read as it arrives.
-pub struct Bytes(reqwest::Response);
+pub struct Bytes {
+    operation_id: &'static str,
+    response: reqwest::Response,
+    /// The body, where it was JSON all the same.
+    read: Option<Result<Vec<u8>, Unreadable>>,
+}
 
 impl Bytes {
     /// The next part of the body, `None` at its end.
@@ -75,10 +97,17 @@ impl Bytes {
     /// # Errors
     /// When the connection breaks.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
-        self.0
-            .chunk()
-            .await
-            .map_err(|error| Error::transport("", error))
+        match self.read.take() {
+            Some(Ok(body)) => return Ok(Some(body.into())),
+            Some(Err(Unreadable::Broken(error, _))) => {
+                return Err(Error::transport(self.operation_id, error));
+            }
+            // What was read is the beginning; the rest is still to come.
+            Some(Err(Unreadable::TooLarge(beginning))) => return Ok(Some(beginning.into())),
+            None => {}
+        }
+        let chunk = self.response.chunk().await;
+        chunk.map_err(|error| Error::transport(self.operation_id, error))
     }
 }
 
@@ -96,11 +125,29 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
     operation_id: &'static str,
     sent: Result<reqwest::Response, Unread<()>>,
 ) -> Result<Response<T>, Error> {
-    let response = success(operation_id, sent).await?;
+    let Success {
+        mut response,
+        trace,
+        body,
+    } = success(operation_id, sent).await?;
+    let body = match body {
+        Some(body) => body,
+        None => read_body(&mut response).await,
+    };
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = match read_body(response).await {
+    let answer = |body| Answer {
+        status,
+        headers: response.headers().clone(),
+        body,
+    };
+    let body = match body {
         Ok(body) => body,
-        Err(error) => return Err(error.into_error(operation_id, status, headers)),
+        Err(Unreadable::Broken(error, body)) => {
+            return Err(Error::broken(operation_id, answer(body), error).traced(trace));
+        }
+        Err(Unreadable::TooLarge(body)) => {
+            return Err(Error::too_large(operation_id, answer(body), LARGEST_ANSWER).traced(trace));
+        }
     };
     // Nothing where JSON was declared is an object without fields: answers
     // without a schema take it, models say what they miss.
@@ -110,17 +157,12 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             value,
             status,
             headers,
+            attempts: trace.attempts,
         }),
         Err(error) => {
             let place = place_of_failure::<T>(text);
-            Err(Error::decode(
-                operation_id,
-                status,
-                headers,
-                body,
-                place,
-                &error,
-            ))
+            let error = Error::decode(operation_id, answer(body), place, &error);
+            Err(error.traced(trace))
         }
     }
 }
@@ -129,30 +171,42 @@ pub(crate) async fn read_nothing(
     operation_id: &'static str,
     sent: Result<reqwest::Response, Unread<()>>,
 ) -> Result<Response<()>, Error> {
-    let response = success(operation_id, sent).await?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    Ok(Response {
-        value: (),
-        status,
-        headers,
-    })
+    let success = success(operation_id, sent).await?;
+    Ok(success.with(|_, _| ()))
 }
 
-#[allow(
-    dead_code,
-    reason = "a document need not have an operation that answers bytes"
-)]
 pub(crate) async fn read_bytes(
     operation_id: &'static str,
     sent: Result<reqwest::Response, Unread<()>>,
 ) -> Result<Response<Bytes>, Error> {
-    let response = success(operation_id, sent).await?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    Ok(Response {
-        value: Bytes(response),
-        status,
-        headers,
-    })
+    let success = success(operation_id, sent).await?;
+    Ok(success.with(|response, body| Bytes {
+        operation_id,
+        read: body,
+        response,
+    }))
+}
+
+/// An answer whose status is a success.
+struct Success {
+    response: reqwest::Response,
+    trace: Trace,
+    /// The body, where it was read already.
+    body: Option<Result<Vec<u8>, Unreadable>>,
+}
+
+impl Success {
+    fn with<T>(
+        self,
+        value: impl FnOnce(reqwest::Response, Option<Result<Vec<u8>, Unreadable>>) -> T,
+    ) -> Response<T> {
+        Response {
+            status: self.response.status(),
+            headers: self.response.headers().clone(),
+            attempts: self.trace.attempts,
+            value: value(self.response, self.body),
+        }
+    }
 }
 
 /// The answer, if its status is a success: any of 200 to 299, since which of
@@ -160,51 +214,34 @@ pub(crate) async fn read_bytes(
 async fn success(
     operation_id: &'static str,
     sent: Result<reqwest::Response, Unread<()>>,
-) -> Result<reqwest::Response, Error> {
-    let response = sent.map_err(|error| Error::unsent(operation_id, error))?;
-    if let Some(error) = crate::hooks::take_failure(&response, operation_id) {
-        return Err(error);
-    }
+) -> Result<Success, Error> {
+    let mut response = sent.map_err(|error| Error::unsent(operation_id, error))?;
+    let Ending { trace, outcome } = Ending::take(&mut response);
+    let body = match outcome {
+        Outcome::Failed(failure) => return Err(failure.into_error(operation_id, trace)),
+        Outcome::Read(body) => Some(body),
+        Outcome::Unread => None,
+    };
     if response.status().is_success() {
-        return Ok(response);
+        return Ok(Success {
+            response,
+            trace,
+            body,
+        });
     }
-    let (status, headers) = (response.status(), response.headers().clone());
     // A refusal stays a refusal though its body breaks off.
-    let body = read_body(response)
+    let body = read_body(&mut response)
         .await
-        .unwrap_or_else(|unread| unread.so_far());
-    Err(Error::refused(operation_id, status, headers, body))
+        .unwrap_or_else(Unreadable::so_far);
+    let answer = Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body,
+    };
+    Err(Error::refused(operation_id, answer).traced(trace))
 }
 
-/// A body that did not arrive whole.
-enum Unreadable {
-    Broken(reqwest::Error, Vec<u8>),
-    TooLarge(Vec<u8>),
-}
-
-impl Unreadable {
-    fn so_far(self) -> Vec<u8> {
-        match self {
-            Self::Broken(_, body) | Self::TooLarge(body) => body,
-        }
-    }
-
-    fn into_error(
-        self,
-        operation_id: &'static str,
-        status: StatusCode,
-        headers: HeaderMap,
-    ) -> Error {
-        match self {
-            Self::Broken(error, body) => Error::broken(operation_id, status, headers, body, error),
-            Self::TooLarge(body) => {
-                Error::too_large(operation_id, status, headers, body, LARGEST_ANSWER)
-            }
-        }
-    }
-}
-
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Unreadable> {
+pub(crate) async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, Unreadable> {
     let expected = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
@@ -212,10 +249,12 @@ async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, Unreadabl
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() > LARGEST_ANSWER => {
-                return Err(Unreadable::TooLarge(body));
+            Ok(Some(chunk)) => {
+                body.extend_from_slice(&chunk);
+                if body.len() > LARGEST_ANSWER {
+                    return Err(Unreadable::TooLarge(body));
+                }
             }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Err(error) => return Err(Unreadable::Broken(error, body)),
         }
     }

@@ -14,10 +14,12 @@ use super::randomness::Randomness;
 use super::session::Session;
 use super::store::{MemoryStore, TokenStore};
 use super::token::{ClientSecret, Owner, Scope, TokenSet};
-use crate::client::{BuildError, base_url, default_http_client, token_http_client};
+use crate::client::BuildError;
+use crate::connection::{Connected, Connection, base_url, connection_setters};
 use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
 use crate::generated::client::Client;
-use crate::hooks::Context;
+use crate::hooks::{Context, Credentials};
+use crate::span;
 
 /// What an application does with events.
 type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;
@@ -36,8 +38,7 @@ struct Inner {
     authorize_url: Url,
     pkce: bool,
     randomness: Randomness,
-    base_url: String,
-    http: reqwest::Client,
+    connected: Connected,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
@@ -55,17 +56,10 @@ pub(super) struct AppShared {
 
 impl AppShared {
     pub(super) fn tell(&self, event: AuthEvent) {
+        span::note_auth(&event);
         if let Some(listener) = &self.listener {
             listener(&event);
         }
-    }
-
-    /// A random number from 0 to 1.
-    pub(super) fn jitter(&self) -> f64 {
-        let mut bytes = [0; 4];
-        // Without randomness refreshes are merely less spread.
-        let _less_spread = getrandom::fill(&mut bytes);
-        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
     }
 }
 
@@ -143,7 +137,7 @@ impl OAuthApp {
     #[must_use]
     pub fn builder(environment: Environment) -> OAuthAppBuilder {
         OAuthAppBuilder {
-            base_url: environment.base_url().into(),
+            connection: Connection::to(environment),
             authorize_url: None,
             token_url: None,
             revoke_url: None,
@@ -154,7 +148,7 @@ impl OAuthApp {
             clock: Arc::new(SystemClock),
             listener: None,
             pkce: false,
-            http: None,
+            token_http: None,
         }
     }
 
@@ -268,8 +262,13 @@ impl OAuthApp {
     /// first call.
     #[must_use]
     pub fn client(&self, user: &str) -> Client {
-        let context = Context::for_user(self.session(user));
-        Client::new_with_client(&self.inner.base_url, self.inner.http.clone(), context)
+        let connected = &self.inner.connected;
+        let context = Context {
+            credentials: Credentials::User(self.session(user)),
+            calls: Arc::clone(&connected.calls),
+            options: connected.options.clone(),
+        };
+        Client::new_with_client(&connected.base_url, connected.http.clone(), context)
     }
 
     /// Ends a user's connection at the server, then deletes the tokens.
@@ -322,14 +321,14 @@ impl OAuthApp {
 impl fmt::Debug for OAuthApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuthApp")
-            .field("base_url", &self.inner.base_url)
+            .field("base_url", &self.inner.connected.base_url)
             .finish_non_exhaustive()
     }
 }
 
 /// What an app is made of; see [`OAuthApp::builder`].
 pub struct OAuthAppBuilder {
-    base_url: String,
+    connection: Connection,
     authorize_url: Option<String>,
     token_url: Option<String>,
     revoke_url: Option<String>,
@@ -340,7 +339,7 @@ pub struct OAuthAppBuilder {
     clock: Arc<dyn Clock>,
     listener: Option<Listener>,
     pkce: bool,
-    http: Option<reqwest::Client>,
+    token_http: Option<reqwest::Client>,
 }
 
 impl OAuthAppBuilder {
@@ -377,7 +376,7 @@ impl OAuthAppBuilder {
     /// OAuth addresses follow it, unless they are given too.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = base_url.into();
+        self.connection.base_url = base_url.into();
         self
     }
 
@@ -424,12 +423,16 @@ impl OAuthAppBuilder {
         self
     }
 
-    /// An HTTP client of your own for the calls; let it follow no redirects
-    /// to other hosts. The token endpoint is always asked by our own, which
-    /// follows none.
+    connection_setters!();
+
+    /// An HTTP client of your own for the token endpoint: a proxy, TLS.
+    ///
+    /// Client secret and tokens travel in its bodies, so let it follow no
+    /// redirects, and unpack no answers. By default the settings of this
+    /// builder are used, whatever [`http_client`](Self::http_client) is.
     #[must_use]
-    pub fn http_client(mut self, http: reqwest::Client) -> Self {
-        self.http = Some(http);
+    pub fn token_http_client(mut self, http: reqwest::Client) -> Self {
+        self.token_http = Some(http);
         self
     }
 
@@ -439,8 +442,12 @@ impl OAuthAppBuilder {
     /// When client id, secret or redirect URI is missing, or an address is
     /// none, or is neither `https` nor loopback.
     pub fn build(self) -> Result<OAuthApp, BuildError> {
-        let base = base_url(&self.base_url)?;
-        let issuer = base.as_str().trim_end_matches('/').to_string();
+        let token_http = match self.token_http {
+            Some(http) => http,
+            None => self.connection.token_http_client()?,
+        };
+        let connected = self.connection.open(Arc::clone(&self.clock))?;
+        let issuer = connected.base_url.clone();
         let address = |given: Option<String>, path: &str| {
             base_url(&given.unwrap_or_else(|| format!("{issuer}{path}")))
         };
@@ -453,7 +460,8 @@ impl OAuthAppBuilder {
         let randomness =
             Randomness::new().map_err(|_| BuildError::new("the machine has no randomness"))?;
         let endpoint = Endpoint {
-            http: token_http_client()?,
+            http: token_http,
+            calls: Arc::clone(&connected.calls),
             token_url: address(self.token_url, TOKEN_PATH)?,
             revoke_url: address(self.revoke_url, REVOKE_PATH)?,
             client_id: needed(self.client_id, "the client id is missing")?,
@@ -462,7 +470,6 @@ impl OAuthAppBuilder {
                 .filter(|secret| !secret.expose().is_empty())
                 .ok_or_else(|| BuildError::new("the client secret is missing"))?,
             redirect_uri: as_typed(&redirect_uri)?,
-            clock: Arc::clone(&self.clock),
         };
         let shared = AppShared {
             store: self.store,
@@ -478,11 +485,7 @@ impl OAuthAppBuilder {
                 authorize_url: address(self.authorize_url, AUTHORIZE_PATH)?,
                 pkce: self.pkce,
                 randomness,
-                base_url: issuer,
-                http: match self.http {
-                    Some(http) => http,
-                    None => default_http_client()?,
-                },
+                connected,
                 sessions: Mutex::default(),
             }),
         })

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::clock::Clock;
 use super::error::{AuthError, Kind};
 use super::token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope};
+use crate::calls::Calls;
 use crate::retry_after::retry_after;
 
 /// The largest reply that is read, in bytes: a real one has a few hundred.
 const LARGEST_REPLY: usize = 64 << 10;
+
+/// How long a request waits for its turn in the limit of all requests.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What the vendor's access tokens live, if a reply does not say.
 const USUAL_LIFETIME: Duration = Duration::from_secs(7_200);
@@ -25,7 +29,7 @@ pub(super) struct Endpoint {
     pub(super) client_id: String,
     pub(super) client_secret: ClientSecret,
     pub(super) redirect_uri: Url,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) calls: Arc<Calls>,
 }
 
 /// What the endpoint issued.
@@ -103,6 +107,12 @@ impl Endpoint {
     }
 
     async fn ask(&self, body: &Value) -> Outcome {
+        // These requests count too.
+        let until = Instant::now() + LONGEST_WAIT;
+        if let Err(busy) = self.calls.limiter.turn("", Some(until)).await {
+            let error = AuthError::new(Kind::Unreachable(None));
+            return Outcome::Unclear(error, Some(busy.wait));
+        }
         let sent = self
             .http
             .post(self.token_url.clone())
@@ -114,7 +124,7 @@ impl Endpoint {
             Err(error) => return Outcome::Unclear(AuthError::unreachable(error), None),
         };
         let status = response.status();
-        let wait = retry_after(response.headers(), self.clock.now());
+        let wait = retry_after(response.headers(), self.calls.clock.now());
         let mut text = Vec::new();
         loop {
             match response.chunk().await {

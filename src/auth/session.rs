@@ -12,6 +12,7 @@ use super::error::{AuthError, Kind};
 use super::exchange::{Issued, Outcome};
 use super::store::{Lease, Swap};
 use super::token::TokenSet;
+use crate::retry::jitter;
 
 /// A refresh is begun this long before the token expires, at most: enough
 /// for a token endpoint that is down for a few minutes.
@@ -95,6 +96,11 @@ impl Session {
             user,
             state: Mutex::default(),
         }
+    }
+
+    /// The user's id.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Tokens that are good now: those at hand, those of the store, or new
@@ -299,7 +305,7 @@ impl Session {
                 Outcome::Unclear(_, wait) => {
                     let usual = FIRST_PAUSE * 2_u32.pow(attempt - 1);
                     let pause = wait.unwrap_or(usual).min(LONGEST_PAUSE);
-                    tokio::time::sleep(pause.mul_f64(1.0 - self.app.jitter() / 2.0)).await;
+                    tokio::time::sleep(pause.mul_f64(1.0 - jitter() / 2.0)).await;
                     attempt += 1;
                 }
             }
@@ -452,7 +458,7 @@ impl Session {
     fn publish(&self, tokens: TokenSet) -> Arc<TokenSet> {
         let margin = (tokens.lifetime / EARLY_PART).min(EARLIEST);
         // Ten thousand tokens issued together don't refresh together.
-        let margin = margin.mul_f64(0.5 + self.app.jitter() / 2.0);
+        let margin = margin.mul_f64(0.5 + jitter() / 2.0);
         let refresh_from = tokens
             .expires_at()
             .checked_sub(margin)

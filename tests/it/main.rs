@@ -5,11 +5,13 @@
 )]
 
 mod auth;
+mod calls;
 mod compare;
 mod ids;
 mod json_schema;
 mod query;
 mod round_trip;
+mod support;
 mod surface;
 mod tolerance;
 mod wire;

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener};
 
 use fullscript::testing::{FakeFullscript, Script};
 use fullscript::types::CreateSessionGrantRequest;
-use fullscript::{AccessToken, Client, Environment};
+use fullscript::{AccessToken, CallOptions, Client, Environment};
 use serde_json::json;
 
 #[tokio::test]
@@ -315,6 +315,8 @@ fn client(url: &str) -> Client {
     let builder = Client::builder(Environment::UsSandbox).base_url(url);
     builder
         .access_token(AccessToken::new("token"))
+        // These servers answer once.
+        .options(CallOptions::new().attempts(1))
         .build()
         .expect("a loopback address")
 }

@@ -1,0 +1,170 @@
+//! Calls to what has no binding.
+
+use std::fmt;
+
+use progenitor_client::{ClientHooks, ClientInfo, Error as Unread, OperationInfo};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::generated::client::Client;
+use crate::operations;
+use crate::response::{Bytes, Response, read_bytes, read_json};
+
+impl Client {
+    /// Starts a call to a path of the API that has no method here, with the
+    /// same token, retries and limit as any other.
+    ///
+    /// The path begins with a slash and is sent as it is, so encode what you
+    /// put into it; a query is given by [`RequestBuilder::query`].
+    ///
+    /// ```no_run
+    /// use fullscript::http::Method;
+    ///
+    /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
+    /// let answer = client
+    ///     .request(Method::GET, "/api/clinic/something_new")
+    ///     .query("page[size]", "100")
+    ///     .send::<serde_json::Value>()
+    ///     .await?;
+    /// println!("{}", answer["meta"]["total_count"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder<'_> {
+        let operation = operations::at(method.as_str(), path);
+        RequestBuilder {
+            client: self,
+            // The path may hold an id, so only that of the table is shown.
+            operation_id: operation.map_or("", |operation| operation.id),
+            request: url_of(self.baseurl(), path).map(|url| reqwest::Request::new(method, url)),
+        }
+    }
+}
+
+/// A call to a path; see [`Client::request`].
+#[must_use = "a request does nothing until it is sent"]
+pub struct RequestBuilder<'c> {
+    client: &'c Client,
+    operation_id: &'static str,
+    request: Result<reqwest::Request, &'static str>,
+}
+
+impl RequestBuilder<'_> {
+    /// Adds a parameter to the query; encoded here.
+    pub fn query(self, name: &str, value: &str) -> Self {
+        self.with(|request| {
+            request.url_mut().query_pairs_mut().append_pair(name, value);
+            Ok(())
+        })
+    }
+
+    /// Adds a header. The token's is set by the client, whatever is given.
+    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.with(|request| {
+            request.headers_mut().insert(name, value);
+            Ok(())
+        })
+    }
+
+    /// Sends this as JSON.
+    pub fn json(self, body: &impl Serialize) -> Self {
+        self.with(|request| {
+            let text = serde_json::to_vec(body).map_err(|_| "the body can't be written as JSON")?;
+            *request.body_mut() = Some(text.into());
+            request
+                .headers_mut()
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
+            Ok(())
+        })
+    }
+
+    /// Sends these bytes; say what they are by [`header`](Self::header).
+    ///
+    /// A body that is a stream is sent once: such a call is never tried again,
+    /// not even with a new token.
+    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+        self.with(|request| {
+            *request.body_mut() = Some(body.into());
+            Ok(())
+        })
+    }
+
+    /// Makes the call and decodes the answer's JSON.
+    ///
+    /// `serde_json::Value` takes any; `()` none.
+    ///
+    /// # Errors
+    /// [`Error`] whatever went wrong, as from the client's own methods.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
+        let id = self.operation_id;
+        read_json(id, self.header_unless_given().sent().await).await
+    }
+
+    /// Makes the call and leaves the answer's body to be read as it arrives.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_bytes(self) -> Result<Response<Bytes>, Error> {
+        let id = self.operation_id;
+        read_bytes(id, self.sent().await).await
+    }
+
+    fn header_unless_given(self) -> Self {
+        self.with(|request| {
+            request
+                .headers_mut()
+                .entry(ACCEPT)
+                .or_insert(HeaderValue::from_static("application/json"));
+            Ok(())
+        })
+    }
+
+    async fn sent(self) -> Result<reqwest::Response, Unread<()>> {
+        let request = self
+            .request
+            .map_err(|reason| Unread::InvalidRequest(reason.into()))?;
+        let info = OperationInfo {
+            operation_id: self.operation_id,
+        };
+        Ok(self.client.exec(request, &info).await?)
+    }
+
+    fn with(
+        mut self,
+        change: impl FnOnce(&mut reqwest::Request) -> Result<(), &'static str>,
+    ) -> Self {
+        self.request = self.request.and_then(|mut request| {
+            change(&mut request)?;
+            Ok(request)
+        });
+        self
+    }
+}
+
+/// Shows nothing: the path may hold an id.
+impl fmt::Debug for RequestBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder").finish_non_exhaustive()
+    }
+}
+
+/// The address of a path below the base URL, and of nothing else.
+fn url_of(base_url: &str, path: &str) -> Result<reqwest::Url, &'static str> {
+    const BAD: &str = "the path must begin with a slash, stay below it, and have no query";
+    let plain = path.starts_with('/') && !path.contains(['?', '#', '\\']) && !path.contains("//");
+    let url = reqwest::Url::parse(&format!("{base_url}{path}")).map_err(|_| BAD)?;
+    let base = reqwest::Url::parse(base_url).map_err(|_| BAD)?;
+    // Dots lead elsewhere: then the address has lost parts of the path.
+    let parts = |url: &reqwest::Url| url.path().matches('/').count();
+    let whole = parts(&url)
+        == base.path().trim_end_matches('/').matches('/').count() + path.matches('/').count();
+    if plain && whole && url.origin() == base.origin() {
+        Ok(url)
+    } else {
+        Err(BAD)
+    }
+}

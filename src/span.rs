@@ -1,0 +1,153 @@
+//! What `tracing` is told of calls: nothing of a patient, a token or a query.
+//!
+//! The names are those of the OpenTelemetry conventions for HTTP clients.
+
+#[cfg(feature = "tracing")]
+pub(crate) use on::{CallSpan, note_auth, note_retry};
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::{CallSpan, note_auth, note_retry};
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::future::Future;
+    use std::time::Duration;
+
+    use reqwest::{Request, Response, StatusCode};
+    use tracing::field::Empty;
+    use tracing::{Instrument, Span};
+
+    use crate::auth::AuthEvent;
+    use crate::ending::{Failure, Outcome, Trace, Unreadable};
+    use crate::operations::Operation;
+    use crate::response::request_id;
+
+    /// The span of one call.
+    pub(crate) struct CallSpan(Span);
+
+    impl CallSpan {
+        pub(crate) fn new(operation: Option<&'static Operation>, request: &Request) -> Self {
+            let span = tracing::info_span!(
+                target: "fullscript",
+                "HTTP",
+                otel.name = Empty,
+                otel.kind = "client",
+                otel.status_code = Empty,
+                http.request.method = request.method().as_str(),
+                http.request.resend_count = Empty,
+                http.response.status_code = Empty,
+                url.template = operation.map(|operation| operation.path),
+                server.address = request.url().host_str(),
+                server.port = request.url().port_or_known_default(),
+                error.type = Empty,
+                fullscript.operation_id = operation.map(|operation| operation.id),
+                fullscript.request_id = Empty,
+            );
+            if !span.is_disabled() {
+                let path = operation.map_or("", |operation| operation.path);
+                let name = format!("{} {path}", request.method());
+                span.record("otel.name", name.trim_end());
+            }
+            Self(span)
+        }
+
+        pub(crate) async fn around<T>(&self, work: impl Future<Output = T>) -> T {
+            work.instrument(self.0.clone()).await
+        }
+
+        pub(crate) fn end(&self, response: Option<&Response>, outcome: &Outcome, trace: &Trace) {
+            if self.0.is_disabled() {
+                return;
+            }
+            if trace.attempts > 1 {
+                self.0
+                    .record("http.request.resend_count", trace.attempts - 1);
+            }
+            if let Some(response) = response {
+                self.0
+                    .record("http.response.status_code", response.status().as_u16());
+                self.0
+                    .record("fullscript.request_id", request_id(response.headers()));
+            }
+            let status = response.map(Response::status);
+            if let Some(error) = error_type(status, outcome) {
+                self.0.record("error.type", error);
+                self.0.record("otel.status_code", "ERROR");
+            }
+        }
+    }
+
+    fn error_type(status: Option<StatusCode>, outcome: &Outcome) -> Option<&'static str> {
+        match outcome {
+            Outcome::Failed(Failure::Invalid(_)) => Some("invalid_request"),
+            Outcome::Failed(Failure::Auth(_)) => Some("auth"),
+            Outcome::Failed(Failure::Busy) => Some("rate_limit"),
+            Outcome::Failed(Failure::Late(_)) => Some("timeout"),
+            Outcome::Failed(Failure::Transport(error)) if error.is_timeout() => Some("timeout"),
+            Outcome::Failed(Failure::Transport(_)) => Some("connection"),
+            Outcome::Read(Err(Unreadable::Broken(..))) => Some("broken_answer"),
+            Outcome::Read(Err(Unreadable::TooLarge(_))) => Some("answer_too_large"),
+            Outcome::Read(Ok(_)) | Outcome::Unread => match status {
+                Some(status) if status.is_server_error() => Some("server_error"),
+                Some(status) if !status.is_success() => Some("refused"),
+                _ => None,
+            },
+        }
+    }
+
+    pub(crate) fn note_retry(status: Option<StatusCode>, pause: Duration) {
+        tracing::debug!(
+            target: "fullscript",
+            status = status.map(|status| status.as_u16()),
+            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "trying again"
+        );
+    }
+
+    /// Whose tokens they are is not told: ask for that by `on_event`.
+    pub(crate) fn note_auth(event: &AuthEvent) {
+        match event {
+            AuthEvent::Connected { .. } => tracing::info!(target: "fullscript", "user connected"),
+            AuthEvent::Refreshed { .. } => {
+                tracing::debug!(target: "fullscript", "tokens refreshed")
+            }
+            AuthEvent::NeedsReconnect { .. } => {
+                tracing::warn!(target: "fullscript", "connection ended, the user must connect again");
+            }
+            AuthEvent::SaveFailed { .. } => {
+                tracing::error!(target: "fullscript", "the token store did not take new tokens");
+            }
+            AuthEvent::Revoked { .. } => tracing::info!(target: "fullscript", "connection revoked"),
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::future::Future;
+    use std::time::Duration;
+
+    use reqwest::{Request, Response, StatusCode};
+
+    use crate::auth::AuthEvent;
+    use crate::ending::{Outcome, Trace};
+    use crate::operations::Operation;
+
+    pub(crate) struct CallSpan;
+
+    impl CallSpan {
+        pub(crate) fn new(_: Option<&'static Operation>, _: &Request) -> Self {
+            Self
+        }
+
+        pub(crate) fn around<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+            work
+        }
+
+        pub(crate) fn end(&self, _: Option<&Response>, _: &Outcome, _: &Trace) {}
+    }
+
+    pub(crate) fn note_retry(_: Option<StatusCode>, _: Duration) {}
+
+    pub(crate) fn note_auth(_: &AuthEvent) {}
+}
