@@ -67,7 +67,7 @@ impl Connected {
     }
 }
 
-async fn connect(fake: &FakeFullscript, app: &OAuthApp, user: &str) {
+pub(crate) async fn connect(fake: &FakeFullscript, app: &OAuthApp, user: &str) {
     let request = app.authorize();
     let callback = fake.approve(request.url(), user);
     let code = app.callback(&callback, request.state()).unwrap();

@@ -13,5 +13,6 @@ mod query;
 mod round_trip;
 mod support;
 mod surface;
+mod token_endpoint;
 mod tolerance;
 mod wire;

@@ -1,0 +1,231 @@
+//! What the token endpoint may answer, and what becomes of the tokens.
+
+use std::time::Duration;
+
+use fullscript::RateLimit;
+use fullscript::auth::{MemoryStore, OAuthApp, TokenSet, TokenStore};
+use fullscript::testing::{FakeFullscript, ManualClock};
+
+use crate::auth::connect;
+use crate::support::{Act, Misbehaving, answer, answer_with};
+
+const FLAT: &str = r#"{"access_token":"fake-access-9","refresh_token":"fake-refresh-9","expires_in":"7200","created_at":1767225600}"#;
+
+/// What is expected of a call whose refresh meets an answer again and again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    /// In a new pair.
+    Refreshed,
+    /// In an error that may pass, after this many requests.
+    Transient(usize),
+    /// In an error about the app's settings, after one request.
+    Misconfigured,
+    /// In the news that the user must connect again, after one request.
+    NeedsReconnect,
+}
+
+/// A user whose access token is dead by our clock, and whose token endpoint is
+/// another server than the fake.
+struct Expired {
+    _fake: FakeFullscript,
+    endpoint: Misbehaving,
+    app: OAuthApp,
+    store: MemoryStore,
+}
+
+impl Expired {
+    async fn new(acts: impl IntoIterator<Item = Act>) -> Self {
+        let fake = FakeFullscript::start().await.unwrap();
+        let (store, clock) = (MemoryStore::new(), ManualClock::default());
+        let builder = || {
+            let builder = fake.app_builder().rate_limit(RateLimit::off());
+            builder.store(store.clone()).clock(clock.clone())
+        };
+        connect(&fake, &builder().build().unwrap(), "practitioner").await;
+        clock.advance(Duration::from_secs(7_200));
+        let endpoint = Misbehaving::start(acts).await;
+        let url = endpoint.url() + "/api/oauth/token";
+        let options = fullscript::CallOptions::new().timeout(Duration::from_secs(600));
+        let app = builder().token_url(url).options(options).build().unwrap();
+        Self {
+            _fake: fake,
+            endpoint,
+            app,
+            store,
+        }
+    }
+
+    async fn stored(&self) -> TokenSet {
+        self.store.load("practitioner").await.unwrap().unwrap()
+    }
+
+    /// Asks for a token and nothing else: the fake does not know new ones.
+    async fn ends(&self) -> Ends {
+        let client = self.app.client("practitioner");
+        let requests = || self.endpoint.requests().len();
+        match client.get_clinic().send().await {
+            Ok(_) => Ends::Refreshed,
+            Err(error) => match error.auth_error() {
+                Some(auth) if auth.needs_reconnect() => Ends::NeedsReconnect,
+                Some(auth) if auth.is_misconfigured() => Ends::Misconfigured,
+                Some(auth) if auth.is_transient() => Ends::Transient(requests()),
+                // The fake answers 401 to a token that it has not issued.
+                _ => Ends::Refreshed,
+            },
+        }
+    }
+}
+
+fn json(status: u16, body: &str) -> Act {
+    Act::Answer(answer(status, "application/json", body))
+}
+
+/// Every answer again and again, with time standing still but for time-outs.
+#[tokio::test(start_paused = true)]
+async fn each_answer_ends_as_documented_and_keeps_the_pair() {
+    let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
+    let elsewhere = "location: http://localhost:1/api/oauth/token\r\n";
+    for (act, expected) in [
+        (json(200, "<html>"), Ends::Transient(4)),
+        (
+            Act::Answer(answer(200, "text/html", "<html>")),
+            Ends::Transient(4),
+        ),
+        (json(200, ""), Ends::Transient(4)),
+        (
+            json(200, r#"{"oauth":{"access_token":"#),
+            Ends::Transient(4),
+        ),
+        (json(200, r#"{"oauth":{}}"#), Ends::Transient(4)),
+        (
+            Act::AnswerAndClose(answer(200, "application/json", &wrapped).replace('}', "")),
+            Ends::Transient(4),
+        ),
+        (
+            json(400, r#"{"error":"invalid_grant"}"#),
+            Ends::NeedsReconnect,
+        ),
+        (
+            json(401, r#"{"error":"invalid_grant"}"#),
+            Ends::NeedsReconnect,
+        ),
+        (
+            json(400, r#"{"error":"invalid_client"}"#),
+            Ends::Misconfigured,
+        ),
+        (
+            json(400, r#"{"error":"invalid_request"}"#),
+            Ends::Misconfigured,
+        ),
+        (json(401, ""), Ends::Misconfigured),
+        (json(403, ""), Ends::Misconfigured),
+        (
+            json(404, r#"{"status":404,"error":"Not Found"}"#),
+            Ends::Misconfigured,
+        ),
+        (
+            Act::Answer(answer_with(302, elsewhere, "")),
+            Ends::Misconfigured,
+        ),
+        (
+            Act::Answer(answer_with(307, elsewhere, "")),
+            Ends::Misconfigured,
+        ),
+        (
+            Act::Answer(answer_with(429, "retry-after: 2\r\n", "")),
+            Ends::Transient(4),
+        ),
+        (
+            json(500, r#"{"error":"invalid_grant"}"#),
+            Ends::Transient(4),
+        ),
+        (
+            Act::Answer(answer(502, "text/html", "<html>")),
+            Ends::Transient(4),
+        ),
+        (Act::AnswerAndClose(String::new()), Ends::Transient(4)),
+        (Act::AnswerAndReset(String::new()), Ends::Transient(4)),
+        (
+            Act::AnswerAndReset(answer(200, "application/json", &wrapped).replace('}', "")),
+            Ends::Transient(4),
+        ),
+        (Act::Silence, Ends::Transient(4)),
+        (Act::Large(1 << 30), Ends::Transient(4)),
+    ] {
+        let expired = Expired::new([act.clone()]).await;
+        let before = expired.stored().await;
+        let ends = expired.ends().await;
+        let told = format!("{act:?} ended in {ends:?}");
+        assert_eq!(ends, expected, "{told}");
+        if !matches!(expected, Ends::Transient(_)) {
+            assert_eq!(expired.endpoint.requests().len(), 1, "{told}");
+        }
+        let after = expired.stored().await;
+        let refresh = |tokens: &TokenSet| tokens.refresh_token.clone().unwrap();
+        assert_eq!(
+            refresh(&after).expose(),
+            refresh(&before).expose(),
+            "{told}"
+        );
+        assert_eq!(
+            after.needs_reconnect,
+            expected == Ends::NeedsReconnect,
+            "{told}"
+        );
+        // A reply of a gigabyte is not read to its end.
+        assert!(expired.endpoint.bytes_sent() < 64 << 20, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_answer_after_any_trouble_is_taken_wrapped_or_flat() {
+    let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
+    for good in [FLAT, &wrapped] {
+        for trouble in [
+            json(500, ""),
+            Act::Answer(answer(502, "text/html", "<html>")),
+            Act::AnswerAndClose(String::new()),
+            Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
+        ] {
+            let expired = Expired::new([trouble, json(200, good)]).await;
+            expired.ends().await;
+            let stored = expired.stored().await;
+            assert!(stored.generation >= 2);
+            assert_eq!(stored.refresh_token.unwrap().expose(), "fake-refresh-9");
+            assert_eq!(stored.lifetime, Duration::from_secs(7_200));
+            assert_eq!(stored.owner.id, "practitioner");
+            assert!(!stored.scopes.is_empty(), "what the reply leaves out stays");
+            let requests = expired.endpoint.requests();
+            assert!(
+                requests
+                    .iter()
+                    .all(|request| request.contains("fake-refresh-"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_sent_once_whatever_the_answer() {
+    for act in [
+        json(500, ""),
+        json(200, "<html>"),
+        Act::AnswerAndClose(String::new()),
+        Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
+        json(400, r#"{"error":"invalid_grant"}"#),
+    ] {
+        let fake = FakeFullscript::start().await.unwrap();
+        let endpoint = Misbehaving::start([act.clone()]).await;
+        let url = endpoint.url() + "/api/oauth/token";
+        let app = fake.app_builder().token_url(url).build().unwrap();
+        let request = app.authorize();
+        let callback = fake.approve(request.url(), "practitioner");
+        let code = app.callback(&callback, request.state()).unwrap();
+        let error = app.exchange(code).await.unwrap_err();
+        assert!(
+            error.is_transient() || error.is_code_expired(),
+            "{act:?}: {error}"
+        );
+        assert_eq!(endpoint.requests().len(), 1, "{act:?}");
+    }
+}
