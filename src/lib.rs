@@ -11,6 +11,12 @@ mod error;
 mod generated;
 #[cfg(feature = "client")]
 mod hooks;
+#[cfg(feature = "client")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "calls do not wait for their turn yet")
+)]
+mod limit;
 pub mod operations;
 #[cfg(feature = "client")]
 mod response;
@@ -31,5 +37,7 @@ pub use error::Error;
 #[cfg(feature = "client")]
 pub use generated::client::{Client, builder};
 pub use generated::types;
+#[cfg(feature = "client")]
+pub use limit::RateLimit;
 #[cfg(feature = "client")]
 pub use response::{Bytes, Response};

@@ -1,0 +1,226 @@
+//! The policy at the scale of the requirement, in simulated time.
+
+use std::time::Duration;
+
+use super::simulation::{LIMIT, SECOND, Simulation, WINDOW, fewest_in_any, most_in_any};
+
+/// 99 % of the limit.
+const SATURATED: usize = LIMIT * 99 / 100;
+
+#[track_caller]
+fn check_limit(simulation: &Simulation) {
+    let most = most_in_any(WINDOW, &simulation.sent);
+    assert!(most <= LIMIT, "{most} in a window");
+}
+
+/// Every stretch of a window and its guard, from the second on, is full, and
+/// so are windows on average.
+///
+/// A window alone can lie between a burst and its return a guard later.
+#[track_caller]
+fn check_saturation(simulation: &Simulation) {
+    let end = *simulation.sent.last().unwrap();
+    let fewest = fewest_in_any(WINDOW + SECOND, WINDOW + SECOND, end, &simulation.sent);
+    assert!(fewest >= SATURATED, "{fewest} in a window");
+    let windows = end as f64 / WINDOW as f64;
+    let average = simulation.sent.len() as f64 / windows;
+    eprintln!(
+        "most {} fewest {fewest} average {average}",
+        most_in_any(WINDOW, &simulation.sent)
+    );
+    assert!(average >= SATURATED as f64, "{average} in a window");
+}
+
+#[track_caller]
+fn check_wait(simulation: &Simulation, users: &[usize]) {
+    let longest = users.iter().map(|user| simulation.longest_wait(*user));
+    let longest = longest.max().unwrap();
+    eprintln!("longest wait {} ms", longest / 1_000_000);
+    assert!(longest < 2 * SECOND, "{} ms", longest / 1_000_000);
+}
+
+#[test]
+fn a_million_requests_of_mixed_users_keep_to_the_limit_use_it_and_are_fair() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 64);
+    simulation.bulk_user(1_000 * SECOND, 1_000);
+    let mut comes_and_goes = 0;
+    simulation.user(
+        7 * SECOND,
+        2_000,
+        Box::new(move |now, random| {
+            comes_and_goes += 1;
+            Some(match comes_and_goes % 2_000 {
+                0 => now + random.between(1, 900 * SECOND),
+                _ => now,
+            })
+        }),
+    );
+    let light: Vec<_> = (0..20).map(|_| simulation.light_user()).collect();
+    simulation.run_until(|simulation| simulation.sent.len() == 1_000_000);
+    check_limit(&simulation);
+    check_saturation(&simulation);
+    check_wait(&simulation, &light);
+}
+
+#[test]
+fn a_light_user_waits_less_than_two_seconds_beside_any_bulk_job() {
+    for requests in [64, 10_000] {
+        for light in [1, 20] {
+            let mut simulation = Simulation::new();
+            simulation.bulk_user(0, requests);
+            let light: Vec<_> = (0..light).map(|_| simulation.light_user()).collect();
+            simulation.run_for(3_600 * SECOND);
+            check_limit(&simulation);
+            check_saturation(&simulation);
+            check_wait(&simulation, &light);
+        }
+    }
+}
+
+#[test]
+fn twenty_users_who_all_ask_at_once_wait_less_than_two_seconds() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 5_000);
+    let together = |now: u64| now - now % (10 * SECOND) + 10 * SECOND;
+    let light: Vec<_> = (0..20)
+        .map(|_| simulation.user(0, 1, Box::new(move |now, _| Some(together(now)))))
+        .collect();
+    simulation.run_for(3_600 * SECOND);
+    check_limit(&simulation);
+    check_saturation(&simulation);
+    check_wait(&simulation, &light);
+}
+
+#[test]
+fn a_light_user_waits_less_than_two_seconds_whatever_went_before() {
+    let mut simulation = Simulation::new();
+    let light = simulation.light_user();
+    // Jobs of any size, one after the other, with pauses of any length; each
+    // starts with what the last ones left.
+    for job in 0..300 {
+        let from = job * 97 * SECOND + job * job % 89 * SECOND;
+        let mut left = job * job * 7 % 3_000;
+        simulation.user(
+            from,
+            100,
+            Box::new(move |now, _| {
+                left = left.saturating_sub(1);
+                (left > 100).then_some(now)
+            }),
+        );
+    }
+    simulation.run_for(9 * 3_600 * SECOND);
+    check_limit(&simulation);
+    check_wait(&simulation, &[light]);
+}
+
+#[test]
+fn a_hundred_equal_users_get_equal_parts() {
+    let mut simulation = Simulation::new();
+    let users: Vec<_> = (0..100).map(|_| simulation.bulk_user(0, 50)).collect();
+    // What is free at the start is for whoever comes first.
+    simulation.run_for(SECOND);
+    let sent = |simulation: &Simulation| -> Vec<_> {
+        let sent = users.iter().map(|user| simulation.sent_by(*user));
+        sent.collect()
+    };
+    let before = sent(&simulation);
+    simulation.run_for(3_600 * SECOND);
+    check_limit(&simulation);
+    check_saturation(&simulation);
+    let after = sent(&simulation);
+    let parts = after
+        .iter()
+        .zip(before)
+        .map(|(after, before)| after - before);
+    assert!(parts.clone().max().unwrap() - parts.min().unwrap() <= 1);
+}
+
+#[test]
+fn a_thousand_requests_at_once_go_at_once_whenever_the_window_is_empty() {
+    let mut simulation = Simulation::new();
+    for idle in [0, 400, 100_000, 3_000_000_000] {
+        let from = simulation.now + idle * SECOND;
+        let user = simulation.user(from, 1_000, Box::new(|_, _| None));
+        simulation.run_for((idle + 302) * SECOND);
+        assert_eq!(simulation.sent_by(user), 1_000);
+        assert_eq!(simulation.longest_wait(user), 0);
+    }
+    check_limit(&simulation);
+}
+
+#[test]
+fn a_whole_limit_at_once_is_sent_within_a_window() {
+    let mut simulation = Simulation::new();
+    let user = simulation.user(0, LIMIT, Box::new(|_, _| None));
+    simulation.run_for(WINDOW + 2 * SECOND);
+    assert_eq!(simulation.sent_by(user), LIMIT);
+    check_limit(&simulation);
+}
+
+#[test]
+fn small_limits_are_kept_and_used() {
+    for (requests, window) in [(1, 1_000), (1, 300_000), (2, 100), (10, 1_000), (7, 10_000)] {
+        let window = Duration::from_millis(window);
+        let mut simulation = Simulation::with_limit(requests, window);
+        simulation.bulk_user(0, 3);
+        simulation.bulk_user(0, 30);
+        simulation.run_until(|simulation| simulation.sent.len() == 2_000);
+        let nanos = window.as_nanos() as u64;
+        assert!(most_in_any(nanos, &simulation.sent) <= requests as usize);
+        let rounds = simulation.now as f64 / nanos as f64;
+        let used = 2_000.0 / (rounds * f64::from(requests));
+        assert!(used > 0.99, "{requests} in {window:?}: {used}");
+    }
+}
+
+#[test]
+fn a_refusal_holds_everybody_back_for_as_long_as_it_says() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 100);
+    simulation.run_for(60 * SECOND);
+    let before = simulation.sent.len();
+    simulation.throttled(Some(Duration::from_secs(20)));
+    simulation.run_for(20 * SECOND - 1);
+    assert_eq!(simulation.sent.len(), before);
+    // Then it goes on at the pace, although more is free.
+    simulation.run_for(10 * SECOND);
+    let after = simulation.sent.len() - before;
+    assert!((130..140).contains(&after), "{after}");
+    check_limit(&simulation);
+}
+
+#[test]
+fn no_refusal_holds_anybody_back_for_longer_than_a_window() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 100);
+    simulation.run_for(60 * SECOND);
+    let before = simulation.sent.len();
+    simulation.throttled(Some(Duration::MAX));
+    simulation.run_for(302 * SECOND);
+    assert!(simulation.sent.len() > before);
+}
+
+#[test]
+fn the_pause_doubles_while_refusals_go_on_and_is_forgotten_after_a_window_without() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 100);
+    for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let before = simulation.sent.len();
+        simulation.throttled(None);
+        // Of those that were under way.
+        simulation.throttled(None);
+        simulation.run_for(pause * SECOND - 1);
+        assert_eq!(simulation.sent.len(), before, "{pause} s");
+        simulation.run_for(SECOND);
+        assert!(simulation.sent.len() > before, "{pause} s");
+    }
+    simulation.run_for(302 * SECOND);
+    simulation.throttled(None);
+    simulation.run_for(SECOND - 1);
+    let before = simulation.sent.len();
+    simulation.run_for(SECOND);
+    assert!(simulation.sent.len() > before);
+    check_limit(&simulation);
+}
