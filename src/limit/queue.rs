@@ -95,29 +95,35 @@ impl<H: Clone> Queue<H> {
         Answer::Wait
     }
 
+    /// Makes a request wait.
     pub(super) fn seat(&mut self, lane: &str, handle: H) -> Seat<H> {
-        let number = self.next_seat;
-        self.next_seat += 1;
         let lane = match self.tickets.get_key_value(lane) {
             Some((name, _)) => name.clone(),
             None => lane.into(),
         };
-        Seat {
+        let number = self.next_seat;
+        self.next_seat += 1;
+        let seat = Seat {
             number,
             lane,
             handle,
-        }
+        };
+        self.sit(&seat);
+        seat
     }
 
-    /// Looks whether it is a request's turn, sits down if it is not, and
-    /// gives whatever turns are due.
+    /// Looks whether it is a request's turn, after giving whatever turns are
+    /// due.
     pub(super) fn look(&mut self, now: Nanos, seat: &Seat<H>, wake: &mut Vec<H>) -> Look {
-        if self.take(now, seat) {
-            return Look::Go;
+        if !self.is_waiting(seat) {
+            if self.take(now, seat) {
+                return Look::Go;
+            }
+            // It had a turn and did not take it: it waits again, before all
+            // who came later.
+            self.sit(seat);
         }
-        self.sit(seat);
-        self.give(now, wake);
-        if self.take(now, seat) {
+        if self.give(now, wake) && !self.is_waiting(seat) && self.take(now, seat) {
             return Look::Go;
         }
         Look::Wait {
@@ -159,8 +165,7 @@ impl<H: Clone> Queue<H> {
     /// How many turns are given before a newcomer's if nobody leaves, at
     /// least.
     fn ahead(&self, lane: &str) -> u64 {
-        let own = self.tickets.get(lane).and_then(|t| self.lanes.get(t));
-        let Some(own) = own else {
+        let Some(own) = self.lane(lane) else {
             return self.lanes.len() as u64;
         };
         let before = own.waiting.len();
@@ -168,6 +173,15 @@ impl<H: Clone> Queue<H> {
         lanes
             .map(|lane| lane.waiting.len().min(before) as u64)
             .sum()
+    }
+
+    fn lane(&self, name: &str) -> Option<&Lane<H>> {
+        self.lanes.get(self.tickets.get(name)?)
+    }
+
+    fn is_waiting(&self, seat: &Seat<H>) -> bool {
+        self.lane(&seat.lane)
+            .is_some_and(|lane| lane.waiting.contains_key(&seat.number))
     }
 
     fn sit(&mut self, seat: &Seat<H>) {
@@ -179,12 +193,11 @@ impl<H: Clone> Queue<H> {
             name: seat.lane.clone(),
             waiting: BTreeMap::new(),
         });
-        lane.waiting
-            .entry(seat.number)
-            .or_insert_with(|| seat.handle.clone());
+        lane.waiting.insert(seat.number, seat.handle.clone());
     }
 
-    fn give(&mut self, now: Nanos, wake: &mut Vec<H>) {
+    /// Gives the turns that are due; says whether there were any.
+    fn give(&mut self, now: Nanos, wake: &mut Vec<H>) -> bool {
         self.lapse(now);
         let last_ticket = self.next_ticket;
         let already = self.given.len();
@@ -204,13 +217,15 @@ impl<H: Clone> Queue<H> {
                 self.lanes.insert(self.next_ticket, lane);
             }
         }
-        if self.given.len() > already {
+        let any = self.given.len() > already;
+        if any {
             // Whoever is now the first of a lane has to know when to look.
             for lane in self.lanes.range(last_ticket + 1..).map(|(_, lane)| lane) {
                 wake.extend(lane.waiting.values().next().cloned());
             }
             self.wake_first(wake);
         }
+        any
     }
 
     fn wake_first(&self, wake: &mut Vec<H>) {

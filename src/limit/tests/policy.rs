@@ -24,10 +24,6 @@ fn check_saturation(simulation: &Simulation) {
     assert!(fewest >= SATURATED, "{fewest} in a window");
     let windows = end as f64 / WINDOW as f64;
     let average = simulation.sent.len() as f64 / windows;
-    eprintln!(
-        "most {} fewest {fewest} average {average}",
-        most_in_any(WINDOW, &simulation.sent)
-    );
     assert!(average >= SATURATED as f64, "{average} in a window");
 }
 
@@ -35,7 +31,6 @@ fn check_saturation(simulation: &Simulation) {
 fn check_wait(simulation: &Simulation, users: &[usize]) {
     let longest = users.iter().map(|user| simulation.longest_wait(*user));
     let longest = longest.max().unwrap();
-    eprintln!("longest wait {} ms", longest / 1_000_000);
     assert!(longest < 2 * SECOND, "{} ms", longest / 1_000_000);
 }
 

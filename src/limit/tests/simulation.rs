@@ -39,13 +39,16 @@ struct User {
 struct Request {
     user: usize,
     asked: Nanos,
+    /// A request has one timer at a time.
+    timer: Option<Nanos>,
     seat: Seat<usize>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Ask { user: usize },
-    Look { request: usize },
+    Told { request: usize },
+    Timer { request: usize },
 }
 
 /// A xorshift generator: the same numbers in every run.
@@ -113,7 +116,13 @@ impl Simulation {
             self.now = at;
             match event {
                 Event::Ask { user } => self.ask(user),
-                Event::Look { request } => self.look(request),
+                Event::Told { request } => self.look(request),
+                Event::Timer { request } => {
+                    let timer = self.requests.get(&request).and_then(|r| r.timer);
+                    if timer == Some(at) {
+                        self.look(request);
+                    }
+                }
             }
         }
     }
@@ -157,7 +166,15 @@ impl Simulation {
                 self.asked += 1;
                 let number = self.asked;
                 let seat = self.queue.seat(lane, number);
-                self.requests.insert(number, Request { user, asked, seat });
+                self.requests.insert(
+                    number,
+                    Request {
+                        user,
+                        asked,
+                        timer: None,
+                        seat,
+                    },
+                );
                 self.look(number);
             }
         }
@@ -165,7 +182,7 @@ impl Simulation {
 
     fn look(&mut self, number: usize) {
         // A request that was sent had a timer, or was told twice.
-        let Some(request) = self.requests.get(&number) else {
+        let Some(request) = self.requests.get_mut(&number) else {
             return;
         };
         let mut wake = Vec::new();
@@ -176,9 +193,12 @@ impl Simulation {
                 self.send(user, asked);
             }
             Look::Wait { again, .. } => {
-                if let Some(at) = again {
-                    assert!(at > self.now, "a timer that fires for ever");
-                    self.happens(at, Event::Look { request: number });
+                assert!(again.is_none_or(|at| at > self.now), "it fires for ever");
+                if request.timer != again {
+                    request.timer = again;
+                    if let Some(at) = again {
+                        self.happens(at, Event::Timer { request: number });
+                    }
                 }
             }
         }
@@ -187,7 +207,7 @@ impl Simulation {
 
     fn wake(&mut self, requests: Vec<usize>) {
         for request in requests {
-            self.happens(self.now, Event::Look { request });
+            self.happens(self.now, Event::Told { request });
         }
     }
 
