@@ -10,7 +10,7 @@ use fullscript::auth::{
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode, Script};
 use serde_json::json;
 
-const TWO_HOURS: Duration = Duration::from_secs(7_200);
+pub(crate) const TWO_HOURS: Duration = Duration::from_secs(7_200);
 
 struct Connected {
     fake: FakeFullscript,
@@ -105,36 +105,6 @@ async fn the_token_request_is_what_the_vendor_documents() {
     let header = |name: &str| request.headers.iter().find(|(header, _)| header == name);
     assert_eq!(header("content-type").unwrap().1, "application/json");
     assert!(header("authorization").is_none());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_calls_share_one_refresh() {
-    let connected = Connected::new().await;
-    connected.expire();
-    let calls = (0..500).map(|_| {
-        let client = connected.app.client("practitioner");
-        tokio::spawn(async move { client.get_clinic().send().await.map(|_| ()) })
-    });
-    for call in calls.collect::<Vec<_>>() {
-        call.await.unwrap().unwrap();
-    }
-    assert_eq!(connected.refreshes(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_401_is_one_refresh_and_one_replay_each() {
-    let connected = Connected::new().await;
-    // The server's clock says two hours, ours none.
-    connected.fake.expire_access_tokens();
-    let calls = (0..300).map(|_| {
-        let client = connected.app.client("practitioner");
-        tokio::spawn(async move { client.get_clinic().send().await.map(|_| ()) })
-    });
-    for call in calls.collect::<Vec<_>>() {
-        call.await.unwrap().unwrap();
-    }
-    assert_eq!(connected.refreshes(), 1);
-    assert!(connected.fake.count("get_clinic") <= 600);
 }
 
 #[tokio::test]

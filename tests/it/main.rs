@@ -10,6 +10,7 @@ mod compare;
 mod ids;
 mod json_schema;
 mod query;
+mod refresh;
 mod round_trip;
 mod support;
 mod surface;
