@@ -69,8 +69,8 @@ struct State {
     /// The refresh that is under way, for others to wait for.
     flight: Option<watch::Receiver<Option<Refreshed>>>,
     /// A pair that the server issued and the store has not taken yet. Not
-    /// used before it is saved.
-    unsaved: Option<Unsaved>,
+    /// used before it is saved. Rare, so it takes no room elsewhere.
+    unsaved: Option<Box<Unsaved>>,
     next_early: Option<SystemTime>,
     /// Whether a task is trying to save what is unsaved.
     saving_later: bool,
@@ -194,7 +194,7 @@ impl Session {
     async fn refresh(self: &Arc<Self>, failed: u64) -> Refreshed {
         let unsaved = self.lock().unsaved.clone();
         if let Some(unsaved) = unsaved {
-            return self.save(unsaved).await;
+            return self.save(*unsaved).await;
         }
         if let Some(ended) = self.lease(failed).await? {
             return ended;
@@ -314,7 +314,7 @@ impl Session {
 
     /// Saves a new pair; only then may it be used.
     async fn save(self: &Arc<Self>, mut new: Unsaved) -> Refreshed {
-        self.lock().unsaved = Some(new.clone());
+        self.lock().unsaved = Some(Box::new(new.clone()));
         let mut attempt = 1;
         loop {
             // The first generation of all follows none.
@@ -346,7 +346,7 @@ impl Session {
                 {
                     let before = present.map_or(0, |present| present.generation);
                     new.tokens.generation = before + 1;
-                    self.lock().unsaved = Some(new.clone());
+                    self.lock().unsaved = Some(Box::new(new.clone()));
                 }
                 // Somebody saved a pair of a later refresh: that is the one
                 // to use, for the use of either ends the other.

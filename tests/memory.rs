@@ -1,0 +1,135 @@
+//! What an idle user costs. A binary of its own, for its allocator counts.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by panicking"
+)]
+
+use std::future::ready;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, SystemTime};
+
+use fullscript::Environment;
+use fullscript::auth::{
+    AccessToken, Lease, OAuthApp, Owner, RefreshToken, Scope, StoreFuture, Swap, TokenSet,
+    TokenStore,
+};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// A store that costs nothing itself: each user's tokens are made when they
+/// are asked for.
+struct Imagined {
+    issuer: String,
+}
+
+impl TokenStore for Imagined {
+    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+        let scopes = [
+            Scope::CATALOG_READ,
+            Scope::CLINIC_READ,
+            Scope::CLINIC_WRITE,
+            Scope::PATIENTS_READ,
+            Scope::PATIENTS_WRITE,
+            Scope::TREATMENT_PLAN_HISTORY,
+            Scope::ORDER_HISTORY,
+        ];
+        let tokens = TokenSet {
+            // As long as those of the vendor's guides.
+            access_token: AccessToken::new(format!("{user:0>64}")),
+            refresh_token: Some(RefreshToken::new(format!("{user:1>64}"))),
+            owner: Owner {
+                id: user.into(),
+                kind: "Practitioner".into(),
+            },
+            scopes: scopes.into_iter().map(Scope::new).collect(),
+            issuer: self.issuer.clone(),
+            issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+            lifetime: Duration::from_secs(7_200),
+            generation: 1,
+            needs_reconnect: false,
+        };
+        Box::pin(ready(Ok(Some(tokens))))
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<u64>,
+        _: TokenSet,
+    ) -> StoreFuture<'a, Swap> {
+        Box::pin(ready(Ok(Swap::Done)))
+    }
+
+    fn delete<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: SystemTime,
+        _: SystemTime,
+    ) -> StoreFuture<'a, Lease> {
+        Box::pin(ready(Ok(Lease::Granted)))
+    }
+
+    fn release<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// A server that answers every request alike and remembers none.
+fn forgetful() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || answer_all(&mut stream));
+        }
+    });
+    url
+}
+
+fn answer_all(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut read = [0; 4096];
+    while stream.read(&mut read)? > 0 {
+        stream.write_all(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\r\n\
+              {\"clinic\":{\"id\":\"1\"}}",
+        )?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_user_costs_a_kibibyte_at_most() {
+    const USERS: usize = 1_000;
+    let url = forgetful();
+    let app = OAuthApp::builder(Environment::UsSandbox)
+        .base_url(&url)
+        .client_id("id")
+        .client_secret("secret")
+        .redirect_uri("https://ehr.example/fullscript/callback")
+        .store(Imagined { issuer: url })
+        .build()
+        .unwrap();
+    let call = async |number: usize| {
+        let user = format!("00000000-0000-4000-8000-{number:012}");
+        app.client(&user).get_clinic().send().await.unwrap();
+    };
+    // What is made once: connections, tables.
+    for number in 0..10 {
+        call(number).await;
+    }
+    let _profiler = dhat::Profiler::builder().testing().build();
+    for number in 10..10 + USERS {
+        call(number).await;
+    }
+    let bytes = dhat::HeapStats::get().curr_bytes / USERS;
+    assert!(bytes <= 1_024, "{bytes} bytes a user");
+    assert!(bytes >= 200, "{bytes} bytes a user: nothing was loaded");
+    println!("{bytes} bytes a user");
+}
