@@ -6,10 +6,13 @@
 
 mod auth;
 mod compare;
+mod encryption;
 mod ids;
 mod json_schema;
 mod query;
 mod round_trip;
+mod sqlite;
+mod store;
 mod surface;
 mod tolerance;
 mod wire;
