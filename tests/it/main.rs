@@ -9,6 +9,7 @@ mod compare;
 mod encryption;
 mod ids;
 mod json_schema;
+mod processes;
 mod query;
 mod round_trip;
 mod sqlite;
