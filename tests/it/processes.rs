@@ -252,6 +252,22 @@ async fn a_process_killed_between_save_and_first_use_costs_no_login() {
     assert_eq!(killed(Role::StopsAfterSaving).await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_killed_at_any_moment_cost_no_login() {
+    let connected = Connected::new(RefreshMode::RevokeOnFirstUse).await;
+    for moment in 0..40 {
+        connected.fake.expire_access_tokens();
+        let mut dies = connected.start(Role::Works);
+        dies.call(15 * moment);
+        // From before the call has begun to after it has ended.
+        std::thread::sleep(Duration::from_micros(500 * moment));
+        drop(dies);
+    }
+    let mut lives = connected.start(Role::Works);
+    lives.call(15 * 40);
+    assert_eq!(lives.hear(), "done");
+}
+
 /// Lets processes call at once, two hundred times, with tokens that have
 /// expired since.
 async fn rounds(processes: usize, mode: RefreshMode) {

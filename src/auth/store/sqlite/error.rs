@@ -116,7 +116,7 @@ impl fmt::Display for SqliteError {
                 "this process may not use the token file, make its user the owner of the file and its directory"
             }
             Kind::CannotOpen => {
-                "the token file or one beside it can't be opened, look at the rights of its directory and the number of open files"
+                "the token file or one beside it can't be opened, look at who may use it and its directory, and at the number of open files"
             }
             Kind::ReadOnly => {
                 "the token file can't be written, it or its directory is read-only or was moved"
