@@ -30,5 +30,7 @@ pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
 pub use clock::{Clock, SystemClock};
 pub use error::AuthError;
 pub(crate) use session::Session;
+#[cfg(feature = "sqlite")]
+pub use store::{EncryptionKey, SqliteError, SqliteStore, SqliteStoreBuilder};
 pub use store::{Lease, MemoryStore, StoreError, StoreFuture, Swap, TokenStore};
 pub use token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope, TokenSet};

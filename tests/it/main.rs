@@ -7,11 +7,15 @@
 mod auth;
 mod calls;
 mod compare;
+mod encryption;
 mod ids;
 mod json_schema;
+mod processes;
 mod query;
 mod refresh;
 mod round_trip;
+mod sqlite;
+mod store;
 mod support;
 mod surface;
 mod token_endpoint;

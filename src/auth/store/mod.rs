@@ -1,31 +1,53 @@
 //! Where tokens rest.
 
-use std::collections::HashMap;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::token::TokenSet;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{EncryptionKey, SqliteError, SqliteStore, SqliteStoreBuilder};
 
 /// What a store's methods return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps one [`TokenSet`] for each user.
 ///
+/// A store serves one app, that is one client id on one environment: give
+/// each app a store of its own, for user ids of two may be the same.
+///
 /// # What an implementation guarantees
 ///
 /// - A swap that answered [`Swap::Done`] survives a crash of the process, and
 ///   is seen by every later [`load`](TokenStore::load), also from other
-///   processes.
+///   processes: nothing is read from a replica or a cache that may lag.
 /// - A swap compares and writes in one step: of two with the same
 ///   `expected`, one is done.
+/// - A swap that answered an error may have been done or not, but not in
+///   part. The caller tries again with the same `expected`; where the first
+///   had been done after all it finds its own tokens in [`Swap::Lost`].
+/// - No tokens means that there are none. Tokens that can't be reached or read
+///   are an error, for a user without tokens is asked to connect again.
 /// - Nothing is deleted but by [`delete`](TokenStore::delete): no expiry, no
 ///   eviction.
-/// - A lease is only a courtesy between processes; a swap never depends on it.
+/// - Every field of a [`TokenSet`] comes back as it was given, times and
+///   lifetimes to the millisecond at least.
+/// - A lease is only a courtesy between processes; a swap never depends on it,
+///   and it may be lost in a crash. It can be taken for a user who has no
+///   tokens, and ends with [`delete`](TokenStore::delete).
+/// - A future that is dropped leaves what it began either done or not begun,
+///   and nothing locked.
 ///
-/// All methods may be called at once from any task.
+/// All methods may be called at once from any task. An implementation that
+/// blocks does it on a thread of its own.
 pub trait TokenStore: Send + Sync + 'static {
     /// The tokens of a user, if there are any.
     fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>>;
@@ -108,102 +130,5 @@ impl fmt::Debug for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.source)
-    }
-}
-
-/// Keeps tokens in this process alone: for tests, and for apps whose users
-/// connect again after each restart.
-#[derive(Clone, Default)]
-pub struct MemoryStore {
-    rows: Arc<Mutex<HashMap<String, Row>>>,
-}
-
-#[derive(Default)]
-struct Row {
-    tokens: Option<TokenSet>,
-    lease: Option<(String, SystemTime)>,
-}
-
-impl MemoryStore {
-    /// An empty store.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A row is written whole, so a panic elsewhere leaves nothing half done.
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").finish_non_exhaustive()
-    }
-}
-
-impl TokenStore for MemoryStore {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
-        let tokens = self.rows().get(user).and_then(|row| row.tokens.clone());
-        Box::pin(ready(Ok(tokens)))
-    }
-
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
-        expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
-        let mut rows = self.rows();
-        let row = rows.entry(user.to_string()).or_default();
-        let present = row.tokens.as_ref().map(|tokens| tokens.generation);
-        let swap = if present == expected {
-            row.tokens = Some(new);
-            Swap::Done
-        } else {
-            Swap::Lost(row.tokens.clone())
-        };
-        drop(rows);
-        Box::pin(ready(Ok(swap)))
-    }
-
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
-        self.rows().remove(user);
-        Box::pin(ready(Ok(())))
-    }
-
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
-        let mut rows = self.rows();
-        let row = rows.entry(user.to_string()).or_default();
-        let lease = match &row.lease {
-            Some((holder, until)) if holder != owner && *until > now => Lease::HeldUntil(*until),
-            _ => {
-                row.lease = Some((owner.to_string(), deadline));
-                Lease::Granted
-            }
-        };
-        drop(rows);
-        Box::pin(ready(Ok(lease)))
-    }
-
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
-        let mut rows = self.rows();
-        if let Some(row) = rows.get_mut(user)
-            && row
-                .lease
-                .as_ref()
-                .is_some_and(|(holder, _)| holder == owner)
-        {
-            row.lease = None;
-        }
-        drop(rows);
-        Box::pin(ready(Ok(())))
     }
 }

@@ -1,0 +1,107 @@
+//! Tokens in this process alone.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use super::{Lease, StoreFuture, Swap, TokenStore};
+use crate::auth::token::TokenSet;
+
+/// Keeps tokens in this process alone: for tests, and for apps whose users
+/// connect again after each restart.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<HashMap<String, Row>>>,
+}
+
+#[derive(Default)]
+struct Row {
+    tokens: Option<TokenSet>,
+    lease: Option<(String, SystemTime)>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A row is written whole, so a panic elsewhere leaves nothing half done.
+    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+        let tokens = self.rows().get(user).and_then(|row| row.tokens.clone());
+        Box::pin(ready(Ok(tokens)))
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        user: &'a str,
+        expected: Option<u64>,
+        new: TokenSet,
+    ) -> StoreFuture<'a, Swap> {
+        let mut rows = self.rows();
+        let row = rows.entry(user.to_string()).or_default();
+        let present = row.tokens.as_ref().map(|tokens| tokens.generation);
+        let swap = if present == expected {
+            row.tokens = Some(new);
+            Swap::Done
+        } else {
+            Swap::Lost(row.tokens.clone())
+        };
+        drop(rows);
+        Box::pin(ready(Ok(swap)))
+    }
+
+    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
+        self.rows().remove(user);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        user: &'a str,
+        owner: &'a str,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> StoreFuture<'a, Lease> {
+        let mut rows = self.rows();
+        let row = rows.entry(user.to_string()).or_default();
+        let lease = match &row.lease {
+            Some((holder, until)) if holder != owner && *until > now => Lease::HeldUntil(*until),
+            _ => {
+                row.lease = Some((owner.to_string(), deadline));
+                Lease::Granted
+            }
+        };
+        drop(rows);
+        Box::pin(ready(Ok(lease)))
+    }
+
+    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        let mut rows = self.rows();
+        if let Some(row) = rows.get_mut(user)
+            && row
+                .lease
+                .as_ref()
+                .is_some_and(|(holder, _)| holder == owner)
+        {
+            row.lease = None;
+        }
+        drop(rows);
+        Box::pin(ready(Ok(())))
+    }
+}

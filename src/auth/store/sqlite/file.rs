@@ -1,0 +1,81 @@
+//! The file itself: whose it is, and who may read it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::{Kind, SqliteError};
+
+/// Held while a file is made. Closing any handle of a file gives up all locks
+/// that this process has on it (POSIX), those of SQLite too, so nobody here may
+/// open it in SQLite before the handle that made it is closed.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Makes the file where there is none, for its owner alone, and tells its
+/// whole path.
+pub(super) fn make(path: &Path) -> Result<PathBuf, SqliteError> {
+    create(path)?;
+    let path = fs::canonicalize(path).map_err(refused)?;
+    match path.is_dir() {
+        true => Err(SqliteError::new(Kind::IsDirectory)),
+        false => Ok(path),
+    }
+}
+
+/// Sees to it that only the owner may read the file and those beside it, to
+/// which SQLite gives the mode of the file.
+#[cfg(unix)]
+pub(super) fn narrow(path: &Path) -> Result<(), SqliteError> {
+    use std::os::unix::fs::PermissionsExt;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let Ok(metadata) = fs::metadata(&file) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 == 0 {
+            continue;
+        }
+        let owner_only = fs::Permissions::from_mode(mode & 0o600);
+        match fs::set_permissions(&file, owner_only) {
+            // The last process that used it has just removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            narrowed => narrowed.map_err(refused)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn narrow(_: &Path) -> Result<(), SqliteError> {
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<(), SqliteError> {
+    let _held = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_made) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // A directory's path may end with a separator, which no file's does.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+fn refused(error: std::io::Error) -> SqliteError {
+    let kind = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Kind::NoDirectory,
+        ErrorKind::PermissionDenied => Kind::NotAllowed,
+        ErrorKind::ReadOnlyFilesystem => Kind::ReadOnly,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Kind::Full,
+        ErrorKind::IsADirectory => Kind::IsDirectory,
+        _ => Kind::CannotOpen,
+    };
+    SqliteError::caused(kind, error)
+}

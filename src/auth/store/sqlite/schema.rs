@@ -1,0 +1,73 @@
+//! The tables, and how a file comes to have them.
+
+use rusqlite::Connection;
+
+use super::error::{Kind, SqliteError};
+
+/// Marks the file as ours: "FSTK".
+const APPLICATION: i32 = 0x4653_544b;
+
+/// The steps from each version to the next; version 0 is an empty file. Only
+/// ever added to: a file may be of any of these.
+///
+/// Tokens are bytes: UTF-8, or encrypted. Times are nanoseconds since 1970.
+const STEPS: &[&str] = &["
+    CREATE TABLE tokens (
+        user TEXT NOT NULL PRIMARY KEY,
+        access_token BLOB NOT NULL,
+        refresh_token BLOB,
+        owner_id TEXT NOT NULL,
+        owner_kind TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        issued_at INTEGER NOT NULL,
+        lifetime INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        needs_reconnect INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE leases (
+        user TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE encryption (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        key_check BLOB NOT NULL,
+        cleaned INTEGER NOT NULL
+    ) STRICT;
+"];
+
+/// The version of the file: how many steps it has seen.
+///
+/// # Errors
+/// When the file is none of ours, or knows more steps than we do.
+pub(super) fn version(connection: &Connection) -> Result<usize, SqliteError> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    match usize::try_from(version) {
+        Ok(0) if application == 0 && tables == 0 => Ok(0),
+        Ok(version) if application == APPLICATION && version > 0 => {
+            if version > STEPS.len() {
+                return Err(SqliteError::new(Kind::Newer));
+            }
+            Ok(version)
+        }
+        _ => Err(SqliteError::new(Kind::Foreign)),
+    }
+}
+
+/// Takes the steps that the file has not seen yet; inside a transaction.
+pub(super) fn migrate(connection: &Connection) -> Result<(), SqliteError> {
+    let steps = &STEPS[version(connection)?..];
+    if steps.is_empty() {
+        return Ok(());
+    }
+    for step in steps {
+        connection.execute_batch(step)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", STEPS.len() as i64)?;
+    Ok(())
+}
