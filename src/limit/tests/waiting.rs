@@ -193,6 +193,21 @@ async fn a_future_that_nobody_polls_holds_nobody_up_and_keeps_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_wait_in_a_lane_pass_a_future_that_nobody_polls() {
+    let limiter = one_a_second();
+    let mut waiting = JoinSet::new();
+    for _ in 0..3 {
+        let limiter = limiter.clone();
+        waiting.spawn(async move { limiter.turn("a", None).await });
+    }
+    sleep(SECOND / 2).await;
+    let mut idle = Box::pin(limiter.turn("idle", None));
+    assert!(poll(idle.as_mut()).is_pending());
+    let all = tokio::time::timeout(10 * SECOND, waiting.join_all());
+    assert_eq!(all.await.unwrap(), [Ok(()); 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_who_come_and_go_at_random_lose_no_turn() {
     let limiter = Arc::new(Limiter::new(RateLimit::new(100, SECOND)));
     let mut waiting = JoinSet::new();
