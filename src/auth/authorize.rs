@@ -491,7 +491,7 @@ fn is_presentable(text: &str) -> bool {
 }
 
 fn is_word(byte: u8) -> bool {
-    is_base64url(byte) || byte == b'.'
+    byte.is_ascii_lowercase() || byte == b'_'
 }
 
 fn is_base64url(byte: u8) -> bool {

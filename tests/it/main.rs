@@ -14,6 +14,7 @@ mod processes;
 mod query;
 mod refresh;
 mod round_trip;
+mod secrets;
 mod sqlite;
 mod store;
 mod support;

@@ -1,0 +1,389 @@
+//! Whatever is shown, logged or written down, no secret is in it.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use fullscript::auth::{
+    AuthEvent, ClientSecret, Clock, EncryptionKey, MemoryStore, OAuthApp, SqliteStore, StoreError,
+    SystemClock, TokenSet, TokenStore,
+};
+use fullscript::http::Method;
+use fullscript::testing::{FakeFullscript, ManualClock, Script};
+use fullscript::value::Secret;
+use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
+use proptest::prelude::*;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Act, Misbehaving, answer};
+
+/// What no one may see.
+#[derive(Clone, Debug)]
+struct Secrets {
+    client_secret: String,
+    code: String,
+    access: String,
+    refresh: String,
+    key: String,
+    patient: String,
+}
+
+fn secrets() -> impl Strategy<Value = Secrets> {
+    let text = || "[A-Za-z0-9_-]{24,64}";
+    (text(), text(), text(), text(), text(), text()).prop_map(
+        |(client_secret, code, access, refresh, key, patient)| Secrets {
+            client_secret,
+            code,
+            access,
+            refresh,
+            key,
+            patient,
+        },
+    )
+}
+
+impl Secrets {
+    fn check(&self, state: &str, shown: &str) {
+        for secret in [
+            &self.client_secret,
+            &self.code,
+            &self.access,
+            &self.refresh,
+            &self.key,
+            &self.patient,
+            &state.to_string(),
+        ] {
+            if let Some(at) = shown.find(secret.as_str()) {
+                let begin = shown[..at].rfind('\n').unwrap_or_default();
+                let end = shown[at..].find('\n').map_or(shown.len(), |end| at + end);
+                panic!("{secret} in {}", &shown[begin..end]);
+            }
+        }
+    }
+}
+
+/// All that was shown, and of which types.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    types: BTreeSet<String>,
+}
+
+impl Shown {
+    fn debug<T: Debug>(&mut self, value: &T) {
+        self.text += &format!("{value:?}\n{value:#?}\n");
+        let name = std::any::type_name::<T>();
+        let name = name.split('<').next().unwrap_or_default();
+        self.types
+            .extend(name.rsplit("::").next().map(String::from));
+    }
+
+    /// An error with all that lies below it.
+    fn error<E: std::error::Error>(&mut self, error: &E) {
+        self.debug(error);
+        self.text += &format!("{error}\n");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            self.text += &format!("{cause} {cause:?}\n");
+            source = cause.source();
+        }
+    }
+}
+
+/// What `tracing` was told, by us and by everything below us.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_shown_logged_or_written_holds_a_secret(secrets in secrets()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_writer(log.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let (shown, state) = runtime.block_on(live(&secrets));
+        drop(guard);
+        secrets.check(&state, &shown.text);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        prop_assert!(log.contains("get_patient") && log.contains("trying again"), "{log}");
+        secrets.check(&state, &log);
+        // Every public type was shown, but those that hold what the caller
+        // put into them to be shown.
+        let harmless = BTreeSet::from(HARMLESS.map(String::from));
+        let all = public_types();
+        let missing: Vec<_> = all.iter().filter(|name| !shown.types.contains(*name) && !harmless.contains(*name)).collect();
+        prop_assert!(missing.is_empty(), "not shown: {missing:?}");
+        let stale: Vec<_> = harmless.iter().filter(|name| !all.contains(*name)).collect();
+        prop_assert!(stale.is_empty(), "no such type: {stale:?}");
+    }
+}
+
+/// Public types that can't hold a secret: names, times, numbers, settings, and
+/// what a caller put there to be shown.
+const HARMLESS: [&str; 13] = [
+    "Context",
+    "Date",
+    "Decimal",
+    "Environment",
+    "Flag",
+    "InvalidId",
+    "ManualClock",
+    "Operation",
+    "RateLimit",
+    "RefreshMode",
+    "RoundTripError",
+    "SystemClock",
+    "Timestamp",
+];
+
+/// A day in the life of a connection, with a server that repeats all it hears.
+async fn live(secrets: &Secrets) -> (Shown, String) {
+    let mut shown = Shown::default();
+    let directory = tempfile::tempdir().unwrap();
+    let key = EncryptionKey::generate().unwrap();
+    shown.debug(&key);
+    let builder = SqliteStore::builder(directory.path().join("tokens.db")).encryption_key(key);
+    shown.debug(&builder);
+    let store = builder.open().await.unwrap();
+    shown.debug(&store);
+    let echo = format!("{secrets:?}");
+    let all = serde_json::Value::String(echo.clone());
+    let json = |status, body: String| Act::Answer(answer(status, "application/json", &body));
+    let issue = |suffix: &str| {
+        let tokens = serde_json::json!({"oauth": {
+            "access_token": format!("{}{suffix}", secrets.access),
+            "refresh_token": format!("{}{suffix}", secrets.refresh),
+            "expires_in": 7_200, "scope": "clinic:read",
+            "resource_owner": {"id": "practitioner", "type": "Practitioner"},
+        }});
+        json(200, tokens.to_string())
+    };
+    let server = Misbehaving::start([
+        issue(""),
+        json(503, echo.clone()),
+        json(401, echo.clone()),
+        issue("2"),
+        json(
+            200,
+            format!(r#"{{"patient":{{"id":"1","first_name":{all}}}}}"#),
+        ),
+        json(403, format!(r#"{{"error":{all}}}"#)),
+        Act::Answer(answer(200, "text/html", &echo)),
+        Act::AnswerAndClose(format!("HTTP/1.1 200 {echo}")),
+        json(422, format!(r#"{{"errors":[{all}]}}"#)),
+        json(401, echo.clone()),
+        json(
+            400,
+            format!(r#"{{"error":"invalid_grant","error_description":{all}}}"#),
+        ),
+        json(500, echo.clone()),
+    ])
+    .await;
+    let builder = OAuthApp::builder(Environment::UsSandbox)
+        .base_url(server.url())
+        .client_id("the-client")
+        .client_secret(&secrets.client_secret)
+        .redirect_uri("https://ehr.example/callback")
+        .store(store.clone())
+        .clock(ManualClock::default())
+        .rate_limit(RateLimit::off())
+        .pkce(true);
+    shown.debug(&builder);
+    let app = builder.build().unwrap();
+    shown.debug(&app);
+    let request = app.authorize_with(&secrets.patient).unwrap();
+    shown.debug(&request);
+    shown.debug(request.state());
+    let state = request.state().expose().to_string();
+    let url_state = request
+        .url()
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
+    let callback = |query: &str| format!("https://ehr.example/callback?state={url_state}&{query}");
+    for query in [
+        "",
+        "code=",
+        "error=access_denied&error_description=no",
+        &format!("error={}", secrets.patient),
+    ] {
+        shown.error(&app.callback(&callback(query), request.state()).unwrap_err());
+    }
+    shown.error(
+        &app.callback(
+            &format!("code={}&state={}", secrets.code, secrets.key),
+            request.state(),
+        )
+        .unwrap_err(),
+    );
+    let code = app
+        .callback(
+            &callback(&format!("code={}", secrets.code)),
+            request.state(),
+        )
+        .unwrap();
+    shown.debug(&code);
+    let user = app.exchange(code).await.unwrap();
+    shown.debug(&user);
+    let options = CallOptions::new().idempotency_key(&secrets.key);
+    shown.debug(&options);
+    let client = app.client(user.id()).with_options(options);
+    shown.debug(&client);
+    let patient = client.get_patient().id(&*secrets.patient);
+    shown.debug(&patient);
+    let answer = patient.send().await.unwrap();
+    shown.debug(&answer);
+    shown.debug(&answer.into_inner());
+    for _ in 0..2 {
+        let patient = client.get_patient().id(&*secrets.patient);
+        shown.error(&patient.send().await.unwrap_err());
+    }
+    let once = client.with_options(CallOptions::new().attempts(1));
+    let search = once.search_patients().query(&*secrets.patient);
+    shown.error(&search.send().await.unwrap_err());
+    let raw = once.request(Method::POST, "/api/clinic/patients");
+    let raw = raw.json(&serde_json::json!({"email": secrets.patient}));
+    shown.debug(&raw);
+    shown.error(&raw.send::<serde_json::Value>().await.unwrap_err());
+    for _ in 0..2 {
+        let error = client.get_clinic().send().await.unwrap_err();
+        shown.error(error.auth_error().unwrap());
+        shown.error(&error);
+    }
+    let tokens = store.load(user.id()).await.unwrap().unwrap();
+    assert!(tokens.access_token.expose().contains(&secrets.access));
+    shown.debug(&tokens);
+    shown.debug(&tokens.access_token);
+    shown.debug(tokens.refresh_token.as_ref().unwrap());
+    shown.debug(&ClientSecret::new(&*secrets.client_secret));
+    let request = app.authorize();
+    let next = request
+        .url()
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
+    let code = app
+        .callback(
+            &format!("code={}&state={next}", secrets.code),
+            request.state(),
+        )
+        .unwrap();
+    shown.error(&app.exchange(code).await.unwrap_err());
+    show_the_rest(&mut shown, secrets, tokens).await;
+    // A file that opens with no other key, and holds no token.
+    let other = SqliteStore::builder(directory.path().join("tokens.db"));
+    shown.error(&other.open().await.unwrap_err());
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        shown.text += &String::from_utf8_lossy(&bytes);
+    }
+    (shown, state)
+}
+
+/// What the day above has not brought up.
+async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
+    shown.debug(&tokens.owner);
+    shown.debug(&tokens.scopes[0]);
+    shown.debug(&Secret::from(secrets.client_secret.clone()));
+    shown.error(&StoreError::new(std::io::Error::other("the disk is full")));
+    let address = format!(
+        "http://{}:{}@example.com",
+        secrets.client_secret, secrets.key
+    );
+    let builder = Client::builder(Environment::UsSandbox)
+        .access_token(tokens.access_token.clone())
+        .base_url(&address);
+    shown.debug(&builder);
+    shown.error(&builder.build().unwrap_err());
+    let memory = MemoryStore::new();
+    shown.debug(
+        &memory
+            .compare_and_swap("1", None, tokens.clone())
+            .await
+            .unwrap(),
+    );
+    shown.debug(&memory.compare_and_swap("1", None, tokens).await.unwrap());
+    shown.debug(
+        &memory
+            .lease("1", "me", SystemClock.now(), SystemClock.now())
+            .await
+            .unwrap(),
+    );
+    shown.debug(&memory);
+    shown.debug(&AuthEvent::Refreshed { user: "1".into() });
+    let fake = FakeFullscript::start().await.unwrap();
+    let told: Arc<Mutex<Vec<CallReport>>> = Arc::default();
+    let reports = Arc::clone(&told);
+    let client = fake
+        .client_builder()
+        .on_call(move |report| reports.lock().unwrap().push(report.clone()))
+        .build()
+        .unwrap();
+    let script = Script::json(200, &serde_json::json!(secrets.patient));
+    shown.debug(&script);
+    fake.answer("search_patients", script);
+    let search = client.request(Method::GET, "/api/clinic/search/patients");
+    let search = search.query("query", &secrets.patient).send_bytes();
+    shown.debug(&search.await.unwrap().into_inner());
+    shown.debug(&fake);
+    shown.debug(&fake.requests()[0]);
+    shown.debug(&told.lock().unwrap()[0]);
+}
+
+/// The names of the public types that we wrote.
+fn public_types() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("codegen") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                names.extend(file.items.iter().filter_map(public_name));
+            }
+        }
+    }
+    names
+}
+
+fn public_name(item: &syn::Item) -> Option<String> {
+    let (visibility, name) = match item {
+        syn::Item::Struct(item) => (&item.vis, &item.ident),
+        syn::Item::Enum(item) => (&item.vis, &item.ident),
+        _ => return None,
+    };
+    matches!(visibility, syn::Visibility::Public(_)).then(|| name.to_string())
+}
