@@ -204,7 +204,7 @@ pub(crate) fn base_url(text: &str) -> Result<reqwest::Url, BuildError> {
     Ok(url)
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
+pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => {

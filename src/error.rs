@@ -351,9 +351,17 @@ impl Error {
         Self::new(Kind::Transport, operation_id, Some(answer), Some(source))
     }
 
+    pub(crate) fn not_as_expected(
+        operation_id: &'static str,
+        answer: Answer,
+        reason: String,
+    ) -> Self {
+        Self::new(Kind::Decode(reason), operation_id, Some(answer), None)
+    }
+
     pub(crate) fn too_large(operation_id: &'static str, answer: Answer, limit: usize) -> Self {
         let reason = format!("the answer is larger than {limit} bytes");
-        Self::new(Kind::Decode(reason), operation_id, Some(answer), None)
+        Self::not_as_expected(operation_id, answer, reason)
     }
 
     /// Adds what is known of the call.

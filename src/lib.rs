@@ -12,6 +12,8 @@ mod client;
 #[cfg(feature = "client")]
 mod connection;
 #[cfg(feature = "client")]
+mod download;
+#[cfg(feature = "client")]
 mod ending;
 mod environment;
 #[cfg(feature = "client")]
@@ -45,6 +47,8 @@ pub use auth::AccessToken;
 pub use calls::CallReport;
 #[cfg(feature = "client")]
 pub use client::{BuildError, ClientBuilder};
+#[cfg(feature = "client")]
+pub use download::{Download, File};
 pub use environment::Environment;
 #[cfg(feature = "client")]
 pub use error::Error;

@@ -17,6 +17,9 @@ use crate::error::{Answer, Error};
 /// than this is not an answer of this API.
 const LARGEST_ANSWER: usize = 64 << 20;
 
+/// What an error keeps of a refusal's body: 1 MiB.
+const LARGEST_REFUSAL: usize = 1 << 20;
+
 /// A decoded answer with its status and headers.
 ///
 /// Dereferences to the value. `Debug` shows neither value nor headers.
@@ -53,6 +56,10 @@ impl<T> Response<T> {
     /// How often the request was sent until this answer came.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    pub(crate) fn value_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 
     /// The same answer with another value.
@@ -230,7 +237,7 @@ async fn success(
         });
     }
     // A refusal stays a refusal though its body breaks off.
-    let body = read_body(&mut response)
+    let body = read_up_to(LARGEST_REFUSAL, &mut response)
         .await
         .unwrap_or_else(Unreadable::so_far);
     let answer = Answer {
@@ -242,16 +249,20 @@ async fn success(
 }
 
 pub(crate) async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, Unreadable> {
+    read_up_to(LARGEST_ANSWER, response).await
+}
+
+async fn read_up_to(limit: usize, response: &mut reqwest::Response) -> Result<Vec<u8>, Unreadable> {
     let expected = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
-    let mut body = Vec::with_capacity(expected.unwrap_or_default().min(LARGEST_ANSWER));
+    let mut body = Vec::with_capacity(expected.unwrap_or_default().min(limit));
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(body),
             Ok(Some(chunk)) => {
                 body.extend_from_slice(&chunk);
-                if body.len() > LARGEST_ANSWER {
+                if body.len() > limit {
                     return Err(Unreadable::TooLarge(body));
                 }
             }

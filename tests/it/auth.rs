@@ -518,3 +518,26 @@ async fn nothing_of_the_flow_shows_a_secret() {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
+    let connected = Connected::new().await;
+    let forbidden = Script::json(403, &json!({"error": "Forbidden"}));
+    connected.fake.answer("list_orders", forbidden.clone());
+    connected.fake.answer("get_clinic", forbidden);
+    let client = connected.app.client("practitioner");
+    let lacking = client.list_orders().send().await.unwrap_err();
+    assert!(lacking.is_missing_scope(), "{lacking}");
+    assert_eq!(lacking.missing_scopes(), [Scope::ORDER_HISTORY]);
+    let text = lacking.to_string();
+    assert!(
+        text.contains("the token lacks the scope patients:order_history"),
+        "{text}"
+    );
+    assert!(text.contains("have the user connect again"), "{text}");
+    // Here it has what the operation needs, so it is something else.
+    let other = client.get_clinic().send().await.unwrap_err();
+    assert!(!other.is_missing_scope() && other.missing_scopes().is_empty());
+    assert_eq!(other.method(), Some("GET"));
+    assert_eq!(other.path(), Some("/api/clinic"));
+}

@@ -7,6 +7,7 @@
 mod auth;
 mod calls;
 mod compare;
+mod download;
 mod encryption;
 mod ids;
 mod json_schema;
@@ -15,6 +16,7 @@ mod query;
 mod refresh;
 mod round_trip;
 mod secrets;
+mod spans;
 mod sqlite;
 mod store;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -15,8 +14,8 @@ use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 use proptest::prelude::*;
-use tracing_subscriber::fmt::MakeWriter;
 
+use crate::spans::log_all;
 use crate::support::{Act, Misbehaving, answer};
 
 /// What no one may see.
@@ -92,46 +91,17 @@ impl Shown {
     }
 }
 
-/// What `tracing` was told, by us and by everything below us.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_shown_logged_or_written_holds_a_secret(secrets in secrets()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-            .with_writer(log.clone())
-            .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        let (log, guard) = log_all();
         let (shown, state) = runtime.block_on(live(&secrets));
         drop(guard);
         secrets.check(&state, &shown.text);
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = log.text();
         prop_assert!(log.contains("get_patient") && log.contains("trying again"), "{log}");
         secrets.check(&state, &log);
         // Every public type was shown, but those that hold what the caller
@@ -356,6 +326,11 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let search = client.request(Method::GET, "/api/clinic/search/patients");
     let search = search.query("query", &secrets.patient).send_bytes();
     shown.debug(&search.await.unwrap().into_inner());
+    let download = client.download(&secrets.patient);
+    shown.debug(&download);
+    shown.error(&download.send().await.unwrap_err());
+    let file = client.download(&format!("{}/api/clinic/search/patients", fake.url()));
+    shown.debug(&file.send().await.unwrap().into_inner());
     shown.debug(&fake);
     shown.debug(&fake.requests()[0]);
     shown.debug(&told.lock().unwrap()[0]);
