@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -125,6 +126,7 @@ impl Endpoint {
         };
         let status = response.status();
         let wait = retry_after(response.headers(), self.calls.clock.now());
+        let challenge = challenged_error(response.headers());
         let mut text = Vec::new();
         loop {
             match response.chunk().await {
@@ -136,7 +138,7 @@ impl Endpoint {
                 Err(error) => return Outcome::Unclear(AuthError::unreachable(error), None),
             }
         }
-        classify(status, &text, wait)
+        classify(status, &text, challenge.as_deref(), wait)
     }
 }
 
@@ -147,7 +149,20 @@ fn misconfigured(reason: &'static str) -> AuthError {
     AuthError::new(Kind::Misconfigured(reason))
 }
 
-fn classify(status: StatusCode, text: &[u8], wait: Option<Duration>) -> Outcome {
+/// The `error` of a challenge (RFC 6750, section 3), which is all that an
+/// answer without a body says.
+fn challenged_error(headers: &HeaderMap) -> Option<String> {
+    let challenge = headers.get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    let (_, after) = challenge.split_once("error=\"")?;
+    Some(after.split('"').next()?.to_string())
+}
+
+fn classify(
+    status: StatusCode,
+    text: &[u8],
+    challenge: Option<&str>,
+    wait: Option<Duration>,
+) -> Outcome {
     let reply: Option<Value> = serde_json::from_slice(text).ok();
     if status.is_success() {
         return match reply.as_ref().and_then(issued) {
@@ -158,6 +173,7 @@ fn classify(status: StatusCode, text: &[u8], wait: Option<Duration>) -> Outcome 
     let error = reply
         .as_ref()
         .and_then(|reply| reply["error"].as_str())
+        .or(challenge)
         .unwrap_or_default();
     match (status, error) {
         (status, "invalid_grant") if status.is_client_error() => Outcome::Refused,
@@ -217,7 +233,8 @@ mod tests {
     use super::*;
 
     fn outcome(status: u16, text: &str) -> &'static str {
-        match classify(StatusCode::from_u16(status).unwrap(), text.as_bytes(), None) {
+        let status = StatusCode::from_u16(status).unwrap();
+        match classify(status, text.as_bytes(), None, None) {
             Outcome::Issued(_) => "issued",
             Outcome::Refused => "refused",
             Outcome::Misconfigured(_) => "misconfigured",

@@ -117,6 +117,14 @@ async fn each_answer_ends_as_documented_and_keeps_the_pair() {
             json(400, r#"{"error":"invalid_request"}"#),
             Ends::Misconfigured,
         ),
+        (
+            Act::Answer(answer_with(
+                401,
+                "www-authenticate: Bearer realm=\"Doorkeeper\", error=\"invalid_grant\"\r\n",
+                "",
+            )),
+            Ends::NeedsReconnect,
+        ),
         (json(401, ""), Ends::Misconfigured),
         (json(403, ""), Ends::Misconfigured),
         (
