@@ -13,6 +13,7 @@ mod client;
 mod connection;
 #[cfg(feature = "client")]
 mod download;
+pub mod embed;
 #[cfg(feature = "client")]
 mod ending;
 mod environment;

@@ -8,6 +8,7 @@ mod auth;
 mod calls;
 mod compare;
 mod download;
+mod embed;
 mod encryption;
 mod ids;
 mod json_schema;

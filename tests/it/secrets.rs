@@ -9,6 +9,7 @@ use fullscript::auth::{
     AuthEvent, ClientSecret, Clock, EncryptionKey, MemoryStore, OAuthApp, SqliteStore, StoreError,
     SystemClock, TokenSet, TokenStore,
 };
+use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::http::Method;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
@@ -117,10 +118,11 @@ proptest! {
 
 /// Public types that can't hold a secret: names, times, numbers, settings, and
 /// what a caller put there to be shown.
-const HARMLESS: [&str; 13] = [
+const HARMLESS: [&str; 14] = [
     "Context",
     "Date",
     "Decimal",
+    "Entrypoint",
     "Environment",
     "Flag",
     "InvalidId",
@@ -326,6 +328,17 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let search = client.request(Method::GET, "/api/clinic/search/patients");
     let search = search.query("query", &secrets.patient).send_bytes();
     shown.debug(&search.await.unwrap().into_inner());
+    let patient = EmbedPatient {
+        email: Some(secrets.patient.clone()),
+        ..EmbedPatient::default()
+    };
+    shown.debug(&patient);
+    let embed = Embed::new(Environment::UsSandbox, "key").patient(patient);
+    shown.debug(&embed);
+    let grant = serde_json::json!({"id": "1", "secret_token": secrets.key, "claimed_at": "2026-01-01T00:00:00Z"});
+    let grant: fullscript::types::SessionGrant = serde_json::from_value(grant).unwrap();
+    shown.debug(&grant);
+    shown.error(&embed.html(&grant).unwrap_err());
     let download = client.download(&secrets.patient);
     shown.debug(&download);
     shown.error(&download.send().await.unwrap_err());

@@ -1,0 +1,322 @@
+//! Fullscript inside a page of yours, and links into Fullscript.
+//!
+//! # Embed
+//!
+//! The browser needs a session grant: a secret that signs the user in, good
+//! once and for 120 seconds (source: the vendor's page on session grants). So
+//! ask for it when the page is asked for, put it into that one page, and keep
+//! it nowhere:
+//!
+//! ```no_run
+//! use fullscript::Environment;
+//! use fullscript::embed::{Embed, Entrypoint};
+//!
+//! # #[cfg(feature = "client")]
+//! # async fn example(client: fullscript::Client) -> Result<String, Box<dyn std::error::Error>> {
+//! let embed = Embed::new(Environment::UsSandbox, "public key of the dashboard")
+//!     .entrypoint(Entrypoint::Labs);
+//! let grant = client.create_session_grant().send().await?;
+//! let html = embed.html(&grant)?; // in the body of a page that no cache keeps
+//! # Ok(html)
+//! # }
+//! ```
+//!
+//! Serve that page with `Cache-Control: no-store`. The dashboard must list the
+//! page's origin, and a content security policy must let the page load the
+//! script and frame the vendor's [`web_origin`](Embed::web_origin).
+//!
+//! An app older than August 2021 has clinic-level tokens: there the body of the
+//! grant names the user, `CreateSessionGrantRequest::builder().user_id(..)` and
+//! `.user_type(..)`.
+//!
+//! # Redirect
+//!
+//! Links that lead a practitioner into Fullscript are asked for, one by one:
+//! `get_new_treatment_plan_link` for an empty plan, `create_treatment_plan_link`
+//! for a draft with a patient and products, and
+//! `create_gateway_treatment_plan_link` for one where the practitioner picks the
+//! patient. Three traps (source: the vendor's guide on redirects):
+//!
+//! - `redirect_url` may change its shape: take it as it comes, never build one.
+//! - A link to a draft has no end, and opens the same plan each time.
+//! - Creating a patient sends a welcome e-mail unless `send_welcome_email` is
+//!   false; on the sandbox too, to whatever address it is given.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::environment::Environment;
+use crate::types::SessionGrant;
+
+/// The vendor's script for pages without a bundler, in the version that its
+/// guides name.
+const SCRIPT: &str =
+    "https://public-assets.fullscript.com/fullscript.js/3.0.1/fullscript-js.umd.min.js";
+
+/// The element that the frame is put into, unless told otherwise.
+const ELEMENT: &str = "fullscript";
+
+/// A page's part of `@fullscript/fullscript-js`.
+#[derive(Clone)]
+pub struct Embed {
+    environment: Environment,
+    public_key: String,
+    script_url: String,
+    element_id: String,
+    nonce: Option<String>,
+    feature: Feature,
+    entrypoint: Option<Entrypoint>,
+    patient: Option<EmbedPatient>,
+}
+
+#[derive(Clone, Copy)]
+enum Feature {
+    Platform,
+    TreatmentPlan,
+}
+
+/// Where the platform opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entrypoint {
+    /// The catalog of supplements.
+    Catalog,
+    /// Labs; in the United States only.
+    Labs,
+}
+
+/// A patient to begin with. Every field may be left out; with an `id` the
+/// others are not needed.
+#[derive(Clone, Default)]
+pub struct EmbedPatient {
+    /// Fullscript's id of the patient.
+    pub id: Option<String>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Mobile number.
+    pub mobile_number: Option<String>,
+    /// Date of birth, `yyyy-mm-dd`.
+    pub date_of_birth: Option<String>,
+}
+
+/// Shows nothing of the patient.
+impl fmt::Debug for EmbedPatient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbedPatient").finish_non_exhaustive()
+    }
+}
+
+impl Embed {
+    /// The whole platform, for an environment and the public key that its
+    /// dashboard shows.
+    #[must_use]
+    pub fn new(environment: Environment, public_key: impl Into<String>) -> Self {
+        Self {
+            environment,
+            public_key: public_key.into(),
+            script_url: SCRIPT.into(),
+            element_id: ELEMENT.into(),
+            nonce: None,
+            feature: Feature::Platform,
+            entrypoint: None,
+            patient: None,
+        }
+    }
+
+    /// A new treatment plan alone; the vendor's guides now teach the platform.
+    #[must_use]
+    pub fn treatment_plan(mut self) -> Self {
+        self.feature = Feature::TreatmentPlan;
+        self
+    }
+
+    /// Where the platform opens; its start page by default.
+    #[must_use]
+    pub fn entrypoint(mut self, entrypoint: Entrypoint) -> Self {
+        self.entrypoint = Some(entrypoint);
+        self
+    }
+
+    /// The patient to begin with.
+    #[must_use]
+    pub fn patient(mut self, patient: EmbedPatient) -> Self {
+        self.patient = Some(patient);
+        self
+    }
+
+    /// The id of the element that the frame is put into: `fullscript` by
+    /// default.
+    #[must_use]
+    pub fn element_id(mut self, id: impl Into<String>) -> Self {
+        self.element_id = id.into();
+        self
+    }
+
+    /// Another address of the vendor's script: a newer version, or a copy of
+    /// your own.
+    #[must_use]
+    pub fn script_url(mut self, url: impl Into<String>) -> Self {
+        self.script_url = url.into();
+        self
+    }
+
+    /// The nonce of the page's content security policy.
+    #[must_use]
+    pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
+        self.nonce = Some(nonce.into());
+        self
+    }
+
+    /// The origin of the frame, for `frame-src` of the page's content security
+    /// policy: `https://us-snd.fullscript.io`.
+    #[must_use]
+    pub fn web_origin(&self) -> &'static str {
+        match self.environment {
+            Environment::UsSandbox => "https://us-snd.fullscript.io",
+            Environment::CaSandbox => "https://ca-snd.fullscript.io",
+            Environment::UsProduction => "https://us.fullscript.com",
+            Environment::CaProduction => "https://ca.fullscript.com",
+        }
+    }
+
+    /// What a page of your own passes to the npm package: `client` for
+    /// `Fullscript(..)`, `feature` and `options` for `create(..)`, `elementId`
+    /// for `mount(..)`.
+    ///
+    /// It holds the grant's secret: send it to the browser that asked for it,
+    /// over a connection that nobody caches or logs.
+    ///
+    /// # Errors
+    /// When the grant has no secret or was used already.
+    pub fn options(&self, grant: &SessionGrant) -> Result<Value, EmbedError> {
+        if grant.claimed_at.is_some() {
+            return Err(EmbedError(
+                "the session grant was used already, ask for another",
+            ));
+        }
+        let secret = grant.secret_token.as_ref().ok_or(EmbedError(
+            "the session grant has no secret, ask for another",
+        ))?;
+        let mut options = json!({ "secretToken": secret.expose() });
+        if let Some(patient) = &self.patient {
+            options["patient"] = patient.options();
+        }
+        if let (Feature::Platform, Some(entrypoint)) = (self.feature, self.entrypoint) {
+            options["entrypoint"] = json!(match entrypoint {
+                Entrypoint::Catalog => "catalog",
+                Entrypoint::Labs => "labs",
+            });
+        }
+        Ok(json!({
+            "client": {"publicKey": self.public_key, "env": self.env()},
+            "feature": match self.feature {
+                Feature::Platform => "platform",
+                Feature::TreatmentPlan => "treatmentPlan",
+            },
+            "options": options,
+            "elementId": self.element_id,
+        }))
+    }
+
+    /// The part of a page that shows Fullscript: an element, the vendor's
+    /// script, and the few lines that join them. The feature is
+    /// `window.fullscriptFeature` there, for events of your own.
+    ///
+    /// # Errors
+    /// As [`options`](Self::options).
+    pub fn html(&self, grant: &SessionGrant) -> Result<String, EmbedError> {
+        let options = in_script(&self.options(grant)?);
+        let element = in_attribute(&self.element_id);
+        let script = in_attribute(&self.script_url);
+        let nonce = self.nonce.as_ref().map(|nonce| {
+            let nonce = in_attribute(nonce);
+            format!(" nonce=\"{nonce}\"")
+        });
+        let nonce = nonce.unwrap_or_default();
+        Ok(format!(
+            "<div id=\"{element}\" style=\"height: 100vh\"></div>\n\
+             <script src=\"{script}\"{nonce}></script>\n\
+             <script{nonce}>\n\
+             (function (page) {{\n  \
+               var feature = Fullscript(page.client).create(page.feature, page.options);\n  \
+               window.fullscriptFeature = feature;\n  \
+               feature.mount(page.elementId);\n\
+             }})({options});\n\
+             </script>\n"
+        ))
+    }
+
+    fn env(&self) -> &'static str {
+        match self.environment {
+            Environment::UsSandbox => "us-snd",
+            Environment::CaSandbox => "ca-snd",
+            Environment::UsProduction => "us",
+            Environment::CaProduction => "ca",
+        }
+    }
+}
+
+impl EmbedPatient {
+    fn options(&self) -> Value {
+        let fields = [
+            ("id", &self.id),
+            ("firstName", &self.first_name),
+            ("lastName", &self.last_name),
+            ("email", &self.email),
+            ("mobileNumber", &self.mobile_number),
+            ("dateOfBirth", &self.date_of_birth),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| {
+            let value = value.as_ref()?;
+            Some((name.to_string(), json!(value)))
+        });
+        Value::Object(given.collect())
+    }
+}
+
+/// Shows nothing of the patient.
+impl fmt::Debug for Embed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embed")
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// JSON inside a script element, which ends at the first `</script`, whatever
+/// the script means by it.
+fn in_script(value: &Value) -> String {
+    let mut text = value.to_string();
+    for (character, escape) in [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ] {
+        text = text.replace(character, escape);
+    }
+    text
+}
+
+fn in_attribute(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('"', "&quot;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A session grant that can't be used; says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbedError(&'static str);
+
+impl fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for EmbedError {}
