@@ -16,12 +16,16 @@ use syn::{Item, ItemMod};
 
 #[path = "src/codegen/client.rs"]
 mod client;
+#[path = "src/codegen/lists.rs"]
+mod lists;
 #[path = "src/codegen/models.rs"]
 mod models;
 #[path = "src/codegen/operations.rs"]
 mod operations;
 #[path = "src/codegen/own_types.rs"]
 mod own_types;
+#[path = "src/codegen/pages.rs"]
+mod pages;
 #[path = "src/codegen/sound.rs"]
 mod sound;
 #[path = "src/codegen/view.rs"]
@@ -90,6 +94,7 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
     }
     models::adapt_types(&mut types);
     let answers = client::adapt_client(&mut client)?;
+    pages::add(&mut client, &types, &document);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     Ok(Generated {

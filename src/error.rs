@@ -30,6 +30,7 @@ pub struct Error {
 struct Inner {
     kind: Kind,
     operation_id: &'static str,
+    page: Option<i64>,
     answer: Option<Answer>,
     trace: Trace,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -57,6 +58,8 @@ enum Kind {
     Refused,
     /// A success whose body is not what the operation answers.
     Decode(String),
+    /// A page of a list that leads nowhere.
+    Pagination(String),
 }
 
 impl Error {
@@ -108,6 +111,13 @@ impl Error {
         self.inner.trace.retry_after
     }
 
+    /// The page of a list that failed, where a stream of pages or items did:
+    /// give it to `page_number` to resume there.
+    #[must_use]
+    pub fn page(&self) -> Option<i64> {
+        self.inner.page
+    }
+
     /// The HTTP status, if the server answered.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
@@ -120,8 +130,9 @@ impl Error {
         self.inner.answer.as_ref().map(|answer| &answer.headers)
     }
 
-    /// The answer's body as it came, which may be HTML or nothing. It may
-    /// hold health data: keep it out of logs.
+    /// The answer's body as it came, which may be HTML or nothing; nothing too
+    /// where it was read, see [`Error::is_pagination`]. It may hold health
+    /// data: keep it out of logs.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.inner
@@ -188,7 +199,7 @@ impl Error {
             Kind::Refused => self
                 .status()
                 .is_some_and(|status| reason_of(status).is_some()),
-            Kind::InvalidRequest(_) | Kind::Decode(_) => false,
+            Kind::InvalidRequest(_) | Kind::Decode(_) | Kind::Pagination(_) => false,
         }
     }
 
@@ -211,6 +222,14 @@ impl Error {
     #[must_use]
     pub fn is_decode(&self) -> bool {
         matches!(self.inner.kind, Kind::Decode(_))
+    }
+
+    /// Whether a list's answers lead nowhere: the next page is not after this
+    /// one, a page repeats those before it, or no list is there at all. A
+    /// stream stops at it instead of going round in circles.
+    #[must_use]
+    pub fn is_pagination(&self) -> bool {
+        matches!(self.inner.kind, Kind::Pagination(_))
     }
 
     /// Whether there is no such object (404).
@@ -370,6 +389,17 @@ impl Error {
         self
     }
 
+    /// An answer that was read and leads nowhere.
+    pub(crate) fn pagination(operation_id: &'static str, reason: String, answer: Answer) -> Self {
+        Self::new(Kind::Pagination(reason), operation_id, Some(answer), None)
+    }
+
+    /// Names the page of a list that failed.
+    pub(crate) fn on_page(mut self, number: i64) -> Self {
+        self.inner.page = Some(number);
+        self
+    }
+
     fn new(
         kind: Kind,
         operation_id: &'static str,
@@ -380,6 +410,7 @@ impl Error {
             inner: Box::new(Inner {
                 kind,
                 operation_id,
+                page: None,
                 answer,
                 trace: Trace::default(),
                 source,
@@ -409,6 +440,9 @@ impl Error {
             );
         }
         let advice = match (&self.inner.kind, self.status()?) {
+            (Kind::Pagination(_), _) => {
+                "the list ends here: set another `page_size`, or take one page with `send`"
+            }
             (Kind::Decode(_), _) => "update this crate, or report it with the request id",
             (Kind::Refused, StatusCode::UNAUTHORIZED) => {
                 "the token is missing, expired or revoked: get a new one"
@@ -495,6 +529,9 @@ impl fmt::Display for Error {
         if !self.inner.operation_id.is_empty() {
             write!(f, "{}: ", self.inner.operation_id)?;
         }
+        if let Some(page) = self.inner.page {
+            write!(f, "page {page}: ")?;
+        }
         match (&self.inner.kind, self.status()) {
             (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
             (Kind::Auth(error), _) if self.attempts() > 0 => {
@@ -509,8 +546,10 @@ impl fmt::Display for Error {
             (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
             (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,
             (Kind::Refused, None) => f.write_str("the server refused")?,
-            (Kind::Decode(reason), Some(status)) => write!(f, "{reason} (status {status})")?,
-            (Kind::Decode(reason), None) => f.write_str(reason)?,
+            (Kind::Decode(reason) | Kind::Pagination(reason), Some(status)) => {
+                write!(f, "{reason} (status {status})")?;
+            }
+            (Kind::Decode(reason) | Kind::Pagination(reason), None) => f.write_str(reason)?,
         }
         if let Some(request_id) = self.request_id() {
             write!(f, ", request id {request_id}")?;

@@ -28,6 +28,8 @@ pub mod operations;
 #[cfg(feature = "client")]
 mod options;
 #[cfg(feature = "client")]
+mod page;
+#[cfg(feature = "client")]
 mod request;
 #[cfg(feature = "client")]
 mod response;
@@ -60,6 +62,8 @@ pub use generated::types;
 pub use limit::RateLimit;
 #[cfg(feature = "client")]
 pub use options::CallOptions;
+#[cfg(feature = "client")]
+pub use page::{Items, ListChanges, Page, PageMeta, Pages};
 #[cfg(feature = "client")]
 pub use request::RequestBuilder;
 #[cfg(feature = "client")]

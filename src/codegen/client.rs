@@ -186,7 +186,7 @@ fn operation_of(send: &syn::ImplItemFn) -> Option<String> {
 }
 
 /// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
-fn answer_of(send: &syn::ImplItemFn) -> Option<syn::Type> {
+pub(super) fn answer_of(send: &syn::ImplItemFn) -> Option<syn::Type> {
     fn argument(ty: &syn::Type) -> Option<&syn::Type> {
         let syn::Type::Path(path) = ty else {
             return None;

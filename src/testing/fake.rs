@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -55,12 +56,15 @@ pub struct FakeFullscript {
 
 struct Shared {
     answers: HashMap<&'static str, Script>,
-    scripts: Mutex<HashMap<String, Script>>,
+    handlers: Mutex<HashMap<String, Handler>>,
     /// Answers to give first, the next at the front.
     next: Mutex<HashMap<String, VecDeque<Script>>>,
     tokens: Mutex<TokenServer>,
     requests: Mutex<Vec<FakeRequest>>,
 }
+
+/// What makes an answer of a request.
+type Handler = Arc<dyn Fn(&FakeRequest) -> Script + Send + Sync>;
 
 /// An answer to give instead of the recorded one.
 #[derive(Clone)]
@@ -68,6 +72,7 @@ pub struct Script {
     status: u16,
     content_type: &'static str,
     body: Bytes,
+    delay: Duration,
 }
 
 impl Script {
@@ -79,6 +84,7 @@ impl Script {
             status,
             content_type: "application/json; charset=utf-8",
             body,
+            delay: Duration::ZERO,
         }
     }
 
@@ -88,7 +94,15 @@ impl Script {
             status,
             content_type: "text/html",
             body: body.into(),
+            delay: Duration::ZERO,
         }
+    }
+
+    /// The same answer, given after this time.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
     }
 }
 
@@ -108,6 +122,17 @@ pub struct FakeRequest {
     pub body: Option<Value>,
 }
 
+impl FakeRequest {
+    /// The first value of an argument in the query.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let (_, query) = self.target.split_once('?')?;
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
 impl FakeFullscript {
     /// Starts the fake on a free port of 127.0.0.1.
     ///
@@ -118,7 +143,7 @@ impl FakeFullscript {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             answers: recorded_answers(),
-            scripts: Mutex::default(),
+            handlers: Mutex::default(),
             next: Mutex::default(),
             tokens: Mutex::default(),
             requests: Mutex::default(),
@@ -164,7 +189,36 @@ impl FakeFullscript {
 
     /// Answers this operation so from now on.
     pub fn answer(&self, operation_id: impl Into<String>, script: Script) {
-        lock(&self.shared.scripts).insert(operation_id.into(), script);
+        self.answer_with(operation_id, move |_| script.clone());
+    }
+
+    /// Answers this operation from now on with what this makes of each
+    /// request: another page for another number, say.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use fullscript::testing::{FakeFullscript, Script};
+    /// use serde_json::json;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// fake.answer_with("list_patients", |request| {
+    ///     let number = request.query("page[number]").unwrap_or_default();
+    ///     Script::json(200, &json!({
+    ///         "patients": [{"id": format!("patient-{number}")}],
+    ///         "meta": {"current_page": number, "total_pages": 3},
+    ///     }))
+    /// });
+    /// let patients = fake.client().list_patients().items().collect_all().await?;
+    /// assert_eq!(patients.len(), 3);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn answer_with(
+        &self,
+        operation_id: impl Into<String>,
+        handler: impl Fn(&FakeRequest) -> Script + Send + Sync + 'static,
+    ) {
+        lock(&self.shared.handlers).insert(operation_id.into(), Arc::new(handler));
     }
 
     /// Answers this operation so the next `times` times, before all else.
@@ -311,18 +365,19 @@ async fn answer(
             String::from_utf8_lossy(value.as_bytes()).into_owned(),
         )
     });
-    lock(&shared.requests).push(FakeRequest {
+    let asked = FakeRequest {
         operation_id: operation.map(|operation| operation.id.to_string()),
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers: headers.collect(),
         body: json.clone(),
-    });
+    };
+    lock(&shared.requests).push(asked.clone());
     let script = match operation {
         None => Script::json(404, &json!({"status": 404, "error": "Not Found"})),
         // As the vendor's server does: no body, the reason in a header.
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
-        Some(operation) => scripted(&shared, operation.id).unwrap_or_else(|| {
+        Some(operation) => scripted(&shared, operation.id, &asked).unwrap_or_else(|| {
             let (status, reply) = match operation.id {
                 "create_oauth_token" => lock(&shared.tokens).token(json.as_ref()),
                 "revoke_oauth_token" => lock(&shared.tokens).revoke(json.as_ref()),
@@ -331,6 +386,9 @@ async fn answer(
             Script::json(status, &reply)
         }),
     };
+    if !script.delay.is_zero() {
+        tokio::time::sleep(script.delay).await;
+    }
     let number = lock(&shared.requests).len();
     let mut response = Response::builder()
         .status(script.status)
@@ -354,11 +412,15 @@ async fn answer(
 }
 
 /// What a test wants answered instead.
-fn scripted(shared: &Shared, operation_id: &str) -> Option<Script> {
+fn scripted(shared: &Shared, operation_id: &str, asked: &FakeRequest) -> Option<Script> {
     let next = lock(&shared.next)
         .get_mut(operation_id)
         .and_then(VecDeque::pop_front);
-    next.or_else(|| lock(&shared.scripts).get(operation_id).cloned())
+    next.or_else(|| {
+        // Called without the lock, so that it may use the fake.
+        let handler = lock(&shared.handlers).get(operation_id).cloned();
+        handler.map(|handler| handler(asked))
+    })
 }
 
 /// The example of an answer, or the first of several.
@@ -391,6 +453,7 @@ fn recorded_answers() -> HashMap<&'static str, Script> {
                         status,
                         content_type: "application/octet-stream",
                         body: Bytes::new(),
+                        delay: Duration::ZERO,
                     },
                 }
             }

@@ -12,6 +12,7 @@ mod embed;
 mod encryption;
 mod ids;
 mod json_schema;
+mod pages;
 mod processes;
 mod query;
 mod refresh;

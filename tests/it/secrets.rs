@@ -118,7 +118,7 @@ proptest! {
 
 /// Public types that can't hold a secret: names, times, numbers, settings, and
 /// what a caller put there to be shown.
-const HARMLESS: [&str; 14] = [
+const HARMLESS: [&str; 16] = [
     "Context",
     "Date",
     "Decimal",
@@ -126,8 +126,10 @@ const HARMLESS: [&str; 14] = [
     "Environment",
     "Flag",
     "InvalidId",
+    "ListChanges",
     "ManualClock",
     "Operation",
+    "PageMeta",
     "RateLimit",
     "RefreshMode",
     "RoundTripError",
@@ -347,6 +349,17 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&fake);
     shown.debug(&fake.requests()[0]);
     shown.debug(&told.lock().unwrap()[0]);
+    // The same page for every number, with a secret for an id.
+    let page =
+        serde_json::json!({"patients": [{"id": secrets.patient}], "meta": {"total_pages": 2}});
+    fake.answer("search_patients", Script::json(200, &page));
+    let mut pages = client.search_patients().query(&*secrets.patient).pages();
+    shown.debug(&pages.next().await.unwrap().unwrap());
+    shown.error(&pages.next().await.unwrap().unwrap_err());
+    shown.debug(&pages);
+    let mut items = client.search_patients().query(&*secrets.patient).items();
+    shown.debug(&items.next().await.unwrap().unwrap());
+    shown.debug(&items);
 }
 
 /// The names of the public types that we wrote.

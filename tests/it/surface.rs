@@ -45,6 +45,21 @@ fn the_operations_are_as_reviewed() {
 }
 
 #[test]
+fn the_lists_are_as_reviewed() {
+    let mut streamed = lists();
+    let mut lines = Vec::new();
+    for operation in operations::all() {
+        match streamed.remove(operation.id) {
+            Some(list) => lines.push(format!("{:<34} {list}", operation.id)),
+            None if operation.paged => panic!("{} can't be streamed", operation.id),
+            None => {}
+        }
+    }
+    assert_eq!(streamed, BTreeMap::new(), "lists that the table lacks");
+    check("lists", lines);
+}
+
+#[test]
 fn the_types_are_as_reviewed() {
     let items = syn::parse_file(TYPES).unwrap().items;
     check("types", items.iter().flat_map(facts).collect());
@@ -127,17 +142,75 @@ struct Builder {
     answer: String,
 }
 
-/// The builder of each operation, by the operation's id.
-fn builders() -> BTreeMap<String, Builder> {
+/// What each list streams, by the operation's id: the record's type, the
+/// field it is in, how records are told apart, and the type of `meta`.
+fn lists() -> BTreeMap<String, String> {
+    let models = syn::parse_file(TYPES).unwrap().items;
+    let meta_of = |answer: &str| {
+        let field = models.iter().find_map(|item| match item {
+            Item::Struct(model) if model.ident == answer => model
+                .fields
+                .iter()
+                .find(|field| name(field) == "meta")
+                .cloned(),
+            _ => None,
+        });
+        field.map_or("any".into(), |field| short(&field.ty))
+    };
+    let mut lists = BTreeMap::new();
+    for item in builder_items() {
+        let Item::Impl(block) = item else { continue };
+        let method = |wanted: &str| {
+            block.items.iter().find_map(|item| match item {
+                ImplItem::Fn(method) if method.sig.ident == wanted => Some(method),
+                _ => None,
+            })
+        };
+        let (Some(send), Some(pages)) = (method("send"), method("pages")) else {
+            continue;
+        };
+        let syn::ReturnType::Type(_, stream) = &pages.sig.output else {
+            panic!("`pages` returns nothing");
+        };
+        let record = short(only_argument(stream).unwrap());
+        let (id, answer) = answer(send);
+        let body = pages.block.to_token_stream().to_string().replace(' ', "");
+        let field = body.split("Found::new(answer.").nth(1);
+        let field = field
+            .and_then(|rest| rest.split(',').next())
+            .unwrap_or("the one list");
+        let known = match body.contains("known(item.id") || body.contains("OneArray(") {
+            true => "by id",
+            false => "not told apart",
+        };
+        let paged = if body.contains("in_pages(") {
+            ""
+        } else {
+            ", all at once"
+        };
+        let meta = meta_of(&answer);
+        lists.insert(
+            id,
+            format!("{record} of {field}, {known}, meta: {meta}{paged}"),
+        );
+    }
+    lists
+}
+
+fn builder_items() -> Vec<Item> {
     let file = syn::parse_file(CLIENT).unwrap();
     let module = file.items.into_iter().find_map(|item| match item {
         Item::Mod(module) if module.ident == "builder" => module.content,
         _ => None,
     });
-    let (_, items) = module.expect("a module of builders");
+    module.expect("a module of builders").1
+}
+
+/// The builder of each operation, by the operation's id.
+fn builders() -> BTreeMap<String, Builder> {
     let mut arguments = BTreeMap::new();
     let mut builders = BTreeMap::new();
-    for item in items {
+    for item in builder_items() {
         match item {
             Item::Struct(builder) => {
                 let fields = builder

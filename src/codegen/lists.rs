@@ -1,0 +1,190 @@
+//! What is a list, read from the generated code itself, so that what is
+//! written for it fits: an answer with one list, and beside it `meta` at most
+//! where the list does not come in pages.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use serde_json::Value;
+use syn::visit_mut::VisitMut;
+use syn::{Ident, Item, ItemStruct, Type, parse_quote};
+
+/// How the list is taken out of an answer.
+pub(super) struct Shape {
+    /// The type of its records.
+    pub(super) item: Type,
+    /// What the documentation calls it.
+    pub(super) list: String,
+    /// A `Found`, made of `answer`.
+    pub(super) read: TokenStream,
+}
+
+/// What was generated, and what from.
+pub(super) struct Known<'g> {
+    pub(super) types: &'g [Item],
+    pub(super) document: &'g Value,
+}
+
+impl Known<'_> {
+    /// How to read an operation's answer, or why it is not one list.
+    pub(super) fn shape(&self, answer: &Type, paged: bool) -> Result<Shape, String> {
+        self.shape_of(answer, &quote!(answer), paged)
+    }
+
+    fn shape_of(&self, ty: &Type, value: &TokenStream, paged: bool) -> Result<Shape, String> {
+        if let Some(item) = argument(ty, "Vec") {
+            let id = self.id_of(item);
+            return Ok(Shape {
+                item: self.qualified(item),
+                list: "the list".into(),
+                read: quote!(crate::page::Found::new(#value, #id, None)),
+            });
+        }
+        let name = text(ty);
+        if name == "::serde_json::Value" || name.starts_with("::serde_json::Map<") {
+            return match paged {
+                true => Ok(Shape {
+                    item: parse_quote!(::serde_json::Value),
+                    list: "the one list of an answer of unknown shape".into(),
+                    read: quote!(crate::page::OneArray(#value.into()).into()),
+                }),
+                false => Err("its answer has no known shape".into()),
+            };
+        }
+        let fields = match self.model(ty).map(|model| &model.fields) {
+            Some(syn::Fields::Named(fields)) => &fields.named,
+            Some(syn::Fields::Unnamed(fields)) if fields.unnamed.len() == 1 => {
+                return self.shape_of(&fields.unnamed[0].ty, &quote!(#value.0), paged);
+            }
+            _ => return Err("its answer is no object".into()),
+        };
+        let named = |name: &str| fields.iter().find(|field| is_called(field, name));
+        let lists: Vec<_> = fields
+            .iter()
+            .filter(|field| !is_called(field, "meta"))
+            .filter_map(|field| {
+                let optional = argument(&field.ty, "Option");
+                let item = argument(optional.unwrap_or(&field.ty), "Vec")?;
+                Some((field.ident.as_ref()?, optional.is_some(), item))
+            })
+            .collect();
+        let &[(name, optional, item)] = lists.as_slice() else {
+            return Err(format!("its answer holds {} lists", lists.len()));
+        };
+        if !paged && fields.len() > 1 + usize::from(named("meta").is_some()) {
+            return Err("its answer holds more than a list".into());
+        }
+        let id = self.id_of(item);
+        let items = match optional {
+            true => quote!(#value.#name.unwrap_or_default()),
+            false => quote!(#value.#name),
+        };
+        let meta = match named("meta") {
+            Some(_) => quote!(crate::page::meta(&#value.meta)),
+            None => quote!(None),
+        };
+        Ok(Shape {
+            item: self.qualified(item),
+            list: format!("`{}`", name.to_string().trim_start_matches("r#")),
+            // The list is moved out of the answer last.
+            read: quote!({
+                let meta = #meta;
+                crate::page::Found::new(#items, #id, meta)
+            }),
+        })
+    }
+
+    /// What gives the id of a record, if it has one of the types that stand
+    /// for ids. Another `id` need not be a record's own: that of `Metadatum`
+    /// is the caller's, and stands on several.
+    fn id_of(&self, item: &Type) -> TokenStream {
+        if text(item).starts_with("::serde_json::") {
+            return quote!(|item| crate::page::id_of(item.get("id")));
+        }
+        let fields = self.model(item).into_iter().flat_map(|model| &model.fields);
+        let Some(id) = fields.into_iter().find(|field| is_called(field, "id")) else {
+            return quote!(|_| None);
+        };
+        let optional = argument(&id.ty, "Option");
+        let name = text(optional.unwrap_or(&id.ty));
+        let name = name.rsplit("::").next().unwrap_or_default();
+        let schema = &self.document["components"]["schemas"][name];
+        match (schema["x-id"].is_string(), optional) {
+            (false, _) => quote!(|_| None),
+            (true, None) => quote!(|item| crate::page::known(item.id.as_str())),
+            (true, Some(_)) => {
+                quote!(|item| crate::page::known(item.id.as_ref()?.as_str()))
+            }
+        }
+    }
+
+    fn model(&self, ty: &Type) -> Option<&ItemStruct> {
+        self.types.iter().find_map(|item| match item {
+            Item::Struct(model) if is_named(ty, &model.ident) => Some(model),
+            _ => None,
+        })
+    }
+
+    /// A type of `types.rs`, as `client.rs` names it.
+    fn qualified(&self, ty: &Type) -> Type {
+        let names = self.types.iter().filter_map(|item| match item {
+            Item::Struct(model) => Some(model.ident.to_string()),
+            Item::Enum(model) => Some(model.ident.to_string()),
+            Item::Type(alias) => Some(alias.ident.to_string()),
+            _ => None,
+        });
+        let mut ty = ty.clone();
+        Qualify(names.collect()).visit_type_mut(&mut ty);
+        ty
+    }
+}
+
+/// Puts `types::` before these names.
+struct Qualify(BTreeSet<String>);
+
+impl VisitMut for Qualify {
+    fn visit_path_mut(&mut self, path: &mut syn::Path) {
+        syn::visit_mut::visit_path_mut(self, path);
+        if let [name] = path.segments.iter().collect::<Vec<_>>().as_slice()
+            && path.leading_colon.is_none()
+            && self.0.contains(&name.ident.to_string())
+        {
+            let name = (*name).clone();
+            *path = parse_quote!(types::#name);
+        }
+    }
+}
+
+/// Whether a field has this name.
+pub(super) fn is_called(field: &syn::Field, name: &str) -> bool {
+    field.ident.as_ref().is_some_and(|own| own == name)
+}
+
+/// The `T` of a type called so: `Vec<T>`, `::std::option::Option<T>`.
+fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == name)?;
+    match &last.arguments {
+        syn::PathArguments::AngleBracketed(list) => match list.args.first()? {
+            syn::GenericArgument::Type(argument) => Some(argument),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a type's last part has this name.
+pub(super) fn is_named(ty: &Type, name: &Ident) -> bool {
+    matches!(ty, Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident == *name))
+}
+
+/// A type without spaces.
+pub(super) fn text(ty: &Type) -> String {
+    ty.to_token_stream().to_string().replace(' ', "")
+}
