@@ -1,7 +1,7 @@
 //! What `tracing` is told.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use fullscript::CallOptions;
 use fullscript::testing::{FakeFullscript, Script};
@@ -37,8 +37,17 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// A second subscriber, which sees nothing.
+///
+/// With one alone, `tracing` asks that of the thread that comes to a span
+/// first; the threads of other tests have none, and the span would be off for
+/// good.
+static SECOND: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
 /// Logs all that this thread does while the guard lives.
 pub(crate) fn log_all() -> (Log, tracing::subscriber::DefaultGuard) {
+    LazyLock::force(&SECOND);
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
