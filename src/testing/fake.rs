@@ -18,9 +18,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::consent::{self, Consent};
 use super::oauth::{RefreshMode, TokenServer};
 use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
+use crate::environment::AUTHORIZE_PATH;
 use crate::operations;
 use crate::{AccessToken, Client, Environment};
 
@@ -71,6 +73,7 @@ type Handler = Arc<dyn Fn(&FakeRequest) -> Script + Send + Sync>;
 pub struct Script {
     status: u16,
     content_type: &'static str,
+    headers: Vec<(String, String)>,
     body: Bytes,
     delay: Duration,
 }
@@ -83,6 +86,7 @@ impl Script {
         Self {
             status,
             content_type: "application/json; charset=utf-8",
+            headers: Vec::new(),
             body,
             delay: Duration::ZERO,
         }
@@ -93,9 +97,17 @@ impl Script {
         Self {
             status,
             content_type: "text/html",
+            headers: Vec::new(),
             body: body.into(),
             delay: Duration::ZERO,
         }
+    }
+
+    /// The same answer with one more header, such as `retry-after`.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
     }
 
     /// The same answer, given after this time.
@@ -374,6 +386,14 @@ async fn answer(
     };
     lock(&shared.requests).push(asked.clone());
     let script = match operation {
+        None if head.method == "GET" && head.uri.path() == AUTHORIZE_PATH => {
+            let query = head.uri.query().unwrap_or_default();
+            match consent::answer(query, &mut lock(&shared.tokens)) {
+                Consent::Page(page) => Script::html(200, page),
+                Consent::Redirect(to) => Script::html(302, "").header("location", to),
+                Consent::NotFound => Script::html(404, "Not Found"),
+            }
+        }
         None => Script::json(404, &json!({"status": 404, "error": "Not Found"})),
         // As the vendor's server does: no body, the reason in a header.
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
@@ -403,10 +423,13 @@ async fn answer(
             r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token is invalid""#,
         );
     }
+    for (name, value) in script.headers {
+        response = response.header(name, value);
+    }
     let whole = response.body(Full::new(script.body));
     Ok(whole.unwrap_or_else(|_| {
         Response::new(Full::new(Bytes::from_static(
-            b"a script of the fake has an impossible status",
+            b"a script of the fake has an impossible status or header",
         )))
     }))
 }
@@ -452,6 +475,7 @@ fn recorded_answers() -> HashMap<&'static str, Script> {
                     None => Script {
                         status,
                         content_type: "application/octet-stream",
+                        headers: Vec::new(),
                         body: Bytes::new(),
                         delay: Duration::ZERO,
                     },

@@ -2,6 +2,7 @@
 //! on loopback, and the types of its answers by name.
 
 mod clock;
+mod consent;
 mod fake;
 mod oauth;
 mod round_trip;

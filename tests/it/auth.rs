@@ -541,3 +541,41 @@ async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
     assert_eq!(other.method(), Some("GET"));
     assert_eq!(other.path(), Some("/api/clinic"));
 }
+
+/// Opens an address as a browser would, and follows no redirect.
+async fn browse(url: &str) -> (u16, Option<String>, String) {
+    let none = reqwest::redirect::Policy::none();
+    let browser = reqwest::Client::builder().redirect(none).build().unwrap();
+    let answer = browser.get(url).send().await.unwrap();
+    let location = answer.headers().get("location");
+    let location = location.map(|location| location.to_str().unwrap().to_string());
+    (
+        answer.status().as_u16(),
+        location,
+        answer.text().await.unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn the_fakes_consent_page_asks_and_leads_back() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    let request = app.authorize();
+    let (status, _, page) = browse(request.url().as_str()).await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("id=\"allow\"") && page.contains("id=\"deny\""),
+        "{page}"
+    );
+    let allow = format!("{}&decision=allow&user=somebody", request.url());
+    let (status, back, _) = browse(&allow).await;
+    assert_eq!(status, 302);
+    let code = app.callback(&back.unwrap(), request.state()).unwrap();
+    assert_eq!(app.exchange(code).await.unwrap().id(), "somebody");
+    let deny = format!("{}&decision=deny", request.url());
+    let (_, back, _) = browse(&deny).await;
+    let error = app.callback(&back.unwrap(), request.state()).unwrap_err();
+    assert!(error.is_denied(), "{error}");
+    let wrong = request.url().as_str().replace("response_type=code", "");
+    assert_eq!(browse(&wrong).await.0, 404);
+}
