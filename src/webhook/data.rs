@@ -316,6 +316,33 @@ impl EventData {
         }
     }
 
+    /// What the event is about, if the payload says so: a kind and an id.
+    pub(super) fn subject(&self) -> Option<(&'static str, &str)> {
+        fn named<'i>(
+            kind: &'static str,
+            id: Option<&'i (impl AsRef<str> + 'i)>,
+        ) -> Option<(&'static str, &'i str)> {
+            let id = id?.as_ref();
+            (!id.is_empty()).then_some((kind, id))
+        }
+        match self {
+            Self::OrderPlaced(order) => named("order", order.id.as_ref()),
+            Self::LabOrderUpdated(order) => named("lab_order", order.id.as_ref()),
+            Self::TreatmentPlanCreated(plan)
+            | Self::TreatmentPlanUpdated(plan)
+            | Self::TreatmentPlanRecommendationUpdated(plan) => {
+                named("treatment_plan", plan.id.as_ref())
+            }
+            Self::PatientCreated(patient)
+            | Self::PatientUpdated(patient)
+            | Self::PatientEmancipated(patient) => named("patient", patient.id.as_ref()),
+            Self::ProductCreated(product)
+            | Self::ProductUpdated(product)
+            | Self::ProductDescriptionUpdated(product) => named("product", product.id.as_ref()),
+            Self::Unknown(_) => None,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::OrderPlaced(_) => "OrderPlaced",

@@ -49,6 +49,12 @@
 //! [`Receiver::receive`] must see the body as it came. A framework that parses
 //! JSON and writes it again breaks every signature.
 //!
+//! # Once each
+//!
+//! The vendor delivers at least once and in no certain order. [`Seen`] says of
+//! each event whether it was handled, across restarts and processes, and
+//! whether one that is newer came before it.
+//!
 //! # Replace a secret
 //!
 //! [`Receiver::additional_secret`] accepts a second secret. Deploy the new one
@@ -78,9 +84,15 @@ mod error;
 mod event;
 mod receiver;
 mod reply;
+mod seen;
 mod signature;
 mod view;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use seen::AGE as DEFAULT_AGE;
+
+#[cfg(feature = "sqlite")]
+pub use crate::auth::store::SqliteSeen;
 pub use data::{
     BrandData, DosageData, EventData, LabOrderData, LabRecommendationData, LabTestData,
     LineItemData, OrderData, PatientData, PatientReferenceData, PractitionerReferenceData,
@@ -90,4 +102,5 @@ pub use error::{UnusableSecret, WebhookError};
 pub use event::Event;
 pub use receiver::{Delivery, Receiver};
 pub use reply::Reply;
+pub use seen::{Claim, Grant, MemorySeen, Seen, SeenError, SeenFuture, Sighting};
 pub use signature::{SIGNATURE_HEADER, sign};

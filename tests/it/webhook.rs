@@ -1,6 +1,8 @@
 //! What a receiver accepts and refuses, and what it answers.
 
+mod deliveries;
 mod events;
+mod seen;
 mod signature;
 
 use std::time::{Duration, SystemTime};
