@@ -43,6 +43,7 @@ mod span;
 pub mod testing;
 mod treatment_plan;
 pub mod value;
+pub mod webhook;
 
 #[cfg(feature = "client")]
 pub use auth::AccessToken;

@@ -22,7 +22,7 @@ mod error;
 mod exchange;
 mod randomness;
 mod session;
-mod store;
+pub(crate) mod store;
 mod token;
 
 pub use app::{AuthEvent, OAuthApp, OAuthAppBuilder, User};

@@ -25,4 +25,5 @@ mod support;
 mod surface;
 mod token_endpoint;
 mod tolerance;
+mod webhook;
 mod wire;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fullscript::auth::{EncryptionKey, SqliteError, SqliteStore, Swap, TokenStore};
+use fullscript::webhook::{Claim, Event, Seen, Sighting};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -221,6 +222,10 @@ async fn a_file_of_others_is_refused_and_left_as_it_was() {
 async fn a_file_of_a_newer_version_is_refused_and_left_as_it_was() {
     let place = Place::new();
     fill(&place.open().await.unwrap(), 1).await;
+    let version: i32 = place
+        .inside()
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
     place
         .inside()
         .execute_batch("PRAGMA user_version = 1000")
@@ -229,9 +234,24 @@ async fn a_file_of_a_newer_version_is_refused_and_left_as_it_was() {
     assert!(error.to_string().contains("newer version"), "{error}");
     place
         .inside()
-        .execute_batch("PRAGMA user_version = 1")
+        .execute_batch(&format!("PRAGMA user_version = {version}"))
         .unwrap();
     is_filled(&place.open().await.unwrap(), 1).await;
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_brought_up_to_date_with_its_tokens() {
+    let place = Place::new();
+    fill(&place.open().await.unwrap(), 1).await;
+    // What the first version did not have.
+    let first = "DROP TABLE webhook_events; DROP TABLE webhook_subjects; PRAGMA user_version = 1";
+    place.inside().execute_batch(first).unwrap();
+    let store = place.open().await.unwrap();
+    is_filled(&store, 1).await;
+    let sighting = Sighting::from(&Event::from_body(br#"{"id":"1","type":"order.placed"}"#));
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    let claim = store.seen().claim(&sighting, now, now).await.unwrap();
+    assert!(matches!(claim, Claim::Granted(_)));
 }
 
 #[tokio::test]

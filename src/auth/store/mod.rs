@@ -14,7 +14,7 @@ use super::token::TokenSet;
 
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{EncryptionKey, SqliteError, SqliteStore, SqliteStoreBuilder};
+pub use sqlite::{EncryptionKey, SqliteError, SqliteSeen, SqliteStore, SqliteStoreBuilder};
 
 /// What a store's methods return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod rows;
 mod schema;
+mod seen;
 mod worker;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::auth::token::TokenSet;
 
 pub use self::cipher::EncryptionKey;
 pub use self::error::SqliteError;
+pub use self::seen::SqliteSeen;
 
 /// Keeps tokens in an SQLite file, for the processes of one machine.
 ///

@@ -183,14 +183,14 @@ impl Rows<'_> {
 
 /// Nanoseconds since 1970, negative before; times beyond the years 1677 and
 /// 2262 are those.
-fn to_nanos(time: SystemTime) -> i64 {
+pub(super) fn to_nanos(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
     }
 }
 
-fn from_nanos(nanos: i64) -> SystemTime {
+pub(super) fn from_nanos(nanos: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanos.unsigned_abs());
     match nanos < 0 {
         true => SystemTime::UNIX_EPOCH - distance,

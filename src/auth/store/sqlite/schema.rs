@@ -11,7 +11,8 @@ const APPLICATION: i32 = 0x4653_544b;
 /// ever added to: a file may be of any of these.
 ///
 /// Tokens are bytes: UTF-8, or encrypted. Times are nanoseconds since 1970.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE tokens (
         user TEXT NOT NULL PRIMARY KEY,
         access_token BLOB NOT NULL,
@@ -35,7 +36,24 @@ const STEPS: &[&str] = &["
         key_check BLOB NOT NULL,
         cleaned INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    // An event without `until` is done. Of subjects there are hashes.
+    "
+    CREATE TABLE webhook_events (
+        key TEXT NOT NULL PRIMARY KEY,
+        attempt INTEGER NOT NULL,
+        until INTEGER,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX webhook_events_at ON webhook_events (at);
+    CREATE TABLE webhook_subjects (
+        subject TEXT NOT NULL PRIMARY KEY,
+        newest INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX webhook_subjects_at ON webhook_subjects (at);
+",
+];
 
 /// The version of the file: how many steps it has seen.
 ///

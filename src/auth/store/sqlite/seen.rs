@@ -1,0 +1,181 @@
+//! The events that were seen, in the same file.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::SqliteStore;
+use super::database::Database;
+use super::error::SqliteError;
+use super::rows::{from_nanos, to_nanos};
+use super::worker::{Access, Worker};
+use crate::webhook::{Claim, DEFAULT_AGE, Grant, Seen, SeenError, SeenFuture, Sighting};
+
+/// Remembers events in an SQLite file, beside the tokens, for the processes of
+/// one machine; made by [`SqliteStore::seen`].
+///
+/// Cheap to clone. Any number of processes may use the same file: of all of
+/// them one is granted an event. What was answered by [`Seen::done`] is on the
+/// disk. What is remembered is no health data, and is not encrypted.
+#[derive(Clone)]
+pub struct SqliteSeen {
+    worker: Worker,
+    age: Duration,
+}
+
+impl SqliteStore {
+    /// The record of events in this file; remembers each for 30 days.
+    ///
+    /// A process that has to do with webhooks alone opens the store just the
+    /// same.
+    #[must_use]
+    pub fn seen(&self) -> SqliteSeen {
+        SqliteSeen {
+            worker: self.worker.clone(),
+            age: DEFAULT_AGE,
+        }
+    }
+}
+
+impl SqliteSeen {
+    /// How long an event is remembered; 30 days unless told. One that comes
+    /// again after that counts as new.
+    #[must_use]
+    pub fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        access: Access,
+        work: impl FnMut(&Database) -> Result<T, SqliteError> + Send + 'static,
+    ) -> SeenFuture<'static, T> {
+        let answer = self.worker.ask(access, work);
+        Box::pin(async { answer.await.map_err(SeenError::new) })
+    }
+}
+
+impl fmt::Debug for SqliteSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteSeen")
+            .field("age", &self.age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each method hands its work to the thread when it is called: dropping the
+/// future stops nothing.
+impl Seen for SqliteSeen {
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim> {
+        let (sighting, age) = (sighting.clone(), self.age);
+        // A claim that a loss of power undoes is as good as one whose holder
+        // died; what is done is on the disk together with all before it.
+        self.ask(Access::Courtesy, move |database| {
+            let connection = database.rows().connection;
+            forget(connection, now, age)?;
+            claim(connection, &sighting, now, deadline)
+        })
+    }
+
+    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+        let grant = grant.clone();
+        self.ask(Access::Write, move |database| {
+            database.rows().connection.execute(
+                "INSERT INTO webhook_events (key, attempt, until, at) VALUES (?1, ?2, NULL, ?3)
+                 ON CONFLICT (key) DO UPDATE SET until = NULL, at = excluded.at",
+                params![grant.key, grant.attempt.cast_signed(), to_nanos(now)],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+        let grant = grant.clone();
+        self.ask(Access::Courtesy, move |database| {
+            database.rows().connection.execute(
+                "UPDATE webhook_events SET until = ?3
+                 WHERE key = ?1 AND attempt = ?2 AND until IS NOT NULL",
+                params![grant.key, grant.attempt.cast_signed(), i64::MIN],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(), SqliteError> {
+    let Some(oldest) = now.checked_sub(age) else {
+        return Ok(());
+    };
+    for sql in [
+        "DELETE FROM webhook_events WHERE at < ?1",
+        "DELETE FROM webhook_subjects WHERE at < ?1",
+    ] {
+        connection.execute(sql, [to_nanos(oldest)])?;
+    }
+    Ok(())
+}
+
+fn claim(
+    connection: &Connection,
+    sighting: &Sighting,
+    now: SystemTime,
+    deadline: SystemTime,
+) -> Result<Claim, SqliteError> {
+    let known: Option<(i64, Option<i64>)> = connection
+        .query_row(
+            "SELECT attempt, until FROM webhook_events WHERE key = ?1",
+            [&sighting.key],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    match known {
+        Some((_, None)) => return Ok(Claim::Done),
+        Some((_, Some(until))) if until > to_nanos(now) => {
+            return Ok(Claim::HeldUntil(from_nanos(until)));
+        }
+        _ => {}
+    }
+    let attempt = known.map_or(0, |(attempt, _)| attempt).saturating_add(1);
+    connection.execute(
+        "INSERT OR REPLACE INTO webhook_events (key, attempt, until, at) VALUES (?1, ?2, ?3, ?4)",
+        params![sighting.key, attempt, to_nanos(deadline), to_nanos(now)],
+    )?;
+    Ok(Claim::Granted(Grant {
+        key: sighting.key.clone(),
+        attempt: attempt.cast_unsigned(),
+        newer: newer(connection, sighting, now)?,
+    }))
+}
+
+/// The newest known event about the same thing, if this one is older; if not,
+/// this is the newest.
+fn newer(
+    connection: &Connection,
+    sighting: &Sighting,
+    now: SystemTime,
+) -> Result<Option<SystemTime>, SqliteError> {
+    let (Some(subject), Some(created_at)) = (&sighting.subject, sighting.created_at) else {
+        return Ok(None);
+    };
+    let newest: Option<i64> = connection
+        .query_row(
+            "SELECT newest FROM webhook_subjects WHERE subject = ?1",
+            [subject],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let created_at = to_nanos(created_at);
+    let newer = newest.filter(|newest| *newest > created_at);
+    connection.execute(
+        "INSERT OR REPLACE INTO webhook_subjects (subject, newest, at) VALUES (?1, ?2, ?3)",
+        params![subject, newer.unwrap_or(created_at), to_nanos(now)],
+    )?;
+    Ok(newer.map(from_nanos))
+}

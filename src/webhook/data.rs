@@ -1,0 +1,375 @@
+//! What events tell of: typed views of `data`.
+
+use serde_json::{Map, Value};
+
+use super::view::view;
+use crate::types::*;
+use crate::value::{Date, Decimal, Timestamp};
+
+/// The payload of an event, by its type.
+///
+/// Debug shows the type alone.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum EventData {
+    /// A patient has placed an order; the one sign that a lab was bought.
+    OrderPlaced(OrderData),
+    /// Results of a lab order are there in part or in whole, or were amended;
+    /// nothing else is told.
+    LabOrderUpdated(LabOrderData),
+    /// A plan was activated (not: drafted).
+    TreatmentPlanCreated(TreatmentPlanData),
+    /// An active plan was cancelled.
+    TreatmentPlanUpdated(TreatmentPlanData),
+    /// A recommendation of an active plan has changed.
+    TreatmentPlanRecommendationUpdated(TreatmentPlanData),
+    /// There is a new patient.
+    PatientCreated(PatientData),
+    /// A patient has changed.
+    PatientUpdated(PatientData),
+    /// A dependent is one no longer.
+    PatientEmancipated(PatientData),
+    /// There is a new product.
+    ProductCreated(ProductData),
+    /// The name or dosage of a product has changed.
+    ProductUpdated(ProductData),
+    /// The description of a product has changed.
+    ProductDescriptionUpdated(ProductData),
+    /// Anything else: an event of a type that this version does not know or of
+    /// whose payload nothing is known (`clinic_key.*`), or without an object as
+    /// its payload (those of listings have none). Holds the payload, `null` if
+    /// there is none.
+    Unknown(Value),
+}
+
+view! {
+    /// An order that was placed.
+    pub struct OrderData {
+        /// The order.
+        id: OrderId = "id",
+        /// Its public number.
+        order_number: String = "order_number",
+        /// When it was completed; with the offset of some place, not `Z`.
+        completed_at: Timestamp = "completed_at",
+        /// The plans that it came from.
+        treatment_plan_ids: Vec<TreatmentPlanId> = "treatment_plan_ids",
+        /// Who placed it.
+        patient_id: PatientId = "patient_id",
+        /// The practitioners of the plans; only the newest pages have it.
+        practitioner_ids: Vec<PractitionerId> = "practitioner_ids",
+        /// What was bought.
+        line_items: Vec<LineItemData> = "line_items",
+    }
+
+    /// A line of an order.
+    pub struct LineItemData {
+        /// What was bought.
+        variant_id: VariantId = "variant_id",
+        /// How many.
+        quantity: i64 = "quantity",
+        /// Supplement or labs; the pages call it `type` here and `lab_type`
+        /// there.
+        type_: LineItemType = "type" | "lab_type",
+    }
+
+    /// A lab order whose results have changed.
+    pub struct LabOrderData {
+        /// The lab order.
+        id: LabOrderId = "id",
+        /// Who ordered it.
+        practitioner_id: PractitionerId = "practitioner_id",
+        /// Whom it is for.
+        patient_id: PatientId = "patient_id",
+        /// First name of the patient.
+        first_name: String = "first_name",
+        /// Last name of the patient.
+        last_name: String = "last_name",
+        /// Address of the patient.
+        email: String = "email",
+        /// The state in the words of the REST API: webhooks say
+        /// `results_received` for `partial_results`, and
+        /// `all_results_received` for `results_ready`.
+        state: LabOrderState = "status" | "state",
+    }
+
+    /// A treatment plan, or one with a changed recommendation.
+    pub struct TreatmentPlanData {
+        /// The plan.
+        id: TreatmentPlanId = "id",
+        /// Whether it is active; sent as the text `"true"`.
+        active: bool = "active",
+        /// The state, which events had in 2021 in place of `active`.
+        state: TreatmentPlanState = "state",
+        /// When the patient was sent the plan: a date or a time.
+        available_at: Timestamp = "available_at",
+        /// Whom it is for; only the newest pages have it.
+        patient: PatientReferenceData = "patient",
+        /// Who wrote it; only the newest pages have it.
+        practitioner: PractitionerReferenceData = "practitioner",
+        /// The recommended products.
+        recommendations: Vec<RecommendationData> = "recommendations",
+        /// The attached files.
+        resources: Vec<ResourceData> = "resources",
+        /// The recommended labs.
+        lab_recommendations: Vec<LabRecommendationData> = "lab_recommendations",
+    }
+
+    /// Which patient.
+    pub struct PatientReferenceData {
+        /// The patient.
+        id: PatientId = "id",
+    }
+
+    /// Which practitioner.
+    pub struct PractitionerReferenceData {
+        /// The practitioner.
+        id: PractitionerId = "id",
+    }
+
+    /// A recommended product.
+    pub struct RecommendationData {
+        /// What is recommended.
+        variant_id: VariantId = "variant_id",
+        /// Whether the patient is reminded to buy again.
+        refill: bool = "refill",
+        /// How many units.
+        units_to_purchase: i64 = "units_to_purchase",
+        /// What to take it with.
+        take_with: String = "take_with",
+        /// How to take it.
+        dosage: DosageData = "dosage",
+    }
+
+    /// How to take a product.
+    pub struct DosageData {
+        /// A number, range or fraction such as `1`, `1-2` or `1/2`.
+        amount: String = "amount" | "recommended_amount",
+        /// How often.
+        frequency: DosageFrequency = "frequency" | "recommended_frequency",
+        /// For how long: a number of days or words.
+        duration: String = "duration" | "recommended_duration",
+        /// Capsule, liquid and the like.
+        format: DosageFormat = "format",
+        /// More to know.
+        additional_info: String = "additional_info",
+        /// When in the day.
+        time_of_day: Vec<String> = "time_of_day",
+    }
+
+    /// A file attached to a plan.
+    pub struct ResourceData {
+        /// The file.
+        id: ResourceId = "id",
+        /// Where it can be had.
+        attachment_url: String = "attachment_url",
+        /// What it is about.
+        category: ResourceCategory = "category",
+        /// Its name.
+        name: String = "name",
+        /// Guide, handout and the like.
+        type_: ResourceType = "type",
+    }
+
+    /// A recommended lab.
+    pub struct LabRecommendationData {
+        /// The recommendation.
+        id: String = "id",
+        /// Its name.
+        name: String = "name",
+        /// Whether the patient has to fast.
+        requires_fasting: bool = "requires_fasting",
+        /// What the patient has to do.
+        instructions: String = "instructions",
+        /// The tests in it.
+        tests: Vec<LabTestData> = "tests",
+    }
+
+    /// A lab test.
+    pub struct LabTestData {
+        /// The test.
+        id: LabTestId = "id",
+        /// Its name.
+        name: String = "name",
+    }
+
+    /// A patient.
+    pub struct PatientData {
+        /// The patient.
+        id: PatientId = "id",
+        /// First name.
+        first_name: String = "first_name",
+        /// Last name.
+        last_name: String = "last_name",
+        /// Address for mail.
+        email: String = "email",
+        /// Date of birth.
+        date_of_birth: Date = "date_of_birth",
+        /// Biological sex.
+        gender: Gender = "gender",
+        /// The patient's own discount in percent.
+        discount: Decimal = "discount",
+        /// The discount in percent with the clinic's.
+        total_discount: Decimal = "total_discount",
+        /// Number of the mobile telephone.
+        mobile_number: String = "mobile_number",
+        /// Whether the patient takes text messages.
+        text_message_notification: bool = "text_message_notification",
+        /// Whether a guardian acts for the patient; with `patient.emancipated`.
+        is_dependent: bool = "is_dependent",
+        /// The guardian; with `patient.emancipated`.
+        guardian_patient_id: PatientId = "guardian_patient_id",
+    }
+
+    /// A product; the documented samples have no id.
+    pub struct ProductData {
+        /// The product.
+        id: ProductId = "id",
+        /// Its name.
+        name: String = "name",
+        /// Its description, in HTML.
+        description_html: String = "description_html",
+        /// Its availability, summed over the variants.
+        status: ProductStatus = "status",
+        /// Who makes it.
+        brand: BrandData = "brand",
+        /// How to take it.
+        dosage: DosageData = "dosage",
+        /// The packages that it comes in.
+        variants: Vec<VariantData> = "variants",
+    }
+
+    /// Who makes a product.
+    pub struct BrandData {
+        /// The brand.
+        id: BrandId = "id",
+        /// Its name.
+        name: String = "name",
+        /// What its SKUs begin with.
+        prefix: String = "prefix",
+    }
+
+    /// A package of a product.
+    pub struct VariantData {
+        /// The variant.
+        id: VariantId = "id",
+        /// The vendor's SKU.
+        sku: String = "sku",
+        /// The maker's SKU.
+        supplier_sku: String = "supplier_sku",
+        /// The code on the package (UPC or EAN-13).
+        upc: String = "upc",
+        /// The suggested price.
+        msrp: Decimal = "msrp",
+        /// What a unit is (capsules, mL).
+        unit_of_measure: String = "unit_of_measure",
+        /// Units in the package.
+        units: i64 = "units",
+        /// Whether it can be bought.
+        status: VariantStatus = "status",
+        /// Whether it is the one shown first.
+        primary: bool = "primary",
+    }
+}
+
+impl EventData {
+    /// Reads the payload of an event of this type.
+    pub(super) fn read(type_: Option<&EventType>, data: Option<&Value>) -> Self {
+        let unknown = || Self::Unknown(data.cloned().unwrap_or_default());
+        // One schema of 2021 calls the payload a string.
+        let parsed: Option<Map<_, _>> = data
+            .and_then(Value::as_str)
+            .and_then(|text| serde_json::from_str(text).ok());
+        let Some(object) = data.and_then(Value::as_object).or(parsed.as_ref()) else {
+            return unknown();
+        };
+        let plan = || {
+            let mut plan = TreatmentPlanData::read(inner(object, "treatment_plan"));
+            // Whether these stand in the plan or beside it is not told.
+            let beside = TreatmentPlanData::read(object);
+            plan.patient = plan.patient.or(beside.patient);
+            plan.practitioner = plan.practitioner.or(beside.practitioner);
+            plan
+        };
+        let patient = || PatientData::read(inner(object, "patient"));
+        let product = || ProductData::read(inner(object, "product"));
+        match type_ {
+            Some(EventType::OrderPlaced) => {
+                Self::OrderPlaced(OrderData::read(inner(object, "order")))
+            }
+            Some(EventType::LabOrderUpdated) => {
+                Self::LabOrderUpdated(LabOrderData::read(inner(object, "lab_order")))
+            }
+            Some(EventType::TreatmentPlanCreated) => Self::TreatmentPlanCreated(plan()),
+            Some(EventType::TreatmentPlanUpdated) => Self::TreatmentPlanUpdated(plan()),
+            Some(EventType::TreatmentPlanRecommendationUpdated) => {
+                Self::TreatmentPlanRecommendationUpdated(plan())
+            }
+            Some(EventType::PatientCreated) => Self::PatientCreated(patient()),
+            Some(EventType::PatientUpdated) => Self::PatientUpdated(patient()),
+            Some(EventType::PatientEmancipated) => Self::PatientEmancipated(patient()),
+            Some(EventType::ProductCreated) => Self::ProductCreated(product()),
+            Some(EventType::ProductUpdated) => Self::ProductUpdated(product()),
+            Some(EventType::ProductDescriptionUpdated) => {
+                Self::ProductDescriptionUpdated(product())
+            }
+            _ => unknown(),
+        }
+    }
+
+    /// What the event is about, if the payload says so: a kind and an id.
+    pub(super) fn subject(&self) -> Option<(&'static str, &str)> {
+        fn named<'i>(
+            kind: &'static str,
+            id: Option<&'i (impl AsRef<str> + 'i)>,
+        ) -> Option<(&'static str, &'i str)> {
+            let id = id?.as_ref();
+            (!id.is_empty()).then_some((kind, id))
+        }
+        match self {
+            Self::OrderPlaced(order) => named("order", order.id.as_ref()),
+            Self::LabOrderUpdated(order) => named("lab_order", order.id.as_ref()),
+            Self::TreatmentPlanCreated(plan)
+            | Self::TreatmentPlanUpdated(plan)
+            | Self::TreatmentPlanRecommendationUpdated(plan) => {
+                named("treatment_plan", plan.id.as_ref())
+            }
+            Self::PatientCreated(patient)
+            | Self::PatientUpdated(patient)
+            | Self::PatientEmancipated(patient) => named("patient", patient.id.as_ref()),
+            Self::ProductCreated(product)
+            | Self::ProductUpdated(product)
+            | Self::ProductDescriptionUpdated(product) => named("product", product.id.as_ref()),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::OrderPlaced(_) => "OrderPlaced",
+            Self::LabOrderUpdated(_) => "LabOrderUpdated",
+            Self::TreatmentPlanCreated(_) => "TreatmentPlanCreated",
+            Self::TreatmentPlanUpdated(_) => "TreatmentPlanUpdated",
+            Self::TreatmentPlanRecommendationUpdated(_) => "TreatmentPlanRecommendationUpdated",
+            Self::PatientCreated(_) => "PatientCreated",
+            Self::PatientUpdated(_) => "PatientUpdated",
+            Self::PatientEmancipated(_) => "PatientEmancipated",
+            Self::ProductCreated(_) => "ProductCreated",
+            Self::ProductUpdated(_) => "ProductUpdated",
+            Self::ProductDescriptionUpdated(_) => "ProductDescriptionUpdated",
+            Self::Unknown(_) => "Unknown",
+        }
+    }
+}
+
+impl std::fmt::Debug for EventData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple(self.name()).finish_non_exhaustive()
+    }
+}
+
+/// The object under a key that names it, or the payload itself where it is not
+/// wrapped.
+fn inner<'j>(object: &'j Map<String, Value>, wrapper: &str) -> &'j Map<String, Value> {
+    let inner = object.get(wrapper).and_then(Value::as_object);
+    inner.unwrap_or(object)
+}

@@ -1,0 +1,136 @@
+//! One event, in whichever envelope.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::data::EventData;
+use super::view::field;
+use crate::types::{
+    self, ClinicId, EventId, EventType, IntegrationId, WebhookDeliveryEventPayload, WebhookEvent,
+};
+use crate::value::{Hidden, Timestamp};
+
+/// Something that has happened, as told by a webhook, by the Events API or by
+/// the list of deliveries.
+///
+/// Nothing that is sent fails to become one: what can't be read is `None` or
+/// [`EventData::Unknown`], and [`json`](Self::json) has what came. Serializes
+/// as that JSON, and comes back from it the same.
+///
+/// Debug shows the type and no health data.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The event; the same in each of its deliveries.
+    pub id: Option<EventId>,
+    /// What has happened, also where nothing is known of it.
+    pub type_: Option<EventType>,
+    /// When it happened.
+    pub created_at: Option<Timestamp>,
+    /// Where; absent from events about products.
+    pub clinic_id: Option<ClinicId>,
+    /// For which integration, where the clinic has several: each gets its own
+    /// delivery.
+    pub integration_id: Option<IntegrationId>,
+    /// What is told of it.
+    pub data: EventData,
+    /// The event as it came, without its envelope; health data. What was no
+    /// JSON is a string here.
+    pub json: Value,
+}
+
+impl Event {
+    /// Reads the body of a delivery whose signature was checked.
+    ///
+    /// What is no JSON (or nested deeper than 128 levels) is
+    /// [`EventData::Unknown`] with the text; bytes that are not UTF-8 are
+    /// replaced in it.
+    #[must_use]
+    pub fn from_body(body: &[u8]) -> Self {
+        let json = serde_json::from_slice(body)
+            .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into());
+        Self::from_json(json)
+    }
+
+    /// Reads an event in any of its envelopes: `{"event": ..}`,
+    /// `{"event_payload": {"event": ..}}`, `{"event_payload": ..}`, or none.
+    #[must_use]
+    pub fn from_json(json: Value) -> Self {
+        let json = unwrap(json);
+        let nothing = Map::new();
+        let object = json.as_object().unwrap_or(&nothing);
+        let type_: Option<EventType> = field(object, &["type"]);
+        Self {
+            id: field(object, &["id"]),
+            created_at: field(object, &["created_at"]),
+            clinic_id: field(object, &["clinic_id"]),
+            integration_id: field(object, &["integration_id"]),
+            data: match json.as_object() {
+                Some(object) if type_.is_some() => {
+                    EventData::read(type_.as_ref(), object.get("data"))
+                }
+                _ => EventData::Unknown(json.clone()),
+            },
+            type_,
+            json,
+        }
+    }
+}
+
+/// Takes the envelopes off: whatever has a type of its own is in none.
+fn unwrap(mut json: Value) -> Value {
+    while let Some(inner) = wrapped(&mut json) {
+        json = inner;
+    }
+    json
+}
+
+fn wrapped(json: &mut Value) -> Option<Value> {
+    let object = json.as_object_mut()?;
+    if object.get("type").is_some_and(Value::is_string) {
+        return None;
+    }
+    let is_inner = |name: &&str| object.get(*name).is_some_and(Value::is_object);
+    let name = ["event_payload", "event"].into_iter().find(is_inner)?;
+    object.remove(name)
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Event");
+        // Text of an unknown type is the sender's, whatever it may hold.
+        match &self.type_ {
+            Some(known) if known.is_known() => shown.field("type_", &known.as_str()),
+            Some(_) => shown.field("type_", &Hidden),
+            None => &mut shown,
+        };
+        shown.field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from_json)
+    }
+}
+
+/// From the models of the Events API and of the list of deliveries.
+macro_rules! from_models {
+    ($($model:ty),+) => {
+        $(impl From<&$model> for Event {
+            fn from(model: &$model) -> Self {
+                Self::from_json(serde_json::to_value(model).unwrap_or_default())
+            }
+        })+
+    };
+}
+
+from_models!(types::Event, WebhookEvent, WebhookDeliveryEventPayload);

@@ -1,0 +1,218 @@
+//! Events that this process has seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::{Claim, Grant, Seen, SeenFuture, Sighting};
+
+/// As long as the vendor's own lists go back.
+pub(crate) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Some tens of megabytes at most.
+const CAPACITY: usize = 100_000;
+
+/// Remembers events in this process alone: for tests, and where handling an
+/// event again after a restart does no harm.
+///
+/// Clones share what they remember. What is forgotten, by age or for lack of
+/// room, counts as new when it comes again.
+#[derive(Clone)]
+pub struct MemorySeen {
+    records: Arc<Mutex<Records>>,
+    capacity: usize,
+    age: Duration,
+}
+
+#[derive(Default)]
+struct Records {
+    events: Remembered<Record>,
+    /// When the newest event about each thing had happened.
+    subjects: Remembered<SystemTime>,
+}
+
+#[derive(Clone, Copy)]
+struct Record {
+    attempt: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    HeldUntil(SystemTime),
+    Released,
+    Done,
+}
+
+impl MemorySeen {
+    /// Remembers nothing yet, and up to 100,000 events for 30 days.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            records: Arc::default(),
+            capacity: CAPACITY,
+            age: AGE,
+        }
+    }
+
+    /// How many events are remembered, and of as many things the newest; the
+    /// ones that changed longest ago are forgotten first, handled or not.
+    #[must_use]
+    pub fn capacity(mut self, events: usize) -> Self {
+        self.capacity = events;
+        self
+    }
+
+    /// How long an event is remembered.
+    #[must_use]
+    pub fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    /// A record is written whole, so a panic elsewhere leaves nothing half done.
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemorySeen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemorySeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySeen")
+            .field("capacity", &self.capacity)
+            .field("age", &self.age)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Seen for MemorySeen {
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim> {
+        let mut records = self.records();
+        records.events.forget(self.capacity, self.age, now);
+        records.subjects.forget(self.capacity, self.age, now);
+        let claim = records.claim(sighting, now, deadline);
+        records.events.forget(self.capacity, self.age, now);
+        records.subjects.forget(self.capacity, self.age, now);
+        drop(records);
+        Box::pin(ready(Ok(claim)))
+    }
+
+    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+        let mut records = self.records();
+        let attempt = records.events.get(&grant.key).map(|record| record.attempt);
+        let record = Record {
+            attempt: attempt.unwrap_or(grant.attempt),
+            state: State::Done,
+        };
+        records.events.put(&grant.key, record, now);
+        drop(records);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+        if let Some(record) = self.records().events.get_mut(&grant.key)
+            && record.attempt == grant.attempt
+            && matches!(record.state, State::HeldUntil(_))
+        {
+            record.state = State::Released;
+        }
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl Records {
+    fn claim(&mut self, sighting: &Sighting, now: SystemTime, deadline: SystemTime) -> Claim {
+        let known = self.events.get(&sighting.key).copied();
+        match known.map(|record| record.state) {
+            Some(State::Done) => return Claim::Done,
+            Some(State::HeldUntil(until)) if until > now => return Claim::HeldUntil(until),
+            _ => {}
+        }
+        let attempt = known.map_or(0, |record| record.attempt).saturating_add(1);
+        let record = Record {
+            attempt,
+            state: State::HeldUntil(deadline),
+        };
+        self.events.put(&sighting.key, record, now);
+        Claim::Granted(Grant {
+            key: sighting.key.clone(),
+            attempt,
+            newer: self.newer(sighting, now),
+        })
+    }
+
+    /// The newest known event about the same thing, if this one is older; if
+    /// not, this is the newest.
+    fn newer(&mut self, sighting: &Sighting, now: SystemTime) -> Option<SystemTime> {
+        let (subject, created_at) = (sighting.subject.as_ref()?, sighting.created_at?);
+        let newest = self.subjects.get(subject).copied();
+        let newer = newest.filter(|newest| *newest > created_at);
+        let newest = newer.unwrap_or(created_at);
+        self.subjects.put(subject, newest, now);
+        newer
+    }
+}
+
+/// Values by key, in the order of their last change.
+struct Remembered<V> {
+    values: HashMap<Arc<str>, (u64, SystemTime, V)>,
+    order: BTreeMap<u64, Arc<str>>,
+    changes: u64,
+}
+
+impl<V> Default for Remembered<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            order: BTreeMap::new(),
+            changes: 0,
+        }
+    }
+}
+
+impl<V> Remembered<V> {
+    fn get(&self, key: &str) -> Option<&V> {
+        self.values.get(key).map(|(.., value)| value)
+    }
+
+    fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+        self.values.get_mut(key).map(|(.., value)| value)
+    }
+
+    fn put(&mut self, key: &str, value: V, now: SystemTime) {
+        self.changes += 1;
+        let key: Arc<str> = key.into();
+        let old = self.values.insert(key.clone(), (self.changes, now, value));
+        if let Some((change, ..)) = old {
+            self.order.remove(&change);
+        }
+        self.order.insert(self.changes, key);
+    }
+
+    /// Forgets what is too much or too old.
+    fn forget(&mut self, capacity: usize, age: Duration, now: SystemTime) {
+        while let Some(first) = self.order.first_entry() {
+            let is_old = self
+                .values
+                .get(first.get())
+                .is_none_or(|(_, at, _)| now.duration_since(*at).is_ok_and(|since| since > age));
+            if !is_old && self.values.len() <= capacity {
+                break;
+            }
+            self.values.remove(&first.remove());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Which events were handled already.
+
+mod memory;
+mod sighting;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::value::Hidden;
+
+#[cfg(feature = "sqlite")]
+pub(crate) use memory::AGE;
+pub use memory::MemorySeen;
+pub use sighting::Sighting;
+
+/// What the methods of [`Seen`] return.
+pub type SeenFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SeenError>> + Send + 'a>>;
+
+/// Remembers events, so that each is handled once however often it comes.
+///
+/// The vendor delivers an event again until a delivery is answered in time,
+/// and the Events API tells of it too. Whoever is about to handle an event
+/// claims it; of all who do, in all processes, one is granted it:
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use fullscript::webhook::{Claim, Event, MemorySeen, Seen, SeenError, Sighting};
+///
+/// /// More than handling ever takes.
+/// const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
+///
+/// /// Whether the event needs no further try.
+/// async fn handle_once(
+///     seen: &dyn Seen,
+///     event: &Event,
+///     now: SystemTime,
+/// ) -> Result<bool, SeenError> {
+///     let sighting = Sighting::from(event);
+///     match seen.claim(&sighting, now, now + TIME_TO_HANDLE).await? {
+///         Claim::Done => Ok(true),
+///         // Somebody is at it. If they die it is ours to do, so keep it.
+///         Claim::HeldUntil(_) => Ok(false),
+///         Claim::Granted(grant) => match handle(event).await {
+///             Ok(()) => seen.done(&grant, now).await.map(|()| true),
+///             Err(_) => seen.release(&grant).await.map(|()| false),
+///         },
+///     }
+/// }
+/// # async fn handle(_: &Event) -> Result<(), ()> { Ok(()) }
+/// # let now = std::time::UNIX_EPOCH;
+/// # let event = Event::from_body(br#"{"id":"1","type":"patient.created"}"#);
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let seen = MemorySeen::new();
+/// # for _ in 0..2 { assert!(handle_once(&seen, &event, now).await.unwrap()); }
+/// # });
+/// ```
+///
+/// Where this runs ahead of the answer, answer `Ok(false)` with 503: the vendor
+/// tries again. With 200 the event would be lost if the holder dies.
+///
+/// # When a process dies
+///
+/// - While it handles an event: the claim ends with its deadline, and the next
+///   delivery is granted the event again.
+/// - Between handling and [`done`](Seen::done): likewise, so the event is
+///   handled twice. Nothing outside of the handler can prevent that. Where it
+///   matters, record the event in the transaction that handles it: implement
+///   this trait on that database.
+/// - A handler that takes longer than its deadline may not be alone.
+///   [`Grant::attempt`] tells the later one from the earlier.
+///
+/// # What an implementation guarantees
+///
+/// - A claim looks and writes in one step: of two at once, one is granted.
+/// - [`done`](Seen::done) that was answered survives a crash; a claim need not.
+/// - What is done stays done for the time it is remembered, whatever is released
+///   or claimed.
+/// - Attempts of one event count upwards; releasing does not reset them.
+///
+/// All methods may be called at once from any task. An implementation that
+/// blocks does it on a thread of its own.
+pub trait Seen: Send + Sync + 'static {
+    /// Asks to be the one who handles an event, until `deadline`.
+    ///
+    /// Granted when it is not done, and nobody holds it or the holder's deadline
+    /// is not after `now`.
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim>;
+
+    /// The event was handled: it is not granted again. Counts also when the
+    /// deadline has passed and somebody else has been granted it.
+    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()>;
+
+    /// Handling has failed: the event may be granted again at once. Nothing if
+    /// it is done or was granted to somebody else meanwhile.
+    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()>;
+}
+
+/// How a claim ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The event is the caller's to handle.
+    Granted(Grant),
+    /// The event was handled before.
+    Done,
+    /// Somebody else is handling it, until then at the latest.
+    HeldUntil(SystemTime),
+}
+
+/// The right to handle an event, until the deadline of its claim.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What the event is known by; see [`Sighting::key`].
+    pub key: String,
+    /// How often the event was granted: 1 for the first time.
+    pub attempt: u64,
+    /// When the newest event about the same thing had happened, if one that is
+    /// newer than this was claimed before: what this one tells may be outdated.
+    ///
+    /// The vendor does not promise any order. Ask the API for how things are
+    /// rather than to put the older state over the newer.
+    pub newer: Option<SystemTime>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("key", &Hidden)
+            .field("attempt", &self.attempt)
+            .field("newer", &self.newer)
+            .finish()
+    }
+}
+
+/// A record of events that failed.
+#[derive(Clone)]
+pub struct SeenError {
+    source: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl SeenError {
+    /// Wraps the cause. Make sure that its texts hold no health data.
+    pub fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            source: Arc::new(source),
+        }
+    }
+}
+
+impl fmt::Display for SeenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the record of events failed, keep the event and try again")
+    }
+}
+
+impl fmt::Debug for SeenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeenError")
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for SeenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,179 @@
+//! The signature header: what it says, and whether that is true.
+
+use std::time::{Duration, SystemTime};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::error::{Kind, WebhookError};
+use crate::value::Secret;
+
+/// The header that the signature is in; case does not matter.
+pub const SIGNATURE_HEADER: &str = "Fullscript-Signature";
+
+/// So many different times are looked at in the headers of one delivery, for
+/// each costs a pass over the body. One is documented; a repeated header has
+/// two.
+const MOST_TIMESTAMPS: usize = 4;
+
+type Signature = [u8; 32];
+
+/// Signs a body as the vendor does, for tests: the value of the header.
+///
+/// The time counts in whole seconds; one before 1970 is 1970.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let time = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+/// let header = fullscript::webhook::sign("fs-test-webhook-secret", time, br#"{"event":{}}"#);
+/// assert!(header.starts_with("t=1700000000,v1=84e9ec5a"));
+/// ```
+#[must_use]
+pub fn sign(secret: &str, time: SystemTime, body: &[u8]) -> String {
+    let time = since_1970(time).as_secs().to_string();
+    let signature = hex(&signature(secret, time.as_bytes(), body));
+    format!("t={time},v1={signature}")
+}
+
+/// What the signature headers of one delivery say together.
+pub(super) struct Claim<'h> {
+    timestamps: Vec<Timestamp<'h>>,
+    signatures: Vec<Signature>,
+}
+
+struct Timestamp<'h> {
+    /// As it was sent, which is what was signed.
+    text: &'h [u8],
+    since_1970: Duration,
+}
+
+impl<'h> Claim<'h> {
+    /// Reads the values of the headers. What is not understood is passed over,
+    /// as long as there is something that is.
+    pub(super) fn read(headers: &[&'h [u8]]) -> Result<Self, WebhookError> {
+        if headers.is_empty() {
+            return Err(WebhookError::new(Kind::Missing));
+        }
+        let mut claim = Self {
+            timestamps: Vec::new(),
+            signatures: Vec::new(),
+        };
+        let parts = headers
+            .iter()
+            .flat_map(|header| header.split(|byte| *byte == b','));
+        for part in parts {
+            let mut pair = part.splitn(2, |byte| *byte == b'=');
+            let (Some(key), Some(value)) = (pair.next(), pair.next()) else {
+                continue;
+            };
+            let value = value.trim_ascii();
+            match key.trim_ascii() {
+                b"t" => claim.add_timestamp(value),
+                b"v1" => claim.signatures.extend(from_hex(value)),
+                _ => {}
+            }
+        }
+        let kind = match claim.timestamps.len() {
+            0 => Kind::NoTimestamp,
+            1..=MOST_TIMESTAMPS if claim.signatures.is_empty() => Kind::NoSignature,
+            1..=MOST_TIMESTAMPS => return Ok(claim),
+            _ => Kind::ManyTimestamps,
+        };
+        Err(WebhookError::new(kind))
+    }
+
+    fn add_timestamp(&mut self, text: &'h [u8]) {
+        let is_known = |known: &Timestamp<'_>| known.text == text;
+        if let Some(since_1970) = seconds(text)
+            && !self.timestamps.iter().any(is_known)
+        {
+            self.timestamps.push(Timestamp { text, since_1970 });
+        }
+    }
+
+    /// Says whether one of the signatures fits the body, with one of the times
+    /// and of the secrets, and whether that time is within the tolerance.
+    ///
+    /// The signature comes first: what is called stale or future is surely the
+    /// vendor's, so that it speaks of a clock and not of a stranger.
+    pub(super) fn verify(
+        &self,
+        secrets: &[Secret],
+        body: &[u8],
+        now: SystemTime,
+        tolerance: Duration,
+    ) -> Result<(), WebhookError> {
+        let now = Duration::from_secs(since_1970(now).as_secs());
+        let mut refusal = Kind::Wrong;
+        for timestamp in &self.timestamps {
+            if !self.fits(timestamp, secrets, body) {
+                continue;
+            }
+            if now.abs_diff(timestamp.since_1970) <= tolerance {
+                return Ok(());
+            }
+            refusal = match timestamp.since_1970 < now {
+                true => Kind::Stale,
+                false => Kind::Future,
+            };
+        }
+        Err(WebhookError::new(refusal))
+    }
+
+    /// Compares all with all, and tells nothing by its duration but how many
+    /// there are.
+    fn fits(&self, timestamp: &Timestamp<'_>, secrets: &[Secret], body: &[u8]) -> bool {
+        let mut fits = Choice::from(0);
+        for secret in secrets {
+            let expected = signature(secret.expose(), timestamp.text, body);
+            for signature in &self.signatures {
+                fits |= expected.ct_eq(signature);
+            }
+        }
+        fits.into()
+    }
+}
+
+fn signature(secret: &str, time: &[u8], body: &[u8]) -> Signature {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(time);
+    mac.update(b".");
+    mac.update(body);
+    mac.finalize().into_bytes().into()
+}
+
+/// Decimal digits alone: a sign, a space or a fraction is no time.
+fn seconds(text: &[u8]) -> Option<Duration> {
+    let is_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = str::from_utf8(text).ok().filter(|_| is_digits)?;
+    text.parse().ok().map(Duration::from_secs)
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+fn from_hex(text: &[u8]) -> Option<Signature> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut signature = Signature::default();
+    if text.len() != 2 * signature.len() {
+        return None;
+    }
+    for (byte, pair) in signature.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(signature)
+}
+
+/// Writes bytes as lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! A hundred thousand deliveries, as a bad network and a dying receiver make
+//! of them: every event is handled once.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::{Duration, SystemTime};
+
+use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting, sign};
+use serde_json::json;
+
+use super::{HEADER, SECRET, at, receiver};
+use crate::sqlite::Place;
+
+/// Seconds between the vendor's tries.
+const GAPS: [u64; 5] = [60, 300, 1_800, 3_600, 18_000];
+
+const START: u64 = 1_767_225_600;
+
+/// Repeatable chance.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// A delivery on its way: when it arrives, of which event, which try.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sent {
+    arrives: u64,
+    event: u64,
+    attempt: usize,
+    /// A copy that the network made; the vendor does not wait for its answer.
+    is_copy: bool,
+}
+
+struct World<S> {
+    chance: Chance,
+    receiver: Receiver,
+    seen: S,
+    sent: BinaryHeap<Reverse<Sent>>,
+    /// How often each event was handled.
+    handled: HashMap<u64, u32>,
+    /// When the newest event of each patient that was granted had happened.
+    newest: HashMap<u64, u64>,
+    deliveries: u64,
+    late: u64,
+}
+
+fn happened(event: u64) -> u64 {
+    START + event
+}
+
+fn patient(event: u64) -> u64 {
+    event % 50
+}
+
+fn body(event: u64) -> Vec<u8> {
+    let event = json!({
+        "id": format!("event-{event}"),
+        "type": "patient.updated",
+        "created_at": happened(event),
+        "data": {"patient": {"id": format!("patient-{}", patient(event))}},
+    });
+    json!({ "event": event }).to_string().into_bytes()
+}
+
+impl<S: Seen> World<S> {
+    fn new(seen: S) -> Self {
+        Self {
+            chance: Chance(0x5EED),
+            receiver: receiver(),
+            seen,
+            sent: BinaryHeap::new(),
+            handled: HashMap::new(),
+            newest: HashMap::new(),
+            deliveries: 0,
+            late: 0,
+        }
+    }
+
+    async fn run(&mut self, events: u64) {
+        for event in 0..events {
+            let arrives = happened(event) + self.chance.below(120);
+            self.send(arrives, event, 0);
+        }
+        while let Some(Reverse(sent)) = self.sent.pop() {
+            self.deliveries += 1;
+            let answered = self.deliver(sent).await;
+            // An answer may be lost, and then what is done comes again.
+            let heard = answered && !self.chance.percent(10);
+            if !heard && !sent.is_copy && sent.attempt < GAPS.len() {
+                self.send(
+                    sent.arrives + GAPS[sent.attempt],
+                    sent.event,
+                    sent.attempt + 1,
+                );
+            }
+        }
+        assert_eq!(self.handled.len() as u64, events, "some were never handled");
+        assert!(self.handled.values().all(|times| *times == 1));
+    }
+
+    fn send(&mut self, arrives: u64, event: u64, attempt: usize) {
+        let sent = Sent {
+            arrives,
+            event,
+            attempt,
+            is_copy: false,
+        };
+        self.sent.push(Reverse(sent));
+        if self.chance.percent(60) {
+            self.sent.push(Reverse(Sent {
+                arrives: arrives + self.chance.below(30),
+                is_copy: true,
+                ..sent
+            }));
+        }
+    }
+
+    /// Whether it is answered with 200.
+    async fn deliver(&mut self, sent: Sent) -> bool {
+        // The last try goes well, so that nothing is missed for good.
+        let is_last = sent.attempt == GAPS.len();
+        if !is_last && self.chance.percent(10) {
+            return false;
+        }
+        let now = at(sent.arrives);
+        let body = body(sent.event);
+        let signed = at(sent.arrives - self.chance.below(5));
+        let header = sign(SECRET, signed, &body);
+        let delivery = self.receiver.receive([(HEADER, header)], &body, now);
+        let event = delivery.unwrap().into_event().unwrap();
+        let sighting = Sighting::from(&event);
+        let deadline = now + Duration::from_secs(59);
+        match self.seen.claim(&sighting, now, deadline).await.unwrap() {
+            Claim::Done => true,
+            Claim::HeldUntil(_) => false,
+            Claim::Granted(grant) => {
+                self.is_late_where_it_is(sent.event, grant.newer);
+                if !is_last && self.chance.percent(10) {
+                    // Dies, and tells nobody.
+                    return false;
+                }
+                if !is_last && self.chance.percent(10) {
+                    self.seen.release(&grant).await.unwrap();
+                    return false;
+                }
+                *self.handled.entry(sent.event).or_default() += 1;
+                self.seen.done(&grant, now).await.unwrap();
+                true
+            }
+        }
+    }
+
+    fn is_late_where_it_is(&mut self, event: u64, newer: Option<SystemTime>) {
+        let newest = self.newest.entry(patient(event)).or_default();
+        let expected = Some(*newest).filter(|newest| *newest > happened(event));
+        assert_eq!(newer, expected.map(at));
+        self.late += u64::from(newer.is_some());
+        *newest = happened(event).max(*newest);
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once() {
+    let mut world = World::new(MemorySeen::new());
+    world.run(44_000).await;
+    assert!(world.deliveries >= 100_000, "{}", world.deliveries);
+    assert!(world.late > 1_000, "{}", world.late);
+}
+
+#[tokio::test]
+async fn every_event_is_handled_once_with_a_file() {
+    let place = Place::new();
+    let mut world = World::new(place.open().await.unwrap().seen());
+    world.run(1_000).await;
+    assert!(world.deliveries >= 2_000, "{}", world.deliveries);
+}

@@ -1,0 +1,235 @@
+//! What every record of events guarantees, tried on all that the crate has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fullscript::webhook::{Claim, Event, Grant, MemorySeen, Seen, Sighting};
+use serde_json::json;
+
+use super::at;
+use crate::sqlite::{Place, key};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Each kind of record, with what must outlive it.
+async fn records() -> Vec<(Arc<dyn Seen>, Option<Place>)> {
+    let (plain, encrypted) = (Place::new(), Place::new());
+    let file = plain.open().await.unwrap().seen();
+    let beside_encrypted = encrypted.open_with(&key()).await.unwrap().seen();
+    vec![
+        (Arc::new(MemorySeen::new()), None),
+        (Arc::new(file), Some(plain)),
+        (Arc::new(beside_encrypted), Some(encrypted)),
+    ]
+}
+
+fn now() -> SystemTime {
+    at(1_767_225_600)
+}
+
+fn event(id: &str) -> Sighting {
+    Sighting::from(&Event::from_json(json!({"id": id, "type": "order.placed"})))
+}
+
+/// An event about a patient, so many seconds from the first.
+fn about(patient: &str, id: &str, second: i64) -> Sighting {
+    Sighting::from(&Event::from_json(json!({
+        "id": id,
+        "type": "patient.updated",
+        "created_at": 1_767_225_600 + second,
+        "data": {"patient": {"id": patient}},
+    })))
+}
+
+async fn claim(seen: &dyn Seen, sighting: &Sighting, now: SystemTime) -> Claim {
+    seen.claim(sighting, now, now + MINUTE).await.unwrap()
+}
+
+async fn granted(seen: &dyn Seen, sighting: &Sighting, now: SystemTime) -> Grant {
+    match claim(seen, sighting, now).await {
+        Claim::Granted(grant) => grant,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_done_is_not_granted_again() {
+    for (seen, _place) in records().await {
+        let (one, other) = (event("1"), event("2"));
+        let grant = granted(&*seen, &one, now()).await;
+        assert_eq!(grant.attempt, 1);
+        seen.done(&grant, now()).await.unwrap();
+        for later in [now(), now() + DAY, now() + 30 * DAY] {
+            assert_eq!(claim(&*seen, &one, later).await, Claim::Done);
+        }
+        granted(&*seen, &other, now()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_held_until_its_deadline_and_granted_again_after_it() {
+    for (seen, _place) in records().await {
+        let event = event("1");
+        granted(&*seen, &event, now()).await;
+        let almost = now() + MINUTE - Duration::from_millis(1);
+        let held = claim(&*seen, &event, almost).await;
+        assert_eq!(held, Claim::HeldUntil(now() + MINUTE));
+        let grant = granted(&*seen, &event, now() + MINUTE).await;
+        assert_eq!(grant.attempt, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_has_failed_is_granted_again_at_once() {
+    for (seen, _place) in records().await {
+        let event = event("1");
+        for attempt in 1..=3 {
+            let grant = granted(&*seen, &event, now()).await;
+            assert_eq!(grant.attempt, attempt);
+            seen.release(&grant).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_too_late_takes_nothing_from_who_came_after() {
+    for (seen, _place) in records().await {
+        let event = event("1");
+        let slow = granted(&*seen, &event, now()).await;
+        let later = now() + 2 * MINUTE;
+        let second = granted(&*seen, &event, later).await;
+        seen.release(&slow).await.unwrap();
+        assert!(matches!(
+            claim(&*seen, &event, later).await,
+            Claim::HeldUntil(_)
+        ));
+        // It was handled after all.
+        seen.done(&slow, later).await.unwrap();
+        seen.release(&second).await.unwrap();
+        assert_eq!(claim(&*seen, &event, later).await, Claim::Done);
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_thirty_days_is_forgotten() {
+    for (seen, _place) in records().await {
+        let (event, other) = (event("1"), about("p", "2", 50));
+        let grant = granted(&*seen, &event, now()).await;
+        seen.done(&grant, now()).await.unwrap();
+        granted(&*seen, &other, now()).await;
+        let later = now() + 30 * DAY + MINUTE;
+        assert_eq!(granted(&*seen, &event, later).await.attempt, 1);
+        let newer = granted(&*seen, &about("p", "3", 0), later).await.newer;
+        assert_eq!(newer, None);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_comes_after_a_newer_one_says_so() {
+    for (seen, _place) in records().await {
+        let second = |second| now() + Duration::from_secs(second);
+        for (sighting, newer) in [
+            (about("p", "1", 10), None),
+            (about("q", "2", 50), None),
+            (about("p", "3", 30), None),
+            (about("p", "4", 20), Some(second(30))),
+            (about("p", "5", 30), None),
+            (about("p", "6", -5_000_000_000), Some(second(30))),
+            (event("7"), None),
+        ] {
+            let grant = granted(&*seen, &sighting, now()).await;
+            assert_eq!(grant.newer, newer, "{}", sighting.key);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_claim_at_once_one_is_granted() {
+    let place = Place::new();
+    let stores = [place.open().await.unwrap(), place.open().await.unwrap()];
+    let memory = MemorySeen::new();
+    let pairs: [[Arc<dyn Seen>; 2]; 2] = [
+        stores.map(|store| Arc::new(store.seen()) as Arc<dyn Seen>),
+        [Arc::new(memory.clone()), Arc::new(memory)],
+    ];
+    for pair in pairs {
+        for id in 0..50 {
+            let claims = (0..8).map(|task| {
+                let seen = pair[task % 2].clone();
+                let event = event(&id.to_string());
+                tokio::spawn(async move { claim(&*seen, &event, now()).await })
+            });
+            let claims = futures_util::future::join_all(claims.collect::<Vec<_>>()).await;
+            let granted = |claim: &Claim| matches!(claim, Claim::Granted(_));
+            let claims = claims.into_iter().map(Result::unwrap);
+            assert_eq!(claims.filter(granted).count(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_remembers_across_restarts() {
+    let place = Place::new();
+    let seen = place.open().await.unwrap().seen();
+    let grant = granted(&seen, &event("1"), now()).await;
+    seen.done(&grant, now()).await.unwrap();
+    granted(&seen, &event("2"), now()).await;
+    drop(seen);
+    let seen = place.open().await.unwrap().seen();
+    assert_eq!(claim(&seen, &event("1"), now()).await, Claim::Done);
+    let held = claim(&seen, &event("2"), now()).await;
+    assert_eq!(held, Claim::HeldUntil(now() + MINUTE));
+}
+
+#[tokio::test]
+async fn a_file_holds_no_health_data_of_events() {
+    let place = Place::new();
+    let seen = place.open().await.unwrap().seen();
+    let sighting = about("planted-patient", "1", 0);
+    granted(&seen, &sighting, now()).await;
+    drop(seen);
+    for path in [place.path.clone(), place.beside("-wal")] {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        assert!(!bytes.windows(7).any(|window| window == b"planted"));
+    }
+}
+
+#[tokio::test]
+async fn memory_forgets_what_changed_longest_ago_when_it_is_full() {
+    let seen = MemorySeen::new().capacity(3);
+    for id in ["1", "2", "3"] {
+        let grant = granted(&seen, &event(id), now()).await;
+        seen.done(&grant, now()).await.unwrap();
+    }
+    granted(&seen, &event("4"), now()).await;
+    for id in ["2", "3"] {
+        assert_eq!(claim(&seen, &event(id), now()).await, Claim::Done);
+    }
+    granted(&seen, &event("1"), now()).await;
+}
+
+#[test]
+fn an_event_is_known_by_its_id_and_without_one_by_what_it_says() {
+    let sighting = |json| Sighting::from(&Event::from_json(json));
+    assert_eq!(event("abc").key, "abc");
+    // A retry differs in nothing, and an envelope is no part of the event.
+    let bare = json!({"type": "order.placed", "data": {"id": "o"}});
+    let wrapped = sighting(json!({ "event": bare }));
+    assert_eq!(sighting(bare), wrapped);
+    assert!(wrapped.key.starts_with("sha256:"));
+    let empty = sighting(json!({"id": "", "type": "order.placed"}));
+    assert_ne!(empty.key, wrapped.key);
+    let long = sighting(json!({"id": "7".repeat(10_000)}));
+    assert!(long.key.len() < 100);
+    let (one, other) = (about("p", "1", 0), about("q", "2", 0));
+    assert!(one.subject.is_some() && one.subject != other.subject);
+    assert!(!format!("{one:?}").contains(one.subject.as_ref().unwrap()));
+    for created_at in [
+        json!(i64::MAX),
+        json!(-1e300),
+        json!("9999-12-31T23:59:59Z"),
+    ] {
+        let _no_panic = sighting(json!({"type": "a", "created_at": created_at}));
+    }
+}
