@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::{Method, Request, Response, StatusCode};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::auth::TokenSet;
 use crate::calls::{CallReport, Calls};
@@ -20,6 +21,10 @@ use crate::span::{self, CallSpan};
 
 /// The header that makes a POST repeatable.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// After so long a wait for a place, a turn in the limit is not worth what it
+/// was: the limit counts when a request leaves.
+const LATE: Duration = Duration::from_millis(500);
 
 /// One call, from its start to its end.
 pub(crate) struct Call<'c> {
@@ -37,7 +42,13 @@ pub(crate) struct Call<'c> {
 enum Sent {
     /// An answer, with its body where that was read.
     Answer(Response, Option<Result<Vec<u8>, Unreadable>>),
-    Nothing(reqwest::Error),
+    Nothing {
+        error: reqwest::Error,
+        /// Whether the request never left this machine.
+        unsent: bool,
+    },
+    /// None in the time of an attempt that is not the last.
+    TimedOut,
 }
 
 /// What an attempt is made with.
@@ -70,16 +81,23 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// The same call, over by then.
+    pub(crate) fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     pub(crate) async fn make(mut self, request: Request) -> Response {
         let span = CallSpan::new(self.operation, &request);
         let (response, outcome) = match span.around(self.attempts(request)).await {
             Ok(Sent::Answer(response, None)) => (Some(response), Outcome::Unread),
             Ok(Sent::Answer(response, Some(body))) => (Some(response), Outcome::Read(body)),
-            Ok(Sent::Nothing(error)) => (None, Outcome::Failed(Failure::Transport(error))),
+            Ok(Sent::Nothing { error, .. }) => (None, Outcome::Failed(Failure::Transport(error))),
+            Ok(Sent::TimedOut) => (None, Outcome::Failed(Failure::Late("an answer came"))),
             Err(failure) => (None, Outcome::Failed(failure)),
         };
         self.calls.tell(&CallReport {
-            operation_id: self.operation.map_or("", |operation| operation.id),
+            operation_id: self.operation_id(),
             status: response.as_ref().map(Response::status),
             attempts: self.trace.attempts,
             elapsed: self.begun.elapsed(),
@@ -103,13 +121,19 @@ impl<'c> Call<'c> {
             // None for a body that is read once: such a request is sent once.
             let spare = request.try_clone();
             let (bearer, sent) = self.attempt(request, repeatable).await?;
-            if let Bearer::User(tokens) = &bearer
+            if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
                 && sent.status() == Some(StatusCode::UNAUTHORIZED)
-                && !replayed
+                && !session.is_refusing(self.operation_id(), tokens.generation)
             {
+                if replayed {
+                    session.note_refusing(self.operation_id(), tokens.generation);
+                    return Ok(sent);
+                }
                 // The token may have died since: of a refresh elsewhere, or of
                 // a revocation. Whoever has a newer one by now shares it.
-                self.renew(tokens).await?;
+                let renewed = timeout_at(self.deadline, session.renew(tokens.generation)).await;
+                let renewed = renewed.map_err(|_| Failure::Late("a new token came"))?;
+                renewed.map_err(Failure::Auth)?;
                 replayed = true;
                 match spare {
                     Some(spare) => request = spare,
@@ -140,21 +164,7 @@ impl<'c> Call<'c> {
         mut request: Request,
         repeatable: bool,
     ) -> Result<(Bearer<'c>, Sent), Failure> {
-        // First, so that those who wait for a token take nobody's turn.
-        self.bearer().await?;
-        let lane = match self.credentials {
-            Credentials::User(session) => session.user(),
-            _ => "",
-        };
-        let turn = self.calls.limiter.turn(lane, Some(self.deadline)).await;
-        turn.map_err(|busy| {
-            self.trace.retry_after = Some(busy.wait);
-            Failure::Busy
-        })?;
-        let permit = timeout_at(self.deadline, self.calls.in_flight.acquire()).await;
-        let _permit = permit.map_err(|_| Failure::Late("its turn came"))?;
-        // Again, for the turn may have taken long.
-        let bearer = self.bearer().await?;
+        let (bearer, _permit) = self.admitted().await?;
         match &bearer {
             Bearer::User(tokens) => authorize(&mut request, &tokens.access_token)?,
             Bearer::Fixed(token) => authorize(&mut request, token)?,
@@ -164,40 +174,77 @@ impl<'c> Call<'c> {
         if left.is_zero() {
             return Err(Failure::Late("its turn came"));
         }
-        let others = repeatable && self.trace.attempts + 1 < self.options.number_of_attempts();
-        *request.timeout_mut() = Some(match others {
-            true => left.min(self.options.timeout_of_attempts()),
-            false => left,
-        });
+        // For a body that is read later too.
+        *request.timeout_mut() = Some(left);
         self.trace.attempts += 1;
-        let sent = send(self.http, request).await;
-        self.trace.may_have_arrived |= match &sent {
-            Sent::Answer(..) => true,
-            Sent::Nothing(error) => !error.is_connect(),
+        let others = repeatable && self.trace.attempts < self.options.number_of_attempts();
+        let sending = send(self.http, request);
+        let sent = match others {
+            true => timeout(self.options.timeout_of_attempts(), sending)
+                .await
+                .unwrap_or(Sent::TimedOut),
+            false => sending.await,
         };
+        self.trace.may_have_arrived |= !sent.never_left();
         Ok((bearer, sent))
     }
 
-    async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
-        match self.credentials {
-            Credentials::NotNeeded => Ok(Bearer::None),
-            Credentials::Missing => Err(Failure::Invalid("no access token, give the client one")),
-            Credentials::Fixed(token) => Ok(Bearer::Fixed(token)),
-            Credentials::User(session) => {
-                let tokens = timeout_at(self.deadline, session.tokens()).await;
-                let tokens = tokens.map_err(|_| Failure::Late("a token came"))?;
-                Ok(Bearer::User(tokens.map_err(Failure::Auth)?))
+    /// Waits for a token, a turn in the limit, and a place among the requests
+    /// that are under way.
+    async fn admitted(&mut self) -> Result<(Bearer<'c>, SemaphorePermit<'c>), Failure> {
+        loop {
+            // First, so that those who wait for a token take nobody's turn.
+            self.bearer().await?;
+            self.turn().await?;
+            let asked = Instant::now();
+            let permit = timeout_at(self.deadline, self.calls.in_flight.acquire()).await;
+            let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
+            let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
+            if asked.elapsed() > LATE {
+                // What was counted then goes only now.
+                self.turn().await?;
+            }
+            // Whoever must wait for a token now lets others go first.
+            if let Some(bearer) = self.bearer_at_hand() {
+                return Ok((bearer, permit));
             }
         }
     }
 
-    async fn renew(&self, used: &TokenSet) -> Result<(), Failure> {
-        if let Credentials::User(session) = self.credentials {
-            let renewed = timeout_at(self.deadline, session.renew(used.generation)).await;
-            let renewed = renewed.map_err(|_| Failure::Late("a new token came"))?;
-            renewed.map_err(Failure::Auth)?;
+    async fn turn(&mut self) -> Result<(), Failure> {
+        let lane = match self.credentials {
+            Credentials::User(session) => session.user(),
+            _ => "",
+        };
+        let turn = self.calls.limiter.turn(lane, Some(self.deadline)).await;
+        turn.map_err(|busy| {
+            self.trace.retry_after = Some(busy.wait);
+            Failure::Busy
+        })
+    }
+
+    async fn bearer(&self) -> Result<(), Failure> {
+        match self.credentials {
+            Credentials::NotNeeded | Credentials::Fixed(_) => Ok(()),
+            Credentials::Missing => Err(Failure::Invalid("no access token, give the client one")),
+            Credentials::User(session) => {
+                let tokens = timeout_at(self.deadline, session.tokens()).await;
+                let tokens = tokens.map_err(|_| Failure::Late("a token came"))?;
+                tokens.map(|_| ()).map_err(Failure::Auth)
+            }
         }
-        Ok(())
+    }
+
+    fn bearer_at_hand(&self) -> Option<Bearer<'c>> {
+        match self.credentials {
+            Credentials::NotNeeded | Credentials::Missing => Some(Bearer::None),
+            Credentials::Fixed(token) => Some(Bearer::Fixed(token)),
+            Credentials::User(session) => session.at_hand().ok().map(Bearer::User),
+        }
+    }
+
+    fn operation_id(&self) -> &'static str {
+        self.operation.map_or("", |operation| operation.id)
     }
 
     /// How long to wait before the next attempt, if there is to be one; paid
@@ -216,13 +263,14 @@ impl<'c> Call<'c> {
                     return None;
                 }
             },
-            Sent::Nothing(_) => Reason::Failure,
+            Sent::Nothing { .. } | Sent::TimedOut => Reason::Failure,
         };
         if reason == Reason::Throttle {
             self.calls.limiter.throttled(asked);
         }
-        let unsent = matches!(sent, Sent::Nothing(error) if error.is_connect());
-        if !(repeatable || unsent) || self.trace.attempts >= self.options.number_of_attempts() {
+        if !(repeatable || sent.never_left())
+            || self.trace.attempts >= self.options.number_of_attempts()
+        {
             return None;
         }
         // A connection that the server closed while it was idle tells nothing
@@ -249,8 +297,12 @@ impl Sent {
     fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Answer(response, _) => Some(response.status()),
-            Self::Nothing(_) => None,
+            Self::Nothing { .. } | Self::TimedOut => None,
         }
+    }
+
+    fn never_left(&self) -> bool {
+        matches!(self, Self::Nothing { unsent: true, .. })
     }
 
     fn asked_to_wait(&self, calls: &Calls) -> Option<Duration> {
@@ -264,7 +316,7 @@ impl Sent {
 
     /// Whether the connection ended before a byte of the answer.
     fn is_stale_connection(&self) -> bool {
-        let Self::Nothing(error) = self else {
+        let Self::Nothing { error, .. } = self else {
             return false;
         };
         let mut source = std::error::Error::source(error);
@@ -285,9 +337,15 @@ impl Sent {
 }
 
 async fn send(http: &reqwest::Client, request: Request) -> Sent {
+    let url = request.url().clone();
     match http.execute(request).await {
-        // The address may carry health data in its query.
-        Err(error) => Sent::Nothing(error.without_url()),
+        Err(error) => Sent::Nothing {
+            // A client of the caller's may have followed a redirect: then
+            // something has left.
+            unsent: error.is_connect() && error.url().is_none_or(|failed| *failed == url),
+            // The address may carry health data in its query.
+            error: error.without_url(),
+        },
         // JSON is read here, so that an answer that breaks off can be asked
         // for again; any other body is the caller's to read as it comes.
         Ok(mut response) if response.status().is_success() && is_json(&response) => {

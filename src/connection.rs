@@ -26,6 +26,7 @@ const CONCURRENCY: usize = 256;
 
 /// The settings that `ClientBuilder` and `OAuthAppBuilder` share.
 pub(crate) struct Connection {
+    pub(crate) environment: Environment,
     pub(crate) base_url: String,
     pub(crate) http: Option<reqwest::Client>,
     pub(crate) connect_timeout: Duration,
@@ -125,6 +126,7 @@ pub(crate) use connection_setters;
 impl Connection {
     pub(crate) fn to(environment: Environment) -> Self {
         Self {
+            environment,
             base_url: environment.base_url().into(),
             http: None,
             connect_timeout: CONNECT_TIMEOUT,

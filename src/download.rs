@@ -1,17 +1,22 @@
 //! Files that answers point to: results of labs, attachments of plans.
 
 use std::fmt;
+use std::sync::Arc;
 
 use progenitor_client::ClientInfo;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, Request, Url};
+use tokio::time::Instant;
 
 use crate::call::Call;
+use crate::calls::Calls;
 use crate::connection::is_loopback;
+use crate::ending::Ending;
 use crate::error::{Answer, Error};
 use crate::generated::client::Client;
 use crate::hooks::{Context, Credentials};
-use crate::response::{Response, read_bytes};
+use crate::limit::RateLimit;
+use crate::response::{Bytes, Response, read_bytes};
 
 /// What errors name instead of an operation.
 const ID: &str = "download";
@@ -116,33 +121,44 @@ impl Download<'_> {
     ///
     /// # Errors
     /// [`Error::is_invalid_request`] for an address that is not allowed,
-    /// [`Error::is_decode`] for a file that is too large or no PDF, and
+    /// [`Error::is_decode`] for a file that is too large or no PDF, or a redirect
+    /// to an address that is not allowed, and
     /// whatever a call can fail with. An address that has expired is refused
     /// by the server: ask for the object again, and take its new one.
     pub async fn send(self) -> Result<Response<File>, Error> {
         let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is no URL"))?;
-        for _ in 0..=REDIRECTS {
-            self.check(&url)?;
+        self.check(&url).map_err(not_sent)?;
+        let deadline = Instant::now() + self.client.inner().options.whole_timeout();
+        let mut redirects = 0;
+        loop {
             let context = self.context_for(&url);
-            let call = Call::new(self.client.client(), &context, None);
+            let call = Call::new(self.client.client(), &context, None).until(deadline);
             let response = call.make(Request::new(Method::GET, url.clone())).await;
-            match redirect(&response) {
-                Some(location) => {
-                    url = url
-                        .join(&location)
-                        .map_err(|_| not_sent("the server redirects to what is no URL"))?;
+            let Some(location) = redirect(&response) else {
+                return self.read(response).await;
+            };
+            redirects += 1;
+            let next = url
+                .join(&location)
+                .map_err(|_| "the server redirects to what is no URL");
+            let allowed = next.and_then(|next| self.check(&next).map(|()| next));
+            url = match allowed {
+                Ok(_) if redirects > REDIRECTS => {
+                    return Err(unusable(response, "the server redirects again and again"));
                 }
-                None => return self.read(response).await,
-            }
+                Ok(next) => next,
+                Err(reason) => return Err(unusable(response, reason)),
+            };
         }
-        Err(not_sent("the server redirects again and again"))
     }
 
     async fn read(self, response: reqwest::Response) -> Result<Response<File>, Error> {
         let at = response.url().clone();
         let mut answer = read_bytes(ID, Ok(response)).await?;
         // A client of the caller's may follow redirects by itself.
-        self.check(&at)?;
+        if let Err(reason) = self.check(&at) {
+            return Err(refused(&answer, reason.into()));
+        }
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.value_mut().chunk().await? {
             bytes.extend_from_slice(&chunk);
@@ -167,12 +183,12 @@ impl Download<'_> {
     }
 
     /// Refuses an address that an answer should not be able to send us to.
-    fn check(&self, url: &Url) -> Result<(), Error> {
+    fn check(&self, url: &Url) -> Result<(), &'static str> {
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
-            return Err(not_sent("the address is not https"));
+            return Err("the address is not https");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(not_sent("the address has a user or a password"));
+            return Err("the address has a user or a password");
         }
         let host = url.host_str().unwrap_or_default();
         let vendors = OWN_DOMAINS.iter().any(|domain| {
@@ -182,9 +198,9 @@ impl Download<'_> {
         if vendors || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
             return Ok(());
         }
-        Err(not_sent(
+        Err(
             "the address leads to a host that is not Fullscript's, name it by `allow_host` if you trust it",
-        ))
+        )
     }
 
     /// Whether the address is the API's own, which gets the token.
@@ -196,6 +212,9 @@ impl Download<'_> {
         let mut context = self.client.inner().clone();
         if !self.is_own(url) {
             context.credentials = Credentials::NotNeeded;
+            // What another host allows and refuses is not the vendor's limit.
+            let clock = Arc::clone(&context.calls.clock);
+            context.calls = Arc::new(Calls::new(1, RateLimit::off(), clock, None));
         }
         context
     }
@@ -211,11 +230,22 @@ fn not_sent(reason: &'static str) -> Error {
     Error::invalid_request(ID, reason.into())
 }
 
-fn refused<T>(answer: &Response<T>, reason: String) -> Error {
+/// A redirect that can't be followed.
+fn unusable(mut response: reqwest::Response, reason: &str) -> Error {
+    let trace = Ending::take(&mut response).trace;
     let answer = Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: Vec::new(),
+    };
+    Error::not_as_expected(ID, answer, reason.into()).traced(trace)
+}
+
+fn refused(answer: &Response<Bytes>, reason: String) -> Error {
+    let seen = Answer {
         status: answer.status(),
         headers: answer.headers().clone(),
         body: Vec::new(),
     };
-    Error::not_as_expected(ID, answer, reason)
+    Error::not_as_expected(ID, seen, reason).traced(answer.trace().clone())
 }

@@ -65,6 +65,18 @@ impl Environment {
         self.base_url().to_string() + REVOKE_PATH
     }
 
+    /// The name that tokens remember: `us-sandbox`, `ca-sandbox`,
+    /// `us-production` or `ca-production`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UsSandbox => "us-sandbox",
+            Self::CaSandbox => "ca-sandbox",
+            Self::UsProduction => "us-production",
+            Self::CaProduction => "ca-production",
+        }
+    }
+
     /// Whether real patients are behind it.
     #[must_use]
     pub fn is_production(self) -> bool {

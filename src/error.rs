@@ -108,7 +108,8 @@ impl Error {
     /// `Retry-After` or the limit of requests says so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.inner.trace.retry_after
+        let of_auth = self.auth_error().and_then(AuthError::retry_after);
+        of_auth.or(self.inner.trace.retry_after)
     }
 
     /// The page of a list that failed, where a stream of pages or items did:
@@ -249,7 +250,11 @@ impl Error {
     /// limit leaves no room before the call's time is over.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        self.refused_with(StatusCode::TOO_MANY_REQUESTS) || matches!(self.inner.kind, Kind::Busy)
+        match &self.inner.kind {
+            Kind::Busy => true,
+            Kind::Auth(error) => error.retry_after().is_some(),
+            _ => self.refused_with(StatusCode::TOO_MANY_REQUESTS),
+        }
     }
 
     /// Whether the token is missing, expired or revoked (401).
@@ -535,7 +540,7 @@ impl fmt::Display for Error {
         match (&self.inner.kind, self.status()) {
             (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
             (Kind::Auth(error), _) if self.attempts() > 0 => {
-                write!(f, "the server refused the token, {error}")?;
+                write!(f, "no good token for another attempt, {error}")?;
             }
             (Kind::Auth(error), _) => write!(f, "not sent, {error}")?,
             (Kind::Busy, _) => {

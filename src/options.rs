@@ -9,6 +9,9 @@ use reqwest::header::HeaderValue;
 /// with the pauses between them, and the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// No call takes longer, whatever it is given: a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// One attempt of a call that may be tried again: half of the whole, so that
 /// there is time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -75,7 +78,7 @@ impl CallOptions {
     }
 
     /// How often a call is tried at most: 4 times by default, 1 for never
-    /// again.
+    /// again, but for the one time more that follows a refused token.
     ///
     /// What is tried again: a request that never left this machine; and after
     /// a failure or a status of 408, 425, 429, 500, 502, 503 or 504 those
@@ -119,7 +122,7 @@ impl CallOptions {
     }
 
     pub(crate) fn whole_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(TIMEOUT)
+        self.timeout.unwrap_or(TIMEOUT).min(LONGEST)
     }
 
     pub(crate) fn timeout_of_attempts(&self) -> Duration {

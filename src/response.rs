@@ -93,6 +93,7 @@ impl<T> fmt::Debug for Response<T> {
 /// The body of an answer that is not JSON, to be read as it arrives.
 pub struct Bytes {
     operation_id: &'static str,
+    trace: Trace,
     response: reqwest::Response,
     /// The body, where it was JSON all the same.
     read: Option<Result<Vec<u8>, Unreadable>>,
@@ -106,15 +107,26 @@ impl Bytes {
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         match self.read.take() {
             Some(Ok(body)) => return Ok(Some(body.into())),
-            Some(Err(Unreadable::Broken(error, _))) => {
-                return Err(Error::transport(self.operation_id, error));
-            }
+            Some(Err(Unreadable::Broken(error, _))) => return Err(self.broken(error)),
             // What was read is the beginning; the rest is still to come.
             Some(Err(Unreadable::TooLarge(beginning))) => return Ok(Some(beginning.into())),
             None => {}
         }
         let chunk = self.response.chunk().await;
-        chunk.map_err(|error| Error::transport(self.operation_id, error))
+        chunk.map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Error {
+        let answer = Answer {
+            status: self.response.status(),
+            headers: self.response.headers().clone(),
+            body: Vec::new(),
+        };
+        Error::broken(self.operation_id, answer, error).traced(self.trace.clone())
+    }
+
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
     }
 }
 
@@ -187,8 +199,10 @@ pub(crate) async fn read_bytes(
     sent: Result<reqwest::Response, Unread<()>>,
 ) -> Result<Response<Bytes>, Error> {
     let success = success(operation_id, sent).await?;
+    let trace = success.trace.clone();
     Ok(success.with(|response, body| Bytes {
         operation_id,
+        trace,
         read: body,
         response,
     }))

@@ -4,15 +4,21 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+/// No server means to wait longer than a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// Reads `Retry-After`, which is a number of seconds or a date (RFC 9110,
 /// section 10.2.3); a date that has passed is no wait.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = httpdate::parse_http_date(value).ok()?;
+            date.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST))
 }
 
 #[cfg(test)]
@@ -31,6 +37,7 @@ mod tests {
             ("1.5", None),
             ("soon", None),
             ("", None),
+            ("18446744073709551615", Some(86_400)),
             ("99999999999999999999999999", None),
         ] {
             let mut headers = HeaderMap::new();

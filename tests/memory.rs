@@ -20,9 +20,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// A store that costs nothing itself: each user's tokens are made when they
 /// are asked for.
-struct Imagined {
-    issuer: String,
-}
+struct Imagined;
 
 impl TokenStore for Imagined {
     fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
@@ -44,7 +42,7 @@ impl TokenStore for Imagined {
                 kind: "Practitioner".into(),
             },
             scopes: scopes.into_iter().map(Scope::new).collect(),
-            issuer: self.issuer.clone(),
+            issuer: Environment::UsSandbox.name().into(),
             issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
             lifetime: Duration::from_secs(7_200),
             generation: 1,
@@ -113,7 +111,7 @@ async fn an_idle_user_costs_a_kibibyte_at_most() {
         .client_id("id")
         .client_secret("secret")
         .redirect_uri("https://ehr.example/fullscript/callback")
-        .store(Imagined { issuer: url })
+        .store(Imagined)
         .build()
         .unwrap();
     let call = async |number: usize| {

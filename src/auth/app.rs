@@ -21,6 +21,9 @@ use crate::generated::client::Client;
 use crate::hooks::{Context, Credentials};
 use crate::span;
 
+/// With fewer sessions than this none is worth taking out.
+const FEW_SESSIONS: usize = 1_024;
+
 /// What an application does with events.
 type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;
 
@@ -39,7 +42,14 @@ struct Inner {
     pkce: bool,
     randomness: Randomness,
     connected: Connected,
-    sessions: Mutex<HashMap<String, Arc<Session>>>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    of_users: HashMap<String, Arc<Session>>,
+    /// At so many, those without tokens are taken out.
+    clear_at: usize,
 }
 
 /// What the sessions of one app share.
@@ -47,8 +57,8 @@ pub(super) struct AppShared {
     pub(super) store: Arc<dyn TokenStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) endpoint: Endpoint,
-    /// The base URL: tokens of another are not sent here.
-    pub(super) issuer: String,
+    /// The environment's name: tokens of another are not sent here.
+    pub(super) issuer: &'static str,
     /// Who we are when we ask for a lease; new for each process.
     pub(super) lease_owner: String,
     listener: Option<Listener>,
@@ -231,7 +241,7 @@ impl OAuthApp {
             Outcome::Misconfigured(reason) => {
                 return Err(AuthError::new(Kind::Misconfigured(reason)));
             }
-            Outcome::Unclear(error, _) => return Err(error),
+            Outcome::Unclear { error, .. } => return Err(error.of_a_code()),
         };
         let Some(owner) = issued.owner.clone() else {
             return Err(AuthError::new(Kind::Unreadable));
@@ -244,7 +254,7 @@ impl OAuthApp {
             access_token: issued.access_token,
             refresh_token: issued.refresh_token,
             scopes: issued.scopes,
-            issuer: shared.issuer.clone(),
+            issuer: shared.issuer.into(),
             issued_at: asked_at,
             lifetime: issued.lifetime,
             generation: 1,
@@ -278,15 +288,7 @@ impl OAuthApp {
     /// another environment issued them: revoke them there.
     pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
         let shared = &self.inner.shared;
-        let unsaved = self.session(user).settle().await;
-        let stored = shared.store.load(user).await?;
-        for tokens in [unsaved, stored].into_iter().flatten() {
-            if tokens.issuer != shared.issuer {
-                return Err(AuthError::new(Kind::WrongEnvironment));
-            }
-            shared.endpoint.revoke(&tokens.access_token).await?;
-        }
-        self.forget(user).await?;
+        self.session(user).revoke().await?;
         shared.tell(AuthEvent::Revoked { user: user.into() });
         Ok(())
     }
@@ -296,25 +298,30 @@ impl OAuthApp {
     /// # Errors
     /// When the store fails.
     pub async fn forget(&self, user: &str) -> Result<(), AuthError> {
-        self.inner.shared.store.delete(user).await?;
-        self.session(user).forget();
-        Ok(())
+        self.session(user).forget().await
     }
 
     /// The session of a user, made where there is none. The lock is held for
-    /// a look-up alone.
+    /// a look-up alone, and now and then for clearing out those of users whom
+    /// nobody knows.
     fn session(&self, user: &str) -> Arc<Session> {
         let mut sessions = self
             .inner
             .sessions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let found = sessions.get(user).cloned();
-        found.unwrap_or_else(|| {
-            let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.into()));
-            sessions.insert(user.into(), Arc::clone(&session));
-            session
-        })
+        if let Some(session) = sessions.of_users.get(user) {
+            return Arc::clone(session);
+        }
+        if sessions.of_users.len() >= sessions.clear_at {
+            sessions
+                .of_users
+                .retain(|_, session| Arc::strong_count(session) > 1 || !session.is_idle());
+            sessions.clear_at = (2 * sessions.of_users.len()).max(FEW_SESSIONS);
+        }
+        let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.into()));
+        sessions.of_users.insert(user.into(), Arc::clone(&session));
+        session
     }
 }
 
@@ -446,10 +453,11 @@ impl OAuthAppBuilder {
             Some(http) => http,
             None => self.connection.token_http_client()?,
         };
+        let environment = self.connection.environment;
         let connected = self.connection.open(Arc::clone(&self.clock))?;
-        let issuer = connected.base_url.clone();
+        let base = connected.base_url.clone();
         let address = |given: Option<String>, path: &str| {
-            base_url(&given.unwrap_or_else(|| format!("{issuer}{path}")))
+            base_url(&given.unwrap_or_else(|| format!("{base}{path}")))
         };
         let needed = |value: Option<String>, missing: &'static str| {
             value
@@ -475,7 +483,7 @@ impl OAuthAppBuilder {
             store: self.store,
             clock: self.clock,
             endpoint,
-            issuer: issuer.clone(),
+            issuer: environment.name(),
             lease_owner: randomness.text().to_string(),
             listener: self.listener,
         };

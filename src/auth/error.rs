@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::authorize::CallbackFault;
 use super::store::StoreError;
@@ -25,6 +26,8 @@ pub(super) enum Kind {
     CodeExpired,
     /// The server does not take the code.
     CodeRefused,
+    /// No answer to the code, which may be spent.
+    CodeUnanswered(Option<reqwest::Error>),
     /// The store holds no tokens of this user.
     NotConnected,
     /// The server has ended the connection.
@@ -35,6 +38,8 @@ pub(super) enum Kind {
     Unreachable(Option<reqwest::Error>),
     /// An answer that is none of a token endpoint.
     Unreadable,
+    /// The limit of requests leaves no room now; after this long it may.
+    Busy(Duration),
     /// The store failed; a new pair waits in memory to be saved.
     Store(StoreError),
 }
@@ -43,6 +48,15 @@ impl AuthError {
     pub(super) fn new(kind: Kind) -> Self {
         Self {
             kind: Arc::new(kind),
+        }
+    }
+
+    /// What it means where a code was sent: nobody can send that code again.
+    pub(super) fn of_a_code(self) -> Self {
+        match Arc::into_inner(self.kind) {
+            Some(Kind::Unreachable(error)) => Self::new(Kind::CodeUnanswered(error)),
+            Some(Kind::Unreadable) | None => Self::new(Kind::CodeUnanswered(None)),
+            Some(other) => Self::new(other),
         }
     }
 
@@ -81,10 +95,14 @@ impl AuthError {
         )
     }
 
-    /// Whether the code is older than its ten minutes, or spent.
+    /// Whether the code is older than its ten minutes, or spent, or may be:
+    /// start the connection again.
     #[must_use]
     pub fn is_code_expired(&self) -> bool {
-        matches!(*self.kind, Kind::CodeExpired | Kind::CodeRefused)
+        matches!(
+            *self.kind,
+            Kind::CodeExpired | Kind::CodeRefused | Kind::CodeUnanswered(_)
+        )
     }
 
     /// Whether trying again later may help; the tokens are as they were.
@@ -92,8 +110,22 @@ impl AuthError {
     pub fn is_transient(&self) -> bool {
         matches!(
             *self.kind,
-            Kind::Unreachable(_) | Kind::Unreadable | Kind::Store(_)
+            Kind::Unreachable(_) | Kind::Unreadable | Kind::Busy(_) | Kind::Store(_)
         )
+    }
+
+    /// How long to wait before trying again, where the limit of requests left
+    /// no room.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match *self.kind {
+            Kind::Busy(wait) => Some(wait),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_not_connected(&self) -> bool {
+        matches!(*self.kind, Kind::NotConnected)
     }
 
     /// Whether the store failed.
@@ -140,6 +172,10 @@ impl fmt::Display for AuthError {
             Kind::WrongEnvironment => f.write_str(
                 "the tokens were issued by another environment, the user must connect to this one",
             ),
+            Kind::CodeUnanswered(_) => f.write_str(
+                "the token endpoint did not answer, and the code may be spent, start the connection again",
+            ),
+            Kind::Busy(_) => f.write_str("the limit of requests leaves no room now, try again later"),
             Kind::Unreachable(_) => {
                 f.write_str("the token endpoint could not be reached, try again later")
             }
@@ -164,7 +200,9 @@ impl fmt::Debug for AuthError {
 impl std::error::Error for AuthError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.kind {
-            Kind::Unreachable(error) => error.as_ref().map(|error| error as _),
+            Kind::Unreachable(error) | Kind::CodeUnanswered(error) => {
+                error.as_ref().map(|error| error as _)
+            }
             Kind::Store(error) => Some(error),
             _ => None,
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::error::{AuthError, Kind};
+use super::session::{ATTEMPTS, pause};
 use super::token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope};
 use crate::calls::Calls;
 use crate::retry_after::retry_after;
@@ -16,8 +17,16 @@ use crate::retry_after::retry_after;
 /// The largest reply that is read, in bytes: a real one has a few hundred.
 const LARGEST_REPLY: usize = 64 << 10;
 
+/// What an access token is taken to live at least. One that the server calls
+/// dead when it issues it is tried all the same, or there would be no end to
+/// refreshes.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What an access token is taken to live at most: a year.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+
 /// How long a request waits for its turn in the limit of all requests.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What the vendor's access tokens live, if a reply does not say.
 const USUAL_LIFETIME: Duration = Duration::from_secs(7_200);
@@ -51,12 +60,29 @@ pub(super) enum Outcome {
     /// The endpoint does not know this app, or this address is no endpoint.
     Misconfigured(&'static str),
     /// Nobody knows whether the endpoint acted; asking again is safe for a
-    /// refresh. Comes with how long the server asks to wait.
-    Unclear(AuthError, Option<Duration>),
+    /// refresh.
+    Unclear {
+        error: AuthError,
+        /// How long the server asks to wait.
+        wait: Option<Duration>,
+        /// Whether the request may have reached the server.
+        sent: bool,
+    },
+}
+
+impl Outcome {
+    fn unclear(kind: Kind, wait: Option<Duration>) -> Self {
+        Self::Unclear {
+            error: AuthError::new(kind),
+            wait,
+            sent: true,
+        }
+    }
 }
 
 impl Endpoint {
-    /// Asks for the tokens of a code. Never repeated: a code is good once.
+    /// Asks for the tokens of a code. Repeated only while nothing has left this
+    /// machine: a code is good once.
     pub(super) async fn exchange(&self, code: &str, verifier: Option<&str>) -> Outcome {
         let mut body = json!({
             "grant_type": "authorization_code",
@@ -68,13 +94,24 @@ impl Endpoint {
         if let Some(verifier) = verifier {
             body["code_verifier"] = json!(verifier);
         }
-        self.ask(&body).await
+        let mut attempt = 1;
+        loop {
+            match self.ask(&self.token_url, &body, "").await {
+                Outcome::Unclear {
+                    wait, sent: false, ..
+                } if attempt < ATTEMPTS => {
+                    tokio::time::sleep(pause(attempt, wait)).await;
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Asks for the tokens that follow a refresh token. May be repeated with
     /// the same token until the new access token is used (source: the
     /// vendor's page on refreshing).
-    pub(super) async fn refresh(&self, token: &RefreshToken) -> Outcome {
+    pub(super) async fn refresh(&self, token: &RefreshToken, user: &str) -> Outcome {
         let body = json!({
             "grant_type": "refresh_token",
             "client_id": self.client_id,
@@ -82,72 +119,99 @@ impl Endpoint {
             "refresh_token": token.expose(),
             "redirect_uri": self.redirect_uri.as_str(),
         });
-        self.ask(&body).await
+        self.ask(&self.token_url, &body, user).await
     }
 
-    /// Ends a pair by its access token, which may be expired.
-    pub(super) async fn revoke(&self, token: &AccessToken) -> Result<(), AuthError> {
+    /// Ends a pair by its access token, which may be expired. May be repeated.
+    pub(super) async fn revoke(&self, token: &AccessToken, user: &str) -> Result<(), AuthError> {
         let body = json!({
             "client_id": self.client_id,
             "client_secret": self.client_secret.expose(),
             "token": token.expose(),
         });
-        let reply = self
-            .http
-            .post(self.revoke_url.clone())
-            .json(&body)
-            .send()
-            .await;
-        let status = reply.map_err(AuthError::unreachable)?.status();
-        match status {
-            status if status.is_success() => Ok(()),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(misconfigured(CLIENT_REFUSED)),
-            status if status.is_client_error() => Err(misconfigured(NO_ENDPOINT)),
-            _ => Err(AuthError::new(Kind::Unreachable(None))),
+        let mut attempt = 1;
+        loop {
+            match self.post(&self.revoke_url, &body, user).await {
+                Ok(reply) if reply.status.is_success() => return Ok(()),
+                Ok(reply) => match classify(reply) {
+                    // It is not good any more, which is what was asked for.
+                    Outcome::Refused => return Ok(()),
+                    Outcome::Misconfigured(reason) => {
+                        return Err(AuthError::new(Kind::Misconfigured(reason)));
+                    }
+                    Outcome::Unclear { error, .. } if attempt == ATTEMPTS => return Err(error),
+                    _ => {}
+                },
+                Err(Outcome::Unclear { error, .. }) if attempt == ATTEMPTS => return Err(error),
+                Err(_) => {}
+            }
+            tokio::time::sleep(pause(attempt, None)).await;
+            attempt += 1;
         }
     }
 
-    async fn ask(&self, body: &Value) -> Outcome {
-        // These requests count too.
-        let until = Instant::now() + LONGEST_WAIT;
-        if let Err(busy) = self.calls.limiter.turn("", Some(until)).await {
-            let error = AuthError::new(Kind::Unreachable(None));
-            return Outcome::Unclear(error, Some(busy.wait));
+    async fn ask(&self, url: &Url, body: &Value, user: &str) -> Outcome {
+        match self.post(url, body, user).await {
+            Ok(reply) => classify(reply),
+            Err(outcome) => outcome,
         }
-        let sent = self
-            .http
-            .post(self.token_url.clone())
-            .json(body)
-            .send()
-            .await;
-        let mut response = match sent {
-            Ok(response) => response,
-            Err(error) => return Outcome::Unclear(AuthError::unreachable(error), None),
-        };
+    }
+
+    /// Sends a request, which counts in the limit like any other.
+    async fn post(&self, url: &Url, body: &Value, user: &str) -> Result<Reply, Outcome> {
+        let until = Instant::now() + LONGEST_WAIT;
+        let turn = self.calls.limiter.turn(user, Some(until)).await;
+        turn.map_err(|busy| Outcome::Unclear {
+            error: AuthError::new(Kind::Busy(busy.wait)),
+            wait: Some(busy.wait),
+            sent: false,
+        })?;
+        let sent = self.http.post(url.clone()).json(body).send().await;
+        let mut response = sent.map_err(|error| Outcome::Unclear {
+            sent: !error.is_connect(),
+            error: AuthError::unreachable(error),
+            wait: None,
+        })?;
         let status = response.status();
         let wait = retry_after(response.headers(), self.calls.clock.now());
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.calls.limiter.throttled(wait);
+        }
         let challenge = challenged_error(response.headers());
         let mut text = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if text.len() + chunk.len() > LARGEST_REPLY => {
-                    return Outcome::Unclear(AuthError::new(Kind::Unreadable), None);
+                    return Err(Outcome::unclear(Kind::Unreadable, None));
                 }
                 Ok(Some(chunk)) => text.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(error) => return Outcome::Unclear(AuthError::unreachable(error), None),
+                Err(error) => {
+                    let error = Some(error.without_url());
+                    return Err(Outcome::unclear(Kind::Unreachable(error), None));
+                }
             }
         }
-        classify(status, &text, challenge.as_deref(), wait)
+        Ok(Reply {
+            status,
+            text,
+            challenge,
+            wait,
+        })
     }
+}
+
+/// What the endpoint answered.
+struct Reply {
+    status: StatusCode,
+    text: Vec<u8>,
+    /// The error that the headers name.
+    challenge: Option<String>,
+    wait: Option<Duration>,
 }
 
 const CLIENT_REFUSED: &str = "the server does not take the client id and secret, check them against the dashboard of this environment";
 const NO_ENDPOINT: &str = "the address is no token endpoint of this app, check environment and redirect URI against the dashboard";
-
-fn misconfigured(reason: &'static str) -> AuthError {
-    AuthError::new(Kind::Misconfigured(reason))
-}
 
 /// The `error` of a challenge (RFC 6750, section 3), which is all that an
 /// answer without a body says.
@@ -157,36 +221,32 @@ fn challenged_error(headers: &HeaderMap) -> Option<String> {
     Some(after.split('"').next()?.to_string())
 }
 
-fn classify(
-    status: StatusCode,
-    text: &[u8],
-    challenge: Option<&str>,
-    wait: Option<Duration>,
-) -> Outcome {
-    let reply: Option<Value> = serde_json::from_slice(text).ok();
+fn classify(reply: Reply) -> Outcome {
+    let (status, wait) = (reply.status, reply.wait);
+    let json: Option<Value> = serde_json::from_slice(&reply.text).ok();
     if status.is_success() {
-        return match reply.as_ref().and_then(issued) {
+        return match json.as_ref().and_then(issued) {
             Some(issued) => Outcome::Issued(issued),
-            None => Outcome::Unclear(AuthError::new(Kind::Unreadable), wait),
+            None => Outcome::unclear(Kind::Unreadable, wait),
         };
     }
-    let error = reply
+    let error = json
         .as_ref()
-        .and_then(|reply| reply["error"].as_str())
-        .or(challenge)
+        .and_then(|json| json["error"].as_str())
+        .or(reply.challenge.as_deref())
         .unwrap_or_default();
     match (status, error) {
         (status, "invalid_grant") if status.is_client_error() => Outcome::Refused,
         (
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
             _,
-        ) => Outcome::Unclear(AuthError::new(Kind::Unreachable(None)), wait),
+        ) => Outcome::unclear(Kind::Unreachable(None), wait),
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)
         | (_, "invalid_client" | "unauthorized_client") => Outcome::Misconfigured(CLIENT_REFUSED),
         (status, _) if status.is_client_error() || status.is_redirection() => {
             Outcome::Misconfigured(NO_ENDPOINT)
         }
-        _ => Outcome::Unclear(AuthError::new(Kind::Unreachable(None)), wait),
+        _ => Outcome::unclear(Kind::Unreachable(None), wait),
     }
 }
 
@@ -217,7 +277,9 @@ fn issued(reply: &Value) -> Option<Issued> {
     Some(Issued {
         access_token: AccessToken::new(text(&reply["access_token"])?),
         refresh_token: text(&reply["refresh_token"]).map(RefreshToken::new),
-        lifetime: seconds.map_or(USUAL_LIFETIME, Duration::from_secs),
+        lifetime: seconds
+            .map_or(USUAL_LIFETIME, Duration::from_secs)
+            .clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
         scopes: text(&reply["scope"])
             .map(|scopes| scopes.split_whitespace().map(Scope::new).collect())
             .unwrap_or_default(),
@@ -234,11 +296,17 @@ mod tests {
 
     fn outcome(status: u16, text: &str) -> &'static str {
         let status = StatusCode::from_u16(status).unwrap();
-        match classify(status, text.as_bytes(), None, None) {
+        let reply = Reply {
+            status,
+            text: text.into(),
+            challenge: None,
+            wait: None,
+        };
+        match classify(reply) {
             Outcome::Issued(_) => "issued",
             Outcome::Refused => "refused",
             Outcome::Misconfigured(_) => "misconfigured",
-            Outcome::Unclear(..) => "unclear",
+            Outcome::Unclear { .. } => "unclear",
         }
     }
 
@@ -269,13 +337,13 @@ mod tests {
 
     #[test]
     fn a_reply_is_read_wrapped_or_flat() {
-        let inner = json!({"access_token": "a", "refresh_token": "r", "expires_in": "60", "scope": "catalog:read Clinic:read",
+        let inner = json!({"access_token": "a", "refresh_token": "r", "expires_in": "90", "scope": "catalog:read Clinic:read",
             "created_at": 1, "resource_owner": {"id": 5, "type": "Staff"}});
         for reply in [json!({"oauth": inner}), inner.clone()] {
             let issued = issued(&reply).unwrap();
             assert_eq!(issued.access_token.expose(), "a");
             assert_eq!(issued.refresh_token.unwrap().expose(), "r");
-            assert_eq!(issued.lifetime, Duration::from_secs(60));
+            assert_eq!(issued.lifetime, Duration::from_secs(90));
             assert_eq!(
                 issued.scopes,
                 [

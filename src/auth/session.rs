@@ -1,9 +1,11 @@
 //! One user's tokens in this process: who may refresh, when, and how often.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -29,7 +31,7 @@ const LEEWAY: Duration = Duration::from_secs(5);
 const EARLY_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often an unclear refresh is asked again, with the same token.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 
 /// The pause before the second attempt; doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -56,7 +58,13 @@ const LONGEST_SAVE_PAUSE: Duration = Duration::from_secs(30);
 
 type Refreshed = Result<Arc<TokenSet>, AuthError>;
 
+/// What whoever waits for a flight looks at.
+type Flight = watch::Receiver<Option<Refreshed>>;
+
 /// One user's tokens, shared by all clients of that user in this process.
+///
+/// Whatever looks into the store or writes to it is a flight: one at a time,
+/// on a task of its own, which no dropped caller can take along.
 pub(crate) struct Session {
     app: Arc<AppShared>,
     user: String,
@@ -66,20 +74,25 @@ pub(crate) struct Session {
 #[derive(Default)]
 struct State {
     current: Option<Current>,
-    /// The refresh that is under way, for others to wait for.
-    flight: Option<watch::Receiver<Option<Refreshed>>>,
+    /// The flight that is under way, for others to wait for.
+    flight: Option<Flight>,
     /// A pair that the server issued and the store has not taken yet. Not
     /// used before it is saved. Rare, so it takes no room elsewhere.
     unsaved: Option<Box<Unsaved>>,
+    /// Before this time no early refresh is tried.
     next_early: Option<SystemTime>,
     /// Whether a task is trying to save what is unsaved.
     saving_later: bool,
+    /// What refuses even a token that is new.
+    refusing: Option<Box<Refusing>>,
 }
 
 /// A pair that waits for the store.
 #[derive(Clone)]
 struct Unsaved {
     tokens: TokenSet,
+    /// The generation that it replaces.
+    expected: Option<u64>,
     /// Of a new connection, which goes before whatever the store has.
     connected: bool,
 }
@@ -87,6 +100,13 @@ struct Unsaved {
 struct Current {
     tokens: Arc<TokenSet>,
     refresh_from: SystemTime,
+}
+
+/// Operations that answered 401 to a token that had just been issued: another
+/// one would help as little.
+struct Refusing {
+    generation: u64,
+    operations: Vec<&'static str>,
 }
 
 impl Session {
@@ -106,23 +126,25 @@ impl Session {
     /// Tokens that are good now: those at hand, those of the store, or new
     /// ones.
     pub(crate) async fn tokens(self: &Arc<Self>) -> Refreshed {
+        match self.at_hand() {
+            Ok(tokens) => Ok(tokens),
+            Err(generation) => self.renew(generation).await,
+        }
+    }
+
+    /// Tokens that are good now and at hand, or else the generation of those
+    /// that are not good, 0 if there are none.
+    pub(crate) fn at_hand(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
         let now = self.app.clock.now();
-        let (tokens, early) = match self.at_hand(now) {
-            Some(found) => found,
-            None if self.lock().unsaved.is_some() => return self.renew(0).await,
-            None => {
-                self.load().await?;
-                self.at_hand(now)
-                    .ok_or_else(|| AuthError::new(Kind::NotConnected))?
-            }
-        };
-        if tokens.needs_reconnect {
-            // Perhaps the user has connected again, in another process.
-            return self.renew(tokens.generation).await;
+        let state = self.lock();
+        let current = state.current.as_ref().ok_or(0_u64)?;
+        let tokens = Arc::clone(&current.tokens);
+        // With a mark: perhaps the user has connected again, elsewhere.
+        if tokens.needs_reconnect || is_expired(&tokens, now) {
+            return Err(tokens.generation);
         }
-        if now + LEEWAY >= tokens.expires_at() {
-            return self.renew(tokens.generation).await;
-        }
+        let early = now >= current.refresh_from && state.next_early.is_none_or(|next| now >= next);
+        drop(state);
         if early {
             // The token is still good: nobody waits for this one.
             let _nobody_waits = self.begin(tokens.generation);
@@ -130,64 +152,153 @@ impl Session {
         Ok(tokens)
     }
 
-    /// Newer tokens than those of the generation that failed: whoever asks
+    /// Other tokens than those of the generation that failed: whoever asks
     /// second gets what the first one got.
     pub(crate) async fn renew(self: &Arc<Self>, failed: u64) -> Refreshed {
-        let mut flight = match self.begin(failed) {
-            Ok(tokens) => return Ok(tokens),
-            Err(flight) => flight,
-        };
-        let ended = flight.wait_for(Option::is_some).await;
-        let ended = ended.ok().and_then(|ended| ended.clone());
-        ended.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
-    }
-
-    /// The tokens at hand, and whether they should be refreshed soon.
-    fn at_hand(&self, now: SystemTime) -> Option<(Arc<TokenSet>, bool)> {
-        let state = self.lock();
-        let current = state.current.as_ref()?;
-        let early = now >= current.refresh_from && state.next_early.is_none_or(|next| now >= next);
-        Some((Arc::clone(&current.tokens), early))
-    }
-
-    async fn load(&self) -> Result<(), AuthError> {
-        let stored = self.app.store.load(&self.user).await?;
-        if let Some(stored) = stored {
-            if stored.issuer != self.app.issuer {
-                return Err(AuthError::new(Kind::WrongEnvironment));
-            }
-            self.publish(stored);
+        match self.begin(failed) {
+            Ok(tokens) if tokens.needs_reconnect => Err(AuthError::new(Kind::NeedsReconnect)),
+            Ok(tokens) => Ok(tokens),
+            Err(flight) => landed(flight).await,
         }
-        Ok(())
     }
 
-    /// Joins the refresh that is under way, or begins one on a task of its
-    /// own, which no dropped caller can take along.
-    fn begin(
-        self: &Arc<Self>,
-        failed: u64,
-    ) -> Result<Arc<TokenSet>, watch::Receiver<Option<Refreshed>>> {
+    /// Whether this operation has refused a token of this generation when it
+    /// was new.
+    pub(crate) fn is_refusing(&self, operation: &'static str, generation: u64) -> bool {
+        let state = self.lock();
+        state.refusing.as_ref().is_some_and(|refusing| {
+            refusing.generation == generation && refusing.operations.contains(&operation)
+        })
+    }
+
+    /// Remembers that this operation refused a token that had just been issued.
+    pub(crate) fn note_refusing(&self, operation: &'static str, generation: u64) {
         let mut state = self.lock();
+        match &mut state.refusing {
+            Some(refusing) if refusing.generation == generation => {
+                if !refusing.operations.contains(&operation) {
+                    refusing.operations.push(operation);
+                }
+            }
+            refusing => {
+                *refusing = Some(Box::new(Refusing {
+                    generation,
+                    operations: vec![operation],
+                }));
+            }
+        }
+    }
+
+    /// Whether there is anything here that a new session would not have.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.current.is_none() && state.flight.is_none() && state.unsaved.is_none()
+    }
+
+    /// Saves the tokens of a new connection; if the store fails they wait
+    /// here, and are saved later.
+    pub(super) async fn connect(self: &Arc<Self>, mut tokens: TokenSet) -> Result<(), AuthError> {
+        // No generation comes twice, also after a user was forgotten.
+        let since = self.app.clock.now().duration_since(UNIX_EPOCH);
+        let millis = since.map_or(1, |since| since.as_millis());
+        tokens.generation = u64::try_from(millis).unwrap_or(1).max(1);
+        let new = Unsaved {
+            tokens,
+            expected: None,
+            connected: true,
+        };
+        let session = Arc::clone(self);
+        let saved = self.alone(async move { session.save(new).await });
+        saved.await.map(|_| ())
+    }
+
+    /// Ends the connection at the server, then deletes the tokens.
+    pub(super) async fn revoke(self: &Arc<Self>) -> Result<(), AuthError> {
+        let session = Arc::clone(self);
+        let revoked = self.alone(async move {
+            let unsaved = session.lock().unsaved.clone();
+            let stored = session.load().await?;
+            let unsaved = unsaved.map(|unsaved| unsaved.tokens);
+            for tokens in [unsaved, stored].into_iter().flatten() {
+                session
+                    .app
+                    .endpoint
+                    .revoke(&tokens.access_token, &session.user)
+                    .await?;
+            }
+            session.delete().await
+        });
+        gone(revoked.await)
+    }
+
+    /// Deletes the tokens.
+    pub(super) async fn forget(self: &Arc<Self>) -> Result<(), AuthError> {
+        let session = Arc::clone(self);
+        gone(self.alone(async move { session.delete().await }).await)
+    }
+
+    async fn delete(&self) -> Refreshed {
+        self.app.store.delete(&self.user).await?;
+        let mut state = self.lock();
+        (state.current, state.unsaved) = (None, None);
+        Err(AuthError::new(Kind::NotConnected))
+    }
+
+    /// Joins the flight that is under way, or begins one that looks for tokens
+    /// other than those that failed.
+    fn begin(self: &Arc<Self>, failed: u64) -> Result<Arc<TokenSet>, Flight> {
+        let state = self.lock();
         if let Some(current) = &state.current
-            && current.tokens.generation > failed
+            && current.tokens.generation != failed
         {
             return Ok(Arc::clone(&current.tokens));
         }
         if let Some(flight) = &state.flight {
             return Err(flight.clone());
         }
+        let session = Arc::clone(self);
+        Err(self.launch(state, async move { session.refresh(failed).await }))
+    }
+
+    /// Makes a flight of this work, after the one that is under way.
+    async fn alone(
+        self: &Arc<Self>,
+        work: impl Future<Output = Refreshed> + Send + 'static,
+    ) -> Refreshed {
+        let own = loop {
+            let other = {
+                let state = self.lock();
+                match state.flight.clone() {
+                    Some(flight) => flight,
+                    None => break self.launch(state, work),
+                }
+            };
+            // How it ended is told to those who asked for it.
+            let _ended = landed(other).await;
+        };
+        landed(own).await
+    }
+
+    fn launch(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        work: impl Future<Output = Refreshed> + Send + 'static,
+    ) -> Flight {
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
         drop(state);
-        let session = Arc::clone(self);
+        let landing = Landing {
+            session: Arc::clone(self),
+            done,
+        };
         tokio::spawn(async move {
-            let landing = Landing { session: &session };
-            let ended = session.refresh(failed).await;
-            drop(landing);
-            // Nobody may be waiting any more; the pair is saved all the same.
-            let _unheard = done.send(Some(ended));
+            // Moved in before the task is, so that it ends the flight even
+            // where the task never runs.
+            let landing = landing;
+            let ended = work.await;
+            landing.land(ended);
         });
-        Err(flight)
+        flight
     }
 
     /// lease -> read the store again -> ask -> save -> publish.
@@ -215,7 +326,7 @@ impl Session {
         let mut seen = None;
         loop {
             let stored = self.stored().await?;
-            if stored.generation > failed || stored.needs_reconnect {
+            if self.is_news(&stored, failed) {
                 return Ok(Some(self.adopt(stored)));
             }
             let Lease::HeldUntil(until) = self.ask_for_the_lease().await? else {
@@ -246,15 +357,48 @@ impl Session {
     }
 
     async fn keeping_the_lease<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
+        let mut work = pin!(work);
         loop {
-            match tokio::time::timeout(LEASE_RENEWAL, work.as_mut()).await {
-                Ok(ended) => return ended,
+            if let Ok(ended) = tokio::time::timeout(LEASE_RENEWAL, work.as_mut()).await {
+                return ended;
+            }
+            let mut renewal = pin!(self.ask_for_the_lease());
+            let ended = poll_fn(|context| match work.as_mut().poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
                 // Lost, if the store fails now: then two may refresh at once,
                 // and the swap decides.
-                Err(_) => _ = self.ask_for_the_lease().await,
+                Poll::Pending => renewal.as_mut().poll(context).map(|_| None),
+            });
+            if let Some(ended) = ended.await {
+                return ended;
             }
         }
+    }
+
+    /// The user's tokens as the store has them.
+    async fn load(&self) -> Result<Option<TokenSet>, AuthError> {
+        let stored = self.app.store.load(&self.user).await?;
+        match stored {
+            Some(stored) if stored.issuer != self.app.issuer => {
+                Err(AuthError::new(Kind::WrongEnvironment))
+            }
+            stored => Ok(stored),
+        }
+    }
+
+    async fn stored(&self) -> Result<TokenSet, AuthError> {
+        let stored = self.load().await?;
+        stored.ok_or_else(|| {
+            // Revoked or forgotten elsewhere.
+            self.lock().current = None;
+            AuthError::new(Kind::NotConnected)
+        })
+    }
+
+    /// Whether the store tells something else than the tokens that failed.
+    fn is_news(&self, stored: &TokenSet, failed: u64) -> bool {
+        stored.needs_reconnect
+            || (stored.generation != failed && !is_expired(stored, self.app.clock.now()))
     }
 
     /// What somebody else has saved becomes ours.
@@ -267,15 +411,10 @@ impl Session {
         }
     }
 
-    async fn stored(&self) -> Result<TokenSet, AuthError> {
-        let stored = self.app.store.load(&self.user).await?;
-        stored.ok_or_else(|| AuthError::new(Kind::NotConnected))
-    }
-
     async fn ask(self: &Arc<Self>, failed: u64) -> Refreshed {
         // Between our look and our lease somebody may have been done.
         let stored = self.stored().await?;
-        if stored.generation > failed || stored.needs_reconnect {
+        if self.is_news(&stored, failed) {
             return self.adopt(stored);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
@@ -284,28 +423,24 @@ impl Session {
         let mut attempt = 1;
         loop {
             let asked_at = self.app.clock.now();
-            match self.app.endpoint.refresh(&refresh_token).await {
+            match self.app.endpoint.refresh(&refresh_token, &self.user).await {
                 Outcome::Issued(issued) => {
-                    let tokens = follow(stored, issued, asked_at);
-                    return self
-                        .save(Unsaved {
-                            tokens,
-                            connected: false,
-                        })
-                        .await;
+                    let new = Unsaved {
+                        expected: Some(stored.generation),
+                        tokens: follow(stored, issued, asked_at)?,
+                        connected: false,
+                    };
+                    return self.save(new).await;
                 }
                 Outcome::Refused => return self.end(stored).await,
                 Outcome::Misconfigured(reason) => {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));
                 }
-                Outcome::Unclear(error, _) if attempt == ATTEMPTS => {
-                    self.lock().next_early = Some(self.app.clock.now() + EARLY_PAUSE);
-                    return Err(error);
-                }
-                Outcome::Unclear(_, wait) => {
-                    let usual = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                    let pause = wait.unwrap_or(usual).min(LONGEST_PAUSE);
-                    tokio::time::sleep(pause.mul_f64(1.0 - jitter() / 2.0)).await;
+                Outcome::Unclear { error, wait, .. } => {
+                    if attempt == ATTEMPTS {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause(attempt, wait)).await;
                     attempt += 1;
                 }
             }
@@ -314,15 +449,13 @@ impl Session {
 
     /// Saves a new pair; only then may it be used.
     async fn save(self: &Arc<Self>, mut new: Unsaved) -> Refreshed {
-        self.lock().unsaved = Some(Box::new(new.clone()));
         let mut attempt = 1;
         loop {
-            // The first generation of all follows none.
-            let expected = Some(new.tokens.generation - 1).filter(|generation| *generation > 0);
-            let swap = self
-                .app
-                .store
-                .compare_and_swap(&self.user, expected, new.tokens.clone());
+            self.lock().unsaved = Some(Box::new(new.clone()));
+            let swap =
+                self.app
+                    .store
+                    .compare_and_swap(&self.user, new.expected, new.tokens.clone());
             match swap.await {
                 Ok(Swap::Done) => {
                     self.lock().unsaved = None;
@@ -335,19 +468,19 @@ impl Session {
                     self.app.tell(event);
                     return Ok(tokens);
                 }
+                // Of another environment: neither goes before the other.
+                Ok(Swap::Lost(Some(present))) if present.issuer != self.app.issuer => {
+                    self.lock().unsaved = None;
+                    return Err(AuthError::new(Kind::WrongEnvironment));
+                }
                 // A new connection goes before whatever was there, and a pair
                 // that the server has just issued before a mark of one who
                 // came too late with its predecessor.
-                Ok(Swap::Lost(present))
-                    if new.connected
-                        || present
-                            .as_ref()
-                            .is_some_and(|present| present.needs_reconnect) =>
-                {
-                    let before = present.map_or(0, |present| present.generation);
-                    new.tokens.generation = before + 1;
-                    self.lock().unsaved = Some(Box::new(new.clone()));
+                Ok(Swap::Lost(Some(present))) if new.connected || present.needs_reconnect => {
+                    new.expected = Some(present.generation);
+                    new.tokens.generation = new.tokens.generation.max(present.generation + 1);
                 }
+                Ok(Swap::Lost(None)) if new.connected => new.expected = None,
                 // Somebody saved a pair of a later refresh: that is the one
                 // to use, for the use of either ends the other.
                 Ok(Swap::Lost(Some(present))) => {
@@ -356,7 +489,8 @@ impl Session {
                 }
                 // Revoked or forgotten meanwhile.
                 Ok(Swap::Lost(None)) => {
-                    self.forget();
+                    let mut state = self.lock();
+                    (state.current, state.unsaved) = (None, None);
                     return Err(AuthError::new(Kind::NotConnected));
                 }
                 Err(error) if attempt == SAVES => {
@@ -381,54 +515,28 @@ impl Session {
             return;
         }
         drop(state);
-        let session = Arc::clone(self);
+        let saving = SavingLater(Arc::clone(self));
         tokio::spawn(async move {
+            let saving = saving;
             let mut pause = FIRST_PAUSE;
-            loop {
+            while saving.0.lock().unsaved.is_some() {
                 pause = (pause * 2).min(LONGEST_SAVE_PAUSE);
                 tokio::time::sleep(pause).await;
-                match session.generation_to_follow() {
-                    Some(generation) => _ = session.renew(generation).await,
-                    None => return,
-                }
+                let session = Arc::clone(&saving.0);
+                let again = async move {
+                    let unsaved = session.lock().unsaved.clone();
+                    match unsaved {
+                        Some(unsaved) => session.save(*unsaved).await,
+                        None => Err(AuthError::new(Kind::NotConnected)),
+                    }
+                };
+                let _saved_or_again = saving.0.alone(again).await;
             }
         });
     }
 
-    /// The generation that the unsaved pair follows; none if all is saved,
-    /// which ends the saving.
-    fn generation_to_follow(&self) -> Option<u64> {
-        let mut state = self.lock();
-        state.saving_later = state.unsaved.is_some();
-        let current = state.current.as_ref();
-        let generation = current.map_or(0, |current| current.tokens.generation);
-        state.saving_later.then_some(generation)
-    }
-
-    /// Waits for the refresh that is under way, if there is one, and gives
-    /// the tokens that no store has, if there are any.
-    pub(super) async fn settle(&self) -> Option<TokenSet> {
-        let flight = self.lock().flight.clone();
-        if let Some(mut flight) = flight {
-            // How it ended is told to those who asked for it.
-            let _ended = flight.wait_for(Option::is_some).await;
-        }
-        self.lock().unsaved.clone().map(|unsaved| unsaved.tokens)
-    }
-
-    /// Saves the tokens of a new connection; if the store fails they wait
-    /// here for the next call.
-    pub(super) async fn connect(self: &Arc<Self>, tokens: TokenSet) -> Result<(), AuthError> {
-        self.save(Unsaved {
-            tokens,
-            connected: true,
-        })
-        .await
-        .map(|_| ())
-    }
-
     /// The server has refused the refresh token: final, unless the store has
-    /// a newer one by now. The pair is kept, marked.
+    /// another one by now. The pair is kept, marked.
     async fn end(&self, refused: TokenSet) -> Refreshed {
         let generation = refused.generation;
         let marked = TokenSet {
@@ -449,12 +557,16 @@ impl Session {
                 });
                 Err(AuthError::new(Kind::NeedsReconnect))
             }
-            Swap::Lost(Some(present)) if !present.needs_reconnect => Ok(self.publish(present)),
-            Swap::Lost(_) => Err(AuthError::new(Kind::NeedsReconnect)),
+            Swap::Lost(Some(present)) if present.issuer == self.app.issuer => self.adopt(present),
+            Swap::Lost(Some(_)) => Err(AuthError::new(Kind::WrongEnvironment)),
+            Swap::Lost(None) => {
+                self.lock().current = None;
+                Err(AuthError::new(Kind::NotConnected))
+            }
         }
     }
 
-    /// Makes saved tokens those that calls carry, unless they are older.
+    /// Makes saved tokens those that calls carry.
     fn publish(&self, tokens: TokenSet) -> Arc<TokenSet> {
         let margin = (tokens.lifetime / EARLY_PART).min(EARLIEST);
         // Ten thousand tokens issued together don't refresh together.
@@ -463,29 +575,14 @@ impl Session {
             .expires_at()
             .checked_sub(margin)
             .unwrap_or(tokens.issued_at);
-        let mut state = self.lock();
-        if let Some(current) = &state.current
-            && current.tokens.generation > tokens.generation
-        {
-            return Arc::clone(&current.tokens);
-        }
         let tokens = Arc::new(tokens);
+        let mut state = self.lock();
         state.current = Some(Current {
             tokens: Arc::clone(&tokens),
             refresh_from,
         });
         state.next_early = None;
         tokens
-    }
-
-    /// Forgets what is in memory.
-    pub(super) fn forget(&self) {
-        let mut state = self.lock();
-        let saving_later = state.saving_later;
-        *state = State {
-            saving_later,
-            ..State::default()
-        };
     }
 
     /// No code that could panic runs under this lock.
@@ -500,24 +597,89 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Ends the flight however its task ends, so that the next call can begin
-/// another.
-struct Landing<'s> {
-    session: &'s Session,
+/// Ends the flight however its task ends, so that another can begin.
+struct Landing {
+    session: Arc<Session>,
+    done: watch::Sender<Option<Refreshed>>,
 }
 
-impl Drop for Landing<'_> {
-    fn drop(&mut self) {
-        self.session.lock().flight = None;
+impl Landing {
+    fn land(self, ended: Refreshed) {
+        let mut state = self.session.lock();
+        if ended.is_err() {
+            // A token that is still good is not refreshed early again at once.
+            state.next_early = Some(self.session.app.clock.now() + EARLY_PAUSE);
+        }
+        state.flight = None;
+        drop(state);
+        // Nobody may be waiting any more.
+        let _unheard = self.done.send(Some(ended));
     }
 }
 
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut state = self.session.lock();
+        let own = state
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.same_channel(&self.done.subscribe()));
+        if own {
+            state.flight = None;
+        }
+    }
+}
+
+/// Lets another task try to save, however this one ends.
+struct SavingLater(Arc<Session>);
+
+impl Drop for SavingLater {
+    fn drop(&mut self) {
+        self.0.lock().saving_later = false;
+    }
+}
+
+/// What a flight ends in.
+async fn landed(mut flight: Flight) -> Refreshed {
+    let ended = flight.wait_for(Option::is_some).await;
+    let ended = ended.ok().and_then(|ended| ended.clone());
+    ended.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
+}
+
+/// A flight that deletes tokens ends in having none.
+fn gone(ended: Refreshed) -> Result<(), AuthError> {
+    match ended {
+        Err(error) if error.is_not_connected() => Ok(()),
+        ended => ended.map(|_| ()),
+    }
+}
+
+/// Whether a token may be dead on arrival.
+fn is_expired(tokens: &TokenSet, now: SystemTime) -> bool {
+    let leeway = LEEWAY.min(tokens.lifetime / 2);
+    now + leeway >= tokens.expires_at()
+}
+
+/// The pause before the attempt that follows this one.
+pub(super) fn pause(attempt: u32, wait: Option<Duration>) -> Duration {
+    let usual = FIRST_PAUSE * 2_u32.pow(attempt - 1);
+    let pause = wait.unwrap_or(usual).min(LONGEST_PAUSE);
+    pause.mul_f64(1.0 - jitter() / 2.0)
+}
+
 /// The set that follows another; what the reply leaves out stays.
-fn follow(old: TokenSet, issued: Issued, asked_at: SystemTime) -> TokenSet {
-    TokenSet {
+fn follow(old: TokenSet, issued: Issued, asked_at: SystemTime) -> Result<TokenSet, AuthError> {
+    let owner = match issued.owner {
+        // Somebody else's tokens: whatever happened there, they are not ours
+        // to use for this user.
+        Some(owner) if owner.id != old.owner.id => return Err(AuthError::new(Kind::Unreadable)),
+        Some(owner) => owner,
+        None => old.owner,
+    };
+    Ok(TokenSet {
         access_token: issued.access_token,
         refresh_token: issued.refresh_token.or(old.refresh_token),
-        owner: issued.owner.unwrap_or(old.owner),
+        owner,
         scopes: if issued.scopes.is_empty() {
             old.scopes
         } else {
@@ -528,5 +690,5 @@ fn follow(old: TokenSet, issued: Issued, asked_at: SystemTime) -> TokenSet {
         lifetime: issued.lifetime,
         generation: old.generation + 1,
         needs_reconnect: false,
-    }
+    })
 }

@@ -119,8 +119,8 @@ impl fmt::Debug for Owner {
 
 /// A pair of tokens with what is known of it; what a store keeps.
 ///
-/// A value of this type has a place in one order: `generation` grows by one
-/// with each change of the user's tokens.
+/// A value of this type has a place in one order: `generation` grows with each
+/// change of the user's tokens.
 #[derive(Clone, Debug)]
 pub struct TokenSet {
     /// The token that calls carry.
@@ -131,13 +131,15 @@ pub struct TokenSet {
     pub owner: Owner,
     /// What they are good for, as the server said when it issued them.
     pub scopes: Vec<Scope>,
-    /// The base URL that issued them; they are sent nowhere else.
+    /// The [name](crate::Environment::name) of the environment that issued
+    /// them; they are sent to no other.
     pub issuer: String,
     /// When the access token was asked for, by this machine's clock.
     pub issued_at: SystemTime,
     /// How long the access token is good for from then.
     pub lifetime: Duration,
-    /// Grows by one with each change.
+    /// Grows with each change. A new connection begins at the time in
+    /// milliseconds since 1970, so that no number comes twice for a user.
     pub generation: u64,
     /// Whether the server has said that the refresh token is no longer good:
     /// the user must connect again.
@@ -151,6 +153,8 @@ impl TokenSet {
     /// off changes nothing.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.issued_at + self.lifetime
+        // A lifetime beyond all time is none to rely on.
+        let expires_at = self.issued_at.checked_add(self.lifetime);
+        expires_at.unwrap_or(self.issued_at)
     }
 }

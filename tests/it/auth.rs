@@ -152,6 +152,7 @@ async fn each_refresh_follows_the_last_in_every_mode() {
 #[tokio::test]
 async fn a_dropped_call_leaves_the_refresh_going() {
     let connected = Connected::new().await;
+    let before = connected.stored().await.generation;
     connected.expire();
     let client = connected.app.client("practitioner");
     // Dropped after each number of polls until the call ends by itself.
@@ -174,7 +175,7 @@ async fn a_dropped_call_leaves_the_refresh_going() {
         }
     }
     let saved = connected.stored().await;
-    assert_eq!(saved.generation, 2);
+    assert_eq!(saved.generation, before + 1);
     client.get_clinic().send().await.unwrap();
     assert_eq!(connected.refreshes(), 1);
 }
@@ -339,14 +340,10 @@ async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
     failures.store(0, Ordering::SeqCst);
     client.get_clinic().send().await.unwrap();
     assert_eq!(fake.count("create_oauth_token"), 2);
-    assert_eq!(
-        inner
-            .load("practitioner")
-            .await
-            .unwrap()
-            .unwrap()
-            .generation,
-        2
+    let saved = inner.load("practitioner").await.unwrap().unwrap();
+    assert!(
+        saved.access_token.expose().ends_with("-3"),
+        "the second pair"
     );
 }
 
@@ -439,7 +436,11 @@ async fn a_hung_refresh_delays_nobody_else() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let fake = FakeFullscript::start().await.unwrap();
     let (store, clock) = (MemoryStore::new(), ManualClock::default());
-    let builder = || fake.app_builder().store(store.clone()).clock(clock.clone());
+    // One place alone, which whoever waits for a token must not hold.
+    let builder = || {
+        let builder = fake.app_builder().concurrency(1);
+        builder.store(store.clone()).clock(clock.clone())
+    };
     let app = builder().build().unwrap();
     connect(&fake, &app, "slow").await;
     connect(&fake, &app, "other").await;
@@ -452,9 +453,11 @@ async fn a_hung_refresh_delays_nobody_else() {
         .unwrap();
     hangs.client("other").get_clinic().send().await.unwrap();
     let mut slow = store.load("slow").await.unwrap().unwrap();
+    let before = slow.generation;
     slow.lifetime = Duration::ZERO;
-    slow.generation = 2;
-    store.compare_and_swap("slow", Some(1), slow).await.unwrap();
+    slow.generation += 1;
+    let swap = store.compare_and_swap("slow", Some(before), slow);
+    swap.await.unwrap();
     let slow = hangs.client("slow");
     let hung = tokio::spawn(async move { slow.get_clinic().send().await.map(|_| ()) });
     let (_stream, _) = tokio::task::spawn_blocking(move || silent.accept())
@@ -470,31 +473,174 @@ async fn a_hung_refresh_delays_nobody_else() {
 async fn tokens_are_not_sent_to_another_environment() {
     let connected = Connected::new().await;
     let elsewhere = FakeFullscript::start().await.unwrap();
-    let app = elsewhere
-        .app_builder()
+    let app = OAuthApp::builder(fullscript::Environment::CaSandbox)
+        .base_url(elsewhere.url())
+        .client_id("id")
+        .client_secret("secret")
+        .redirect_uri("https://ehr.example/fullscript/callback")
         .store(connected.store.clone())
         .build()
         .unwrap();
-    let error = app
-        .client("practitioner")
-        .get_clinic()
-        .send()
-        .await
-        .unwrap_err();
+    let client = app.client("practitioner");
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(error.needs_reconnect(), "{error}");
+    let error = app.revoke("practitioner").await.unwrap_err();
     assert!(error.needs_reconnect(), "{error}");
     assert!(elsewhere.requests().is_empty());
+    // Nor does a new connection there take the place of the one here.
+    let request = app.authorize();
+    let callback = elsewhere.approve(request.url(), "practitioner");
+    let code = app.callback(&callback, request.state()).unwrap();
+    app.exchange(code).await.unwrap_err();
+    let here = connected.app.client("practitioner");
+    here.get_clinic().send().await.unwrap();
+    assert_eq!(elsewhere.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn another_address_of_the_same_environment_keeps_the_tokens() {
+    let connected = Connected::new().await;
+    let moved = connected.fake.url().replace("127.0.0.1", "localhost");
+    let app = connected.fake.app_builder().base_url(moved);
+    let app = app
+        .store(connected.store.clone())
+        .clock(connected.clock.clone());
+    let client = app.build().unwrap().client("practitioner");
+    client.get_clinic().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_connects_again_after_a_revocation_elsewhere_is_heard_of() {
+    let connected = Connected::new().await;
+    let builder = connected.fake.app_builder().store(connected.store.clone());
+    let other = builder.clock(connected.clock.clone()).build().unwrap();
+    let theirs = other.client("practitioner");
+    for _ in 0..5 {
+        connected.expire();
+        theirs.get_clinic().send().await.unwrap();
+    }
+    connected.app.revoke("practitioner").await.unwrap();
+    let error = theirs.get_clinic().send().await.unwrap_err();
+    assert!(error.needs_reconnect(), "{error}");
+    connect(&connected.fake, &connected.app, "practitioner").await;
+    let before = connected.refreshes();
+    let calls = connected.fake.count("get_clinic");
+    for _ in 0..5 {
+        theirs.get_clinic().send().await.unwrap();
+    }
+    assert_eq!(connected.refreshes(), before);
+    assert_eq!(connected.fake.count("get_clinic"), calls + 5);
+}
+
+#[tokio::test]
+async fn a_lasting_401_is_no_reason_to_refresh_again_and_again() {
+    let connected = Connected::new().await;
+    let client = connected.app.client("practitioner");
+    connected.fake.answer("list_orders", Script::html(401, ""));
+    for _ in 0..5 {
+        let error = client.list_orders().send().await.unwrap_err();
+        assert!(error.is_unauthorized(), "{error}");
+    }
+    assert_eq!(connected.refreshes(), 1);
+    // Other operations are not held to it.
+    connected.fake.expire_access_tokens();
+    client.get_clinic().send().await.unwrap();
+    assert_eq!(connected.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn what_an_app_is_told_is_what_happened() {
+    let connected = Connected::new().await;
+    let user = || "practitioner".to_string();
+    connected.expire();
+    let client = connected.app.client("practitioner");
+    client.get_clinic().send().await.unwrap();
+    connected.app.revoke("practitioner").await.unwrap();
+    let told = connected.events.lock().unwrap().clone();
+    assert_eq!(
+        told,
+        [
+            AuthEvent::Connected { user: user() },
+            AuthEvent::Refreshed { user: user() },
+            AuthEvent::Revoked { user: user() },
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_is_saved_in_the_end_though_nobody_calls_again() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let (inner, failures) = (MemoryStore::new(), Arc::new(AtomicUsize::new(0)));
+    let store = Failing {
+        inner: inner.clone(),
+        failures: Arc::clone(&failures),
+    };
+    let (clock, saves_failed) = (ManualClock::default(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&saves_failed);
+    let app = fake
+        .app_builder()
+        .store(store)
+        .clock(clock.clone())
+        .on_event(move |event| {
+            if matches!(event, AuthEvent::SaveFailed { .. }) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+        .build()
+        .unwrap();
+    connect(&fake, &app, "practitioner").await;
+    let before = inner.load("practitioner").await.unwrap().unwrap();
+    clock.advance(TWO_HOURS);
+    failures.store(10, Ordering::SeqCst);
+    let client = app.client("practitioner");
+    client.get_clinic().send().await.unwrap_err();
+    assert!(saves_failed.load(Ordering::SeqCst) >= 1);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let after = inner.load("practitioner").await.unwrap().unwrap();
+    assert_eq!(after.generation, before.generation + 1);
+}
+
+#[tokio::test]
+async fn tokens_of_a_clinic_work_like_any_other() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let tokens = json!({"oauth": {
+        "access_token": fake.access_token().expose(), "refresh_token": "r", "expires_in": 7200,
+        "resource_owner": {"id": "a-clinic", "type": "Clinic"},
+    }});
+    fake.answer("create_oauth_token", Script::json(200, &tokens));
+    let app = fake.app_builder().build().unwrap();
+    let request = app.authorize();
+    let callback = fake.approve(request.url(), "anybody");
+    let code = app.callback(&callback, request.state()).unwrap();
+    let user = app.exchange(code).await.unwrap();
+    assert_eq!((user.id(), user.kind()), ("a-clinic", "Clinic"));
+    app.client("a-clinic").get_clinic().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_app_that_forgot_a_user_sends_nothing_of_theirs() {
+    let connected = Connected::new().await;
+    connected.app.forget("practitioner").await.unwrap();
+    let client = connected.app.client("practitioner");
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(error.needs_reconnect(), "{error}");
+    assert_eq!(connected.fake.count("get_clinic"), 0);
+    assert_eq!(connected.fake.count("revoke_oauth_token"), 0);
 }
 
 #[tokio::test]
 async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
-    let connected = Connected::new().await;
-    connected.clock.advance(TWO_HOURS - Duration::from_secs(60));
-    connected
-        .fake
-        .answer("create_oauth_token", Script::html(503, "down"));
-    let client = connected.app.client("practitioner");
-    for _ in 0..10 {
-        client.get_clinic().send().await.unwrap();
+    for status in [503, 401, 404] {
+        let connected = Connected::new().await;
+        connected.clock.advance(TWO_HOURS - Duration::from_secs(60));
+        let down = Script::html(status, "down");
+        connected.fake.answer("create_oauth_token", down);
+        let client = connected.app.client("practitioner");
+        for _ in 0..30 {
+            client.get_clinic().send().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(connected.refreshes() <= 4, "{status}");
     }
 }
 

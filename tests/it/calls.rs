@@ -302,6 +302,43 @@ async fn retry_after_is_heeded_where_there_is_time_for_it() {
 }
 
 #[tokio::test]
+async fn no_number_of_a_server_or_a_caller_is_too_large() {
+    let forever = Act::Answer(answer_with(
+        503,
+        "retry-after: 18446744073709551615\r\n",
+        "",
+    ));
+    let server = Misbehaving::start([forever, good()]).await;
+    let options = CallOptions::new()
+        .timeout(Duration::MAX)
+        .attempt_timeout(Duration::MAX);
+    let client = builder(&server.url()).options(options).build().unwrap();
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(86_400)));
+    client.get_clinic().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_while_it_is_read_is_an_answer_all_the_same() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/pdf\r\ncontent-length: 100\r\n\r\n";
+    let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}%PDF"))]).await;
+    let client = client(&server.url());
+    let request = client.request(Method::POST, "/api/clinic/new");
+    let mut body = request.send_bytes().await.unwrap().into_inner();
+    let error = loop {
+        match body.chunk().await {
+            Ok(chunk) => assert!(chunk.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.may_have_arrived() && error.is_transport(), "{error}");
+    assert_eq!(
+        (error.attempts(), error.status().unwrap().as_u16()),
+        (1, 200)
+    );
+}
+
+#[tokio::test]
 async fn a_storm_of_429_ends_with_the_budget() {
     let refuse = Act::Answer(answer_with(429, "retry-after: 0\r\n", ""));
     let server = Misbehaving::start([refuse]).await;

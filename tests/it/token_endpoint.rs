@@ -237,3 +237,79 @@ async fn a_code_is_sent_once_whatever_the_answer() {
         assert_eq!(endpoint.requests().len(), 1, "{act:?}");
     }
 }
+
+#[tokio::test]
+async fn strange_lifetimes_start_no_loop_and_no_panic() {
+    for lifetime in [
+        "0",
+        "-5",
+        "1e300",
+        "18446744073709551615",
+        "\"soon\"",
+        "null",
+    ] {
+        let body = FLAT.replace("\"7200\"", lifetime);
+        let expired = Expired::new([json(200, &body)]).await;
+        expired.ends().await;
+        assert!(expired.endpoint.requests().len() <= 2, "{lifetime}");
+        assert!(expired.stored().await.lifetime >= Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_somebody_else_are_not_taken() {
+    let other = FLAT.replace(
+        '{',
+        r#"{"resource_owner":{"id":"somebody","type":"Staff"},"#,
+    );
+    let expired = Expired::new([json(200, &other)]).await;
+    let before = expired.stored().await;
+    assert_eq!(expired.ends().await, Ends::Transient(1));
+    assert_eq!(expired.stored().await.generation, before.generation);
+}
+
+#[tokio::test]
+async fn a_code_is_kept_until_it_leaves_this_machine() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("http://{address}/api/oauth/token");
+    let app = fake.app_builder().token_url(url).build().unwrap();
+    let request = app.authorize();
+    let callback = fake.approve(request.url(), "practitioner");
+    let code = app.callback(&callback, request.state()).unwrap();
+    let exchange = tokio::spawn(async move { app.exchange(code).await });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let owned = FLAT.replace('{', r#"{"resource_owner":{"id":"7","type":"Staff"},"#);
+    let endpoint = Misbehaving::on(listener, [json(200, &owned)]);
+    assert_eq!(exchange.await.unwrap().unwrap().id(), "7");
+    assert_eq!(endpoint.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoking_is_tried_again_and_keeps_the_tokens_until_it_is_done() {
+    for (act, requests, misconfigured) in [
+        (json(500, ""), 4, false),
+        (json(429, ""), 4, false),
+        (Act::AnswerAndClose(String::new()), 4, false),
+        (json(403, r#"{"error":"unauthorized_client"}"#), 1, true),
+        (json(404, ""), 1, true),
+    ] {
+        let fake = FakeFullscript::start().await.unwrap();
+        let endpoint = Misbehaving::start([act.clone()]).await;
+        let store = MemoryStore::new();
+        let app = fake
+            .app_builder()
+            .store(store.clone())
+            .revoke_url(endpoint.url() + "/api/oauth/revoke")
+            .build()
+            .unwrap();
+        connect(&fake, &app, "practitioner").await;
+        let error = app.revoke("practitioner").await.unwrap_err();
+        assert_eq!(error.is_misconfigured(), misconfigured, "{act:?}: {error}");
+        assert_eq!(endpoint.requests().len(), requests, "{act:?}");
+        assert!(store.load("practitioner").await.unwrap().is_some());
+    }
+}
