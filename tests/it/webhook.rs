@@ -139,11 +139,9 @@ fn each_refusal_is_told_apart() {
     assert!(missing.is_missing(), "{missing:?}");
     assert_eq!(missing.status(), 401);
 
-    for (header, changed) in [(signed.as_str(), &br#"{"event":{ }}"#[..])] {
-        let wrong = refuse(header, changed);
-        assert!(wrong.is_wrong(), "{wrong:?}");
-        assert_eq!(wrong.status(), 401);
-    }
+    let wrong = refuse(&signed, br#"{"event":{ }}"#);
+    assert!(wrong.is_wrong(), "{wrong:?}");
+    assert_eq!(wrong.status(), 401);
 
     let limited = receiver().body_limit(body.len() - 1);
     let oversized = limited.receive([(HEADER, &signed)], body, at(NOW));
