@@ -13,6 +13,7 @@ use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::http::Method;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
+use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 use proptest::prelude::*;
 
@@ -275,6 +276,8 @@ async fn live(secrets: &Secrets) -> (Shown, String) {
         .unwrap();
     shown.error(&app.exchange(code).await.unwrap_err());
     show_the_rest(&mut shown, secrets, tokens).await;
+    shown.debug(&store.seen());
+    show_webhooks(&mut shown, secrets).await;
     // A file that opens with no other key, and holds no token.
     let other = SqliteStore::builder(directory.path().join("tokens.db"));
     shown.error(&other.open().await.unwrap_err());
@@ -360,6 +363,45 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let mut items = client.search_patients().query(&*secrets.patient).items();
     shown.debug(&items.next().await.unwrap().unwrap());
     shown.debug(&items);
+}
+
+/// A delivery that tells of a patient, checked with the secrets of an app.
+async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
+    shown.error(&Receiver::new("", &*secrets.key).unwrap_err());
+    let receiver = Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap();
+    shown.debug(&receiver);
+    let now = SystemClock.now();
+    let event = serde_json::json!({"event": {
+        "id": "1",
+        "type": "patient.created",
+        "created_at": "2026-01-01T00:00:00Z",
+        "data": {"patient": {"id": "2", "first_name": secrets.patient, "email": secrets.patient}},
+    }});
+    let body = event.to_string();
+    let forged = receiver.receive(
+        [("fullscript-signature", &secrets.access)],
+        body.as_bytes(),
+        now,
+    );
+    shown.error(&forged.unwrap_err());
+    let signature = sign(&secrets.client_secret, now, body.as_bytes());
+    let delivery = receiver.receive([("fullscript-signature", &signature)], body.as_bytes(), now);
+    let delivery = delivery.unwrap();
+    shown.debug(&delivery);
+    shown.debug(delivery.reply());
+    let event = delivery.event().unwrap();
+    shown.debug(event);
+    shown.debug(&event.data);
+    let sighting = Sighting::from(event);
+    shown.debug(&sighting);
+    let seen = MemorySeen::new();
+    shown.debug(&seen);
+    let claim = seen.claim(&sighting, now, now).await.unwrap();
+    shown.debug(&claim);
+    if let Claim::Granted(grant) = &claim {
+        shown.debug(grant);
+    }
+    shown.error(&SeenError::new(std::io::Error::other("the disk is full")));
 }
 
 /// The names of the public types that we wrote.
