@@ -12,6 +12,7 @@
 
 mod by_hand;
 mod calls;
+mod decode;
 mod records;
 mod samples;
 mod server;
@@ -39,6 +40,7 @@ fn main() {
     println!("{}\n", machine());
     runtime.block_on(async {
         calls::compare(&server.url(), effort).await;
+        decode::compare(effort).await;
         token::compare(&server.url(), effort).await;
     });
 }
