@@ -110,3 +110,35 @@ impl Operation {
         fits && parts.next().is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_where_the_table_finds_it() {
+        let parts: Vec<&str> = all().iter().flat_map(|o| o.path.split('/')).collect();
+        let mut paths: Vec<String> = all().iter().map(|o| o.path.into()).collect();
+        // Ids that are also the name of something, or nothing at all.
+        for operation in all().iter().filter(|operation| operation.variables > 0) {
+            for part in parts.iter().copied().chain(["", "."]) {
+                let filled = operation.path.split('/').map(|own| match own.find('{') {
+                    None => own.to_string(),
+                    Some(start) => format!("{}{part}", &own[..start]),
+                });
+                paths.push(filled.collect::<Vec<_>>().join("/"));
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        assert!(paths.len() > 1_000);
+        for path in &paths {
+            for method in ["GET", "POST", "PATCH", "PUT", "DELETE"] {
+                let found = at(method, path).map(|found| found.id);
+                let mut own = all().iter().filter(|own| own.is_at(method, path));
+                assert_eq!(own.next().map(|own| own.id), found, "{method} {path}");
+                assert!(own.next().is_none(), "{method} {path}");
+            }
+        }
+    }
+}

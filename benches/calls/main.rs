@@ -13,6 +13,7 @@
 mod by_hand;
 mod calls;
 mod decode;
+mod prefetch;
 mod records;
 mod samples;
 mod server;
@@ -42,6 +43,7 @@ fn main() {
         calls::compare(&server.url(), effort).await;
         decode::compare(effort).await;
         token::compare(&server.url(), effort).await;
+        prefetch::compare(&server.url()).await;
     });
 }
 
