@@ -76,6 +76,7 @@ pub fn at(method: &str, path: &str) -> Option<&'static Operation> {
 impl Operation {
     /// Whether a method and a path lead to this operation, as [`at`] finds it;
     /// quicker, for nearly all others are not looked at.
+    #[cfg(feature = "client")]
     pub(crate) fn is_at(&self, method: &str, path: &str) -> bool {
         let goes_before = |other: &Operation| other.variables < self.variables;
         let mut others = OPERATIONS.iter().filter(|other| goes_before(other));
@@ -111,7 +112,7 @@ impl Operation {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client"))]
 mod tests {
     use super::*;
 
