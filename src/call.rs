@@ -89,7 +89,12 @@ impl<'c> Call<'c> {
 
     pub(crate) async fn make(mut self, request: Request) -> Response {
         let span = CallSpan::new(self.operation, &request);
-        let (response, outcome) = match span.around(self.attempts(request)).await {
+        let sent = {
+            // Kept in place: what an attempt needs is large to move around.
+            let attempts = std::pin::pin!(self.attempts(request));
+            span.around(attempts).await
+        };
+        let (response, outcome) = match sent {
             Ok(Sent::Answer(response, None)) => (Some(response), Outcome::Unread),
             Ok(Sent::Answer(response, Some(body))) => (Some(response), Outcome::Read(body)),
             Ok(Sent::Nothing { error, .. }) => (None, Outcome::Failed(Failure::Transport(error))),

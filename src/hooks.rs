@@ -104,6 +104,5 @@ fn is_own_path(base_url: &str, request: &Request, operation: &Operation) -> bool
         path.strip_prefix('/')
             .and_then(|path| path.strip_prefix(prefix))
     };
-    let leads_to = own.and_then(|path| operations::at(request.method().as_str(), path));
-    leads_to.is_some_and(|found| found.id == operation.id)
+    own.is_some_and(|path| operation.is_at(request.method().as_str(), path))
 }

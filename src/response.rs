@@ -153,19 +153,23 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         Some(body) => body,
         None => read_body(&mut response).await,
     };
-    let (status, headers) = (response.status(), response.headers().clone());
-    let answer = |body| Answer {
+    let status = response.status();
+    // Nobody else looks at this answer any more.
+    let headers = std::mem::take(response.headers_mut());
+    let answer = |headers, body| Answer {
         status,
-        headers: response.headers().clone(),
+        headers,
         body,
     };
     let body = match body {
         Ok(body) => body,
         Err(Unreadable::Broken(error, body)) => {
-            return Err(Error::broken(operation_id, answer(body), error).traced(trace));
+            let answer = answer(headers, body);
+            return Err(Error::broken(operation_id, answer, error).traced(trace));
         }
         Err(Unreadable::TooLarge(body)) => {
-            return Err(Error::too_large(operation_id, answer(body), LARGEST_ANSWER).traced(trace));
+            let answer = answer(headers, body);
+            return Err(Error::too_large(operation_id, answer, LARGEST_ANSWER).traced(trace));
         }
     };
     // Nothing where JSON was declared is an object without fields: answers
@@ -180,7 +184,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         }),
         Err(error) => {
             let place = place_of_failure::<T>(text);
-            let error = Error::decode(operation_id, answer(body), place, &error);
+            let error = Error::decode(operation_id, answer(headers, body), place, &error);
             Err(error.traced(trace))
         }
     }

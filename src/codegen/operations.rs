@@ -21,7 +21,7 @@ pub(super) fn table(document: &Value) -> String {
                 "Operation {{ id: {id:?}, method: {:?}, path: {path:?}, summary: {:?}, \
                  authenticated: {}, scopes: &{}, scopes_confidence: {:?}, \
                  requires_commercial_approval: {}, paged: {}, sources: &{:?}, \
-                 content_type: {:?} }}",
+                 content_type: {:?}, variables: {} }}",
                 method.to_uppercase(),
                 text(&operation["summary"]),
                 operation
@@ -36,6 +36,7 @@ pub(super) fn table(document: &Value) -> String {
                 operation["x-paged"] == true,
                 strings(&operation["x-source"]),
                 operation["x-content-type"].as_str(),
+                path.matches('{').count(),
             );
             rows.push((id.to_string(), row));
         }

@@ -122,6 +122,10 @@ impl FromScalar for Scalar {
         Some(Self::Number(text.into()))
     }
 
+    fn from_integer(value: i64) -> Option<Self> {
+        Some(Self::Number(value.to_string().into()))
+    }
+
     fn from_boolean(value: bool) -> Option<Self> {
         Some(Self::Boolean(value))
     }

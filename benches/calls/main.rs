@@ -1,0 +1,63 @@
+//! What the client costs beside a call written by hand; `cargo bench` prints
+//! it as tables for the README.
+//!
+//! Calls of either kind take turns, in a new order each time, so that whatever
+//! else the machine does hits both alike.
+//! The server is a process of its own, which answers prepared bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and says by panicking that it can't go on"
+)]
+
+mod by_hand;
+mod calls;
+mod decode;
+mod prefetch;
+mod records;
+mod samples;
+mod server;
+mod token;
+
+use std::time::Duration;
+
+use samples::Effort;
+
+fn main() {
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if has(server::ARGUMENT) {
+        return server::serve();
+    }
+    // Without `--bench`, which `cargo bench` gives, it only shows that it runs.
+    let effort = match has("--bench") {
+        true => Effort::lasting(Duration::from_secs(10)),
+        false => Effort::lasting(Duration::from_millis(10)),
+    };
+    let server = server::Server::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    println!("{}\n", machine());
+    runtime.block_on(async {
+        calls::compare(&server.url(), effort).await;
+        decode::compare(effort).await;
+        token::compare(&server.url(), effort).await;
+        prefetch::compare(&server.url()).await;
+    });
+}
+
+/// The processor and how many of it there are.
+fn machine() -> String {
+    let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = known.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "model name").then(|| value.trim())
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{}, {cores} cores, {}",
+        model.unwrap_or(std::env::consts::ARCH),
+        std::env::consts::OS
+    )
+}
