@@ -185,7 +185,10 @@ fn add(whole: &mut Value, document: Value, number: usize) {
 fn copy_of_package(root: &Path) -> PathBuf {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("constructs");
     let _absent = std::fs::remove_dir_all(&package);
-    copy(&root.join("src"), &package.join("src"));
+    // What the manifest names must be there, though only `src` is compiled.
+    for folder in ["src", "benches", "examples"] {
+        copy(&root.join(folder), &package.join(folder));
+    }
     for file in ["build.rs", "Cargo.lock", "README.md", "CHANGELOG.md"] {
         std::fs::copy(root.join(file), package.join(file)).unwrap();
     }
@@ -193,7 +196,7 @@ fn copy_of_package(root: &Path) -> PathBuf {
     // A name of its own: cargo would take it for the package beside it in the
     // shared target directory.
     let changes = [
-        ("members = [\"xtask\"]", "members = []"),
+        ("members = [\"fuzz\", \"xtask\"]", "members = []"),
         ("\nname = \"fullscript\"", "\nname = \"constructs\""),
         (
             "\nfullscript = { path = \".\"",
