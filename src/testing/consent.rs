@@ -32,7 +32,7 @@ pub(super) fn answer(query: &str, tokens: &mut TokenServer) -> Consent {
     };
     match value("decision") {
         "allow" => {
-            let code = tokens.code(value("user"));
+            let code = tokens.code(value("user"), &query);
             back.query_pairs_mut().append_pair("code", &code);
         }
         "deny" => {

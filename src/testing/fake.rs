@@ -260,7 +260,7 @@ impl FakeFullscript {
     pub fn approve(&self, authorize_url: &Url, user: &str) -> String {
         let query: HashMap<_, _> = authorize_url.query_pairs().into_owned().collect();
         let mut callback = Url::parse(&query["redirect_uri"]).expect("a redirect URI");
-        let code = lock(&self.shared.tokens).code(user);
+        let code = lock(&self.shared.tokens).code(user, &query);
         callback
             .query_pairs_mut()
             .append_pair("code", &code)

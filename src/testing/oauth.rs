@@ -26,12 +26,20 @@ pub enum RefreshMode {
 pub(super) struct TokenServer {
     pub(super) mode: RefreshMode,
     issued: u64,
-    codes: HashMap<String, String>,
+    codes: HashMap<String, Grant>,
     rows: Vec<Row>,
+}
+
+/// What a code was given for; whoever exchanges it must say the same.
+struct Grant {
+    user: String,
+    client_id: String,
+    redirect_uri: String,
 }
 
 struct Row {
     user: String,
+    client_id: String,
     access: String,
     refresh: String,
     /// The row that this one replaced and that lives until this is used.
@@ -42,11 +50,17 @@ struct Row {
 }
 
 impl TokenServer {
-    /// A code for a user who said yes.
-    pub(super) fn code(&mut self, user: &str) -> String {
+    /// A code for a user who said yes to an authorize request.
+    pub(super) fn code(&mut self, user: &str, request: &HashMap<String, String>) -> String {
         self.issued += 1;
         let code = format!("fake-code-{}", self.issued);
-        self.codes.insert(code.clone(), user.into());
+        let asked = |name: &str| request.get(name).cloned().unwrap_or_default();
+        let grant = Grant {
+            user: user.into(),
+            client_id: asked("client_id"),
+            redirect_uri: asked("redirect_uri"),
+        };
+        self.codes.insert(code.clone(), grant);
         code
     }
 
@@ -84,16 +98,22 @@ impl TokenServer {
         }
         match text("grant_type") {
             "authorization_code" => match self.codes.remove(text("code")) {
-                Some(user) => (200, self.issue(&user, None)),
-                None => refused(),
+                Some(grant)
+                    if grant.client_id == text("client_id")
+                        && grant.redirect_uri == text("redirect_uri") =>
+                {
+                    (200, self.issue(&grant.user, &grant.client_id, None))
+                }
+                _ => refused(),
             },
-            "refresh_token" => self.refresh(text("refresh_token")),
+            "refresh_token" => self.refresh(text("refresh_token"), text("client_id")),
             _ => (400, json!({"error": "unsupported_grant_type"})),
         }
     }
 
-    fn refresh(&mut self, refresh: &str) -> (u16, Value) {
-        let Some(index) = self.rows.iter().position(|row| row.refresh == refresh) else {
+    fn refresh(&mut self, refresh: &str, client_id: &str) -> (u16, Value) {
+        let of_client = |row: &Row| row.refresh == refresh && row.client_id == client_id;
+        let Some(index) = self.rows.iter().position(of_client) else {
             return refused();
         };
         let user = self.rows[index].user.clone();
@@ -104,17 +124,18 @@ impl TokenServer {
             return refused();
         }
         if self.mode == RefreshMode::RevokeOnFirstUse {
-            return (200, self.issue(&user, Some(index)));
+            return (200, self.issue(&user, client_id, Some(index)));
         }
         self.rows[index].revoked = true;
-        (200, self.issue(&user, None))
+        (200, self.issue(&user, client_id, None))
     }
 
-    fn issue(&mut self, user: &str, replaces: Option<usize>) -> Value {
+    fn issue(&mut self, user: &str, client_id: &str, replaces: Option<usize>) -> Value {
         self.issued += 1;
         let number = self.issued;
         self.rows.push(Row {
             user: user.into(),
+            client_id: client_id.into(),
             access: format!("fake-access-{number}"),
             refresh: format!("fake-refresh-{number}"),
             replaces,

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fullscript::auth::{
-    AuthEvent, MemoryStore, OAuthApp, Scope, StoreError, StoreFuture, Swap, TokenSet, TokenStore,
+    AuthEvent, MemoryStore, OAuthApp, OAuthAppBuilder, Scope, StoreError, StoreFuture, Swap,
+    TokenSet, TokenStore,
 };
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode, Script};
 use serde_json::json;
@@ -724,4 +725,24 @@ async fn the_fakes_consent_page_asks_and_leads_back() {
     assert!(error.is_denied(), "{error}");
     let wrong = request.url().as_str().replace("response_type=code", "");
     assert_eq!(browse(&wrong).await.0, 404);
+}
+
+#[tokio::test]
+async fn the_fake_takes_a_code_from_whom_it_was_given_to_and_once() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    let other = |builder: OAuthAppBuilder| builder.build().unwrap();
+    let elsewhere = fake.app_builder().redirect_uri("https://ehr.example/other");
+    for wrong in [
+        other(fake.app_builder().client_id("another")),
+        other(elsewhere),
+    ] {
+        let request = app.authorize();
+        let callback = fake.approve(request.url(), "practitioner");
+        let query = callback.split_once('?').unwrap().1;
+        let code = wrong.callback(query, request.state()).unwrap();
+        let error = wrong.exchange(code).await.unwrap_err();
+        assert!(error.is_code_expired(), "{error}");
+    }
+    connect(&fake, &app, "practitioner").await;
 }

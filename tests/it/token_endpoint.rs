@@ -213,7 +213,7 @@ async fn a_good_answer_after_any_trouble_is_taken_wrapped_or_flat() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_code_is_sent_once_whatever_the_answer() {
     for act in [
         json(500, ""),
@@ -221,6 +221,10 @@ async fn a_code_is_sent_once_whatever_the_answer() {
         Act::AnswerAndClose(String::new()),
         Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
         json(400, r#"{"error":"invalid_grant"}"#),
+        json(429, ""),
+        Act::Answer(answer_with(307, "location: http://localhost:1/\r\n", "")),
+        Act::Silence,
+        Act::Large(1 << 30),
     ] {
         let fake = FakeFullscript::start().await.unwrap();
         let endpoint = Misbehaving::start([act.clone()]).await;
@@ -231,7 +235,7 @@ async fn a_code_is_sent_once_whatever_the_answer() {
         let code = app.callback(&callback, request.state()).unwrap();
         let error = app.exchange(code).await.unwrap_err();
         assert!(
-            error.is_transient() || error.is_code_expired(),
+            error.is_misconfigured() || error.is_code_expired(),
             "{act:?}: {error}"
         );
         assert_eq!(endpoint.requests().len(), 1, "{act:?}");
