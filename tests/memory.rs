@@ -42,7 +42,7 @@ impl TokenStore for Imagined {
                 kind: "Practitioner".into(),
             },
             scopes: scopes.into_iter().map(Scope::new).collect(),
-            issuer: Environment::UsSandbox.name().into(),
+            issuer: format!("{}/id", Environment::UsSandbox.name()),
             issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
             lifetime: Duration::from_secs(7_200),
             generation: 1,

@@ -57,8 +57,9 @@ pub(super) struct AppShared {
     pub(super) store: Arc<dyn TokenStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) endpoint: Endpoint,
-    /// The environment's name: tokens of another are not sent here.
-    pub(super) issuer: &'static str,
+    /// Environment and client id: tokens of others are neither used nor
+    /// replaced.
+    pub(super) issuer: String,
     /// Who we are when we ask for a lease; new for each process.
     pub(super) lease_owner: String,
     listener: Option<Listener>,
@@ -254,7 +255,7 @@ impl OAuthApp {
             access_token: issued.access_token,
             refresh_token: issued.refresh_token,
             scopes: issued.scopes,
-            issuer: shared.issuer.into(),
+            issuer: shared.issuer.clone(),
             issued_at: asked_at,
             lifetime: issued.lifetime,
             generation: 1,
@@ -479,11 +480,12 @@ impl OAuthAppBuilder {
                 .ok_or_else(|| BuildError::new("the client secret is missing"))?,
             redirect_uri: as_typed(&redirect_uri)?,
         };
+        let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
         let shared = AppShared {
             store: self.store,
             clock: self.clock,
             endpoint,
-            issuer: environment.name(),
+            issuer,
             lease_owner: randomness.text().to_string(),
             listener: self.listener,
         };

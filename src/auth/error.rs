@@ -32,7 +32,7 @@ pub(super) enum Kind {
     NotConnected,
     /// The server has ended the connection.
     NeedsReconnect,
-    /// The tokens were issued by another environment.
+    /// The tokens were issued in another environment or to another app.
     WrongEnvironment,
     /// No answer, or one of a server in trouble; nothing is lost.
     Unreachable(Option<reqwest::Error>),
@@ -170,7 +170,7 @@ impl fmt::Display for AuthError {
                 f.write_str("the connection has ended, the user must connect again")
             }
             Kind::WrongEnvironment => f.write_str(
-                "the tokens were issued by another environment, the user must connect to this one",
+                "the tokens were issued in another environment or to another app, the user must connect to this one",
             ),
             Kind::CodeUnanswered(_) => f.write_str(
                 "the token endpoint did not answer, and the code may be spent, start the connection again",

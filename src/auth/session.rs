@@ -56,6 +56,9 @@ const SAVES: u32 = 4;
 /// for any more.
 const LONGEST_SAVE_PAUSE: Duration = Duration::from_secs(30);
 
+/// Where two environments or apps have a user of the same id.
+const SHARED_STORE: &str = "the store holds tokens of this user from another environment or app, give each a store of its own";
+
 type Refreshed = Result<Arc<TokenSet>, AuthError>;
 
 /// What whoever waits for a flight looks at.
@@ -468,10 +471,10 @@ impl Session {
                     self.app.tell(event);
                     return Ok(tokens);
                 }
-                // Of another environment: neither goes before the other.
+                // Neither goes before the other.
                 Ok(Swap::Lost(Some(present))) if present.issuer != self.app.issuer => {
                     self.lock().unsaved = None;
-                    return Err(AuthError::new(Kind::WrongEnvironment));
+                    return Err(AuthError::new(Kind::Misconfigured(SHARED_STORE)));
                 }
                 // A new connection goes before whatever was there, and a pair
                 // that the server has just issued before a mark of one who

@@ -131,8 +131,10 @@ pub struct TokenSet {
     pub owner: Owner,
     /// What they are good for, as the server said when it issued them.
     pub scopes: Vec<Scope>,
-    /// The [name](crate::Environment::name) of the environment that issued
-    /// them; they are sent to no other.
+    /// Where and to whom they were issued: the
+    /// [name](crate::Environment::name) of the environment, a slash, and the
+    /// client id. They are good nowhere else and for nobody else (RFC 6749,
+    /// section 6), and are not sent there.
     pub issuer: String,
     /// When the access token was asked for, by this machine's clock.
     pub issued_at: SystemTime,

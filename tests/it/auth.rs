@@ -492,7 +492,8 @@ async fn tokens_are_not_sent_to_another_environment() {
     let request = app.authorize();
     let callback = elsewhere.approve(request.url(), "practitioner");
     let code = app.callback(&callback, request.state()).unwrap();
-    app.exchange(code).await.unwrap_err();
+    let error = app.exchange(code).await.unwrap_err();
+    assert!(error.is_misconfigured(), "{error}");
     let here = connected.app.client("practitioner");
     here.get_clinic().send().await.unwrap();
     assert_eq!(elsewhere.requests().len(), 1);
@@ -745,4 +746,18 @@ async fn the_fake_takes_a_code_from_whom_it_was_given_to_and_once() {
         assert!(error.is_code_expired(), "{error}");
     }
     connect(&fake, &app, "practitioner").await;
+}
+
+#[tokio::test]
+async fn tokens_of_another_app_are_neither_used_nor_marked() {
+    let connected = Connected::new().await;
+    let builder = connected.fake.app_builder().client_id("another");
+    let other = builder.store(connected.store.clone()).build().unwrap();
+    connected.expire();
+    let client = other.client("practitioner");
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(error.to_string().contains("another app"), "{error}");
+    assert!(!connected.stored().await.needs_reconnect);
+    let client = connected.app.client("practitioner");
+    client.get_clinic().send().await.unwrap();
 }

@@ -111,6 +111,27 @@ async fn a_post_is_sent_once_whatever_happens_and_says_that_it_may_have_arrived(
 }
 
 #[tokio::test]
+async fn a_post_that_was_answered_or_dropped_is_not_sent_again() {
+    for act in [
+        Act::Answer(answer(200, "text/html", "<html>")),
+        Act::Answer(answer(200, "application/json", "{")),
+        Act::Large(128 << 20),
+    ] {
+        let server = Misbehaving::start([act]).await;
+        let error = post(&client(&server.url())).await.unwrap_err();
+        assert!(error.is_decode() && error.may_have_arrived(), "{error}");
+        assert_eq!(server.requests().len(), 1);
+    }
+    let server = Misbehaving::start([Act::Silence, good()]).await;
+    let client = client(&server.url());
+    let dropped = tokio::time::timeout(Duration::from_millis(200), post(&client)).await;
+    assert!(dropped.is_err());
+    client.get_clinic().send().await.unwrap();
+    let posts = |request: &&String| request.starts_with("POST");
+    assert_eq!(server.requests().iter().filter(posts).count(), 1);
+}
+
+#[tokio::test]
 async fn a_post_with_a_key_is_repeated_with_the_same_key() {
     for options in [
         CallOptions::new().idempotency_key("visit-42"),
