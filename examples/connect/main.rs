@@ -1,0 +1,269 @@
+//! A small web app: connect an account, list patients, show Fullscript in a
+//! page, receive webhooks.
+//!
+//! Without settings it runs against the embedded fake:
+//!
+//! ```text
+//! cargo run --example connect
+//! ```
+//!
+//! With `FULLSCRIPT_CLIENT_ID`, `FULLSCRIPT_CLIENT_SECRET`,
+//! `FULLSCRIPT_WEBHOOK_SECRET`, `FULLSCRIPT_CHALLENGE_TOKEN` and
+//! `FULLSCRIPT_PUBLIC_KEY` set it runs against the US sandbox; the dashboard's
+//! redirect URI must then be `http://localhost:4321/callback`.
+
+#![allow(clippy::print_stdout, reason = "it tells where to point a browser")]
+
+mod pages;
+mod settings;
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, Query, State as Shared};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use fullscript::auth::{Clock, OAuthApp, State, SystemClock};
+use fullscript::embed::Embed;
+use fullscript::types::EventType;
+use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting};
+use tokio::net::TcpListener;
+
+use settings::Settings;
+
+/// More than handling an event takes.
+const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
+
+/// What all requests share.
+struct Site {
+    app: OAuthApp,
+    embed: Embed,
+    receiver: Receiver,
+    seen: MemorySeen,
+    /// Who is signed in here: session to user. A real app has its own.
+    sessions: Mutex<HashMap<String, String>>,
+    /// What webhooks told, the newest first.
+    news: Mutex<Vec<String>>,
+}
+
+type Site_ = Arc<Site>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings::port()?)).await?;
+    let url = format!("http://localhost:{}", listener.local_addr()?.port());
+    let settings = Settings::read(&url).await?;
+    let site = Arc::new(Site {
+        app: settings.app,
+        embed: settings.embed,
+        receiver: settings.receiver,
+        seen: MemorySeen::new(),
+        sessions: Mutex::default(),
+        news: Mutex::default(),
+    });
+    println!("{}: open {url}", settings.server);
+    let routes = axum::Router::new()
+        .route("/", get(home))
+        .route("/connect", post(connect))
+        .route("/callback", get(callback))
+        .route("/patients", get(patients))
+        .route("/embed", get(embed))
+        .route("/disconnect", post(disconnect))
+        .route("/webhooks", post(webhooks))
+        .with_state(site);
+    axum::serve(listener, routes).await?;
+    Ok(())
+}
+
+/// The start page: connect, or what there is to see.
+async fn home(Shared(site): Shared<Site_>, headers: HeaderMap) -> Html<String> {
+    let user = site.user(&headers);
+    let news = locked(&site.news).clone();
+    Html(pages::home(user.is_some(), &news))
+}
+
+/// "Connect my Fullscript account": remembers the state in the browser, and
+/// sends it to Fullscript.
+async fn connect(Shared(site): Shared<Site_>) -> Response {
+    let request = site.app.authorize();
+    let cookie = format!(
+        "state={}; Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax",
+        request.state().expose()
+    );
+    let to = Redirect::to(request.url().as_str());
+    (AppendHeaders([(SET_COOKIE, cookie)]), to).into_response()
+}
+
+/// Back from Fullscript.
+async fn callback(
+    Shared(site): Shared<Site_>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let remembered = cookie(&headers, "state").unwrap_or_default();
+    let code = State::from_text(&remembered)
+        .and_then(|remembered| site.app.callback(&uri.to_string(), &remembered));
+    let code = match code {
+        Ok(code) => code,
+        Err(error) if error.is_denied() => {
+            return Html(pages::notice("You said no. Nothing was connected.")).into_response();
+        }
+        Err(error) => {
+            return (
+                StatusCode::BAD_REQUEST,
+                Html(pages::notice(&error.to_string())),
+            )
+                .into_response();
+        }
+    };
+    match site.app.exchange(code).await {
+        Ok(user) => {
+            let session = settings::random_text();
+            locked(&site.sessions).insert(session.clone(), user.id().to_string());
+            let session = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
+            let spent = "state=; Path=/callback; Max-Age=0".to_string();
+            let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, spent)]);
+            (cookies, Redirect::to("/patients")).into_response()
+        }
+        Err(error) => (
+            StatusCode::BAD_GATEWAY,
+            Html(pages::notice(&error.to_string())),
+        )
+            .into_response(),
+    }
+}
+
+/// A page of patients.
+async fn patients(
+    Shared(site): Shared<Site_>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(user) = site.user(&headers) else {
+        return Redirect::to("/").into_response();
+    };
+    let number = query
+        .get("page")
+        .and_then(|page| page.parse().ok())
+        .unwrap_or(1_i64);
+    let client = site.app.client(&user);
+    let mut list = client
+        .list_patients()
+        .page_number(number)
+        .page_size(20)
+        .pages();
+    match list.next().await {
+        Some(Ok(page)) => {
+            let next = page.next_number();
+            let names = page.into_items().into_iter().map(|patient| {
+                let name = [patient.first_name, patient.last_name];
+                name.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            });
+            Html(pages::patients(&names.collect::<Vec<_>>(), next)).into_response()
+        }
+        Some(Err(error)) => trouble(&error),
+        None => Html(pages::patients(&[], None)).into_response(),
+    }
+}
+
+/// Fullscript inside a page: a new session grant each time, kept nowhere.
+async fn embed(Shared(site): Shared<Site_>, headers: HeaderMap) -> Response {
+    let Some(user) = site.user(&headers) else {
+        return Redirect::to("/").into_response();
+    };
+    let client = site.app.client(&user);
+    match client.create_session_grant().send().await {
+        Ok(grant) => match site.embed.html(&grant) {
+            Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(pages::embed(&html))).into_response(),
+            Err(error) => Html(pages::notice(&error.to_string())).into_response(),
+        },
+        Err(error) => trouble(&error),
+    }
+}
+
+/// What Fullscript tells: checked, handled once, answered.
+async fn webhooks(Shared(site): Shared<Site_>, headers: HeaderMap, body: Bytes) -> Response {
+    let now = SystemClock.now();
+    let sent = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let delivery = match site.receiver.receive(sent, &body, now) {
+        Ok(delivery) => delivery,
+        Err(error) => return (status(error.status()), error.to_string()).into_response(),
+    };
+    if let Some(event) = delivery.event() {
+        let sighting = Sighting::from(event);
+        match site.seen.claim(&sighting, now, now + TIME_TO_HANDLE).await {
+            Ok(Claim::Granted(grant)) => {
+                let news = event.type_.as_ref().map_or("an event", EventType::as_str);
+                locked(&site.news).insert(0, news.to_string());
+                // In memory, so nothing can fail.
+                let _done = site.seen.done(&grant, now).await;
+            }
+            Ok(_) => {}
+            // Not answered as received, so it comes again.
+            Err(error) => {
+                return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response();
+            }
+        }
+    }
+    let reply = delivery.reply();
+    let content_type = [(CONTENT_TYPE, reply.content_type())];
+    (
+        status(reply.status()),
+        content_type,
+        reply.body().to_owned(),
+    )
+        .into_response()
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Ends the connection at Fullscript too.
+async fn disconnect(Shared(site): Shared<Site_>, headers: HeaderMap) -> Response {
+    if let Some(user) = site.user(&headers) {
+        if let Err(error) = site.app.revoke(&user).await {
+            return Html(pages::notice(&error.to_string())).into_response();
+        }
+        locked(&site.sessions).retain(|_, signed_in| *signed_in != user);
+    }
+    Redirect::to("/").into_response()
+}
+
+/// What went wrong with a call, for the person in front of the page.
+fn trouble(error: &fullscript::Error) -> Response {
+    if error.needs_reconnect() {
+        return Html(pages::reconnect()).into_response();
+    }
+    (
+        StatusCode::BAD_GATEWAY,
+        Html(pages::notice(&error.to_string())),
+    )
+        .into_response()
+}
+
+impl Site {
+    /// The user whose session the browser has.
+    fn user(&self, headers: &HeaderMap) -> Option<String> {
+        let session = cookie(headers, "session")?;
+        locked(&self.sessions).get(&session).cloned()
+    }
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get(COOKIE)?.to_str().ok()?;
+    let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(own, _)| *own == name)?;
+    Some(value.to_string())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
