@@ -1,34 +1,55 @@
-//! The page on which a user of the fake says yes or no.
+//! The pages of the fake: where a user says yes or no, and where a connection
+//! is ended.
 
 use std::collections::HashMap;
 
 use url::Url;
 
+use super::fake::Script;
 use super::oauth::TokenServer;
+use crate::environment::AUTHORIZE_PATH;
 
-/// What the browser gets.
-pub(super) enum Consent {
-    /// The page that asks.
-    Page(String),
-    /// Back to the redirect URI.
-    Redirect(String),
-    /// As the vendor's server does where the redirect URI is not the
-    /// dashboard's.
-    NotFound,
-}
-
-/// Answers the authorize address: with the page, or, once it says how the user
-/// decided, with the way back.
-pub(super) fn answer(query: &str, tokens: &mut TokenServer) -> Consent {
+/// Answers a browser, if there is a page at this path.
+pub(super) fn answer(path: &str, query: &str, tokens: &mut TokenServer) -> Option<Script> {
     let query: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect();
+    match path {
+        "/" => Some(account(&query, tokens)),
+        AUTHORIZE_PATH => Some(consent(&query, tokens)),
+        _ => None,
+    }
+}
+
+/// The page of a user's connected apps, in place of the one in the vendor's
+/// web app.
+fn account(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script {
+    let form = match query.get("end") {
+        Some(user) => {
+            tokens.end(user);
+            "<p id=\"ended\">The connection has ended.</p>"
+        }
+        None => {
+            "<p>End the connection of an app with your account.</p>\n\
+             <form method=\"get\" action=\"/\">\n\
+             <p><label>You are <input name=\"end\" value=\"practitioner\"></label></p>\n\
+             <button id=\"end\">End the connection</button>\n</form>"
+        }
+    };
+    Script::html(200, page(form))
+}
+
+/// The authorize address: the page that asks, or, once it says how the user
+/// decided, the way back.
+fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script {
     let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let back = Url::parse(value("redirect_uri"));
     let (Ok(mut back), false, "code") =
         (back, value("client_id").is_empty(), value("response_type"))
     else {
-        return Consent::NotFound;
+        // As the vendor's server does where the redirect URI is not the
+        // dashboard's.
+        return Script::html(404, "Not Found");
     };
     match value("decision") {
         "allow" => {
@@ -43,15 +64,15 @@ pub(super) fn answer(query: &str, tokens: &mut TokenServer) -> Consent {
                     "The resource owner or authorization server denied the request.",
                 );
         }
-        _ => return Consent::Page(page(&query)),
+        _ => return Script::html(200, question(query)),
     }
     if let Some(state) = query.get("state") {
         back.query_pairs_mut().append_pair("state", state);
     }
-    Consent::Redirect(back.into())
+    Script::html(302, "").header("location", back)
 }
 
-fn page(query: &HashMap<String, String>) -> String {
+fn question(query: &HashMap<String, String>) -> String {
     let hidden: String = query
         .iter()
         .map(|(name, value)| {
@@ -59,16 +80,22 @@ fn page(query: &HashMap<String, String>) -> String {
             format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n")
         })
         .collect();
+    page(&format!(
+        "<p>An app asks to read and write your clinic and its patients.</p>\n\
+         <form method=\"get\" action=\"{AUTHORIZE_PATH}\">\n{hidden}\
+         <p><label>You are <input name=\"user\" value=\"practitioner\"></label></p>\n\
+         <button name=\"decision\" value=\"allow\" id=\"allow\">Authorize</button>\n\
+         <button name=\"decision\" value=\"deny\" id=\"deny\">Cancel</button>\n</form>\n\
+         <p><small>Later, <a href=\"/\">end the connection</a> as the vendor's web app lets \
+         you.</small></p>"
+    ))
+}
+
+fn page(body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Fake Fullscript</title></head>\n\
          <body style=\"font-family: sans-serif; max-width: 30em; margin: 4em auto\">\n\
-         <h1>Fake Fullscript</h1>\n\
-         <p>An app asks to read and write your clinic and its patients.</p>\n\
-         <form method=\"get\" action=\"/api/oauth/authorize\">\n{hidden}\
-         <p><label>You are <input name=\"user\" value=\"practitioner\"></label></p>\n\
-         <button name=\"decision\" value=\"allow\" id=\"allow\">Authorize</button>\n\
-         <button name=\"decision\" value=\"deny\" id=\"deny\">Cancel</button>\n\
-         </form></body></html>\n"
+         <h1>Fake Fullscript</h1>\n{body}\n</body></html>\n"
     )
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -18,11 +19,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::consent::{self, Consent};
+use super::consent;
 use super::oauth::{RefreshMode, TokenServer};
 use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
-use crate::environment::AUTHORIZE_PATH;
 use crate::operations;
 use crate::{AccessToken, Client, Environment};
 
@@ -386,15 +386,8 @@ async fn answer(
     };
     lock(&shared.requests).push(asked.clone());
     let script = match operation {
-        None if head.method == "GET" && head.uri.path() == AUTHORIZE_PATH => {
-            let query = head.uri.query().unwrap_or_default();
-            match consent::answer(query, &mut lock(&shared.tokens)) {
-                Consent::Page(page) => Script::html(200, page),
-                Consent::Redirect(to) => Script::html(302, "").header("location", to),
-                Consent::NotFound => Script::html(404, "Not Found"),
-            }
-        }
-        None => Script::json(404, &json!({"status": 404, "error": "Not Found"})),
+        None => browsed(&shared, &head)
+            .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
         // As the vendor's server does: no body, the reason in a header.
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
         Some(operation) => scripted(&shared, operation.id, &asked).unwrap_or_else(|| {
@@ -432,6 +425,15 @@ async fn answer(
             b"a script of the fake has an impossible status or header",
         )))
     }))
+}
+
+/// A page of the fake.
+fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
+    let query = head.uri.query().unwrap_or_default();
+    let mut tokens = lock(&shared.tokens);
+    (head.method == "GET")
+        .then(|| consent::answer(head.uri.path(), query, &mut tokens))
+        .flatten()
 }
 
 /// What a test wants answered instead.

@@ -761,3 +761,23 @@ async fn tokens_of_another_app_are_neither_used_nor_marked() {
     let client = connected.app.client("practitioner");
     client.get_clinic().send().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_fakes_account_page_ends_a_connection() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    let request = app.authorize();
+    let back = fake.approve(request.url(), "somebody");
+    let code = app.callback(&back, request.state()).unwrap();
+    let user = app.exchange(code).await.unwrap();
+    let client = app.client(user.id());
+    client.get_clinic().send().await.unwrap();
+    let (status, _, page) = browse(&fake.url()).await;
+    assert!(status == 200 && page.contains("id=\"end\""), "{page}");
+    assert_eq!(
+        browse(&format!("{}/?end=somebody", fake.url())).await.0,
+        200
+    );
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(fullscript::Error::from(error).needs_reconnect());
+}
