@@ -23,12 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Query, State as Shared};
+use axum::extract::{OriginalUri, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use fullscript::auth::{Clock, OAuthApp, State, SystemClock};
+use fullscript::auth::{self, Clock, OAuthApp, SystemClock};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
 use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting};
@@ -50,8 +50,6 @@ struct Site {
     /// What webhooks told, the newest first.
     news: Mutex<Vec<String>>,
 }
-
-type Site_ = Arc<Site>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -81,7 +79,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The start page: connect, or what there is to see.
-async fn home(Shared(site): Shared<Site_>, headers: HeaderMap) -> Html<String> {
+async fn home(State(site): State<Arc<Site>>, headers: HeaderMap) -> Html<String> {
     let user = site.user(&headers);
     let news = locked(&site.news).clone();
     Html(pages::home(user.is_some(), &news))
@@ -89,7 +87,7 @@ async fn home(Shared(site): Shared<Site_>, headers: HeaderMap) -> Html<String> {
 
 /// "Connect my Fullscript account": remembers the state in the browser, and
 /// sends it to Fullscript.
-async fn connect(Shared(site): Shared<Site_>) -> Response {
+async fn connect(State(site): State<Arc<Site>>) -> Response {
     let request = site.app.authorize();
     let cookie = format!(
         "state={}; Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax",
@@ -101,12 +99,12 @@ async fn connect(Shared(site): Shared<Site_>) -> Response {
 
 /// Back from Fullscript.
 async fn callback(
-    Shared(site): Shared<Site_>,
+    State(site): State<Arc<Site>>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
     let remembered = cookie(&headers, "state").unwrap_or_default();
-    let code = State::from_text(&remembered)
+    let code = auth::State::from_text(&remembered)
         .and_then(|remembered| site.app.callback(&uri.to_string(), &remembered));
     let code = match code {
         Ok(code) => code,
@@ -140,7 +138,7 @@ async fn callback(
 
 /// A page of patients.
 async fn patients(
-    Shared(site): Shared<Site_>,
+    State(site): State<Arc<Site>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
@@ -166,13 +164,13 @@ async fn patients(
             });
             Html(pages::patients(&names.collect::<Vec<_>>(), next)).into_response()
         }
-        Some(Err(error)) => trouble(&error),
+        Some(Err(error)) => site.trouble(&user, &error),
         None => Html(pages::patients(&[], None)).into_response(),
     }
 }
 
 /// Fullscript inside a page: a new session grant each time, kept nowhere.
-async fn embed(Shared(site): Shared<Site_>, headers: HeaderMap) -> Response {
+async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let Some(user) = site.user(&headers) else {
         return Redirect::to("/").into_response();
     };
@@ -182,12 +180,12 @@ async fn embed(Shared(site): Shared<Site_>, headers: HeaderMap) -> Response {
             Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(pages::embed(&html))).into_response(),
             Err(error) => Html(pages::notice(&error.to_string())).into_response(),
         },
-        Err(error) => trouble(&error),
+        Err(error) => site.trouble(&user, &error),
     }
 }
 
 /// What Fullscript tells: checked, handled once, answered.
-async fn webhooks(Shared(site): Shared<Site_>, headers: HeaderMap, body: Bytes) -> Response {
+async fn webhooks(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Response {
     let now = SystemClock.now();
     let sent = headers
         .iter()
@@ -227,26 +225,14 @@ fn status(status: u16) -> StatusCode {
 }
 
 /// Ends the connection at Fullscript too.
-async fn disconnect(Shared(site): Shared<Site_>, headers: HeaderMap) -> Response {
+async fn disconnect(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     if let Some(user) = site.user(&headers) {
         if let Err(error) = site.app.revoke(&user).await {
             return Html(pages::notice(&error.to_string())).into_response();
         }
-        locked(&site.sessions).retain(|_, signed_in| *signed_in != user);
+        site.sign_out(&user);
     }
     Redirect::to("/").into_response()
-}
-
-/// What went wrong with a call, for the person in front of the page.
-fn trouble(error: &fullscript::Error) -> Response {
-    if error.needs_reconnect() {
-        return Html(pages::reconnect()).into_response();
-    }
-    (
-        StatusCode::BAD_GATEWAY,
-        Html(pages::notice(&error.to_string())),
-    )
-        .into_response()
 }
 
 impl Site {
@@ -254,6 +240,20 @@ impl Site {
     fn user(&self, headers: &HeaderMap) -> Option<String> {
         let session = cookie(headers, "session")?;
         locked(&self.sessions).get(&session).cloned()
+    }
+
+    fn sign_out(&self, user: &str) {
+        locked(&self.sessions).retain(|_, signed_in| signed_in != user);
+    }
+
+    /// What went wrong with a call, for the person in front of the page.
+    fn trouble(&self, user: &str, error: &fullscript::Error) -> Response {
+        if error.needs_reconnect() {
+            self.sign_out(user);
+            return Html(pages::reconnect()).into_response();
+        }
+        let page = Html(pages::notice(&error.to_string()));
+        (StatusCode::BAD_GATEWAY, page).into_response()
     }
 }
 

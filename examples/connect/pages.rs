@@ -3,22 +3,39 @@
 const CONNECT: &str = "<form method=\"post\" action=\"/connect\">\
      <button id=\"connect\">Connect my Fullscript account</button></form>";
 
+const STYLE: &str = "
+body { margin: 0; background: #f4f6f3; color: #1f2d26; font: 16px/1.5 sans-serif }
+header { background: #1f4d3a; color: #fff; padding: .8em 2em; display: flex; gap: 2em }
+header a { color: #cfe5d8; text-decoration: none } header b { flex: 1 }
+main { max-width: 42em; margin: 2em auto; padding: 1.2em 2em; background: #fff; border-radius: 8px }
+h1 { font-size: 1.4em; margin: .3em 0 .6em } h2 { font-size: 1.1em; margin-top: 2em }
+button, .next { display: inline-block; padding: .5em 1.1em; border: 0; border-radius: 6px;
+  background: #1f4d3a; color: #fff; font: inherit; text-decoration: none; cursor: pointer }
+.quiet { background: #dfe7e1; color: #1f2d26 }
+.patients { columns: 2; column-gap: 2em; margin: 0 0 1.2em; padding: 0; list-style: none }
+.patients li { padding: .3em 0; border-bottom: 1px solid #e3e9e4; break-inside: avoid }
+";
+
 pub(crate) fn home(connected: bool, news: &[String]) -> String {
-    let body = if connected {
-        "<p id=\"connected\">Your account is connected.</p>\
-         <p><a id=\"to-patients\" href=\"/patients\">Patients</a> \
-         <a id=\"to-embed\" href=\"/embed\">Open Fullscript</a></p>\
-         <form method=\"post\" action=\"/disconnect\"><button id=\"disconnect\">Disconnect</button></form>"
+    let account = if connected {
+        "<p id=\"connected\">Your Fullscript account is connected.</p>\
+         <form method=\"post\" action=\"/disconnect\">\
+         <button id=\"disconnect\" class=\"quiet\">Disconnect</button></form>"
     } else {
         CONNECT
     };
     let items: String = news
         .iter()
-        .map(|item| format!("<li>{}</li>", escaped(item)))
+        .map(|item| format!("<li><code>{}</code></li>", escaped(item)))
         .collect();
+    let news = if items.is_empty() {
+        "<p>Nothing yet.</p>".to_string()
+    } else {
+        format!("<ul id=\"news\">{items}</ul>")
+    };
     page(
-        "Clinic",
-        &format!("{body}<h2>News from Fullscript</h2><ul id=\"news\">{items}</ul>"),
+        "Welcome",
+        &format!("{account}<h2>News from Fullscript</h2>{news}"),
     )
 }
 
@@ -28,11 +45,11 @@ pub(crate) fn patients(names: &[String], next: Option<i64>) -> String {
         .map(|name| format!("<li class=\"patient\">{}</li>", escaped(name)))
         .collect();
     let next = next.map_or(String::new(), |next| {
-        format!("<a id=\"next\" href=\"/patients?page={next}\">Next page</a>")
+        format!("<a id=\"next\" class=\"next\" href=\"/patients?page={next}\">Next page</a>")
     });
     page(
         "Patients",
-        &format!("<ul>{rows}</ul>{next}<p><a href=\"/\">Home</a></p>"),
+        &format!("<ul class=\"patients\">{rows}</ul>{next}"),
     )
 }
 
@@ -51,16 +68,16 @@ pub(crate) fn reconnect() -> String {
 
 pub(crate) fn notice(text: &str) -> String {
     let text = escaped(text);
-    page("Clinic", &format!("<p id=\"notice\">{text}</p>{CONNECT}"))
+    page("Sorry", &format!("<p id=\"notice\">{text}</p>{CONNECT}"))
 }
 
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-         <style>body {{ font-family: sans-serif; max-width: 40em; margin: 3em auto; color: #223 }}\
-         button {{ padding: .6em 1.2em; border: 0; border-radius: .4em; background: #36624c; color: #fff; font-size: 1em }}\
-         a {{ color: #36624c; margin-right: 1em }} li {{ margin: .4em 0 }}</style></head>\
-         <body><h1>{title}</h1>{body}</body></html>\n"
+         <style>{STYLE}</style></head>\n<body><header><b>Northside Clinic</b>\
+         <a href=\"/\">Home</a><a id=\"to-patients\" href=\"/patients\">Patients</a>\
+         <a id=\"to-embed\" href=\"/embed\">Fullscript</a></header>\n\
+         <main><h1>{title}</h1>{body}</main></body></html>\n"
     )
 }
 

@@ -6,15 +6,31 @@ use std::error::Error;
 use fullscript::Environment;
 use fullscript::auth::OAuthApp;
 use fullscript::embed::Embed;
-use fullscript::testing::FakeFullscript;
+use fullscript::testing::{FakeFullscript, FakeRequest, Script};
 use fullscript::webhook::Receiver;
+use serde_json::json;
+
+/// How many patients the fake has.
+const PATIENTS: i64 = 45;
+
+const FIRST_NAMES: [&str; 9] = [
+    "Ada", "Ben", "Cleo", "Dara", "Elif", "Finn", "Goro", "Hana", "Ines",
+];
+
+const LAST_NAMES: [&str; 5] = ["Abel", "Brook", "Castillo", "Duarte", "Ekberg"];
+
+/// In place of the vendor's script, which shows nothing without a grant of its
+/// own.
+const STAND_IN: &str = "data:text/javascript,\
+     function Fullscript() { return { create: function (feature) { return { mount: function (id) {\
+     document.getElementById(id).textContent = 'Fullscript (' + feature + ') opens here.'; } }; } }; }";
 
 pub(crate) struct Settings {
     pub(crate) app: OAuthApp,
     pub(crate) embed: Embed,
     pub(crate) receiver: Receiver,
     /// What it runs against, in words.
-    pub(crate) server: &'static str,
+    pub(crate) server: String,
 }
 
 /// The port to listen on: `PORT`, or 4321; 0 for any.
@@ -41,21 +57,56 @@ impl Settings {
                 var("FULLSCRIPT_WEBHOOK_SECRET")?,
                 var("FULLSCRIPT_CHALLENGE_TOKEN")?,
             )?,
-            server: "the US sandbox",
+            server: "the US sandbox".into(),
         })
     }
 
     async fn of_the_fake(url: &str) -> Result<Self, Box<dyn Error>> {
         // Lives as long as the process.
         let fake = Box::leak(Box::new(FakeFullscript::start().await?));
+        fake.answer_with("list_patients", patients);
         let builder = fake.app_builder();
         Ok(Self {
             app: builder.redirect_uri(format!("{url}/callback")).build()?,
-            embed: Embed::new(Environment::UsSandbox, "fake-public-key"),
+            embed: Embed::new(Environment::UsSandbox, "fake-public-key").script_url(STAND_IN),
             receiver: Receiver::new("fake-webhook-secret", "fake-challenge-token")?,
-            server: "the embedded fake",
+            server: format!("the embedded fake at {}", fake.url()),
         })
     }
+}
+
+/// The page of patients that is asked for.
+fn patients(request: &FakeRequest) -> Script {
+    let argument = |name, default| {
+        let text = request.query(name);
+        text.and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let (number, size) = (
+        argument("page[number]", 1_i64),
+        argument("page[size]", 20_i64),
+    );
+    let first = (number - 1) * size;
+    let patients = (first..PATIENTS.min(first + size)).map(|index| {
+        let name = |names: &[&str]| names[index as usize % names.len()].to_string();
+        json!({
+            "id": format!("patient-{index}"),
+            "first_name": name(&FIRST_NAMES),
+            "last_name": name(&LAST_NAMES),
+        })
+    });
+    let total = (PATIENTS + size - 1) / size;
+    Script::json(
+        200,
+        &json!({
+            "patients": patients.collect::<Vec<_>>(),
+            "meta": {
+                "current_page": number,
+                "next_page": (number < total).then_some(number + 1),
+                "total_pages": total,
+                "total_count": PATIENTS,
+            },
+        }),
+    )
 }
 
 /// A name for a session that nobody guesses.
