@@ -30,6 +30,8 @@ mod options;
 #[cfg(feature = "client")]
 mod page;
 #[cfg(feature = "client")]
+pub mod replay;
+#[cfg(feature = "client")]
 mod request;
 #[cfg(feature = "client")]
 mod response;

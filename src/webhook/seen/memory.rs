@@ -94,6 +94,14 @@ impl fmt::Debug for MemorySeen {
 }
 
 impl Seen for MemorySeen {
+    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
+        let records = self.records();
+        let known = records.events.get(&sighting.key);
+        let is_done = known.is_some_and(|record| matches!(record.state, State::Done));
+        drop(records);
+        Box::pin(ready(Ok(is_done)))
+    }
+
     fn claim<'a>(
         &'a self,
         sighting: &'a Sighting,

@@ -84,6 +84,11 @@ pub type SeenFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SeenError>> +
 /// All methods may be called at once from any task. An implementation that
 /// blocks does it on a thread of its own.
 pub trait Seen: Send + Sync + 'static {
+    /// Whether an event is remembered as done; changes nothing.
+    ///
+    /// So a replay need not retrieve an event to learn that it was handled.
+    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool>;
+
     /// Asks to be the one who handles an event, until `deadline`.
     ///
     /// Granted when it is not done, and nobody holds it or the holder's deadline
@@ -102,6 +107,30 @@ pub trait Seen: Send + Sync + 'static {
     /// Handling has failed: the event may be granted again at once. Nothing if
     /// it is done or was granted to somebody else meanwhile.
     fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()>;
+}
+
+/// So that any record can be shared.
+impl<S: Seen + ?Sized> Seen for Arc<S> {
+    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
+        (**self).is_done(sighting)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim> {
+        (**self).claim(sighting, now, deadline)
+    }
+
+    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+        (**self).done(grant, now)
+    }
+
+    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+        (**self).release(grant)
+    }
 }
 
 /// How a claim ended.

@@ -68,6 +68,18 @@ impl fmt::Debug for SqliteSeen {
 /// Each method hands its work to the thread when it is called: dropping the
 /// future stops nothing.
 impl Seen for SqliteSeen {
+    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
+        let key = sighting.key.clone();
+        self.ask(Access::Read, move |database| {
+            let done = database.rows().connection.query_row(
+                "SELECT 1 FROM webhook_events WHERE key = ?1 AND until IS NULL",
+                [&key],
+                |_| Ok(()),
+            );
+            Ok(done.optional()?.is_some())
+        })
+    }
+
     fn claim<'a>(
         &'a self,
         sighting: &'a Sighting,

@@ -1,0 +1,270 @@
+//! One reading of all lists, and the events that it finds.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use super::cursor::to_seconds;
+use super::lists::{LISTED, Reading, days};
+use super::progress::{Open, Progress};
+use super::{Cursor, EventList, Events, Missed, ReplayError};
+use crate::error::Error;
+use crate::types::{EventId, SortOrder, WebhookDelivery, WebhookDeliverySort};
+use crate::webhook::{Claim, Event, Sighting};
+
+/// How many events are kept whole: a few megabytes. Of more only the ids are
+/// kept, and the events retrieved.
+const KEPT: usize = 1_000;
+
+/// After so many calls in a row that failed for the server's sake, the rest
+/// would too.
+const FAILURES: u32 = 3;
+
+/// An event is remembered as done for thirty days; so one that is as old, by a
+/// clock that is not the server's, may have been forgotten.
+const CLOCKS: Duration = Duration::from_secs(60 * 60);
+
+pub(super) struct Pass {
+    events: Events,
+    since: Cursor,
+    now: SystemTime,
+    progress: Progress,
+    lists: VecDeque<EventList>,
+    /// By what each is known; not known to be done.
+    found: HashMap<String, Found>,
+    kept: usize,
+    /// The newest first, once all lists are read.
+    missed: Vec<Found>,
+    failures: u32,
+    is_over: bool,
+}
+
+struct Found {
+    id: EventId,
+    /// Without a subject, unless the event was told whole.
+    sighting: Sighting,
+    open: Open,
+    whole: Option<Box<Event>>,
+}
+
+impl Pass {
+    pub(super) fn new(events: Events, since: Cursor) -> Self {
+        let now = events.clock.now();
+        Self {
+            lists: events.lists.iter().copied().collect(),
+            progress: Progress::new(since, to_seconds(now)),
+            events,
+            since,
+            now,
+            found: HashMap::new(),
+            kept: 0,
+            missed: Vec::new(),
+            failures: 0,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
+        let next = self.step().await;
+        self.is_over = match &next {
+            None => true,
+            Some(Ok(_)) => false,
+            Some(Err(error)) => error.is_end(),
+        };
+        next
+    }
+
+    async fn step(&mut self) -> Option<Result<Missed, ReplayError>> {
+        if self.is_over {
+            return None;
+        }
+        while let Some(list) = self.lists.pop_front() {
+            if let Err(error) = self.read(list).await {
+                return Some(Err(error));
+            }
+        }
+        if !self.found.is_empty() {
+            self.missed = std::mem::take(&mut self.found).into_values().collect();
+            let order = |found: &Found| (found.sighting.created_at, found.sighting.key.clone());
+            self.missed
+                .sort_by_cached_key(|found| std::cmp::Reverse(order(found)));
+        }
+        while let Some(found) = self.missed.pop() {
+            if let Some(next) = self.take(found).await.transpose() {
+                return Some(next);
+            }
+        }
+        None
+    }
+
+    /// Notes what a list tells of that is not done.
+    async fn read(&mut self, list: EventList) -> Result<(), ReplayError> {
+        let Some(days) = days(self.since.of(list), self.now) else {
+            // The clock stands before the vendor's first day.
+            return Ok(());
+        };
+        // Once more if it changed meanwhile; one in daily use may never stand
+        // still, and the days before now are read by the next replay too.
+        for _ in 0..2 {
+            let mut reading = Reading::of(list, &self.events.client, &days);
+            while let Some(event) = next_of(&mut reading).await {
+                match event {
+                    Ok(Some(event)) => self.note(list, event).await?,
+                    Ok(None) => {}
+                    Err(error) => return Err(ReplayError::list(list, error)),
+                }
+            }
+            if !reading.has_holes() {
+                break;
+            }
+        }
+        self.progress.read(list);
+        Ok(())
+    }
+
+    async fn note(&mut self, list: EventList, event: Event) -> Result<(), ReplayError> {
+        let sighting = Sighting::from(&event);
+        let oldest = self.now.checked_sub(LISTED.saturating_sub(CLOCKS));
+        let is_old = sighting.created_at.is_some_and(|at| Some(at) < oldest);
+        // Without an id nothing tells one event from another.
+        let Some(id) = event
+            .id
+            .clone()
+            .filter(|id| !id.as_str().is_empty() && !is_old)
+        else {
+            return Ok(());
+        };
+        let found = match self.found.entry(sighting.key.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let is_done = self.events.seen.is_done(&sighting).await;
+                if is_done.map_err(ReplayError::seen)? {
+                    return Ok(());
+                }
+                let at = sighting.created_at.map(to_seconds);
+                let open = Open {
+                    at,
+                    ..Open::default()
+                };
+                new.insert(Found {
+                    id,
+                    sighting,
+                    open,
+                    whole: None,
+                })
+            }
+        };
+        self.progress.open(&mut found.open, list);
+        let is_whole = event.json.get("data").is_some_and(|data| !data.is_null());
+        if is_whole && found.whole.is_none() && self.kept < KEPT {
+            found.whole = Some(Box::new(event));
+            self.kept += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes an event the caller's; `None` if it is somebody else's.
+    async fn take(&mut self, mut found: Found) -> Result<Option<Missed>, ReplayError> {
+        let event = match found.whole.take() {
+            Some(event) => *event,
+            None => {
+                // It may have been handled since it was listed, which saves
+                // the retrieving.
+                let is_done = self.events.seen.is_done(&found.sighting).await;
+                if is_done.map_err(ReplayError::seen)? {
+                    self.progress.settle(&found.open);
+                    return Ok(None);
+                }
+                self.retrieve(&found).await?
+            }
+        };
+        let sighting = Sighting {
+            // What it was listed as, whatever was retrieved.
+            key: found.sighting.key,
+            ..Sighting::from(&event)
+        };
+        let now = self.events.clock.now();
+        let deadline = now.checked_add(self.events.time_to_handle).unwrap_or(now);
+        let claim = self.events.seen.claim(&sighting, now, deadline).await;
+        match claim.map_err(ReplayError::seen)? {
+            Claim::Granted(grant) => Ok(Some(Missed {
+                event,
+                grant,
+                open: found.open,
+                is_done: AtomicBool::new(false),
+                progress: self.progress.clone(),
+                seen: self.events.seen.clone(),
+                clock: self.events.clock.clone(),
+            })),
+            Claim::Done => {
+                self.progress.settle(&found.open);
+                Ok(None)
+            }
+            Claim::HeldUntil(_) => Ok(None),
+        }
+    }
+
+    async fn retrieve(&mut self, found: &Found) -> Result<Event, ReplayError> {
+        let event = self.events.client.get_event().id(found.id.clone());
+        let error = match event.send().await {
+            Ok(answer) => {
+                self.failures = 0;
+                return Ok(Event::from(&answer.event));
+            }
+            Err(error) => error,
+        };
+        if !error.is_transient() && found.open.lists[EventList::Deliveries.index()] {
+            // One that only the webhook may tell, or that is gone already.
+            if let Some(event) = self.delivered(&found.id).await {
+                return Ok(event);
+            }
+        }
+        if error.is_not_found() {
+            self.progress.settle(&found.open);
+        }
+        self.failures = match error.is_transient() {
+            true => self.failures + 1,
+            false => 0,
+        };
+        let error = ReplayError::event(found.id.clone(), error);
+        Err(match self.failures >= FAILURES {
+            true => error.end(),
+            false => error,
+        })
+    }
+
+    /// The event as it was sent to the webhook.
+    async fn delivered(&self, id: &EventId) -> Option<Event> {
+        let deliveries = self.events.client.list_webhook_deliveries();
+        let deliveries = deliveries.event_id(id.clone()).page_size(1);
+        let deliveries = deliveries.sort_by(WebhookDeliverySort::AttemptedAt);
+        let answer = deliveries.order_by(SortOrder::Desc).send().await.ok()?;
+        let events = answer.webhook_deliveries.iter().filter_map(payload);
+        events
+            .into_iter()
+            .find(|event| event.id.as_ref() == Some(id))
+    }
+}
+
+fn payload(delivery: &WebhookDelivery) -> Option<Event> {
+    delivery.event_payload.as_ref().map(Event::from)
+}
+
+/// The next event of a list; `None` within for a delivery of nothing.
+async fn next_of(reading: &mut Reading) -> Option<Result<Option<Event>, Error>> {
+    match reading {
+        Reading::Events(items) => {
+            let item = items.next().await?;
+            Some(item.map(|event| Some(Event::from(&event))))
+        }
+        Reading::Deliveries(items) => {
+            let item = items.next().await?;
+            Some(item.map(|delivery| payload(&delivery)))
+        }
+    }
+}
