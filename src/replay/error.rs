@@ -97,9 +97,10 @@ impl ReplayError {
     }
 }
 
-/// Whether the next call fails for the same reason.
+/// Whether the next call fails for the same reason. A 401 need not: the
+/// vendor's guides call a missing scope unauthorized too.
 fn is_lasting(error: &Error) -> bool {
-    error.is_unauthorized() || error.auth_error().is_some()
+    error.auth_error().is_some()
 }
 
 impl fmt::Display for ReplayError {

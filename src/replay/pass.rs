@@ -17,8 +17,8 @@ use crate::webhook::{Claim, Event, Sighting};
 /// kept, and the events retrieved.
 const KEPT: usize = 1_000;
 
-/// After so many calls in a row that failed for the server's sake, the rest
-/// would too.
+/// After so many events in a row that could not be retrieved for want of a
+/// server or a token, the rest could not either.
 const FAILURES: u32 = 3;
 
 /// An event is remembered as done for thirty days; so one that is as old, by a
@@ -227,7 +227,7 @@ impl Pass {
         if error.is_not_found() {
             self.progress.settle(&found.open);
         }
-        self.failures = match error.is_transient() {
+        self.failures = match error.is_transient() || error.is_unauthorized() {
             true => self.failures + 1,
             false => 0,
         };

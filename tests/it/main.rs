@@ -16,6 +16,7 @@ mod pages;
 mod processes;
 mod query;
 mod refresh;
+mod replay;
 mod round_trip;
 mod secrets;
 mod spans;

@@ -119,13 +119,16 @@ proptest! {
 
 /// Public types that can't hold a secret: names, times, numbers, settings, and
 /// what a caller put there to be shown.
-const HARMLESS: [&str; 16] = [
+const HARMLESS: [&str; 19] = [
     "Context",
+    "Cursor",
     "Date",
     "Decimal",
     "Entrypoint",
     "Environment",
+    "EventList",
     "Flag",
+    "InvalidCursor",
     "InvalidId",
     "ListChanges",
     "ManualClock",
@@ -402,6 +405,49 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
         shown.debug(grant);
     }
     shown.error(&SeenError::new(std::io::Error::other("the disk is full")));
+    show_replay(shown, secrets).await;
+}
+
+/// A patient's event that was missed, and lists that repeat what they hear.
+async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
+    let fake = FakeFullscript::start().await.unwrap();
+    let refused = Script::json(403, &serde_json::json!({"error": secrets.patient}));
+    for list in [
+        "order",
+        "product",
+        "treatment_plan",
+        "lab_order",
+        "clinic_key",
+    ] {
+        fake.answer(format!("list_{list}_events"), refused.clone());
+    }
+    fake.answer("list_webhook_deliveries", refused);
+    let event = serde_json::json!({"id": secrets.key, "type": "patient.created",
+        "data": {"patient": {"id": secrets.patient, "email": secrets.patient}}});
+    let listed = serde_json::json!({"events": [{"id": secrets.key}, {"id": secrets.patient}]});
+    fake.answer("list_patient_events", Script::json(200, &listed));
+    let retrieved = Script::json(200, &serde_json::json!({ "event": event }));
+    fake.answer_times("get_event", 1, retrieved);
+    let gone = Script::json(404, &serde_json::json!({"error": secrets.patient}));
+    fake.answer("get_event", gone);
+    let events = fake.client().events(MemorySeen::new());
+    shown.debug(&events);
+    let mut replay = events.replay(fullscript::replay::Cursor::default());
+    let mut told = (0, 0);
+    while let Some(next) = replay.next().await {
+        shown.debug(&replay);
+        match next {
+            Ok(missed) => {
+                shown.debug(&missed);
+                told.0 += 1;
+            }
+            Err(error) => {
+                shown.error(&error);
+                told.1 += 1;
+            }
+        }
+    }
+    assert_eq!(told, (1, 7));
 }
 
 /// The names of the public types that we wrote.

@@ -1,6 +1,6 @@
 //! What a receiver accepts and refuses, and what it answers.
 
-mod deliveries;
+pub(crate) mod deliveries;
 mod events;
 mod seen;
 mod signature;

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting, sign};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{HEADER, SECRET, at, receiver};
 use crate::sqlite::Place;
@@ -42,20 +42,23 @@ struct Sent {
     is_copy: bool,
 }
 
-struct World<S> {
+pub(crate) struct World<S> {
     chance: Chance,
     receiver: Receiver,
-    seen: S,
+    pub(crate) seen: S,
+    /// Whether events are missed for good: some are never sent, and the last
+    /// try may fail as any other.
+    pub(crate) misses: bool,
     sent: BinaryHeap<Reverse<Sent>>,
     /// How often each event was handled.
-    handled: HashMap<u64, u32>,
+    pub(crate) handled: HashMap<u64, u32>,
     /// When the newest event of each patient that was granted had happened.
     newest: HashMap<u64, u64>,
-    deliveries: u64,
+    pub(crate) deliveries: u64,
     late: u64,
 }
 
-fn happened(event: u64) -> u64 {
+pub(crate) fn happened(event: u64) -> u64 {
     START + event
 }
 
@@ -63,22 +66,26 @@ fn patient(event: u64) -> u64 {
     event % 50
 }
 
-fn body(event: u64) -> Vec<u8> {
-    let event = json!({
+pub(crate) fn payload(event: u64) -> Value {
+    json!({
         "id": format!("event-{event}"),
         "type": "patient.updated",
         "created_at": happened(event),
         "data": {"patient": {"id": format!("patient-{}", patient(event))}},
-    });
-    json!({ "event": event }).to_string().into_bytes()
+    })
+}
+
+fn body(event: u64) -> Vec<u8> {
+    json!({ "event": payload(event) }).to_string().into_bytes()
 }
 
 impl<S: Seen> World<S> {
-    fn new(seen: S) -> Self {
+    pub(crate) fn new(seen: S) -> Self {
         Self {
             chance: Chance(0x5EED),
             receiver: receiver(),
             seen,
+            misses: false,
             sent: BinaryHeap::new(),
             handled: HashMap::new(),
             newest: HashMap::new(),
@@ -88,7 +95,16 @@ impl<S: Seen> World<S> {
     }
 
     async fn run(&mut self, events: u64) {
+        self.deliver_all(events).await;
+        assert_eq!(self.handled.len() as u64, events, "some were never handled");
+        assert!(self.handled.values().all(|times| *times == 1));
+    }
+
+    pub(crate) async fn deliver_all(&mut self, events: u64) {
         for event in 0..events {
+            if self.misses && self.chance.percent(2) {
+                continue;
+            }
             let arrives = happened(event) + self.chance.below(120);
             self.send(arrives, event, 0);
         }
@@ -105,8 +121,6 @@ impl<S: Seen> World<S> {
                 );
             }
         }
-        assert_eq!(self.handled.len() as u64, events, "some were never handled");
-        assert!(self.handled.values().all(|times| *times == 1));
     }
 
     fn send(&mut self, arrives: u64, event: u64, attempt: usize) {
@@ -128,8 +142,8 @@ impl<S: Seen> World<S> {
 
     /// Whether it is answered with 200.
     async fn deliver(&mut self, sent: Sent) -> bool {
-        // The last try goes well, so that nothing is missed for good.
-        let is_last = sent.attempt == GAPS.len();
+        // The last try goes well where nothing is to be missed for good.
+        let is_last = sent.attempt == GAPS.len() && !self.misses;
         if !is_last && self.chance.percent(10) {
             return false;
         }

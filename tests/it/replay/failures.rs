@@ -1,0 +1,229 @@
+//! What fails, and what goes on.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fullscript::replay::{Cursor, EventList, ReplayError};
+use fullscript::testing::Script;
+use fullscript::webhook::{Claim, Grant, MemorySeen, Seen, SeenError, SeenFuture, Sighting};
+use serde_json::json;
+
+use super::vendor::{DAY, HOUR, LISTS, NOW, Vendor, event, time};
+
+/// Handles all that is told, and returns what failed.
+async fn failures(replay: &mut fullscript::replay::Replay) -> (Vec<String>, Vec<ReplayError>) {
+    let (mut ids, mut errors) = (Vec::new(), Vec::new());
+    while let Some(next) = replay.next().await {
+        match next {
+            Ok(missed) => {
+                ids.push(missed.event.id.as_ref().unwrap().to_string());
+                missed.done().await.unwrap();
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    (ids, errors)
+}
+
+fn forbidden() -> Script {
+    Script::json(403, &json!({"error": "planted"}))
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_ends_nothing_but_itself() {
+    for status in [401, 403, 404, 500] {
+        let vendor = Vendor::start().await;
+        vendor.happens(event("1", "patient.created", NOW - HOUR));
+        vendor.happens(event("2", "order.placed", NOW - HOUR));
+        let script = Script::json(status, &json!({"error": "planted"}));
+        vendor.fake.answer("list_order_events", script);
+        let since = Cursor::from(time(NOW - DAY));
+        let mut replay = vendor.events(MemorySeen::new()).replay(since);
+        let (ids, errors) = failures(&mut replay).await;
+        assert_eq!(ids, ["1"]);
+        let [error] = &errors[..] else { panic!() };
+        assert_eq!(error.failed_list(), Some(EventList::Orders));
+        assert!(!error.is_end() && !error.is_gone() && error.event_id().is_none());
+        assert_eq!(error.call().unwrap().status().unwrap(), status);
+        assert!(error.to_string().contains("list orders"), "{error}");
+        assert!(!format!("{error:?} {error}").contains("planted"));
+        // So that the events are found once the scope is there.
+        let cursor = replay.cursor();
+        assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY)));
+        assert_eq!(cursor.of(EventList::Patients), Some(time(NOW)));
+    }
+}
+
+#[tokio::test]
+async fn either_source_does_without_the_other() {
+    let vendor = Vendor::start().await;
+    vendor.happens(event("1", "patient.created", NOW - HOUR));
+    vendor.was_sent(event("2", "order.placed", NOW - HOUR), 1);
+    vendor.fake.answer("list_webhook_deliveries", forbidden());
+    let seen = MemorySeen::new();
+    let mut replay = vendor.events(seen.clone()).replay(Cursor::default());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!((ids, errors.len()), (vec!["1".to_string()], 1));
+    assert_eq!(errors[0].failed_list(), Some(EventList::Deliveries));
+
+    let vendor = Vendor::start().await;
+    vendor.was_sent(event("2", "order.placed", NOW - HOUR), 1);
+    for (operation, _) in LISTS {
+        vendor.fake.answer(operation, forbidden());
+    }
+    let mut replay = vendor.events(seen).replay(Cursor::default());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!((ids, errors.len()), (vec!["2".to_string()], 6));
+    assert_eq!(vendor.fake.count("get_event"), 0);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
+    let vendor = Vendor::start().await;
+    for id in 0..150 {
+        vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
+    }
+    let seen = MemorySeen::new();
+    let events = vendor.events(seen).lists([EventList::Orders]);
+    // The first page is answered, the second is not.
+    let mut replay = events.replay(Cursor::default());
+    let client = vendor.fake.client();
+    let listed = client.list_order_events();
+    let listed = listed.created_at("2000-01-01..2100-01-01").order_by("DESC");
+    let first = listed.page_size(100).send().await.unwrap().into_inner();
+    let first = serde_json::to_value(&first).unwrap();
+    let answer = Script::json(200, &first);
+    vendor.fake.answer_times("list_order_events", 1, answer);
+    vendor
+        .fake
+        .answer_times("list_order_events", 1, forbidden());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!((ids.len(), errors.len()), (100, 1));
+    assert_eq!(errors[0].call().unwrap().page(), Some(2));
+    assert_eq!(replay.cursor(), Cursor::default());
+    let (ids, errors) = failures(&mut events.replay(replay.cursor())).await;
+    assert_eq!((ids.len(), errors.len()), (50, 0));
+}
+
+#[tokio::test]
+async fn an_event_that_is_gone_is_reported_and_holds_nothing_up() {
+    let vendor = Vendor::start().await;
+    vendor.happens(event("gone", "order.placed", NOW - DAY));
+    vendor.happens(event("there", "order.placed", NOW - HOUR));
+    vendor
+        .fake
+        .answer_times("get_event", 1, Script::json(404, &json!({})));
+    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!(ids, ["there"]);
+    let [error] = &errors[..] else { panic!() };
+    assert!(error.is_gone() && !error.is_end());
+    assert_eq!(error.event_id().unwrap().as_str(), "gone");
+    assert!(error.to_string().contains("left out"), "{error}");
+    assert_eq!(replay.cursor(), Cursor::from(time(NOW)));
+}
+
+#[tokio::test]
+async fn an_event_that_can_not_be_retrieved_holds_the_cursor_of_its_list() {
+    let vendor = Vendor::start().await;
+    vendor.happens(event("1", "order.placed", NOW - DAY));
+    vendor.happens(event("2", "order.placed", NOW - HOUR));
+    vendor.fake.answer_times("get_event", 1, forbidden());
+    let events = vendor.events(MemorySeen::new());
+    let mut replay = events.replay(Cursor::default());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!(ids, ["2"]);
+    assert!(!errors[0].is_gone() && !errors[0].is_end());
+    let cursor = replay.cursor();
+    assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY)));
+    assert_eq!(cursor.of(EventList::Deliveries), Some(time(NOW)));
+    let (ids, errors) = failures(&mut events.replay(cursor)).await;
+    assert_eq!((ids, errors.len()), (vec!["1".to_string()], 0));
+}
+
+#[tokio::test]
+async fn a_server_in_trouble_is_not_asked_for_every_event() {
+    let vendor = Vendor::start().await;
+    for id in 0..20 {
+        vendor.happens(event(&id.to_string(), "order.placed", NOW - HOUR));
+    }
+    vendor
+        .fake
+        .answer("get_event", Script::json(401, &json!({})));
+    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let (ids, errors) = failures(&mut replay).await;
+    assert_eq!((ids.len(), errors.len()), (0, 3));
+    assert!(errors[2].is_end() && !errors[1].is_end());
+    assert!(errors[2].to_string().contains("replay from the cursor"));
+    assert_eq!(vendor.fake.count("get_event"), 3);
+    assert_eq!(
+        replay.cursor().of(EventList::Orders),
+        Some(time(NOW - HOUR))
+    );
+}
+
+/// A record of events whose methods fail from one on.
+struct Failing(&'static str, MemorySeen);
+
+impl Failing {
+    fn answer<'a, T: Send + 'a>(
+        &self,
+        method: &str,
+        answer: SeenFuture<'a, T>,
+    ) -> SeenFuture<'a, T> {
+        let error = SeenError::new(std::io::Error::other("the disk is full"));
+        match self.0 == method {
+            true => Box::pin(std::future::ready(Err(error))),
+            false => answer,
+        }
+    }
+}
+
+impl Seen for Failing {
+    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
+        self.answer("is_done", self.1.is_done(sighting))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim> {
+        self.answer("claim", self.1.claim(sighting, now, deadline))
+    }
+
+    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+        self.answer("done", self.1.done(grant, now))
+    }
+
+    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+        self.answer("release", self.1.release(grant))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_told_while_the_record_of_events_fails() {
+    for method in ["is_done", "claim"] {
+        let vendor = Vendor::start().await;
+        vendor.happens(event("1", "patient.created", NOW - HOUR));
+        vendor.happens(event("2", "order.placed", NOW - HOUR));
+        let seen = Arc::new(Failing(method, MemorySeen::new()));
+        let mut replay = vendor.events(seen).replay(Cursor::default());
+        let (ids, errors) = failures(&mut replay).await;
+        assert!(ids.is_empty());
+        let [error] = &errors[..] else { panic!() };
+        assert!(error.is_end() && error.call().is_none());
+        assert!(std::error::Error::source(error).is_some());
+        let patients = replay.cursor().of(EventList::Patients);
+        assert!(patients.is_none_or(|at| at == time(NOW - HOUR)));
+    }
+    let vendor = Vendor::start().await;
+    vendor.happens(event("1", "patient.created", NOW - HOUR));
+    let events = vendor.events(Failing("done", MemorySeen::new()));
+    let mut replay = events.replay(Cursor::default());
+    let missed = replay.next().await.unwrap().unwrap();
+    assert!(missed.done().await.is_err());
+    let patients = replay.cursor().of(EventList::Patients);
+    assert_eq!(patients, Some(time(NOW - HOUR)));
+}

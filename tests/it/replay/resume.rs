@@ -1,0 +1,188 @@
+//! Going on after a crash, and what comes late.
+
+use std::time::Duration;
+
+use fullscript::replay::{Cursor, EventList, InvalidCursor};
+use fullscript::webhook::{MemorySeen, SqliteSeen};
+
+use super::handled;
+use super::vendor::{DAY, HOUR, NOW, Vendor, event, time};
+use crate::sqlite::Place;
+
+async fn reopened(place: &Place) -> SqliteSeen {
+    place.open().await.unwrap().seen()
+}
+
+#[tokio::test]
+async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
+    let vendor = Vendor::start().await;
+    let place = Place::new();
+    for id in 0..5 {
+        vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
+    }
+    let saved = {
+        let events = vendor.events(reopened(&place).await);
+        let mut replay = events.replay(Cursor::default());
+        let mut saved = Cursor::default();
+        for _ in 0..2 {
+            let missed = replay.next().await.unwrap().unwrap();
+            saved = missed.done().await.unwrap();
+        }
+        let _told = replay.next().await.unwrap().unwrap();
+        saved.to_string()
+    };
+    // While the dead one holds its event the others are told.
+    let cursor: Cursor = saved.parse().unwrap();
+    assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY + 2)));
+    let mut replay = vendor.events(reopened(&place).await).replay(cursor);
+    assert_eq!(handled(&mut replay).await, ["3", "4"]);
+    let cursor = replay.cursor();
+    assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY + 2)));
+    vendor.clock.advance(Duration::from_secs(301));
+    let mut replay = vendor.events(reopened(&place).await).replay(cursor);
+    let missed = replay.next().await.unwrap().unwrap();
+    assert_eq!(missed.grant.attempt, 2);
+    missed.done().await.unwrap();
+    assert!(replay.next().await.is_none());
+    let cursor = replay.cursor();
+    assert_eq!(cursor, Cursor::from(time(NOW + 301)));
+    for cursor in [cursor, Cursor::default()] {
+        let mut replay = vendor.events(reopened(&place).await).replay(cursor);
+        assert!(handled(&mut replay).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
+    let vendor = Vendor::start().await;
+    vendor.happens(event("1", "order.placed", NOW - 5 * DAY));
+    vendor.happens(event("2", "order.placed", NOW - HOUR));
+    let events = vendor.events(MemorySeen::new());
+    let mut replay = events.replay(Cursor::default());
+    replay
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+    assert_eq!(handled(&mut replay).await, ["2"]);
+    let cursor = replay.cursor();
+    assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - 5 * DAY)));
+    assert_eq!(handled(&mut events.replay(cursor)).await, ["1"]);
+}
+
+#[tokio::test]
+async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
+    let vendor = Vendor::start().await;
+    for id in 1..=3 {
+        vendor.happens(event(&id.to_string(), "order.placed", NOW - HOUR + id));
+    }
+    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut told = Vec::new();
+    while let Some(missed) = replay.next().await {
+        told.push(missed.unwrap());
+    }
+    for (index, expected) in [(2, NOW - HOUR + 1), (0, NOW - HOUR + 2), (1, NOW)] {
+        let cursor = told[index].done().await.unwrap();
+        assert_eq!(cursor.of(EventList::Orders), Some(time(expected)));
+        // Twice counts once.
+        assert_eq!(told[index].done().await.unwrap(), cursor);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_listed_late_is_found() {
+    let vendor = Vendor::start().await;
+    let events = vendor.events(MemorySeen::new());
+    let mut replay = events.replay(Cursor::default());
+    assert!(handled(&mut replay).await.is_empty());
+    // Before the cursor, by as much as a day.
+    vendor.happens(event("late", "order.placed", NOW - 23 * HOUR));
+    vendor.was_sent(event("late too", "fulfillment.shipped", NOW - 23 * HOUR), 1);
+    vendor.clock.advance(Duration::from_secs(300));
+    let mut replay = events.replay(replay.cursor());
+    assert_eq!(handled(&mut replay).await, ["late", "late too"]);
+}
+
+#[tokio::test]
+async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
+    for zone in [-12, 0, 14] {
+        for hour in 0..24 {
+            let vendor = Vendor::start().await;
+            vendor.zone(zone);
+            let now = NOW + hour * HOUR;
+            vendor.clock.set(time(now));
+            vendor.happens(event("new", "order.placed", now));
+            vendor.happens(event("late", "order.placed", now - DAY));
+            vendor.happens(event("long ago", "order.placed", now - 5 * DAY));
+            let events = vendor.events(MemorySeen::new()).lists([EventList::Orders]);
+            let mut replay = events.replay(time(now));
+            assert_eq!(handled(&mut replay).await, ["late", "new"], "{zone} {hour}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_days_asked_for_are_no_more_than_needed() {
+    let vendor = Vendor::start().await;
+    for (since, days) in [
+        (Cursor::from(time(NOW)), "2026-01-31..2026-02-04"),
+        (Cursor::from(time(NOW - 9 * DAY)), "2026-01-22..2026-02-04"),
+        // Thirty days and one.
+        (Cursor::from(time(0)), "2026-01-02..2026-02-04"),
+        (Cursor::default(), "2026-01-02..2026-02-04"),
+        // Saved under a clock that was wrong.
+        (
+            Cursor::from(time(NOW + 365 * DAY)),
+            "2026-01-02..2026-02-04",
+        ),
+    ] {
+        let mut replay = vendor.events(MemorySeen::new()).replay(since);
+        assert!(handled(&mut replay).await.is_empty());
+        let requests = vendor.fake.requests();
+        for request in &requests[requests.len() - 7..] {
+            let created = request.query("created_at");
+            let asked = created.or_else(|| request.query("attempted_at"));
+            assert_eq!(asked.as_deref(), Some(days));
+            assert_eq!(request.query("page[size]").as_deref(), Some("100"));
+        }
+    }
+}
+
+#[test]
+fn a_cursor_is_text_and_comes_back_from_it() {
+    let default = Cursor::default();
+    let cursor = Cursor::from(time(NOW));
+    for cursor in [default, cursor] {
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        let json = serde_json::to_string(&cursor).unwrap();
+        assert_eq!(serde_json::from_str::<Cursor>(&json).unwrap(), cursor);
+    }
+    assert_eq!(default.to_string(), "1:");
+    assert_eq!(
+        cursor.to_string(),
+        "1:patients=1770000000,treatment_plans=1770000000,orders=1770000000,products=1770000000,\
+         lab_orders=1770000000,clinic_keys=1770000000,deliveries=1770000000"
+    );
+    // Of a version with another list, and of one that had fewer.
+    let other: Cursor = "1:shipments=5,orders=1770000000".parse().unwrap();
+    assert_eq!(other.of(EventList::Orders), Some(time(NOW)));
+    assert_eq!(other.of(EventList::Patients), None);
+    for text in [
+        "",
+        "2:",
+        "orders=1",
+        "1:orders",
+        "1:orders=-1",
+        "1:orders=x",
+        "1:=,",
+    ] {
+        assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
+    }
+    assert_eq!(
+        Cursor::from(time(0) - Duration::from_secs(1)),
+        Cursor::from(time(0))
+    );
+}
