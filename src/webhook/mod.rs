@@ -44,7 +44,7 @@
 //! again. So put the event where it survives a crash (a table, a queue), send
 //! [`Delivery::reply`], and handle the event afterwards. Tries are six, the
 //! gaps between them 1, 5, 30 and 60 minutes and 5 hours; what was missed by
-//! then is found through the Events API for thirty days.
+//! then a `fullscript::replay` finds for thirty days, through the Events API.
 //!
 //! [`Receiver::receive`] must see the body as it came. A framework that parses
 //! JSON and writes it again breaks every signature.

@@ -68,6 +68,23 @@ async fn what_is_done_is_not_granted_again() {
 }
 
 #[tokio::test]
+async fn only_what_is_done_is_said_to_be_and_asking_changes_nothing() {
+    for (seen, _place) in records().await {
+        let event = event("1");
+        let is_done = async || seen.is_done(&event).await.unwrap();
+        assert!(!is_done().await);
+        let grant = granted(&*seen, &event, now()).await;
+        assert_eq!(grant.attempt, 1);
+        assert!(!is_done().await);
+        seen.release(&grant).await.unwrap();
+        assert!(!is_done().await);
+        let grant = granted(&*seen, &event, now()).await;
+        seen.done(&grant, now()).await.unwrap();
+        assert!(is_done().await);
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_held_until_its_deadline_and_granted_again_after_it() {
     for (seen, _place) in records().await {
         let event = event("1");
