@@ -53,7 +53,7 @@ fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script 
     };
     match value("decision") {
         "allow" => {
-            let code = tokens.code(value("user"), &query);
+            let code = tokens.code(value("user"), query);
             back.query_pairs_mut().append_pair("code", &code);
         }
         "deny" => {

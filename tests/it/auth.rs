@@ -779,5 +779,5 @@ async fn the_fakes_account_page_ends_a_connection() {
         200
     );
     let error = client.get_clinic().send().await.unwrap_err();
-    assert!(fullscript::Error::from(error).needs_reconnect());
+    assert!(error.needs_reconnect());
 }
