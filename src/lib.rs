@@ -73,5 +73,5 @@ pub use request::RequestBuilder;
 pub use response::{Bytes, Response};
 
 /// The version of `http` whose methods, statuses and headers are used here.
-#[cfg(feature = "client")]
+#[cfg(feature = "http")]
 pub use http;

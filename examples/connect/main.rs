@@ -18,20 +18,21 @@ mod pages;
 mod settings;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{OriginalUri, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use fullscript::auth::{self, Clock, OAuthApp, SystemClock};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
-use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting};
+use fullscript::webhook::axum::receive;
+use fullscript::webhook::{Claim, Event, MemorySeen, Seen, Sighting};
 use tokio::net::TcpListener;
 
 use settings::Settings;
@@ -43,7 +44,6 @@ const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
 struct Site {
     app: OAuthApp,
     embed: Embed,
-    receiver: Receiver,
     seen: MemorySeen,
     /// Who is signed in here: session to user. A real app has its own.
     sessions: Mutex<HashMap<String, String>>,
@@ -52,19 +52,20 @@ struct Site {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings::port()?)).await?;
     let url = format!("http://localhost:{}", listener.local_addr()?.port());
     let settings = Settings::read(&url).await?;
     let site = Arc::new(Site {
         app: settings.app,
         embed: settings.embed,
-        receiver: settings.receiver,
         seen: MemorySeen::new(),
         sessions: Mutex::default(),
         news: Mutex::default(),
     });
     println!("{}: open {url}", settings.server);
+    let teller = Arc::clone(&site);
+    let news = move |event| learn(Arc::clone(&teller), event);
     let routes = axum::Router::new()
         .route("/", get(home))
         .route("/connect", post(connect))
@@ -72,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/patients", get(patients))
         .route("/embed", get(embed))
         .route("/disconnect", post(disconnect))
-        .route("/webhooks", post(webhooks))
+        .route("/webhooks", receive(settings.receiver, news))
         .with_state(site);
     axum::serve(listener, routes).await?;
     Ok(())
@@ -184,44 +185,24 @@ async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     }
 }
 
-/// What Fullscript tells: checked, handled once, answered.
-async fn webhooks(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Response {
+/// What Fullscript tells: handled once, however often it comes.
+async fn learn(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
     let now = SystemClock.now();
-    let sent = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let delivery = match site.receiver.receive(sent, &body, now) {
-        Ok(delivery) => delivery,
-        Err(error) => return (status(error.status()), error.to_string()).into_response(),
-    };
-    if let Some(event) = delivery.event() {
-        let sighting = Sighting::from(event);
-        match site.seen.claim(&sighting, now, now + TIME_TO_HANDLE).await {
-            Ok(Claim::Granted(grant)) => {
-                let news = event.type_.as_ref().map_or("an event", EventType::as_str);
-                locked(&site.news).insert(0, news.to_string());
-                // In memory, so nothing can fail.
-                let _done = site.seen.done(&grant, now).await;
-            }
-            Ok(_) => {}
-            // Not answered as received, so it comes again.
-            Err(error) => {
-                return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response();
-            }
+    let sighting = Sighting::from(&event);
+    match site
+        .seen
+        .claim(&sighting, now, now + TIME_TO_HANDLE)
+        .await?
+    {
+        Claim::Granted(grant) => {
+            let news = event.type_.as_ref().map_or("an event", EventType::as_str);
+            locked(&site.news).insert(0, news.to_string());
+            Ok(site.seen.done(&grant, now).await?)
         }
+        Claim::Done => Ok(()),
+        // Not answered as received, so it comes again if they die.
+        Claim::HeldUntil(_) => Err("somebody else is handling the event".into()),
     }
-    let reply = delivery.reply();
-    let content_type = [(CONTENT_TYPE, reply.content_type())];
-    (
-        status(reply.status()),
-        content_type,
-        reply.body().to_owned(),
-    )
-        .into_response()
-}
-
-fn status(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Ends the connection at Fullscript too.

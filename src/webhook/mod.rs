@@ -79,9 +79,13 @@
 //! - Whether a retry is signed anew: if it is not, the later ones are refused as
 //!   stale, and a longer [`Receiver::tolerance`] lets them through.
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod data;
 mod error;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod receiver;
 mod reply;
 mod seen;

@@ -27,4 +27,5 @@ mod surface;
 mod token_endpoint;
 mod tolerance;
 mod webhook;
+mod webhook_adapters;
 mod wire;

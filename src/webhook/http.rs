@@ -1,0 +1,153 @@
+//! Requests and answers of the `http` crate, as hyper and most frameworks have
+//! them (feature `http`).
+//!
+//! [`answer`] does the whole of it. By hand, [`Receiver::receive`] takes the
+//! `headers()` and the body of a request as they are, and a [`Reply`] or a
+//! [`WebhookError`] turns into a response:
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use fullscript::http::{Request, Response};
+//! use fullscript::webhook::{Event, Receiver};
+//!
+//! fn handle(receiver: &Receiver, request: &Request<Vec<u8>>, now: SystemTime) -> Response<String> {
+//!     match receiver.receive(request.headers(), request.body(), now) {
+//!         Ok(delivery) => {
+//!             delivery.event().map(enqueue);
+//!             delivery.reply().into()
+//!         }
+//!         Err(error) => error.into(),
+//!     }
+//! }
+//!
+//! fn enqueue(event: &Event) { /* a queue or a table of yours */ }
+//! # let now = SystemTime::UNIX_EPOCH;
+//! # let receiver = Receiver::new("secret", "token").unwrap();
+//! # assert_eq!(handle(&receiver, &Request::new(Vec::new()), now).status(), 200);
+//! # assert_eq!(handle(&receiver, &Request::new(b"{}".to_vec()), now).status(), 401);
+//! ```
+//!
+//! A framework with an `http` of its own (actix-web 4 and warp 0.3 have 0.2)
+//! passes its headers to `receive` all the same; its response is made of
+//! [`Reply::status`], [`Reply::content_type`] and [`Reply::body`].
+
+use std::future::Future;
+use std::time::SystemTime;
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::error::WebhookError;
+use super::event::Event;
+use super::receiver::Receiver;
+use super::reply::Reply;
+
+/// What a delivery is told whose event could not be handled; why is not for
+/// the vendor to read.
+const UNHANDLED: &str = "the event could not be handled, deliver it again";
+
+/// Answers a webhook: checks it, hands its event to the handler, and makes the
+/// response.
+///
+/// A handler that fails is answered with 503, so that the vendor delivers the
+/// event again; its error is dropped unread, so log it before. Pings and
+/// refused deliveries never come to the handler. The body of the response is
+/// any that is made of a `String`: `Full<Bytes>`, `axum::body::Body`.
+///
+/// With hyper:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::sync::Arc;
+///
+/// use fullscript::auth::{Clock, SystemClock};
+/// use fullscript::webhook::{Event, Receiver, http::answer};
+/// use http_body_util::{BodyExt, Full, Limited};
+/// use hyper::body::{Bytes, Incoming};
+/// use hyper::{Request, Response, StatusCode};
+///
+/// /// For `hyper::service::service_fn`.
+/// async fn webhook(
+///     receiver: Arc<Receiver>,
+///     request: Request<Incoming>,
+/// ) -> Result<Response<Full<Bytes>>, Infallible> {
+///     let (head, body) = request.into_parts();
+///     let Ok(body) = Limited::new(body, 1024 * 1024).collect().await else {
+///         let mut refused = Response::default();
+///         *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+///         return Ok(refused);
+///     };
+///     let body = body.to_bytes();
+///     Ok(answer(&receiver, &head.headers, &body, SystemClock.now(), enqueue).await)
+/// }
+///
+/// /// Puts the event where it survives a crash.
+/// async fn enqueue(event: Event) -> std::io::Result<()> {
+///     # drop(event);
+///     Ok(())
+/// }
+/// ```
+pub async fn answer<B, H, F, E>(
+    receiver: &Receiver,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+    handler: H,
+) -> Response<B>
+where
+    B: From<String>,
+    H: FnOnce(Event) -> F,
+    F: Future<Output = Result<(), E>>,
+{
+    let delivery = match receiver.receive(headers, body, now) {
+        Ok(delivery) => delivery,
+        Err(error) => return error.into(),
+    };
+    let reply = delivery.reply().clone();
+    if let Some(event) = delivery.into_event()
+        && handler(event).await.is_err()
+    {
+        return text(StatusCode::SERVICE_UNAVAILABLE, UNHANDLED.into());
+    }
+    (&reply).into()
+}
+
+/// The response that the vendor counts as received.
+impl<B: From<String>> From<&Reply> for Response<B> {
+    fn from(reply: &Reply) -> Self {
+        let content_type = HeaderValue::from_static(reply.content_type());
+        response(
+            status(reply.status()),
+            content_type,
+            reply.body().to_owned(),
+        )
+    }
+}
+
+/// The response to a refused delivery: its status, and why in plain text.
+impl<B: From<String>> From<WebhookError> for Response<B> {
+    fn from(error: WebhookError) -> Self {
+        text(status(error.status()), error.to_string())
+    }
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("a reply and an error have a status of HTTP")
+}
+
+fn text<B: From<String>>(status: StatusCode, body: String) -> Response<B> {
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response(status, content_type, body)
+}
+
+fn response<B: From<String>>(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: String,
+) -> Response<B> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,222 @@
+//! The adapters for axum and for `http`, each behind a real socket.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ::axum::Router;
+use ::axum::extract::{FromRef, State};
+use ::axum::routing::post;
+use fullscript::auth::{Clock, SystemClock};
+use fullscript::webhook::{Delivery, Event, Receiver, Reply, SIGNATURE_HEADER, axum, http, sign};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+const SECRET: &str = "fs-test-adapter-secret";
+const CHALLENGE: &str = "fs-test-adapter-challenge";
+
+/// White space and escapes that a parser would not give back.
+const EVENT: &str = "{\"event\": {\"id\":\"1\",\n \"type\":\"patient.created\",\"data\":{\"first_name\":\"Zo\\u00eb \u{1f33f}\"}}}";
+
+/// The ids of the events that came to a handler.
+#[derive(Clone, Default)]
+struct Handled(Arc<Mutex<Vec<String>>>);
+
+impl Handled {
+    /// Handles all but the event `fail`.
+    async fn handle(self, event: Event) -> Result<(), String> {
+        let id = event.id.unwrap().to_string();
+        let failed = id == "fail";
+        self.0.lock().unwrap().push(id);
+        if failed {
+            return Err("planted-in-error".into());
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+struct Answer {
+    status: u16,
+    content_type: String,
+    body: String,
+}
+
+fn receiver() -> Receiver {
+    Receiver::new(SECRET, CHALLENGE).unwrap()
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/webhooks", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+async fn serve(app: Router) -> String {
+    let (listener, url) = listen().await;
+    tokio::spawn(async move { ::axum::serve(listener, app).await });
+    url
+}
+
+/// The ready route of axum.
+async fn axum_route(handled: Handled) -> String {
+    let handler = move |event| handled.clone().handle(event);
+    serve(Router::new().route("/webhooks", axum::receive(receiver(), handler))).await
+}
+
+/// The extractor of axum, in an app with a state of its own.
+async fn axum_extractor(handled: Handled) -> String {
+    #[derive(Clone)]
+    struct App(Arc<Receiver>, Handled);
+
+    impl FromRef<App> for Arc<Receiver> {
+        fn from_ref(app: &App) -> Self {
+            Self::clone(&app.0)
+        }
+    }
+
+    async fn webhook(State(app): State<App>, delivery: Delivery) -> Result<Reply, StatusCode> {
+        let reply = delivery.reply().clone();
+        if let Some(event) = delivery.into_event() {
+            let handled = app.1.handle(event).await;
+            handled.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        }
+        Ok(reply)
+    }
+
+    let app = App(Arc::new(receiver()), handled);
+    serve(
+        Router::new()
+            .route("/webhooks", post(webhook))
+            .with_state(app),
+    )
+    .await
+}
+
+/// hyper, with `answer`.
+async fn hyper_service(handled: Handled) -> String {
+    let (listener, url) = listen().await;
+    let receiver = Arc::new(receiver());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (receiver, handled) = (Arc::clone(&receiver), handled.clone());
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (receiver, handled) = (Arc::clone(&receiver), handled.clone());
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    let handler = |event| handled.handle(event);
+                    let now = SystemClock.now();
+                    let answer: Response<Full<Bytes>> =
+                        http::answer(&receiver, &head.headers, &body, now, handler).await;
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    url
+}
+
+async fn post_to(url: &str, signature: Option<String>, body: impl Into<Bytes>) -> Answer {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mut request = Request::post(url);
+    if let Some(signature) = signature {
+        request = request.header(SIGNATURE_HEADER, signature);
+    }
+    let request = request.body(Full::new(body.into())).unwrap();
+    let answer = client.request(request).await.unwrap();
+    let content_type = answer.headers().get("content-type");
+    Answer {
+        status: answer.status().as_u16(),
+        content_type: content_type
+            .map_or("", |value| value.to_str().unwrap())
+            .into(),
+        body: {
+            let body = answer.into_body().collect().await.unwrap();
+            String::from_utf8(body.to_bytes().into()).unwrap()
+        },
+    }
+}
+
+/// Posts a body that is signed now.
+async fn deliver(url: &str, body: &str) -> Answer {
+    let signature = sign(SECRET, SystemClock.now(), body.as_bytes());
+    post_to(url, Some(signature), body.to_owned()).await
+}
+
+/// What every adapter does.
+async fn check(url: &str, handled: &Handled) {
+    let accepted = deliver(url, EVENT).await;
+    assert_eq!(accepted.status, 200);
+    assert_eq!(accepted.content_type, "application/json");
+    assert_eq!(accepted.body, format!(r#"{{"challenge":"{CHALLENGE}"}}"#));
+    assert_eq!(handled.take(), ["1"]);
+
+    let ping = post_to(url, None, "").await;
+    assert_eq!((ping.status, ping.body), (200, accepted.body));
+
+    let now = SystemClock.now();
+    let hour = Duration::from_secs(3600);
+    for (signature, status) in [
+        (None, 401),
+        (Some(sign("a guess", now, EVENT.as_bytes())), 401),
+        (Some(sign(SECRET, now - hour, EVENT.as_bytes())), 401),
+        (Some("nonsense".into()), 400),
+    ] {
+        let refused = post_to(url, signature, EVENT).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        assert!(refused.content_type.starts_with("text/plain"));
+        assert!(!refused.body.contains(CHALLENGE));
+    }
+    // The receiver's limit is 1 MiB.
+    let oversized = deliver(url, &" ".repeat(1_100_000)).await;
+    assert_eq!(oversized.status, 413);
+    assert_eq!(handled.take().len(), 0);
+
+    let failed = deliver(url, r#"{"event":{"id":"fail","type":"order.placed"}}"#).await;
+    assert_eq!(failed.status, 503);
+    assert!(!failed.body.contains("planted") && !failed.body.contains(CHALLENGE));
+    assert_eq!(handled.take(), ["fail"]);
+}
+
+#[tokio::test]
+async fn the_route_for_axum_takes_and_refuses_what_it_should() {
+    let handled = Handled::default();
+    check(&axum_route(handled.clone()).await, &handled).await;
+}
+
+#[tokio::test]
+async fn the_extractor_for_axum_takes_and_refuses_what_it_should() {
+    let handled = Handled::default();
+    check(&axum_extractor(handled.clone()).await, &handled).await;
+}
+
+#[tokio::test]
+async fn the_answer_for_http_takes_and_refuses_what_it_should() {
+    let handled = Handled::default();
+    check(&hyper_service(handled.clone()).await, &handled).await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_of_axum_is_refused_with_413() {
+    let handled = Handled::default();
+    let body = " ".repeat(2_200_000);
+    for url in [
+        axum_route(handled.clone()).await,
+        axum_extractor(handled.clone()).await,
+    ] {
+        assert_eq!(deliver(&url, &body).await.status, 413);
+    }
+    assert_eq!(handled.take().len(), 0);
+}
