@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use axum::extract::FromRequest;
 use fullscript::auth::{
     AuthEvent, ClientSecret, Clock, EncryptionKey, MemoryStore, OAuthApp, SqliteStore, StoreError,
     SystemClock, TokenSet, TokenStore,
@@ -13,7 +14,7 @@ use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::http::Method;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
-use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
+use fullscript::webhook::{Claim, Delivery, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 use proptest::prelude::*;
 
@@ -373,6 +374,13 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     shown.error(&Receiver::new("", &*secrets.key).unwrap_err());
     let receiver = Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap();
     shown.debug(&receiver);
+    let forged = axum::http::Request::post("/webhooks")
+        .header("fullscript-signature", &secrets.access)
+        .body(axum::body::Body::from(secrets.patient.clone()))
+        .unwrap();
+    let shared = Arc::new(Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap());
+    let rejection = Delivery::from_request(forged, &shared).await.unwrap_err();
+    shown.error(&rejection);
     let now = SystemClock.now();
     let event = serde_json::json!({"event": {
         "id": "1",
