@@ -28,8 +28,11 @@
 //! # assert_eq!(handle(&receiver, &Request::new(b"{}".to_vec()), now).status(), 401);
 //! ```
 //!
-//! A framework with an `http` of its own (actix-web 4 and warp 0.3 have 0.2)
-//! passes its headers to `receive` all the same; its response is made of
+//! In warp 0.4 `warp::header::headers_cloned()` and `warp::body::bytes()` are
+//! what [`answer`] takes, and its `Response<String>` is a reply.
+//!
+//! A framework with an older `http` (actix-web 4 and warp 0.3 have 0.2) passes
+//! `request.headers()` to `receive` all the same; its response is made of
 //! [`Reply::status`], [`Reply::content_type`] and [`Reply::body`].
 
 use std::future::Future;
