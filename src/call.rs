@@ -121,7 +121,9 @@ impl<'c> Call<'c> {
             request.headers_mut().insert(IDEMPOTENCY_KEY, key);
             repeatable = true;
         }
-        let mut replayed = false;
+        self.trace.repeatable = repeatable;
+        // Whether the request was replayed, with a token issued for that.
+        let mut replayed_with_new = None;
         loop {
             // None for a body that is read once: such a request is sent once.
             let spare = request.try_clone();
@@ -130,16 +132,19 @@ impl<'c> Call<'c> {
                 && sent.status() == Some(StatusCode::UNAUTHORIZED)
                 && !session.is_refusing(self.operation_id(), tokens.generation)
             {
-                if replayed {
-                    session.note_refusing(self.operation_id(), tokens.generation);
+                if let Some(new) = replayed_with_new {
+                    if new {
+                        session.note_refusing(self.operation_id(), tokens.generation);
+                    }
                     return Ok(sent);
                 }
                 // The token may have died since: of a refresh elsewhere, or of
                 // a revocation. Whoever has a newer one by now shares it.
+                let asked_at = self.calls.clock.now();
                 let renewed = timeout_at(self.deadline, session.renew(tokens.generation)).await;
                 let renewed = renewed.map_err(|_| Failure::Late("a new token came"))?;
-                renewed.map_err(Failure::Auth)?;
-                replayed = true;
+                let renewed = renewed.map_err(Failure::Auth)?;
+                replayed_with_new = Some(renewed.issued_at >= asked_at);
                 match spare {
                     Some(spare) => request = spare,
                     None => {

@@ -38,6 +38,8 @@ pub(crate) struct Trace {
     pub(crate) attempts: u32,
     /// Whether one of them may have reached the server.
     pub(crate) may_have_arrived: bool,
+    /// Whether sending it twice is as good as once.
+    pub(crate) repeatable: bool,
     /// How long the server, or the limit of requests, asks to wait.
     pub(crate) retry_after: Option<Duration>,
     /// Whether the token was refused, and the body could not be sent again.

@@ -12,7 +12,7 @@ use crate::auth::AuthError;
 use crate::ending::Trace;
 use crate::operations::{self, Operation};
 use crate::response::request_id;
-use crate::retry::{is_idempotent, reason_of};
+use crate::retry::reason_of;
 
 /// Whom to ask for approval and about failed calls, as the vendor's reference
 /// names it.
@@ -429,10 +429,7 @@ impl Error {
             return self.advice_on_a_refusal();
         }
         if self.may_have_arrived() && matches!(self.inner.kind, Kind::Transport | Kind::Late(_)) {
-            let repeatable = self
-                .method()
-                .and_then(|method| method.parse().ok())
-                .is_some_and(|method| is_idempotent(&method));
+            let repeatable = self.inner.trace.repeatable;
             return (!repeatable).then(|| {
                 "it may have arrived: look whether it was done before you send it again".into()
             });

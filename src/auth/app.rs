@@ -209,21 +209,21 @@ impl OAuthApp {
         }
     }
 
-    /// Turns a code into tokens and saves them; asked once, for a code is
-    /// good once.
+    /// Turns a code into tokens and saves them; sent once, for a code is good
+    /// once.
     ///
     /// Runs on a task of its own: dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`AuthError::is_code_expired`] when the code is old or spent;
-    /// [`AuthError::is_store`] when the store failed: the tokens wait in memory
-    /// and are saved with the user's next call; [`AuthError::is_transient`]
-    /// else when the answer did not arrive, whereupon the user connects again.
+    /// [`AuthError::is_code_expired`] when the code is old or spent, or may be
+    /// since no answer came: the user connects again. [`AuthError::is_store`]
+    /// when the store failed: the tokens wait in memory, and saving is tried
+    /// again until it is done; [`AuthEvent::SaveFailed`] names the user.
     pub async fn exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
         let app = self.clone();
         let task = tokio::spawn(async move { app.exchange_here(code).await });
         task.await
-            .unwrap_or_else(|_| Err(AuthError::new(Kind::Unreachable(None))))
+            .unwrap_or_else(|_| Err(AuthError::new(Kind::CodeUnanswered(None))))
     }
 
     async fn exchange_here(&self, code: AuthorizationCode) -> Result<User, AuthError> {
@@ -245,7 +245,7 @@ impl OAuthApp {
             Outcome::Unclear { error, .. } => return Err(error.of_a_code()),
         };
         let Some(owner) = issued.owner.clone() else {
-            return Err(AuthError::new(Kind::Unreadable));
+            return Err(AuthError::new(Kind::CodeUnanswered(None)));
         };
         let user = User {
             owner: owner.clone(),
@@ -288,10 +288,7 @@ impl OAuthApp {
     /// When the server can't be reached: the tokens stay, to try again. When
     /// another environment issued them: revoke them there.
     pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
-        let shared = &self.inner.shared;
-        self.session(user).revoke().await?;
-        shared.tell(AuthEvent::Revoked { user: user.into() });
-        Ok(())
+        self.session(user).revoke().await
     }
 
     /// Deletes a user's tokens without telling the server.

@@ -124,10 +124,6 @@ impl AuthError {
         }
     }
 
-    pub(super) fn is_not_connected(&self) -> bool {
-        matches!(*self.kind, Kind::NotConnected)
-    }
-
     /// Whether the store failed.
     #[must_use]
     pub fn is_store(&self) -> bool {
