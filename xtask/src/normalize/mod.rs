@@ -21,6 +21,7 @@ mod dates;
 mod descriptions;
 mod errors;
 mod evidence;
+mod fields_apart;
 mod names;
 mod null_components;
 mod operation_names;
@@ -215,7 +216,7 @@ const EVIDENCE: &[Fix] = &[Fix {
 const SHAPE: &[Fix] = &[
     Fix {
         name: "fields_are_apart",
-        apply: schemas::fields_apart,
+        apply: fields_apart::apply,
     },
     Fix {
         name: "every_operation_named",

@@ -2,13 +2,15 @@
 //! spellings, no bounds for a client to enforce on a server, no unions that a
 //! decoder would have to guess.
 
+mod unions;
+
 use serde_json::{Map, Value, json};
 
 use super::all_of::merge_parts;
-use super::names::snake;
 use super::null_components::null_where_referred;
-use super::walk::{each_schema, referenced};
-use super::{Refusal, Report};
+use super::walk::each_schema;
+use super::{Refusal, Report, fields_apart};
+use unions::one_alternative;
 
 type Object = Map<String, Value>;
 
@@ -86,7 +88,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     });
     bases_are_open(document, report);
     null_where_referred(document, report);
-    fields_apart(document, report)
+    fields_apart::apply(document, report)
 }
 
 /// A reference, or one of the value types that this normalizer adds itself.
@@ -280,105 +282,6 @@ fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
-/// Alternatives become the one type that holds for all of them.
-fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
-    for key in ["anyOf", "oneOf"] {
-        let Some(Value::Array(mut members)) = schema.remove(key) else {
-            continue;
-        };
-        let count = members.len();
-        members.retain(|member| !is_null(member));
-        if members.len() < count {
-            schema.insert("nullable".into(), json!(true));
-        }
-        let only_required = |member: &Value| {
-            member
-                .as_object()
-                .is_some_and(|object| object.keys().all(|key| key == "required"))
-        };
-        if members.iter().all(only_required) {
-            report.note(
-                pointer,
-                format!("{key} of {count}"),
-                "dropped, it only adds `required`",
-            );
-            continue;
-        }
-        if members.len() == 1 {
-            schema.insert("allOf".into(), Value::Array(members));
-            report.note(pointer, format!("{key} of {count}"), "its only member");
-            continue;
-        }
-        let widest = widest(&members, schema);
-        for shape in [
-            "properties",
-            "required",
-            "type",
-            "format",
-            "items",
-            "enum",
-            "allOf",
-        ] {
-            schema.remove(shape);
-        }
-        let said = describe(&members);
-        report.note(
-            pointer,
-            format!("{key} of {said}"),
-            describe(std::slice::from_ref(&widest)),
-        );
-        let widest = widest.as_object().cloned().unwrap_or_default();
-        schema.extend(widest);
-    }
-}
-
-fn is_null(schema: &Value) -> bool {
-    let Some(object) = schema.as_object() else {
-        return false;
-    };
-    let nullable = object.get("nullable") == Some(&json!(true));
-    nullable
-        && object
-            .keys()
-            .all(|key| key == "nullable" || key == "description")
-}
-
-/// The narrowest schema of ours that any of the members fits.
-fn widest(members: &[Value], schema: &Object) -> Value {
-    let types: Vec<_> = members
-        .iter()
-        .map(|member| member["type"].as_str().unwrap_or("?"))
-        .collect();
-    let all = |allowed: &[&str]| types.iter().all(|name| allowed.contains(name));
-    let any = |wanted: &str| types.contains(&wanted);
-    if all(&["string"]) {
-        json!({"type": "string"})
-    } else if all(&["integer"]) {
-        json!({"type": "integer"})
-    } else if all(&["integer", "number"]) {
-        json!({"type": "number"})
-    } else if all(&["boolean"]) {
-        json!({"type": "boolean"})
-    } else if all(&["boolean", "integer", "string"]) && any("boolean") {
-        json!({"type": "string", "format": "boolean"})
-    } else if all(&["integer", "number", "string"]) {
-        json!({"type": "string", "format": "decimal"})
-    } else if all(&["object"]) || schema.get("type") == Some(&json!("object")) {
-        json!({"type": "object", "additionalProperties": true})
-    } else {
-        json!({})
-    }
-}
-
-fn describe(members: &[Value]) -> String {
-    let name = |member: &Value| match (referenced(member), member["type"].as_str()) {
-        (Some(name), _) => name.to_string(),
-        (None, Some(name)) => name.to_string(),
-        (None, None) => "any JSON".into(),
-    };
-    members.iter().map(name).collect::<Vec<_>>().join("|")
-}
-
 /// Objects admit new fields, and ask for no field that only one side knows.
 fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
     if schema.get("type") != Some(&json!("object")) {
@@ -469,195 +372,5 @@ fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
-/// As the last step of [`apply`], for what examples and overlay have added.
-pub(super) fn fields_apart(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
-    each_schema(document, &mut |pointer, schema| {
-        if let Some(object) = schema.as_object_mut() {
-            separate_fields(object, pointer, report);
-        }
-    });
-    Ok(())
-}
-
-/// Fields that would share one Rust name leave the object a plain map.
-fn separate_fields(schema: &mut Object, pointer: &str, report: &mut Report) {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return;
-    };
-    let mut seen: Vec<String> = Vec::new();
-    let clash = properties.keys().find(|name| {
-        let snake = snake(name);
-        let clash = name.is_empty() || snake == "unnamed" || seen.contains(&snake);
-        seen.push(snake);
-        clash
-    });
-    if let Some(name) = clash {
-        let before = format!("field {name:?} has no Rust name of its own");
-        report.note(pointer, before, "an object of any JSON");
-        schema.remove("properties");
-        schema.remove("required");
-        schema.insert("additionalProperties".into(), json!(true));
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::normalize::check;
-
-    /// The schema after the fix, which must have reported something.
-    fn simplified(schema: Value) -> Value {
-        let (document, repairs) = check(
-            apply,
-            json!({"components": {"schemas": {
-                "A": {"type": "object", "properties": {"p": schema}},
-                "B": {"type": "object", "properties": {"b": {"type": "string"}}}}}}),
-        );
-        assert!(!repairs.is_empty());
-        document["components"]["schemas"]["A"]["properties"]["p"].clone()
-    }
-
-    #[test]
-    fn types_of_3_1_become_those_of_3_0() {
-        assert_eq!(
-            simplified(json!({"type": ["string", "null"]})),
-            json!({"type": "string", "nullable": true})
-        );
-        assert_eq!(
-            simplified(json!({"const": "a"})),
-            json!({"type": "string", "enum": ["a"]})
-        );
-        assert_eq!(
-            simplified(json!({"type": "String"})),
-            json!({"type": "string"})
-        );
-        assert_eq!(
-            simplified(json!({"anyOf": [{"$ref": "#/components/schemas/B"}, {"type": "null"}]})),
-            json!({"allOf": [{"$ref": "#/components/schemas/B"}], "nullable": true}),
-        );
-    }
-
-    #[test]
-    fn unions_become_the_type_that_holds_for_all() {
-        let union = |names: &[&str]| {
-            let members: Vec<_> = names.iter().map(|name| json!({"type": name})).collect();
-            simplified(json!({"oneOf": members}))
-        };
-        assert_eq!(union(&["string", "string"]), json!({"type": "string"}));
-        assert_eq!(union(&["integer", "number"]), json!({"type": "number"}));
-        assert_eq!(
-            union(&["boolean", "integer"]),
-            json!({"type": "string", "format": "boolean"})
-        );
-        assert_eq!(
-            union(&["string", "integer"]),
-            json!({"type": "string", "format": "decimal"})
-        );
-        assert_eq!(union(&["array", "integer"]), json!({}));
-        assert_eq!(
-            union(&["object", "object"]),
-            json!({"type": "object", "additionalProperties": true})
-        );
-    }
-
-    #[test]
-    fn nothing_is_enforced_on_the_server() {
-        assert_eq!(
-            simplified(
-                json!({"type": "string", "minLength": 3, "pattern": "^a", "default": "abc", "title": "T", "format": "email"})
-            ),
-            json!({"type": "string"}),
-        );
-        assert_eq!(
-            simplified(
-                json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false})
-            ),
-            json!({"type": "object", "properties": {"a": {"type": "string"}}}),
-        );
-    }
-
-    #[test]
-    fn value_sets_hold_texts_once() {
-        assert_eq!(
-            simplified(json!({"type": "string", "enum": ["a", null, "a", 1]})),
-            json!({"type": "string", "enum": ["a"], "nullable": true}),
-        );
-        assert_eq!(
-            simplified(json!({"type": "integer", "enum": [1, 2]})),
-            json!({"type": "integer"})
-        );
-    }
-
-    #[test]
-    fn one_sided_fields_are_not_asked_for() {
-        assert_eq!(
-            simplified(
-                json!({"type": "object", "required": ["id", "secret"], "properties": {
-                "id": {"type": "string", "readOnly": true}, "secret": {"type": "string", "writeOnly": true}}})
-            ),
-            json!({"type": "object", "properties": {"id": {"type": "string"}, "secret": {"type": "string"}}}),
-        );
-    }
-
-    #[test]
-    fn parts_merge_and_contradictions_stay_reachable() {
-        assert_eq!(
-            simplified(
-                json!({"allOf": [{"$ref": "#/components/schemas/B"}, {"type": "object", "properties": {"c": {"type": "integer"}, "b": {"type": "boolean"}}}]})
-            ),
-            json!({"type": "object", "properties": {"b": {}, "c": {"type": "integer"}}}),
-        );
-    }
-
-    #[test]
-    fn parts_of_parts_merge_too() {
-        let part = |field: &str| json!({"type": "object", "properties": {"address": {"type": "object", "properties": {field: {"type": "string"}}}}});
-        let merged = simplified(json!({"allOf": [part("city"), part("zip")]}));
-        let fields = merged["properties"]["address"]["properties"]
-            .as_object()
-            .unwrap();
-        assert_eq!(fields.keys().collect::<Vec<_>>(), ["city", "zip"]);
-    }
-
-    #[test]
-    fn a_nullable_component_is_nullable_where_referred_to() {
-        let (document, repairs) = check(
-            apply,
-            json!({"components": {"schemas": {
-            "A": {"type": "object", "properties": {"b": {"$ref": "#/components/schemas/B"}}},
-            "B": {"type": "object", "nullable": true, "properties": {"c": {"type": "string"}}}}}}),
-        );
-        let schemas = &document["components"]["schemas"];
-        assert_eq!(
-            schemas["A"]["properties"]["b"],
-            json!({"allOf": [{"$ref": "#/components/schemas/B"}], "nullable": true})
-        );
-        assert_eq!(schemas["B"].get("nullable"), None);
-        assert_eq!(repairs.len(), 1);
-    }
-
-    #[test]
-    fn a_base_is_open_and_its_kinds_have_its_fields() {
-        let (document, _) = check(
-            apply,
-            json!({"components": {"schemas": {
-            "Base": {"type": "object", "discriminator": {"propertyName": "kind"}, "properties": {"kind": {"type": "string"}}},
-            "Cat": {"allOf": [{"$ref": "#/components/schemas/Base"}, {"type": "object", "properties": {"lives": {"type": "integer"}}}]}}}}),
-        );
-        let schemas = &document["components"]["schemas"];
-        assert_eq!(
-            schemas["Base"],
-            json!({"type": "object", "additionalProperties": true})
-        );
-        let fields = schemas["Cat"]["properties"].as_object().unwrap();
-        assert_eq!(fields.keys().collect::<Vec<_>>(), ["kind", "lives"]);
-    }
-
-    #[test]
-    fn fields_without_a_name_of_their_own_leave_a_map() {
-        assert_eq!(
-            simplified(json!({"type": "object", "properties": {"fooBar": {}, "foo_bar": {}}})),
-            json!({"type": "object", "additionalProperties": true}),
-        );
-    }
-}
+mod tests;
