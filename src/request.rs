@@ -95,13 +95,14 @@ impl RequestBuilder<'_> {
 
     /// Makes the call and decodes the answer's JSON.
     ///
-    /// `serde_json::Value` takes any; `()` none.
+    /// `serde_json::Value` takes any; an answer without a body is an object
+    /// without fields.
     ///
     /// # Errors
     /// [`Error`] whatever went wrong, as from the client's own methods.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let id = self.operation_id;
-        read_json(id, self.header_unless_given().sent().await).await
+        read_json(id, self.accepting_json().sent().await).await
     }
 
     /// Makes the call and leaves the answer's body to be read as it arrives.
@@ -113,7 +114,7 @@ impl RequestBuilder<'_> {
         read_bytes(id, self.sent().await).await
     }
 
-    fn header_unless_given(self) -> Self {
+    fn accepting_json(self) -> Self {
         self.with(|request| {
             request
                 .headers_mut()
