@@ -1,7 +1,6 @@
 //! The generated client made ours: calls fail with our error, and nothing
 //! shows arguments or addresses.
 
-use heck::ToSnakeCase;
 use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
@@ -150,13 +149,6 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
                     tell_reason(setter);
                 }
             }
-            let own = block.self_ty.to_token_stream().to_string();
-            let id = own
-                .split('<')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_snake_case();
             let position = block
                 .items
                 .iter()
@@ -164,9 +156,9 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
             if let Some(position) = position
                 && let syn::ImplItem::Fn(send) = &mut block.items[position]
             {
+                let id = operation_of(send).ok_or("a `send` that names no operation")?;
                 let answer =
                     answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
-                let id = operation_of(send).unwrap_or(id);
                 let public = split_send(send, &answer, &id)?;
                 block.items.insert(position, public);
                 answers.push((id, answer));
@@ -187,22 +179,27 @@ fn operation_of(send: &syn::ImplItemFn) -> Option<String> {
 
 /// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
 pub(super) fn answer_of(send: &syn::ImplItemFn) -> Option<syn::Type> {
-    fn argument(ty: &syn::Type) -> Option<&syn::Type> {
-        let syn::Type::Path(path) = ty else {
-            return None;
-        };
-        let syn::PathArguments::AngleBracketed(list) = &path.path.segments.last()?.arguments else {
-            return None;
-        };
-        match list.args.first()? {
-            syn::GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        }
-    }
     let syn::ReturnType::Type(_, result) = &send.sig.output else {
         return None;
     };
-    argument(argument(result)?).cloned()
+    let (_, response) = argument(result)?;
+    let (_, answer) = argument(response)?;
+    Some(answer.clone())
+}
+
+/// The name and the first argument of a type: `Vec` and `T` of `Vec<T>`.
+pub(super) fn argument(ty: &syn::Type) -> Option<(&syn::Ident, &syn::Type)> {
+    let syn::Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let syn::PathArguments::AngleBracketed(list) = &last.arguments else {
+        return None;
+    };
+    match list.args.first()? {
+        syn::GenericArgument::Type(argument) => Some((&last.ident, argument)),
+        _ => None,
+    }
 }
 
 /// Leaves the generated `send` to send alone, and returns the public one that

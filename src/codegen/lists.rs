@@ -10,6 +10,8 @@ use serde_json::Value;
 use syn::visit_mut::VisitMut;
 use syn::{Ident, Item, ItemStruct, Type, parse_quote};
 
+use super::client;
+
 /// How the list is taken out of an answer.
 pub(super) struct Shape {
     /// The type of its records.
@@ -163,19 +165,8 @@ pub(super) fn is_called(field: &syn::Field, name: &str) -> bool {
 
 /// The `T` of a type called so: `Vec<T>`, `::std::option::Option<T>`.
 fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
-    let Type::Path(path) = ty else { return None };
-    let last = path
-        .path
-        .segments
-        .last()
-        .filter(|last| last.ident == name)?;
-    match &last.arguments {
-        syn::PathArguments::AngleBracketed(list) => match list.args.first()? {
-            syn::GenericArgument::Type(argument) => Some(argument),
-            _ => None,
-        },
-        _ => None,
-    }
+    let (own, argument) = client::argument(ty)?;
+    (own == name).then_some(argument)
 }
 
 /// Whether a type's last part has this name.
