@@ -117,16 +117,16 @@ fn methods(
     }
     let stream = match (paged, has_number("page_size")) {
         (true, true) => quote! {
-            let size = crate::page::wanted(&own_page_size, crate::page::LARGEST_PAGE);
-            let own_page_size = crate::page::set(&own_page_size, size);
-            let first = crate::page::wanted(&own_page_number, 1);
-            let list = crate::page::List::in_pages(#id, first, Some(size));
+            let size = crate::page::list::wanted(&own_page_size, crate::page::list::LARGEST_PAGE);
+            let own_page_size = crate::page::list::set(&own_page_size, size);
+            let first = crate::page::list::wanted(&own_page_number, 1);
+            let list = crate::page::list::List::in_pages(#id, first, Some(size));
         },
         (true, false) => quote! {
-            let first = crate::page::wanted(&own_page_number, 1);
-            let list = crate::page::List::in_pages(#id, first, None);
+            let first = crate::page::list::wanted(&own_page_number, 1);
+            let list = crate::page::list::List::in_pages(#id, first, None);
         },
-        (false, _) => quote!(let list = crate::page::List::at_once(#id);),
+        (false, _) => quote!(let list = crate::page::list::List::at_once(#id);),
     };
     let Call {
         kept,
@@ -187,7 +187,7 @@ fn call(builder: &ItemStruct, paged: bool) -> Call {
         let own = format_ident!("own_{name}");
         call.kept.push(quote!(#name: #own));
         call.copies.push(match paged && name == "page_number" {
-            true => quote!(let #own = crate::page::set(&#own, number);),
+            true => quote!(let #own = crate::page::list::set(&#own, number);),
             false => quote!(let #own = #own.clone();),
         });
         // The client is borrowed, whatever its name beside the arguments'.

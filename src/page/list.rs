@@ -38,6 +38,7 @@ impl List {
         }
     }
 
+    #[allow(dead_code, reason = "the document may have none but paged lists")]
     pub(crate) fn at_once(operation_id: &'static str) -> Self {
         Self {
             operation_id,
@@ -103,6 +104,7 @@ impl<T: Serialize> Found<T> {
 }
 
 /// An answer of unknown shape: a list, or an object with one.
+#[allow(dead_code, reason = "the document may tell the shape of every list")]
 pub(crate) struct OneArray(pub(crate) Value);
 
 impl From<OneArray> for Found<Value> {

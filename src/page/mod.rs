@@ -2,8 +2,7 @@
 
 mod changes;
 mod items;
-#[allow(dead_code, reason = "what of it is used is up to the document")]
-mod list;
+pub(crate) mod list;
 mod pages;
 mod reader;
 
@@ -16,11 +15,6 @@ use crate::response::Response;
 
 pub use changes::ListChanges;
 pub use items::Items;
-#[allow(
-    unused_imports,
-    reason = "which of these are used is up to the document"
-)]
-pub(crate) use list::{Found, LARGEST_PAGE, List, OneArray, id_of, known, meta, set, wanted};
 pub use pages::Pages;
 
 /// One page of a list: its records, and what the server said about it.

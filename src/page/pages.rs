@@ -251,7 +251,7 @@ impl<T> fmt::Debug for Pages<T> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::OneArray;
+    use super::super::list::OneArray;
     use super::*;
 
     /// A list that answers this, whichever page is asked for.
