@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::view::view;
+use super::view::{field, view};
 use crate::types::*;
 use crate::value::{Date, Decimal, Timestamp};
 
@@ -273,7 +273,7 @@ view! {
 
 impl EventData {
     /// Reads the payload of an event of this type.
-    pub(super) fn read(type_: Option<&EventType>, data: Option<&Value>) -> Self {
+    pub(super) fn read(type_: &EventType, data: Option<&Value>) -> Self {
         let unknown = || Self::Unknown(data.cloned().unwrap_or_default());
         // One schema of 2021 calls the payload a string.
         let parsed: Option<Map<_, _>> = data
@@ -285,33 +285,29 @@ impl EventData {
         let plan = || {
             let mut plan = TreatmentPlanData::read(inner(object, "treatment_plan"));
             // Whether these stand in the plan or beside it is not told.
-            let beside = TreatmentPlanData::read(object);
-            plan.patient = plan.patient.or(beside.patient);
-            plan.practitioner = plan.practitioner.or(beside.practitioner);
+            plan.patient = plan.patient.or_else(|| field(object, &["patient"]));
+            let practitioner = || field(object, &["practitioner"]);
+            plan.practitioner = plan.practitioner.or_else(practitioner);
             plan
         };
         let patient = || PatientData::read(inner(object, "patient"));
         let product = || ProductData::read(inner(object, "product"));
         match type_ {
-            Some(EventType::OrderPlaced) => {
-                Self::OrderPlaced(OrderData::read(inner(object, "order")))
-            }
-            Some(EventType::LabOrderUpdated) => {
+            EventType::OrderPlaced => Self::OrderPlaced(OrderData::read(inner(object, "order"))),
+            EventType::LabOrderUpdated => {
                 Self::LabOrderUpdated(LabOrderData::read(inner(object, "lab_order")))
             }
-            Some(EventType::TreatmentPlanCreated) => Self::TreatmentPlanCreated(plan()),
-            Some(EventType::TreatmentPlanUpdated) => Self::TreatmentPlanUpdated(plan()),
-            Some(EventType::TreatmentPlanRecommendationUpdated) => {
+            EventType::TreatmentPlanCreated => Self::TreatmentPlanCreated(plan()),
+            EventType::TreatmentPlanUpdated => Self::TreatmentPlanUpdated(plan()),
+            EventType::TreatmentPlanRecommendationUpdated => {
                 Self::TreatmentPlanRecommendationUpdated(plan())
             }
-            Some(EventType::PatientCreated) => Self::PatientCreated(patient()),
-            Some(EventType::PatientUpdated) => Self::PatientUpdated(patient()),
-            Some(EventType::PatientEmancipated) => Self::PatientEmancipated(patient()),
-            Some(EventType::ProductCreated) => Self::ProductCreated(product()),
-            Some(EventType::ProductUpdated) => Self::ProductUpdated(product()),
-            Some(EventType::ProductDescriptionUpdated) => {
-                Self::ProductDescriptionUpdated(product())
-            }
+            EventType::PatientCreated => Self::PatientCreated(patient()),
+            EventType::PatientUpdated => Self::PatientUpdated(patient()),
+            EventType::PatientEmancipated => Self::PatientEmancipated(patient()),
+            EventType::ProductCreated => Self::ProductCreated(product()),
+            EventType::ProductUpdated => Self::ProductUpdated(product()),
+            EventType::ProductDescriptionUpdated => Self::ProductDescriptionUpdated(product()),
             _ => unknown(),
         }
     }

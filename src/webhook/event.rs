@@ -67,11 +67,9 @@ impl Event {
             created_at: field(object, &["created_at"]),
             clinic_id: field(object, &["clinic_id"]),
             integration_id: field(object, &["integration_id"]),
-            data: match json.as_object() {
-                Some(object) if type_.is_some() => {
-                    EventData::read(type_.as_ref(), object.get("data"))
-                }
-                _ => EventData::Unknown(json.clone()),
+            data: match &type_ {
+                Some(type_) => EventData::read(type_, object.get("data")),
+                None => EventData::Unknown(json.clone()),
             },
             type_,
             json,

@@ -7,14 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::value::{Hidden, Timestamp};
 use crate::webhook::Event;
-use crate::webhook::signature::hex;
 
 /// In bytes. The vendor's ids have 36; longer ones are remembered by their
 /// hash.
 const LONGEST_KEY: usize = 128;
 
-/// In bytes, of a hash of which people are told apart and not found out.
-const SUBJECT: usize = 16;
+/// In hex digits, of a hash by which people are told apart and not found out.
+const SUBJECT: usize = 32;
 
 /// What is remembered of an event; made from it with `From`, and no health
 /// data.
@@ -42,7 +41,7 @@ impl From<&Event> for Sighting {
         };
         let subject = event.data.subject().map(|(kind, id)| {
             let hash = Sha256::new().chain_update(kind).chain_update([0]);
-            hex(&hash.chain_update(id).finalize()[..SUBJECT])
+            format!("{:.SUBJECT$x}", hash.chain_update(id).finalize())
         });
         let created_at = event.created_at.as_ref().and_then(time);
         Self {
@@ -63,7 +62,7 @@ impl fmt::Debug for Sighting {
 }
 
 fn hashed(text: &str) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(text)))
+    format!("sha256:{:x}", Sha256::digest(text))
 }
 
 /// `None` also where the platform has no such time, as wasm before 1970.
