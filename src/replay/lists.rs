@@ -8,9 +8,11 @@ use chrono::{DateTime, Days, NaiveDate};
 use crate::generated::client::Client;
 use crate::page::Items;
 use crate::types::{self, SortOrder};
+use crate::webhook::DEFAULT_AGE;
 
-/// The vendor lists what is no older.
-pub(super) const LISTED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The vendor lists what is no older, and a record of events remembers it as
+/// long.
+pub(super) const LISTED: Duration = DEFAULT_AGE;
 
 /// How much later than it happened an event may be listed, or how far the
 /// vendor's clock may be from ours, without being missed by the next replay.

@@ -260,7 +260,12 @@ impl Stream for Replay {
             self.step = Step::Busy(busy);
             return Poll::Pending;
         };
-        if told.is_some() {
+        let is_over = match &told {
+            None => true,
+            Some(Ok(_)) => false,
+            Some(Err(error)) => error.is_end(),
+        };
+        if !is_over {
             self.step = Step::Idle(pass);
         }
         Poll::Ready(told)

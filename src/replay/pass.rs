@@ -37,7 +37,6 @@ pub(super) struct Pass {
     /// The newest first, once all lists are read.
     missed: Vec<Found>,
     failures: u32,
-    is_over: bool,
 }
 
 struct Found {
@@ -61,7 +60,6 @@ impl Pass {
             kept: 0,
             missed: Vec::new(),
             failures: 0,
-            is_over: false,
         }
     }
 
@@ -69,20 +67,8 @@ impl Pass {
         &self.progress
     }
 
+    /// The next event; not to be asked for after an error that is the end.
     pub(super) async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
-        let next = self.step().await;
-        self.is_over = match &next {
-            None => true,
-            Some(Ok(_)) => false,
-            Some(Err(error)) => error.is_end(),
-        };
-        next
-    }
-
-    async fn step(&mut self) -> Option<Result<Missed, ReplayError>> {
-        if self.is_over {
-            return None;
-        }
         while let Some(list) = self.lists.pop_front() {
             if let Err(error) = self.read(list).await {
                 return Some(Err(error));
@@ -244,10 +230,8 @@ impl Pass {
         let deliveries = deliveries.event_id(id.clone()).page_size(1);
         let deliveries = deliveries.sort_by(WebhookDeliverySort::AttemptedAt);
         let answer = deliveries.order_by(SortOrder::Desc).send().await.ok()?;
-        let events = answer.webhook_deliveries.iter().filter_map(payload);
-        events
-            .into_iter()
-            .find(|event| event.id.as_ref() == Some(id))
+        let mut events = answer.webhook_deliveries.iter().filter_map(payload);
+        events.find(|event| event.id.as_ref() == Some(id))
     }
 }
 

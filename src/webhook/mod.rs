@@ -92,7 +92,7 @@ mod seen;
 mod signature;
 mod view;
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "client")]
 pub(crate) use seen::AGE as DEFAULT_AGE;
 
 #[cfg(feature = "sqlite")]

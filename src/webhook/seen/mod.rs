@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use crate::value::Hidden;
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "client")]
 pub(crate) use memory::AGE;
 pub use memory::MemorySeen;
 pub use sighting::Sighting;
