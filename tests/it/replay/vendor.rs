@@ -8,7 +8,7 @@ use fullscript::RateLimit;
 use fullscript::replay::Events;
 use fullscript::testing::{FakeFullscript, FakeRequest, ManualClock, Script};
 use fullscript::value::{Date, Timestamp};
-use fullscript::webhook::{Event, Seen, Sighting};
+use fullscript::webhook::{Event, Seen};
 use serde_json::{Value, json};
 
 /// 2026-02-02T02:40:00Z.
@@ -114,14 +114,10 @@ impl Vendor {
 }
 
 fn happened(record: &Value) -> i64 {
-    // Not of the event alone: what has no time is as old as can be.
-    let sighting = Sighting::from(&Event::from_json(record.clone()));
-    let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    sighting
-        .created_at
-        .map_or(i64::try_from(NOW).unwrap(), |at| {
-            i64::try_from(since(at).as_secs()).unwrap()
-        })
+    let at = Event::from_json(record.clone()).created_at;
+    // What has no time has happened just now.
+    at.and_then(|at| at.instant())
+        .map_or(i64::try_from(NOW).unwrap(), |at| at.timestamp())
 }
 
 impl Shared {
