@@ -28,12 +28,84 @@
 //! # assert_eq!(handle(&receiver, &Request::new(b"{}".to_vec()), now).status(), 401);
 //! ```
 //!
-//! In warp 0.4 `warp::header::headers_cloned()` and `warp::body::bytes()` are
-//! what [`answer`] takes, and its `Response<String>` is a reply.
+//! # warp 0.4
 //!
-//! A framework with an older `http` (actix-web 4 and warp 0.3 have 0.2) passes
-//! `request.headers()` to `receive` all the same; its response is made of
-//! [`Reply::status`], [`Reply::content_type`] and [`Reply::body`].
+//! What [`answer`] makes is a reply. (Tried by hand, as the next one: neither
+//! framework is a dependency of the tests.)
+//!
+//! ```text
+//! use std::sync::Arc;
+//! use std::time::SystemTime;
+//!
+//! use fullscript::webhook::{Event, Receiver, http::answer};
+//! use warp::http::HeaderMap;
+//! use warp::hyper::body::Bytes;
+//! use warp::{Filter, Rejection, Reply};
+//!
+//! /// For `warp::serve`.
+//! fn webhook(
+//!     receiver: Arc<Receiver>,
+//! ) -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
+//!     warp::path!("webhooks")
+//!         .and(warp::post())
+//!         .and(warp::header::headers_cloned())
+//!         .and(warp::body::content_length_limit(1024 * 1024))
+//!         .and(warp::body::bytes())
+//!         .then(move |headers: HeaderMap, body: Bytes| {
+//!             let receiver = Arc::clone(&receiver);
+//!             async move {
+//!                 let now = SystemTime::now();
+//!                 answer::<String, _, _, _>(&receiver, &headers, &body, now, enqueue).await
+//!             }
+//!         })
+//! }
+//!
+//! /// Puts the event where it survives a crash.
+//! async fn enqueue(event: Event) -> std::io::Result<()> {
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # actix-web 4, and others with `http` 0.2
+//!
+//! A framework with an older `http` (warp 0.3 too) passes its headers to
+//! `receive` all the same; the response is made by hand.
+//!
+//! ```text
+//! use std::time::SystemTime;
+//!
+//! use actix_web::http::StatusCode;
+//! use actix_web::web::{Bytes, Data};
+//! use actix_web::{HttpRequest, HttpResponse};
+//! use fullscript::webhook::{Event, Receiver};
+//!
+//! /// For `App::new().app_data(receiver).route("/webhooks", web::post().to(webhook))`,
+//! /// where `receiver` is `Data::new(Receiver::new(..)?)`.
+//! async fn webhook(receiver: Data<Receiver>, request: HttpRequest, body: Bytes) -> HttpResponse {
+//!     let delivery = match receiver.receive(request.headers(), &body, SystemTime::now()) {
+//!         Ok(delivery) => delivery,
+//!         Err(error) => {
+//!             let status = StatusCode::from_u16(error.status());
+//!             let status = status.unwrap_or(StatusCode::UNAUTHORIZED);
+//!             return HttpResponse::build(status).body(error.to_string());
+//!         }
+//!     };
+//!     let reply = delivery.reply().clone();
+//!     if let Some(event) = delivery.into_event()
+//!         && enqueue(event).await.is_err()
+//!     {
+//!         return HttpResponse::ServiceUnavailable().finish();
+//!     }
+//!     HttpResponse::Ok()
+//!         .content_type(reply.content_type())
+//!         .body(reply.body().to_owned())
+//! }
+//!
+//! /// Puts the event where it survives a crash.
+//! async fn enqueue(event: Event) -> std::io::Result<()> {
+//!     Ok(())
+//! }
+//! ```
 
 use std::future::Future;
 use std::time::SystemTime;
