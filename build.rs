@@ -94,7 +94,7 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
     }
     models::adapt_types(&mut types);
     let answers = client::adapt_client(&mut client)?;
-    pages::add(&mut client, &types, &document);
+    pages::add(&mut client, &types, &answers, &document);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     Ok(Generated {

@@ -47,6 +47,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
+use crate::text::html;
 use crate::types::SessionGrant;
 
 /// The vendor's script for pages without a bundler, in the version that its
@@ -231,10 +232,10 @@ impl Embed {
     /// As [`options`](Self::options).
     pub fn html(&self, grant: &SessionGrant) -> Result<String, EmbedError> {
         let options = in_script(&self.options(grant)?);
-        let element = in_attribute(&self.element_id);
-        let script = in_attribute(&self.script_url);
+        let element = html(&self.element_id);
+        let script = html(&self.script_url);
         let nonce = self.nonce.as_ref().map(|nonce| {
-            let nonce = in_attribute(nonce);
+            let nonce = html(nonce);
             format!(" nonce=\"{nonce}\"")
         });
         let nonce = nonce.unwrap_or_default();
@@ -302,11 +303,6 @@ fn in_script(value: &Value) -> String {
         text = text.replace(character, escape);
     }
     text
-}
-
-fn in_attribute(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('"', "&quot;");
-    text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A session grant that can't be used; says why.

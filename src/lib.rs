@@ -43,6 +43,7 @@ mod retry_after;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod treatment_plan;
 pub mod value;
 pub mod webhook;

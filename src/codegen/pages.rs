@@ -6,12 +6,12 @@ use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
 use syn::{Ident, ImplItem, Item, ItemImpl, ItemStruct, parse_quote};
 
-use super::client::answer_of;
+use super::client::Answers;
 use super::lists::{Known, Shape, is_called, is_named, text};
 
 /// Adds the two methods to the builder of each list. A paged operation whose
 /// builder can't have them says so and why in the documentation of `send`.
-pub(super) fn add(client: &mut [Item], types: &[Item], document: &Value) {
+pub(super) fn add(client: &mut [Item], types: &[Item], answers: &Answers, document: &Value) {
     let known = Known { types, document };
     let module = client.iter_mut().find_map(|item| match item {
         Item::Mod(module) if module.ident == "builder" => module.content.as_mut(),
@@ -25,14 +25,14 @@ pub(super) fn add(client: &mut [Item], types: &[Item], document: &Value) {
             _ => None,
         })
         .collect();
+    let mut answers = answers.iter();
     for item in items {
+        // There is an answer for each `send`, in this order.
         if let Item::Impl(block) = item
             && let Some(position) = position_of(block, "send")
-            && let ImplItem::Fn(send) = &block.items[position]
-            && let Some(answer) = answer_of(send)
+            && let Some((id, answer)) = answers.next()
         {
-            let id = operation_id(send);
-            let (method, operation) = operation(document, &id);
+            let (method, operation) = operation(document, id);
             // Not said to be in pages, yet asked for by page: one page of it
             // is not all.
             let paged = operation["x-paged"] == true || position_of(block, "page_number").is_some();
@@ -40,8 +40,8 @@ pub(super) fn add(client: &mut [Item], types: &[Item], document: &Value) {
                 continue;
             }
             let added = known
-                .shape(&answer, paged)
-                .and_then(|shape| methods(&id, block, &shape, paged, &builders));
+                .shape(answer, paged)
+                .and_then(|shape| methods(id, block, &shape, paged, &builders));
             match added {
                 Ok(added) => block.items.extend(added),
                 Err(reason) if paged => note(&mut block.items[position], &reason),
@@ -55,12 +55,6 @@ pub(super) fn add(client: &mut [Item], types: &[Item], document: &Value) {
 fn position_of(block: &ItemImpl, name: &str) -> Option<usize> {
     let is = |item: &ImplItem| matches!(item, ImplItem::Fn(f) if f.sig.ident == name);
     block.items.iter().position(is)
-}
-
-/// The id that `send` reads its answer for.
-fn operation_id(send: &syn::ImplItemFn) -> String {
-    let body = send.block.to_token_stream().to_string();
-    body.split('"').nth(1).unwrap_or_default().to_string()
 }
 
 /// Method and description of an operation.

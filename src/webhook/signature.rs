@@ -8,6 +8,7 @@ use sha2::digest::Output;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::error::{Kind, WebhookError};
+use crate::text::read_hex;
 use crate::value::Secret;
 
 /// The header that the signature is in; case does not matter.
@@ -72,7 +73,11 @@ impl<'h> Claim<'h> {
             let value = value.trim_ascii();
             match key.trim_ascii() {
                 b"t" => claim.add_timestamp(value),
-                b"v1" => claim.signatures.extend(from_hex(value)),
+                b"v1" => {
+                    let mut signature = Signature::default();
+                    let read = read_hex(value, &mut signature);
+                    claim.signatures.extend(read.map(|()| signature));
+                }
                 _ => {}
             }
         }
@@ -156,16 +161,4 @@ fn seconds(text: &[u8]) -> Option<Duration> {
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
-}
-
-fn from_hex(text: &[u8]) -> Option<Signature> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut signature = Signature::default();
-    if text.len() != 2 * signature.len() {
-        return None;
-    }
-    for (byte, pair) in signature.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-    }
-    Some(signature)
 }

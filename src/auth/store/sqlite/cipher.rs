@@ -10,6 +10,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::{Kind, SqliteError};
+use crate::text::read_hex;
 
 /// The first byte of an encrypted value: what follows is a nonce, the
 /// encrypted text and its tag.
@@ -79,10 +80,7 @@ impl fmt::Debug for EncryptionKey {
 
 fn hex(text: &str) -> Option<Zeroizing<[u8; KEY]>> {
     let mut bytes = Zeroizing::new([0; KEY]);
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(digit(digits[0])? * 16 + digit(digits[1])?).ok()?;
-    }
+    read_hex(text.as_bytes(), &mut bytes[..])?;
     Some(bytes)
 }
 

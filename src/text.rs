@@ -1,0 +1,19 @@
+//! Text that stands for something else: hex for bytes, HTML for text.
+
+/// Reads bytes from twice as many hex digits, if the text is that.
+pub(crate) fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(())
+}
+
+/// Text as HTML shows it, in an element or in an attribute in double quotes.
+pub(crate) fn html(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('"', "&quot;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
