@@ -8,9 +8,8 @@ use fullscript::types::CreateStaffMemberRequest;
 use fullscript::{AccessToken, CallOptions, CallReport, Client, ClientBuilder, Environment, Error};
 use fullscript::{RateLimit, testing};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::support::{Act, Misbehaving, answer, answer_with};
+use crate::support::{Act, Closed, Misbehaving, answer, answer_with};
 
 const CLINIC: &str = r#"{"clinic":{"id":"1","name":"A clinic"},"staff":{"id":"2"}}"#;
 
@@ -199,14 +198,9 @@ async fn a_connection_closed_while_idle_costs_a_get_nothing() {
 
 #[tokio::test]
 async fn what_never_left_this_machine_is_sent_again_even_a_post() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = Closed::new();
     let options = CallOptions::new().attempts(3);
-    let client = builder(&format!("http://{address}"))
-        .options(options)
-        .build()
-        .unwrap();
+    let client = builder(&closed.url()).options(options).build().unwrap();
     let error = post(&client).await.unwrap_err();
     assert!(error.is_transport() && !error.may_have_arrived(), "{error}");
     assert_eq!(error.attempts(), 3);
@@ -215,20 +209,16 @@ async fn what_never_left_this_machine_is_sent_again_even_a_post() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = Closed::new();
     let options = CallOptions::new().attempts(30);
-    let client = builder(&format!("http://{address}"))
-        .options(options)
-        .build()
-        .unwrap();
+    let client = builder(&closed.url()).options(options).build().unwrap();
     let calls = tokio::spawn(async move {
         let got = client.get_clinic().send().await.map(|_| ());
         got.and(post(&client).await)
     });
+    // The five seconds are the point.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let server = Misbehaving::on(TcpListener::bind(address).await.unwrap(), [good()]);
+    let server = closed.open([good()]);
     calls.await.unwrap().unwrap();
     assert_eq!(server.requests().len(), 2);
 }

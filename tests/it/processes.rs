@@ -6,13 +6,15 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use fullscript::Environment;
-use fullscript::auth::{Lease, OAuthApp, SqliteStore, StoreFuture, Swap, TokenSet, TokenStore};
+use fullscript::auth::{OAuthApp, SqliteStore, StoreFuture, TokenStore};
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
 use crate::sqlite::Place;
+use crate::support::{Hook, Hooked, Step, TWO_HOURS, at, connect};
 
 const ROLE: &str = "FULLSCRIPT_TEST_ROLE";
 const SERVER: &str = "FULLSCRIPT_TEST_SERVER";
@@ -21,8 +23,6 @@ const FILE: &str = "FULLSCRIPT_TEST_FILE";
 /// What the lines of a child begin with, to tell them from those of the
 /// harness.
 const SAYS: &str = "child says: ";
-
-const TWO_HOURS: Duration = Duration::from_secs(7_200);
 
 /// A call that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(30);
@@ -48,11 +48,11 @@ async fn child() {
         return;
     };
     let role = ROLES.into_iter().find(|known| role == format!("{known:?}"));
-    let store = Stops {
+    let store = Hooked {
         inner: SqliteStore::open(std::env::var(FILE).unwrap())
             .await
             .unwrap(),
-        role: role.unwrap(),
+        hook: Arc::new(role.unwrap()),
     };
     let clock = ManualClock::default();
     let app = app(&std::env::var(SERVER).unwrap(), store, clock.clone());
@@ -60,7 +60,7 @@ async fn child() {
     say("ready");
     for line in std::io::stdin().lines() {
         let seconds = line.unwrap().parse().unwrap();
-        clock.set(second(seconds));
+        clock.set(at(seconds));
         let call = client.get_clinic().send();
         match tokio::time::timeout(HANGS, call).await {
             Ok(Ok(_)) => say("done"),
@@ -76,11 +76,6 @@ fn say(text: &str) {
     stdout.flush().unwrap();
 }
 
-/// A second of 2026 and after.
-fn second(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds)
-}
-
 fn app(server: &str, store: impl TokenStore, clock: ManualClock) -> OAuthApp {
     OAuthApp::builder(Environment::UsSandbox)
         .base_url(server)
@@ -93,47 +88,21 @@ fn app(server: &str, store: impl TokenStore, clock: ManualClock) -> OAuthApp {
         .unwrap()
 }
 
-/// A store that stops for ever beside a swap.
-struct Stops {
-    inner: SqliteStore,
-    role: Role,
-}
-
-impl TokenStore for Stops {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
-        self.inner.load(user)
-    }
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
-        expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
-        if self.role == Role::Works {
-            return self.inner.compare_and_swap(user, expected, new);
-        }
+/// Stops for ever beside a swap.
+impl Hook for Role {
+    fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        let stops = match self {
+            Role::Works => None,
+            Role::StopsBeforeSaving => Some(Step::Swap),
+            Role::StopsAfterSaving => Some(Step::Swapped),
+        };
         Box::pin(async move {
-            if self.role == Role::StopsAfterSaving {
-                self.inner.compare_and_swap(user, expected, new).await?;
+            if stops == Some(step) {
+                say("stopped");
+                std::future::pending().await
             }
-            say("stopped");
-            std::future::pending().await
+            Ok(())
         })
-    }
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
-        self.inner.delete(user)
-    }
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
-        self.inner.lease(user, owner, now, deadline)
-    }
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
-        self.inner.release(user, owner)
     }
 }
 
@@ -201,10 +170,7 @@ impl Connected {
         let place = Place::new();
         let store = place.open().await.unwrap();
         let app = app(&fake.url(), store, ManualClock::default());
-        let request = app.authorize();
-        let callback = fake.approve(request.url(), "practitioner");
-        let code = app.callback(&callback, request.state()).unwrap();
-        app.exchange(code).await.unwrap();
+        connect(&fake, &app, "practitioner").await;
         Self { fake, place }
     }
 
@@ -259,7 +225,8 @@ async fn processes_killed_at_any_moment_cost_no_login() {
         connected.fake.expire_access_tokens();
         let mut dies = connected.start(Role::Works);
         dies.call(15 * moment);
-        // From before the call has begun to after it has ended.
+        // From before the call has begun to after it has ended: moments that
+        // the other process does not tell of.
         std::thread::sleep(Duration::from_micros(500 * moment));
         drop(dies);
     }

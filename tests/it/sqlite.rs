@@ -177,7 +177,8 @@ async fn the_file_is_closed_with_the_last_clone() {
     fill_one_more(&clone).await;
     assert!(place.beside("-wal").exists());
     drop(clone);
-    // Closed by the thread, whose end nobody is told.
+    // Closed by the thread, whose end nobody is told: the file is all there is
+    // to look at.
     while place.beside("-wal").exists() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

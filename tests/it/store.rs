@@ -10,6 +10,8 @@ use fullscript::auth::{
 };
 use tempfile::TempDir;
 
+use crate::support::at;
+
 /// Text that a store might trip over.
 const ODD: &str = "x'); DROP TABLE tokens; --\"\u{0}\n\u{1f600} ünïcode\u{202e}%_\\";
 
@@ -31,11 +33,6 @@ pub(crate) fn tokens(generation: u64) -> TokenSet {
         generation,
         needs_reconnect: false,
     }
-}
-
-/// A time in 2026, so many seconds from its first.
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds)
 }
 
 /// Everything of a set, to compare.

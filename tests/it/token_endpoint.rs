@@ -1,13 +1,17 @@
 //! What the token endpoint may answer, and what becomes of the tokens.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fullscript::RateLimit;
-use fullscript::auth::{MemoryStore, OAuthApp, TokenSet, TokenStore};
-use fullscript::testing::{FakeFullscript, ManualClock};
+use fullscript::auth::{OAuthApp, TokenSet, TokenStore};
+use fullscript::testing::FakeFullscript;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::auth::connect;
-use crate::support::{Act, Misbehaving, answer, answer_with};
+use crate::support::{
+    Act, Closed, Connected, Misbehaving, TWO_HOURS, answer, answer_with, consent,
+};
 
 const FLAT: &str = r#"{"access_token":"fake-access-9","refresh_token":"fake-refresh-9","expires_in":"7200","created_at":1767225600}"#;
 
@@ -27,36 +31,28 @@ enum Ends {
 /// A user whose access token is dead by our clock, and whose token endpoint is
 /// another server than the fake.
 struct Expired {
-    _fake: FakeFullscript,
+    connected: Connected,
     endpoint: Misbehaving,
     app: OAuthApp,
-    store: MemoryStore,
 }
 
 impl Expired {
     async fn new(acts: impl IntoIterator<Item = Act>) -> Self {
-        let fake = FakeFullscript::start().await.unwrap();
-        let (store, clock) = (MemoryStore::new(), ManualClock::default());
-        let builder = || {
-            let builder = fake.app_builder().rate_limit(RateLimit::off());
-            builder.store(store.clone()).clock(clock.clone())
-        };
-        connect(&fake, &builder().build().unwrap(), "practitioner").await;
-        clock.advance(Duration::from_secs(7_200));
+        let connected = Connected::unlimited().await;
+        connected.clock.advance(TWO_HOURS);
         let endpoint = Misbehaving::start(acts).await;
         let url = endpoint.url() + "/api/oauth/token";
         let options = fullscript::CallOptions::new().timeout(Duration::from_secs(600));
-        let app = builder().token_url(url).options(options).build().unwrap();
+        let app = connected.another().token_url(url).options(options);
         Self {
-            _fake: fake,
+            app: app.build().unwrap(),
+            connected,
             endpoint,
-            app,
-            store,
         }
     }
 
     async fn stored(&self) -> TokenSet {
-        self.store.load("practitioner").await.unwrap().unwrap()
+        self.connected.stored().await
     }
 
     /// Asks for a token and nothing else: the fake does not know new ones.
@@ -230,9 +226,7 @@ async fn a_code_is_sent_once_whatever_the_answer() {
         let endpoint = Misbehaving::start([act.clone()]).await;
         let url = endpoint.url() + "/api/oauth/token";
         let app = fake.app_builder().token_url(url).build().unwrap();
-        let request = app.authorize();
-        let callback = fake.approve(request.url(), "practitioner");
-        let code = app.callback(&callback, request.state()).unwrap();
+        let code = consent(&fake, &app, "practitioner");
         let error = app.exchange(code).await.unwrap_err();
         assert!(
             error.is_misconfigured() || error.is_code_expired(),
@@ -272,23 +266,42 @@ async fn tokens_of_somebody_else_are_not_taken() {
     assert_eq!(expired.stored().await.generation, before.generation);
 }
 
+/// Leads to one address after the other, and to the last from then on.
+struct Leads(Mutex<VecDeque<SocketAddr>>);
+
+impl Resolve for Leads {
+    fn resolve(&self, _: Name) -> Resolving {
+        let mut left = self.0.lock().unwrap();
+        let next = match left.len() {
+            1 => left[0],
+            _ => left.pop_front().unwrap(),
+        };
+        let addresses: Addrs = Box::new(std::iter::once(next));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
 #[tokio::test]
 async fn a_code_is_kept_until_it_leaves_this_machine() {
     let fake = FakeFullscript::start().await.unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let url = format!("http://{address}/api/oauth/token");
-    let app = fake.app_builder().token_url(url).build().unwrap();
-    let request = app.authorize();
-    let callback = fake.approve(request.url(), "practitioner");
-    let code = app.callback(&callback, request.state()).unwrap();
-    let exchange = tokio::spawn(async move { app.exchange(code).await });
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let owned = FLAT.replace('{', r#"{"resource_owner":{"id":"7","type":"Staff"},"#);
-    let endpoint = Misbehaving::on(listener, [json(200, &owned)]);
-    assert_eq!(exchange.await.unwrap().unwrap().id(), "7");
+    let endpoint = Misbehaving::start([json(200, &owned)]).await;
+    // Refuses the connection, twice.
+    let closed = Closed::new();
+    let leads = [closed.address(), closed.address(), endpoint.address()];
+    let leads = Arc::new(Leads(Mutex::new(leads.into())));
+    // Gives the process its TLS provider.
+    drop(fake.client());
+    let http = reqwest::Client::builder().dns_resolver(Arc::clone(&leads));
+    let app = fake
+        .app_builder()
+        .token_url("http://localhost/api/oauth/token")
+        .token_http_client(http.build().unwrap())
+        .build()
+        .unwrap();
+    let code = consent(&fake, &app, "practitioner");
+    assert_eq!(app.exchange(code).await.unwrap().id(), "7");
+    assert_eq!(leads.0.lock().unwrap().len(), 1);
     assert_eq!(endpoint.requests().len(), 1);
 }
 
@@ -301,19 +314,14 @@ async fn revoking_is_tried_again_and_keeps_the_tokens_until_it_is_done() {
         (json(403, r#"{"error":"unauthorized_client"}"#), 1, true),
         (json(404, ""), 1, true),
     ] {
-        let fake = FakeFullscript::start().await.unwrap();
+        let connected = Connected::new().await;
         let endpoint = Misbehaving::start([act.clone()]).await;
-        let store = MemoryStore::new();
-        let app = fake
-            .app_builder()
-            .store(store.clone())
-            .revoke_url(endpoint.url() + "/api/oauth/revoke")
-            .build()
-            .unwrap();
-        connect(&fake, &app, "practitioner").await;
+        let url = endpoint.url() + "/api/oauth/revoke";
+        let app = connected.another().revoke_url(url).build().unwrap();
         let error = app.revoke("practitioner").await.unwrap_err();
         assert_eq!(error.is_misconfigured(), misconfigured, "{act:?}: {error}");
         assert_eq!(endpoint.requests().len(), requests, "{act:?}");
-        assert!(store.load("practitioner").await.unwrap().is_some());
+        let stored = connected.store.load("practitioner").await;
+        assert!(stored.unwrap().is_some());
     }
 }

@@ -1,0 +1,197 @@
+//! Stay connected: when the tokens are refreshed, and when not.
+
+use std::time::Duration;
+
+use fullscript::auth::TokenStore;
+use fullscript::testing::{RefreshMode, Script};
+
+use crate::support::{Connected, TWO_HOURS, at, connect};
+
+#[tokio::test]
+async fn a_body_is_replayed_with_the_new_token() {
+    let connected = Connected::new().await;
+    connected.fake.expire_access_tokens();
+    let client = connected.app.client("practitioner");
+    let body = fullscript::types::CreateStaffMemberRequest::builder()
+        .email("staff@example.com")
+        .first_name("A")
+        .last_name("B");
+    client
+        .create_staff_member()
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let requests = connected.fake.requests();
+    let sent: Vec<_> = requests
+        .iter()
+        .filter(|request| request.method == "POST" && request.target.ends_with("/staff"))
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0].body, sent[1].body);
+}
+
+#[tokio::test]
+async fn each_refresh_follows_the_last_in_every_mode() {
+    for mode in [
+        RefreshMode::RevokeOnFirstUse,
+        RefreshMode::RevokeAtOnce,
+        RefreshMode::RevokeFamilyOnReuse,
+    ] {
+        let connected = Connected::new().await;
+        connected.fake.refresh_mode(mode);
+        let client = connected.app.client("practitioner");
+        for _ in 0..5 {
+            connected.expire();
+            client.get_clinic().send().await.unwrap();
+        }
+        assert_eq!(connected.refreshes(), 5, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_apps_on_one_store_refresh_once() {
+    for mode in [
+        RefreshMode::RevokeOnFirstUse,
+        RefreshMode::RevokeAtOnce,
+        RefreshMode::RevokeFamilyOnReuse,
+    ] {
+        let connected = Connected::new().await;
+        connected.fake.refresh_mode(mode);
+        let other = connected.another().build().unwrap();
+        for round in 1..=10 {
+            connected.expire();
+            let clients = [
+                connected.app.client("practitioner"),
+                other.client("practitioner"),
+            ];
+            let calls = [
+                clients[0].get_clinic().send(),
+                clients[1].get_clinic().send(),
+            ];
+            for call in futures_util::future::join_all(calls).await {
+                call.unwrap();
+            }
+            assert_eq!(connected.refreshes(), round, "{mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_leaves_the_refresh_going() {
+    let connected = Connected::new().await;
+    let before = connected.stored().await.generation;
+    connected.expire();
+    let client = connected.app.client("practitioner");
+    // Dropped after each number of polls until the call ends by itself.
+    for polls in 1.. {
+        let mut call = Box::pin(client.get_clinic().send());
+        let mut ended = false;
+        for _ in 0..polls {
+            let poll = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+            });
+            ended = poll.await;
+            if ended {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        if ended {
+            break;
+        }
+    }
+    let saved = connected.stored().await;
+    assert_eq!(saved.generation, before + 1);
+    client.get_clinic().send().await.unwrap();
+    assert_eq!(connected.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn the_clock_of_the_server_does_not_matter_and_ours_may_jump() {
+    let connected = Connected::new().await;
+    let client = connected.app.client("practitioner");
+    let hour = Duration::from_secs(3_600);
+    for by in [hour, hour * 24] {
+        connected.clock.advance(by);
+        for _ in 0..10 {
+            client.get_clinic().send().await.unwrap();
+        }
+    }
+    assert!(
+        connected.refreshes() <= 1,
+        "an hour is no reason, a day is one"
+    );
+    connected.clock.set(at(0));
+    connected.fake.expire_access_tokens();
+    for _ in 0..10 {
+        client.get_clinic().send().await.unwrap();
+    }
+    assert!(connected.refreshes() <= 2);
+}
+
+#[tokio::test]
+async fn a_hung_refresh_delays_nobody_else() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = Connected::new().await;
+    connect(&connected.fake, &connected.app, "slow").await;
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    // One place alone, which whoever waits for a token must not hold.
+    let hangs = connected
+        .another()
+        .concurrency(1)
+        .token_url(url + "/api/oauth/token")
+        .build()
+        .unwrap();
+    let other = hangs.client("practitioner");
+    other.get_clinic().send().await.unwrap();
+    let store = &connected.store;
+    let mut slow = store.load("slow").await.unwrap().unwrap();
+    let before = slow.generation;
+    slow.lifetime = Duration::ZERO;
+    slow.generation += 1;
+    let swap = store.compare_and_swap("slow", Some(before), slow);
+    swap.await.unwrap();
+    let slow = hangs.client("slow");
+    let hung = tokio::spawn(async move { slow.get_clinic().send().await.map(|_| ()) });
+    let (_stream, _) = tokio::task::spawn_blocking(move || silent.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    other.get_clinic().send().await.unwrap();
+    assert!(!hung.is_finished());
+    hung.abort();
+}
+
+#[tokio::test]
+async fn a_lasting_401_is_no_reason_to_refresh_again_and_again() {
+    let connected = Connected::new().await;
+    let client = connected.app.client("practitioner");
+    connected.fake.answer("list_orders", Script::html(401, ""));
+    for _ in 0..5 {
+        let error = client.list_orders().send().await.unwrap_err();
+        assert!(error.is_unauthorized(), "{error}");
+    }
+    assert_eq!(connected.refreshes(), 1);
+    // Other operations are not held to it.
+    connected.fake.expire_access_tokens();
+    client.get_clinic().send().await.unwrap();
+    assert_eq!(connected.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
+    for status in [503, 401, 404] {
+        let connected = Connected::new().await;
+        connected.clock.advance(TWO_HOURS - Duration::from_secs(60));
+        let down = Script::html(status, "down");
+        connected.fake.answer("create_oauth_token", down);
+        let client = connected.app.client("practitioner");
+        for _ in 0..30 {
+            client.get_clinic().send().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(connected.refreshes() <= 4, "{status}");
+    }
+}

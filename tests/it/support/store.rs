@@ -1,0 +1,148 @@
+//! A store in which tests stop, fail or watch what an app does.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use fullscript::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
+use tokio::sync::Notify;
+
+/// A place in a method of a store, before it does its work or after.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Step {
+    Load,
+    Lease,
+    Swap,
+    Swapped,
+    Release,
+    Released,
+}
+
+/// What happens at each step; an error is the answer of the method.
+pub(crate) trait Hook: Send + Sync + 'static {
+    fn at<'a>(&'a self, user: &'a str, step: Step) -> StoreFuture<'a, ()>;
+}
+
+/// A store with a hook.
+pub(crate) struct Hooked<S, H> {
+    pub(crate) inner: S,
+    pub(crate) hook: Arc<H>,
+}
+
+impl<S: TokenStore, H: Hook> TokenStore for Hooked<S, H> {
+    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+        Box::pin(async move {
+            self.hook.at(user, Step::Load).await?;
+            self.inner.load(user).await
+        })
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        user: &'a str,
+        expected: Option<u64>,
+        new: TokenSet,
+    ) -> StoreFuture<'a, Swap> {
+        Box::pin(async move {
+            self.hook.at(user, Step::Swap).await?;
+            let swap = self.inner.compare_and_swap(user, expected, new).await?;
+            self.hook.at(user, Step::Swapped).await?;
+            Ok(swap)
+        })
+    }
+
+    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
+        self.inner.delete(user)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        user: &'a str,
+        owner: &'a str,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> StoreFuture<'a, Lease> {
+        Box::pin(async move {
+            self.hook.at(user, Step::Lease).await?;
+            self.inner.lease(user, owner, now, deadline).await
+        })
+    }
+
+    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.hook.at(user, Step::Release).await?;
+            self.inner.release(user, owner).await?;
+            self.hook.at(user, Step::Released).await
+        })
+    }
+}
+
+/// Saving fails so many times.
+#[derive(Default)]
+pub(crate) struct Failures(AtomicUsize);
+
+impl Failures {
+    pub(crate) fn set(&self, left: usize) {
+        self.0.store(left, Ordering::SeqCst);
+    }
+}
+
+impl Hook for Failures {
+    fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        let take = |left: usize| left.checked_sub(1);
+        let fails = step == Step::Swap
+            && self
+                .0
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+                .is_ok();
+        let full = || StoreError::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        let ended = if fails { Err(full()) } else { Ok(()) };
+        Box::pin(std::future::ready(ended))
+    }
+}
+
+/// Stops one user at one step until it opens.
+#[derive(Default)]
+pub(crate) struct Gate {
+    closed: Mutex<Option<(&'static str, Step)>>,
+    reached: Notify,
+    opened: Notify,
+    released: Notify,
+}
+
+impl Gate {
+    pub(crate) fn close(&self, user: &'static str, step: Step) {
+        *self.closed.lock().unwrap() = Some((user, step));
+    }
+
+    /// The user has come to the closed step.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        *self.closed.lock().unwrap() = None;
+        self.opened.notify_one();
+    }
+
+    /// A refresh has given its lease back, its last step.
+    pub(crate) async fn released(&self) {
+        self.released.notified().await;
+    }
+}
+
+impl Hook for Gate {
+    fn at<'a>(&'a self, user: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let closed = *self.closed.lock().unwrap();
+            if closed == Some((user, step)) {
+                self.reached.notify_one();
+                self.opened.notified().await;
+            }
+            if step == Step::Released {
+                self.released.notify_one();
+            }
+            Ok(())
+        })
+    }
+}
