@@ -1,0 +1,37 @@
+//! Runs `xtask update-spec` and `xtask check` as a user does, against a
+//! loopback server that answers whatever a test wants.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod derived;
+mod documents;
+mod received;
+mod refused;
+mod sandbox;
+mod server;
+mod updated;
+mod written;
+
+use std::process::Command;
+
+use sandbox::Run;
+
+#[test]
+fn the_help_names_every_command_and_option() {
+    let help = Run(Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("help")
+        .output()
+        .unwrap())
+    .done();
+    for word in [
+        "update-spec",
+        "check",
+        "--from",
+        "--dry-run",
+        "--kind",
+        "--timeout",
+        "--spec",
+    ] {
+        assert!(help.contains(word), "{word}");
+    }
+}

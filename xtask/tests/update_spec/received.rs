@@ -1,0 +1,196 @@
+//! A document that comes from an address: what arrives whole, and from whom.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::documents::document;
+use crate::sandbox::Sandbox;
+use crate::server::{JSON, Server, answer};
+
+#[test]
+fn a_check_of_what_cannot_be_reached_is_refused() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let address = format!("http://{closed}/");
+    Sandbox::filled().refuses(
+        &["--check", "--from", &address],
+        "no connection to 127.0.0.1",
+    );
+}
+
+#[test]
+fn a_status_other_than_200_is_refused() {
+    let sandbox = Sandbox::filled();
+    for line in [
+        "404 Not Found",
+        "500 Internal Server Error",
+        "204 No Content",
+        "206 Partial Content",
+        "304 Not Modified",
+        "302 Found",
+        "401 Unauthorized",
+    ] {
+        let server = Server::status(line);
+        sandbox.refuses(
+            &["--from", &server.address],
+            &format!("came: status {}", &line[..3]),
+        );
+    }
+}
+
+#[test]
+fn a_body_that_is_not_the_document_is_refused() {
+    let sandbox = Sandbox::filled();
+    let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n";
+    for (headers, body, came) in [
+        (
+            html,
+            b"<!DOCTYPE html><title>Docs</title>".to_vec(),
+            "a web page",
+        ),
+        (html, document("1").into_bytes(), "a web page"),
+        (JSON, b"\n <html>".to_vec(), "a web page"),
+        (JSON, Vec::new(), "an empty document"),
+        (JSON, b" \r\n\t".to_vec(), "an empty document"),
+        (
+            JSON,
+            document("1").into_bytes()[..50].to_vec(),
+            "JSON that breaks off",
+        ),
+        (JSON, vec![b'{', 0xff, 0xfe], "not UTF-8 from byte 1 on"),
+    ] {
+        let server = Server::raw(answer(headers, body));
+        sandbox.refuses(&["--from", &server.address], came);
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_refused() {
+    let sandbox = Sandbox::filled();
+    let body = document("1");
+    let longer = format!("{JSON}Content-Length: {}\r\n\r\n{body}", body.len() + 1);
+    let chunked = format!(
+        "{JSON}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}",
+        body.len() + 1
+    );
+    for (reply, came) in [
+        (longer.as_str(), "broke off after"),
+        (chunked.as_str(), "broke off after"),
+        ("", "no answer from 127.0.0.1"),
+        ("SSH-2.0-server\r\n", "no answer from 127.0.0.1"),
+    ] {
+        let server = Server::raw(reply);
+        sandbox.refuses(&["--from", &server.address], came);
+    }
+}
+
+#[test]
+fn a_slow_answer_is_given_up() {
+    let silent = Server::scripted(|_, stream| {
+        let _ = stream.read(&mut [0]);
+    });
+    let trickling = Server::scripted(|_, stream| {
+        let _ = stream.write_all(JSON.as_bytes());
+        let _ = stream.write_all(b"\r\n");
+        while stream.write_all(b" ").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let stalled = Server::scripted(|_, stream| {
+        let _ = stream.write_all(format!("{JSON}Content-Length: 9\r\n\r\n{{").as_bytes());
+        let _ = stream.read(&mut [0]);
+    });
+    let sandbox = Sandbox::filled();
+    for server in [silent, trickling, stalled] {
+        let start = Instant::now();
+        sandbox.refuses(
+            &["--timeout", "1", "--from", &server.address],
+            "when 1 s were over",
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn too_much_is_not_received() {
+    let endless = Server::scripted(|_, stream| {
+        let _ = stream.write_all(format!("{JSON}\r\n").as_bytes());
+        while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+    });
+    let announced = Server::raw(format!("{JSON}Content-Length: {}\r\n\r\n", (64 << 20) + 1));
+    let sandbox = Sandbox::filled();
+    for server in [endless, announced] {
+        sandbox.refuses(&["--from", &server.address], "more than 64 MiB");
+    }
+    let large = fs::File::create(sandbox.path("large.json")).unwrap();
+    large.set_len((64 << 20) + 1).unwrap();
+    sandbox.refuses(&["--from", &sandbox.path("large.json")], "more than 64 MiB");
+}
+
+#[test]
+fn redirects_are_followed_to_trusted_addresses_only() {
+    let sandbox = Sandbox::filled();
+    for (location, came) in [
+        (
+            "http://example.com/openapi.json",
+            "a redirect to http://example.com/openapi.json",
+        ),
+        ("file:///etc/passwd", "a redirect to file:///etc/passwd"),
+        ("http://", "no readable address"),
+        ("/openapi.json", "more than 5 redirects"),
+    ] {
+        let reply =
+            format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let server = Server::raw(reply);
+        sandbox.refuses(&["--from", &server.address], came);
+        assert!(server.requests().len() <= 6);
+    }
+    let server = Server::scripted(|request, stream| {
+        let reply = if request.starts_with("get /moved ") {
+            answer(JSON, document("moved"))
+        } else {
+            b"HTTP/1.1 308 Permanent Redirect\r\nLocation: /moved\r\nContent-Length: 0\r\n\r\n"
+                .to_vec()
+        };
+        let _ = stream.write_all(&reply);
+    });
+    sandbox.update(&["--from", &server.address]).done();
+    assert!(
+        sandbox.read("source.toml").contains(&server.address),
+        "the address asked for"
+    );
+}
+
+#[test]
+fn what_cannot_be_reached_or_trusted_is_refused() {
+    let sandbox = Sandbox::filled();
+    let plain = Server::raw(answer(JSON, document("1")));
+    let tls = plain.address.replace("http:", "https:");
+    sandbox.refuses(&["--from", &tls], "no connection to 127.0.0.1: ");
+    sandbox.refuses(
+        &["--from", "http://us.fullscript.com/a"],
+        "the plain http address",
+    );
+    sandbox.refuses(&["--from", "ftp://localhost/a"], "scheme \"ftp\"");
+    sandbox.refuses(&["--from", "http://"], "cannot be read");
+    sandbox.refuses(&["--unknown"], "--unknown");
+}
+
+#[test]
+fn a_message_holds_no_key() {
+    let sandbox = Sandbox::filled();
+    let server = Server::status("403 Forbidden");
+    let address = server.address.replace("http://", "http://user:secret@");
+    let run = sandbox.update(&["--from", &format!("{address}?key=secret")]);
+    run.ends_with(2);
+    assert!(!run.stderr().contains("secret"), "{}", run.stderr());
+}

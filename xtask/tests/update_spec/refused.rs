@@ -1,0 +1,101 @@
+//! Files that are no document, and directories of none.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::documents::{document, with};
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused() {
+    let sandbox = Sandbox::filled();
+    sandbox.refuses(&["--from", &sandbox.path("missing.json")], "no file at");
+    sandbox.refuses(&["--from", &sandbox.path("spec")], "a directory");
+    sandbox.refuses(
+        &["--from", &sandbox.path("filled.json/x")],
+        "an unreadable file",
+    );
+    // Even root cannot read what the system refuses to hand out.
+    #[cfg(target_os = "linux")]
+    sandbox.refuses(&["--from", "/proc/self/mem"], "an unreadable file");
+}
+
+#[test]
+fn a_file_that_is_not_the_document_is_refused() {
+    let sandbox = Sandbox::filled();
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let cases: Vec<(String, &str)> = vec![
+        ("{\"openapi\": nope}".into(), "text that is not JSON"),
+        ("openapi: 3.0.1\n".into(), "text that is not JSON"),
+        (
+            format!("{}{}", document("1"), document("2")),
+            "text that is not JSON",
+        ),
+        ("[]".into(), "JSON that is an array"),
+        ("null".into(), "JSON that is null"),
+        ("{}".into(), "without an `openapi` field"),
+        (deep(200), "nested too deep"),
+        (deep(100_000), "nested too deep"),
+        ("[".repeat(200), "nested too deep"),
+        (
+            r#"{"swagger": "2.0", "paths": {}}"#.into(),
+            "Swagger version \"2.0\"",
+        ),
+        (
+            with(|d| d["openapi"] = "3.2.0".into()),
+            "OpenAPI version \"3.2.0\"",
+        ),
+        (with(|d| d["openapi"] = 3.0.into()), "is a number"),
+        (with(|d| d["paths"] = json!({})), "empty `paths`"),
+        (with(|d| d["paths"] = json!([])), "`paths` is an array"),
+        (
+            with(|d| drop(d.as_object_mut().unwrap().remove("paths"))),
+            "without `paths`",
+        ),
+        (
+            with(|d| d["info"]["title"] = "Pet\nStore".into()),
+            "titled \"Pet Store\"",
+        ),
+        (
+            with(|d| {
+                let schema =
+                    "/paths/~1api~1clinic/get/responses/200/content/application~1json/schema";
+                let missing = json!({ "$ref": "#/components/schemas/Missing" });
+                *d.pointer_mut(schema).unwrap() = missing;
+            }),
+            "Missing",
+        ),
+    ];
+    for (content, came) in cases {
+        sandbox.refuses_file(content, came);
+    }
+}
+
+#[test]
+fn a_document_whose_generated_code_is_no_rust_is_refused() {
+    let sandbox = Sandbox::filled();
+    let twins = "\
+overlay: 1.0.0
+info: {title: test, version: 1.0.0}
+actions:
+  - target: $.paths['/api/clinic'].get
+    update:
+      parameters:
+        - {name: a-b, in: query, schema: {type: string}}
+        - {name: a_b, in: query, schema: {type: string}}
+";
+    fs::write(sandbox.spec().join("overlay.yaml"), twins).unwrap();
+    sandbox.refuses_file(document("2"), "GetClinic.a_b is there twice");
+}
+
+#[test]
+fn a_directory_that_is_not_one_of_documents_is_refused() {
+    let sandbox = Sandbox::fresh();
+    fs::remove_file(sandbox.spec().join("overlay.yaml")).unwrap();
+    sandbox.refuses_file(document("1"), "no overlay.yaml");
+    fs::remove_dir(sandbox.spec()).unwrap();
+    let run = sandbox.update(&["--from", &sandbox.path("given.json")]);
+    run.ends_with(2);
+    assert!(run.stderr().contains("no directory at"), "{}", run.stderr());
+}

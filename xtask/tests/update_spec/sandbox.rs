@@ -1,0 +1,161 @@
+//! A spec directory to run the command on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::documents::document;
+
+pub(crate) const OVERLAY: &str = "\
+overlay: 1.0.0
+info: {title: test, version: 1.0.0}
+actions:
+  - target: $.info
+    update: {x-test: true}
+";
+
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A spec directory of its own, with a room beside it for other files.
+pub(crate) struct Sandbox {
+    root: TempDir,
+}
+
+impl Sandbox {
+    /// A directory that holds an overlay and nothing else.
+    pub(crate) fn fresh() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("spec")).unwrap();
+        fs::write(root.path().join("spec/overlay.yaml"), OVERLAY).unwrap();
+        Self { root }
+    }
+
+    /// A directory that a document has already been brought into.
+    pub(crate) fn filled() -> Self {
+        let sandbox = Self::fresh();
+        sandbox.write("filled.json", document("filled"));
+        sandbox
+            .update(&["--from", &sandbox.path("filled.json")])
+            .done();
+        sandbox
+    }
+
+    pub(crate) fn spec(&self) -> PathBuf {
+        self.root.path().join("spec")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.root.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.root.path().join(name), content).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.spec().join(name)).unwrap()
+    }
+
+    pub(crate) fn command(&self, verb: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg(verb).arg("--spec").arg(self.spec()).args(args);
+        for proxy in [
+            "http_proxy",
+            "HTTP_PROXY",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        ] {
+            command.env_remove(proxy);
+        }
+        command
+    }
+
+    pub(crate) fn update(&self, args: &[&str]) -> Run {
+        Run(self.command("update-spec", args).output().unwrap())
+    }
+
+    pub(crate) fn check(&self) -> Run {
+        Run(self.command("check", &[]).output().unwrap())
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        files(&self.spec())
+    }
+
+    /// Everything beside `spec/` that a run could have left there.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        fs::read_dir(self.root.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with('.'))
+            .collect()
+    }
+
+    /// The command refuses, says why in full, and leaves every byte in place.
+    #[track_caller]
+    pub(crate) fn refuses(&self, args: &[&str], came: &str) {
+        let before = self.files();
+        let run = self.update(args);
+        let message = run.stderr();
+        assert_eq!(run.0.status.code(), Some(2), "{message}");
+        for part in ["came: ", "expected: ", "do: "] {
+            let lines = message.lines().filter(|line| line.starts_with(part));
+            assert_eq!(lines.count(), 1, "{part} in {message}");
+        }
+        assert!(message.contains(came), "{came:?} in {message}");
+        assert!(!message.contains("panicked"), "{message}");
+        assert_eq!(run.stdout(), "");
+        assert_eq!(self.files(), before);
+        assert_eq!(self.leftovers(), [""; 0]);
+    }
+
+    #[track_caller]
+    pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, came: &str) {
+        self.write("given.json", content);
+        self.refuses(&["--from", &self.path("given.json")], came);
+    }
+}
+
+pub(crate) struct Run(pub(crate) Output);
+
+impl Run {
+    pub(crate) fn stdout(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(&self, code: i32) -> String {
+        assert_eq!(
+            self.0.status.code(),
+            Some(code),
+            "{}{}",
+            self.stdout(),
+            self.stderr()
+        );
+        self.stdout()
+    }
+
+    #[track_caller]
+    pub(crate) fn done(&self) -> String {
+        self.ends_with(0)
+    }
+}
+
+fn files(directory: &Path) -> Files {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
