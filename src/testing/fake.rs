@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,7 +57,6 @@ pub struct FakeFullscript {
 }
 
 struct Shared {
-    answers: HashMap<&'static str, Script>,
     handlers: Mutex<HashMap<String, Handler>>,
     /// Answers to give first, the next at the front.
     next: Mutex<HashMap<String, VecDeque<Script>>>,
@@ -154,7 +153,6 @@ impl FakeFullscript {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            answers: recorded_answers(),
             handlers: Mutex::default(),
             next: Mutex::default(),
             tokens: Mutex::default(),
@@ -370,7 +368,6 @@ async fn answer(
     let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
     let admitted =
         bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer));
-    let json: Option<Value> = serde_json::from_slice(&body).ok();
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.to_string(),
@@ -382,9 +379,13 @@ async fn answer(
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers: headers.collect(),
-        body: json.clone(),
+        body: serde_json::from_slice(&body).ok(),
     };
-    lock(&shared.requests).push(asked.clone());
+    let number = {
+        let mut requests = lock(&shared.requests);
+        requests.push(asked.clone());
+        requests.len()
+    };
     let script = match operation {
         None => browsed(&shared, &head)
             .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
@@ -392,9 +393,9 @@ async fn answer(
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
         Some(operation) => scripted(&shared, operation.id, &asked).unwrap_or_else(|| {
             let (status, reply) = match operation.id {
-                "create_oauth_token" => lock(&shared.tokens).token(json.as_ref()),
-                "revoke_oauth_token" => lock(&shared.tokens).revoke(json.as_ref()),
-                id => return shared.answers[id].clone(),
+                "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref()),
+                "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
+                id => return RECORDED[id].clone(),
             };
             Script::json(status, &reply)
         }),
@@ -402,7 +403,6 @@ async fn answer(
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
     }
-    let number = lock(&shared.requests).len();
     let mut response = Response::builder()
         .status(script.status)
         .header("content-type", script.content_type)
@@ -456,8 +456,9 @@ fn recorded(media: &Value) -> Option<&Value> {
     media.get("example").or_else(|| several?.get("value"))
 }
 
-/// What each operation answers, from the examples of the document.
-fn recorded_answers() -> HashMap<&'static str, Script> {
+/// What each operation answers, from the examples of the document: read once
+/// for all fakes of the process, for it is large.
+static RECORDED: LazyLock<HashMap<&'static str, Script>> = LazyLock::new(|| {
     let document: Value =
         serde_json::from_str(DOCUMENT).expect("the document that built this crate");
     let answers = operations::all().iter().map(|operation| {
@@ -487,4 +488,4 @@ fn recorded_answers() -> HashMap<&'static str, Script> {
         (operation.id, script)
     });
     answers.collect()
-}
+});

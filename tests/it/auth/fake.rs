@@ -1,7 +1,11 @@
-//! The fake's own part in it: its pages, and which codes it takes.
+//! The fake's own part in it: its pages, which codes it takes, how it numbers
+//! its answers.
+
+use std::time::Duration;
 
 use fullscript::auth::OAuthAppBuilder;
-use fullscript::testing::FakeFullscript;
+use fullscript::testing::{FakeFullscript, Script};
+use serde_json::json;
 
 use crate::support::connect;
 
@@ -78,4 +82,17 @@ async fn the_fakes_account_page_ends_a_connection() {
     );
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.needs_reconnect());
+}
+
+#[tokio::test]
+async fn answers_given_at_once_have_request_ids_of_their_own() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let slow = Script::json(200, &json!({"clinic": {"id": "1"}}));
+    fake.answer("get_clinic", slow.after(Duration::from_millis(50)));
+    let client = fake.client();
+    let calls = [(); 2].map(|()| client.get_clinic().send());
+    let answers = futures_util::future::join_all(calls).await;
+    let ids = answers.iter().map(|answer| answer.as_ref().unwrap());
+    let ids: Vec<_> = ids.map(|answer| answer.request_id().unwrap()).collect();
+    assert_ne!(ids[0], ids[1]);
 }
