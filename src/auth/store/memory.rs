@@ -93,13 +93,8 @@ impl TokenStore for MemoryStore {
 
     fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         let mut rows = self.rows();
-        if let Some(row) = rows.get_mut(user)
-            && row
-                .lease
-                .as_ref()
-                .is_some_and(|(holder, _)| holder == owner)
-        {
-            row.lease = None;
+        if let Some(row) = rows.get_mut(user) {
+            row.lease.take_if(|(holder, _)| holder == owner);
         }
         drop(rows);
         Box::pin(ready(Ok(())))
