@@ -1,4 +1,5 @@
-//! Futures that wait for their turn, in tokio's paused time.
+//! Futures that wait for their turn, in tokio's paused time: a sleep here takes
+//! none, and ends when nothing else is left to do.
 
 use std::future::Future;
 use std::pin::pin;

@@ -98,6 +98,7 @@ fn a_slow_answer_is_given_up() {
         let _ = stream.write_all(JSON.as_bytes());
         let _ = stream.write_all(b"\r\n");
         while stream.write_all(b" ").is_ok() {
+            // Never silent for long: only the whole time can end it.
             thread::sleep(Duration::from_millis(20));
         }
     });

@@ -67,6 +67,7 @@ fn a_kill_at_any_moment_leaves_the_old_files_or_the_new_ones() {
         while !Path::new(&staging).exists() && child.try_wait().unwrap().is_none() {
             thread::yield_now();
         }
+        // A later moment of the writing each time; it does not tell of them.
         thread::sleep(Duration::from_micros(300) * kill);
         child.kill().unwrap();
         child.wait().unwrap();
