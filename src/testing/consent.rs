@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use super::fake::Script;
 use super::oauth::TokenServer;
+use super::script::Script;
 use crate::environment::AUTHORIZE_PATH;
 
 /// Answers a browser, if there is a page at this path.

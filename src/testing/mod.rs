@@ -5,9 +5,13 @@ mod clock;
 mod consent;
 mod fake;
 mod oauth;
+mod recorded;
 mod round_trip;
+mod script;
+mod server;
 
 pub use clock::ManualClock;
-pub use fake::{FakeFullscript, FakeRequest, Script};
+pub use fake::FakeFullscript;
 pub use oauth::RefreshMode;
 pub use round_trip::{RoundTripError, round_trip};
+pub use script::{FakeRequest, Script};
