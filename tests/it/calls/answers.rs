@@ -1,0 +1,62 @@
+//! Answers that are no answer, or not the one that was expected.
+
+use fullscript::CallOptions;
+use fullscript::http::Method;
+
+use super::{CLINIC, client, good};
+use crate::support::{Act, Misbehaving, answer};
+
+#[tokio::test]
+async fn a_wrong_length_is_no_answer() {
+    let length = CLINIC.len();
+    let long = answer(200, "application/json", CLINIC).replace(
+        &format!("content-length: {length}"),
+        &format!("content-length: {}", length + 10),
+    );
+    let server = Misbehaving::start([Act::AnswerAndClose(long)]).await;
+    let client = client(&server.url()).with_options(CallOptions::new().attempts(2));
+    let error = client.get_clinic().send().await.unwrap_err();
+    assert!(error.is_transport(), "{error}");
+    assert_eq!(error.status().unwrap(), 200);
+    assert_eq!(error.body().unwrap(), CLINIC.as_bytes());
+    assert_eq!(server.requests().len(), 2);
+    // More than was announced: the rest is not part of the answer, and of no
+    // other either.
+    let short = answer(200, "application/json", CLINIC) + "HTTP/1.1 200 OK\r\n\r\n{}";
+    let server = Misbehaving::start([Act::Answer(short), good()]).await;
+    let client = super::client(&server.url());
+    for _ in 0..3 {
+        let clinic = client.get_clinic().send().await.unwrap();
+        assert_eq!(clinic.clinic.name.as_deref(), Some("A clinic"));
+    }
+}
+
+#[tokio::test]
+async fn html_where_json_was_expected_is_a_decode_error_and_not_repeated() {
+    let server =
+        Misbehaving::start([Act::Answer(answer(200, "text/html", "<html>")), good()]).await;
+    let error = client(&server.url()).get_clinic().send().await.unwrap_err();
+    assert!(error.is_decode() && !error.is_transient(), "{error}");
+    assert_eq!(error.body().unwrap(), b"<html>");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_while_it_is_read_is_an_answer_all_the_same() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/pdf\r\ncontent-length: 100\r\n\r\n";
+    let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}%PDF"))]).await;
+    let client = client(&server.url());
+    let request = client.request(Method::POST, "/api/clinic/new");
+    let mut body = request.send_bytes().await.unwrap().into_inner();
+    let error = loop {
+        match body.chunk().await {
+            Ok(chunk) => assert!(chunk.is_some()),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.may_have_arrived() && error.is_transport(), "{error}");
+    assert_eq!(
+        (error.attempts(), error.status().unwrap().as_u16()),
+        (1, 200)
+    );
+}

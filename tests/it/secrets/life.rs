@@ -1,0 +1,329 @@
+//! All that an app does with its secrets, shown as it happens.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::FromRequest;
+use fullscript::auth::{
+    AuthEvent, AuthorizationRequest, ClientSecret, Clock, EncryptionKey, MemoryStore, OAuthApp,
+    SqliteStore, StoreError, SystemClock, TokenSet, TokenStore,
+};
+use fullscript::embed::{Embed, EmbedPatient};
+use fullscript::http::Method;
+use fullscript::testing::{FakeFullscript, ManualClock, Script};
+use fullscript::value::Secret;
+use fullscript::webhook::{Claim, Delivery, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
+use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
+
+use super::{Secrets, Shown};
+use crate::support::{Act, Misbehaving, answer};
+
+/// A day in the life of a connection, with a server that repeats all it hears.
+pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
+    let mut shown = Shown::default();
+    let directory = tempfile::tempdir().unwrap();
+    let key = EncryptionKey::generate().unwrap();
+    shown.debug(&key);
+    let builder = SqliteStore::builder(directory.path().join("tokens.db")).encryption_key(key);
+    shown.debug(&builder);
+    let store = builder.open().await.unwrap();
+    shown.debug(&store);
+    let echo = format!("{secrets:?}");
+    let all = serde_json::Value::String(echo.clone());
+    let json = |status, body: String| Act::Answer(answer(status, "application/json", &body));
+    let issue = |suffix: &str| {
+        let tokens = serde_json::json!({"oauth": {
+            "access_token": format!("{}{suffix}", secrets.access),
+            "refresh_token": format!("{}{suffix}", secrets.refresh),
+            "expires_in": 7_200, "scope": "clinic:read",
+            "resource_owner": {"id": "practitioner", "type": "Practitioner"},
+        }});
+        json(200, tokens.to_string())
+    };
+    let server = Misbehaving::start([
+        issue(""),
+        json(503, echo.clone()),
+        json(401, echo.clone()),
+        issue("2"),
+        json(
+            200,
+            format!(r#"{{"patient":{{"id":"1","first_name":{all}}}}}"#),
+        ),
+        json(403, format!(r#"{{"error":{all}}}"#)),
+        Act::Answer(answer(200, "text/html", &echo)),
+        Act::AnswerAndClose(format!("HTTP/1.1 200 {echo}")),
+        json(422, format!(r#"{{"errors":[{all}]}}"#)),
+        json(401, echo.clone()),
+        json(
+            400,
+            format!(r#"{{"error":"invalid_grant","error_description":{all}}}"#),
+        ),
+        json(500, echo.clone()),
+    ])
+    .await;
+    let builder = OAuthApp::builder(Environment::UsSandbox)
+        .base_url(server.url())
+        .client_id("the-client")
+        .client_secret(&secrets.client_secret)
+        .redirect_uri("https://ehr.example/callback")
+        .store(store.clone())
+        .clock(ManualClock::default())
+        .rate_limit(RateLimit::off())
+        .pkce(true);
+    shown.debug(&builder);
+    let app = builder.build().unwrap();
+    shown.debug(&app);
+    let request = app.authorize_with(&secrets.patient).unwrap();
+    shown.debug(&request);
+    shown.debug(request.state());
+    let state = request.state().expose().to_string();
+    let url_state = state_of(&request);
+    let callback = |query: &str| format!("https://ehr.example/callback?state={url_state}&{query}");
+    for query in [
+        "",
+        "code=",
+        "error=access_denied&error_description=no",
+        &format!("error={}", secrets.patient),
+    ] {
+        shown.error(&app.callback(&callback(query), request.state()).unwrap_err());
+    }
+    shown.error(
+        &app.callback(
+            &format!("code={}&state={}", secrets.code, secrets.key),
+            request.state(),
+        )
+        .unwrap_err(),
+    );
+    let code = app
+        .callback(
+            &callback(&format!("code={}", secrets.code)),
+            request.state(),
+        )
+        .unwrap();
+    shown.debug(&code);
+    let user = app.exchange(code).await.unwrap();
+    shown.debug(&user);
+    let options = CallOptions::new().idempotency_key(&secrets.key);
+    shown.debug(&options);
+    let client = app.client(user.id()).with_options(options);
+    shown.debug(&client);
+    let patient = client.get_patient().id(&*secrets.patient);
+    shown.debug(&patient);
+    let answer = patient.send().await.unwrap();
+    shown.debug(&answer);
+    shown.debug(&answer.into_inner());
+    for _ in 0..2 {
+        let patient = client.get_patient().id(&*secrets.patient);
+        shown.error(&patient.send().await.unwrap_err());
+    }
+    let once = client.with_options(CallOptions::new().attempts(1));
+    let search = once.search_patients().query(&*secrets.patient);
+    shown.error(&search.send().await.unwrap_err());
+    let raw = once.request(Method::POST, "/api/clinic/patients");
+    let raw = raw.json(&serde_json::json!({"email": secrets.patient}));
+    shown.debug(&raw);
+    shown.error(&raw.send::<serde_json::Value>().await.unwrap_err());
+    for _ in 0..2 {
+        let error = client.get_clinic().send().await.unwrap_err();
+        shown.error(error.auth_error().unwrap());
+        shown.error(&error);
+    }
+    let tokens = store.load(user.id()).await.unwrap().unwrap();
+    assert!(tokens.access_token.expose().contains(&secrets.access));
+    shown.debug(&tokens);
+    shown.debug(&tokens.access_token);
+    shown.debug(tokens.refresh_token.as_ref().unwrap());
+    shown.debug(&ClientSecret::new(&*secrets.client_secret));
+    let request = app.authorize();
+    let next = state_of(&request);
+    let code = app
+        .callback(
+            &format!("code={}&state={next}", secrets.code),
+            request.state(),
+        )
+        .unwrap();
+    shown.error(&app.exchange(code).await.unwrap_err());
+    show_the_rest(&mut shown, secrets, tokens).await;
+    shown.debug(&store.seen());
+    show_webhooks(&mut shown, secrets).await;
+    // A file that opens with no other key, and holds no token.
+    let other = SqliteStore::builder(directory.path().join("tokens.db"));
+    shown.error(&other.open().await.unwrap_err());
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        shown.text += &String::from_utf8_lossy(&bytes);
+    }
+    (shown, state)
+}
+
+/// The state as it travels, in the address.
+fn state_of(request: &AuthorizationRequest) -> String {
+    let mut query = request.url().query_pairs();
+    let (_, state) = query.find(|(name, _)| name == "state").unwrap();
+    state.into_owned()
+}
+
+/// What the day above has not brought up.
+async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
+    shown.debug(&tokens.owner);
+    shown.debug(&tokens.scopes[0]);
+    shown.debug(&Secret::from(secrets.client_secret.clone()));
+    shown.error(&StoreError::new(std::io::Error::other("the disk is full")));
+    let address = format!(
+        "http://{}:{}@example.com",
+        secrets.client_secret, secrets.key
+    );
+    let builder = Client::builder(Environment::UsSandbox)
+        .access_token(tokens.access_token.clone())
+        .base_url(&address);
+    shown.debug(&builder);
+    shown.error(&builder.build().unwrap_err());
+    let memory = MemoryStore::new();
+    shown.debug(
+        &memory
+            .compare_and_swap("1", None, tokens.clone())
+            .await
+            .unwrap(),
+    );
+    shown.debug(&memory.compare_and_swap("1", None, tokens).await.unwrap());
+    shown.debug(
+        &memory
+            .lease("1", "me", SystemClock.now(), SystemClock.now())
+            .await
+            .unwrap(),
+    );
+    shown.debug(&memory);
+    shown.debug(&AuthEvent::Refreshed { user: "1".into() });
+    let fake = FakeFullscript::start().await.unwrap();
+    let told: Arc<Mutex<Vec<CallReport>>> = Arc::default();
+    let reports = Arc::clone(&told);
+    let client = fake
+        .client_builder()
+        .on_call(move |report| reports.lock().unwrap().push(report.clone()))
+        .build()
+        .unwrap();
+    let script = Script::json(200, &serde_json::json!(secrets.patient));
+    shown.debug(&script);
+    fake.answer("search_patients", script);
+    let search = client.request(Method::GET, "/api/clinic/search/patients");
+    let search = search.query("query", &secrets.patient).send_bytes();
+    shown.debug(&search.await.unwrap().into_inner());
+    let patient = EmbedPatient {
+        email: Some(secrets.patient.clone()),
+        ..EmbedPatient::default()
+    };
+    shown.debug(&patient);
+    let embed = Embed::new(Environment::UsSandbox, "key").patient(patient);
+    shown.debug(&embed);
+    let grant = serde_json::json!({"id": "1", "secret_token": secrets.key, "claimed_at": "2026-01-01T00:00:00Z"});
+    let grant: fullscript::types::SessionGrant = serde_json::from_value(grant).unwrap();
+    shown.debug(&grant);
+    shown.error(&embed.html(&grant).unwrap_err());
+    let download = client.download(&secrets.patient);
+    shown.debug(&download);
+    shown.error(&download.send().await.unwrap_err());
+    let file = client.download(&format!("{}/api/clinic/search/patients", fake.url()));
+    shown.debug(&file.send().await.unwrap().into_inner());
+    shown.debug(&fake);
+    shown.debug(&fake.requests()[0]);
+    shown.debug(&told.lock().unwrap()[0]);
+    // The same page for every number, with a secret for an id.
+    let page =
+        serde_json::json!({"patients": [{"id": secrets.patient}], "meta": {"total_pages": 2}});
+    fake.answer("search_patients", Script::json(200, &page));
+    let mut pages = client.search_patients().query(&*secrets.patient).pages();
+    shown.debug(&pages.next().await.unwrap().unwrap());
+    shown.error(&pages.next().await.unwrap().unwrap_err());
+    shown.debug(&pages);
+    let mut items = client.search_patients().query(&*secrets.patient).items();
+    shown.debug(&items.next().await.unwrap().unwrap());
+    shown.debug(&items);
+}
+
+/// A delivery that tells of a patient, checked with the secrets of an app.
+async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
+    shown.error(&Receiver::new("", &*secrets.key).unwrap_err());
+    let receiver = Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap();
+    shown.debug(&receiver);
+    let forged = axum::http::Request::post("/webhooks")
+        .header("fullscript-signature", &secrets.access)
+        .body(axum::body::Body::from(secrets.patient.clone()))
+        .unwrap();
+    let shared = Arc::new(Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap());
+    let rejection = Delivery::from_request(forged, &shared).await.unwrap_err();
+    shown.error(&rejection);
+    let now = SystemClock.now();
+    let event = serde_json::json!({"event": {
+        "id": "1",
+        "type": "patient.created",
+        "created_at": "2026-01-01T00:00:00Z",
+        "data": {"patient": {"id": "2", "first_name": secrets.patient, "email": secrets.patient}},
+    }});
+    let body = event.to_string();
+    let forged = receiver.receive(
+        [("fullscript-signature", &secrets.access)],
+        body.as_bytes(),
+        now,
+    );
+    shown.error(&forged.unwrap_err());
+    let signature = sign(&secrets.client_secret, now, body.as_bytes());
+    let delivery = receiver.receive([("fullscript-signature", &signature)], body.as_bytes(), now);
+    let delivery = delivery.unwrap();
+    shown.debug(&delivery);
+    shown.debug(delivery.reply());
+    let event = delivery.event().unwrap();
+    shown.debug(event);
+    shown.debug(&event.data);
+    let sighting = Sighting::from(event);
+    shown.debug(&sighting);
+    let seen = MemorySeen::new();
+    shown.debug(&seen);
+    let claim = seen.claim(&sighting, now, now).await.unwrap();
+    shown.debug(&claim);
+    if let Claim::Granted(grant) = &claim {
+        shown.debug(grant);
+    }
+    shown.error(&SeenError::new(std::io::Error::other("the disk is full")));
+    show_replay(shown, secrets).await;
+}
+
+/// A patient's event that was missed, and lists that repeat what they hear.
+async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
+    let fake = FakeFullscript::start().await.unwrap();
+    let refused = Script::json(403, &serde_json::json!({"error": secrets.patient}));
+    for list in [
+        "order",
+        "product",
+        "treatment_plan",
+        "lab_order",
+        "clinic_key",
+    ] {
+        fake.answer(format!("list_{list}_events"), refused.clone());
+    }
+    fake.answer("list_webhook_deliveries", refused);
+    let event = serde_json::json!({"id": secrets.key, "type": "patient.created",
+        "data": {"patient": {"id": secrets.patient, "email": secrets.patient}}});
+    let listed = serde_json::json!({"events": [{"id": secrets.key}, {"id": secrets.patient}]});
+    fake.answer("list_patient_events", Script::json(200, &listed));
+    let retrieved = Script::json(200, &serde_json::json!({ "event": event }));
+    fake.answer_times("get_event", 1, retrieved);
+    let gone = Script::json(404, &serde_json::json!({"error": secrets.patient}));
+    fake.answer("get_event", gone);
+    let events = fake.client().events(MemorySeen::new());
+    shown.debug(&events);
+    let mut replay = events.replay(fullscript::replay::Cursor::default());
+    let mut told = (0, 0);
+    while let Some(next) = replay.next().await {
+        shown.debug(&replay);
+        match next {
+            Ok(missed) => {
+                shown.debug(&missed);
+                told.0 += 1;
+            }
+            Err(error) => {
+                shown.error(&error);
+                told.1 += 1;
+            }
+        }
+    }
+    assert_eq!(told, (1, 7));
+}
