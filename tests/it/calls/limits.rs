@@ -105,6 +105,12 @@ async fn the_limit_of_requests_holds_and_can_be_turned_off() {
     assert_eq!(error.attempts(), 0);
     assert!(error.retry_after().is_some());
     assert_eq!(server.requests().len(), sent);
+    let off = builder(&server.url()).rate_limit(RateLimit::off());
+    let client = off.build().unwrap();
+    for _ in 0..10 {
+        client.get_clinic().send().await.unwrap();
+    }
+    assert_eq!(server.requests().len(), sent + 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
