@@ -14,7 +14,7 @@ use fullscript::auth::{OAuthApp, SqliteStore, StoreFuture, TokenStore};
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
 use crate::sqlite::Place;
-use crate::support::{Hook, Hooked, Step, TWO_HOURS, at, connect};
+use crate::support::{Hook, Hooked, MODES, Step, TWO_HOURS, at, connect};
 
 const ROLE: &str = "FULLSCRIPT_TEST_ROLE";
 const SERVER: &str = "FULLSCRIPT_TEST_SERVER";
@@ -260,13 +260,8 @@ async fn rounds(processes: usize, mode: RefreshMode) {
 }
 
 async fn rounds_in_every_mode(processes: usize) {
-    let modes = [
-        RefreshMode::RevokeOnFirstUse,
-        RefreshMode::RevokeAtOnce,
-        RefreshMode::RevokeFamilyOnReuse,
-    ];
     let mut running = tokio::task::JoinSet::new();
-    for mode in modes {
+    for mode in MODES {
         let runtime = tokio::runtime::Handle::current();
         // Waiting for the children blocks.
         running.spawn_blocking(move || runtime.block_on(rounds(processes, mode)));

@@ -5,7 +5,7 @@ mod connected;
 mod server;
 mod store;
 
-pub(crate) use connected::{Connected, TWO_HOURS, connect, consent};
+pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
 pub(crate) use store::{Failures, Gate, Hook, Hooked, Step};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fullscript::auth::TokenStore;
-use fullscript::testing::{RefreshMode, Script};
+use fullscript::testing::Script;
 
-use crate::support::{Connected, TWO_HOURS, at, connect};
+use crate::support::{Connected, MODES, TWO_HOURS, at, connect};
 
 #[tokio::test]
 async fn a_body_is_replayed_with_the_new_token() {
@@ -33,11 +33,7 @@ async fn a_body_is_replayed_with_the_new_token() {
 
 #[tokio::test]
 async fn each_refresh_follows_the_last_in_every_mode() {
-    for mode in [
-        RefreshMode::RevokeOnFirstUse,
-        RefreshMode::RevokeAtOnce,
-        RefreshMode::RevokeFamilyOnReuse,
-    ] {
+    for mode in MODES {
         let connected = Connected::new().await;
         connected.fake.refresh_mode(mode);
         let client = connected.app.client("practitioner");
@@ -51,11 +47,7 @@ async fn each_refresh_follows_the_last_in_every_mode() {
 
 #[tokio::test]
 async fn two_apps_on_one_store_refresh_once() {
-    for mode in [
-        RefreshMode::RevokeOnFirstUse,
-        RefreshMode::RevokeAtOnce,
-        RefreshMode::RevokeFamilyOnReuse,
-    ] {
+    for mode in MODES {
         let connected = Connected::new().await;
         connected.fake.refresh_mode(mode);
         let other = connected.another().build().unwrap();

@@ -8,12 +8,19 @@ use fullscript::auth::{
     AuthEvent, AuthorizationCode, MemoryStore, OAuthApp, OAuthAppBuilder, TokenSet, TokenStore,
     User,
 };
-use fullscript::testing::{FakeFullscript, ManualClock};
+use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
 use super::store::{Hook, Hooked};
 
 /// How long an access token lives.
 pub(crate) const TWO_HOURS: Duration = Duration::from_secs(7_200);
+
+/// Every way in which the old pair may die after a refresh.
+pub(crate) const MODES: [RefreshMode; 3] = [
+    RefreshMode::RevokeOnFirstUse,
+    RefreshMode::RevokeAtOnce,
+    RefreshMode::RevokeFamilyOnReuse,
+];
 
 /// An app to which `practitioner` has just connected.
 pub(crate) struct Connected {
