@@ -8,6 +8,7 @@ use url::Url;
 use super::oauth::TokenServer;
 use super::script::Script;
 use crate::environment::AUTHORIZE_PATH;
+use crate::text::html;
 
 /// Answers a browser, if there is a page at this path.
 pub(super) fn answer(path: &str, query: &str, tokens: &mut TokenServer) -> Option<Script> {
@@ -76,7 +77,7 @@ fn question(query: &HashMap<String, String>) -> String {
     let hidden: String = query
         .iter()
         .map(|(name, value)| {
-            let (name, value) = (escaped(name), escaped(value));
+            let (name, value) = (html(name), html(value));
             format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n")
         })
         .collect();
@@ -97,9 +98,4 @@ fn page(body: &str) -> String {
          <body style=\"font-family: sans-serif; max-width: 30em; margin: 4em auto\">\n\
          <h1>Fake Fullscript</h1>\n{body}\n</body></html>\n"
     )
-}
-
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('"', "&quot;");
-    text.replace('<', "&lt;").replace('>', "&gt;")
 }

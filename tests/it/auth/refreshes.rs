@@ -187,3 +187,20 @@ async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
         assert!(connected.refreshes() <= 4, "{status}");
     }
 }
+
+#[tokio::test]
+async fn a_token_that_died_elsewhere_does_not_shut_an_operation_out() {
+    let connected = Connected::new().await;
+    let other = connected.another().build().unwrap();
+    let theirs = other.client("practitioner");
+    theirs.get_clinic().send().await.unwrap();
+    connected.fake.expire_access_tokens();
+    theirs.get_clinic().send().await.unwrap();
+    // The pair that they saved dies too, and we have heard of neither.
+    connected.clock.advance(Duration::from_secs(10));
+    connected.fake.expire_access_tokens();
+    let ours = connected.app.client("practitioner");
+    let error = ours.get_clinic().send().await.unwrap_err();
+    assert!(error.is_unauthorized() && error.attempts() == 2, "{error}");
+    ours.get_clinic().send().await.unwrap();
+}

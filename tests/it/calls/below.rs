@@ -7,7 +7,7 @@ use fullscript::{CallReport, testing};
 use serde_json::{Value, json};
 
 use super::{builder, client, good, status};
-use crate::support::{Act, Misbehaving, answer_with};
+use crate::support::{Act, Misbehaving, answer, answer_with};
 
 #[tokio::test]
 async fn reports_tell_what_happened_and_nothing_else() {
@@ -107,4 +107,13 @@ async fn a_token_follows_no_redirect_to_another_host() {
 
 fn fullscript_http() -> reqwest::Client {
     reqwest::Client::builder().build().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_an_object_without_fields() {
+    let server = Misbehaving::start([Act::Answer(answer(204, "", ""))]).await;
+    let client = client(&server.url());
+    let request = client.request(Method::DELETE, "/api/new/1");
+    let answer = request.send::<Value>().await.unwrap();
+    assert_eq!(answer.into_inner(), json!({}));
 }
