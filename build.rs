@@ -26,6 +26,8 @@ mod operations;
 mod own_types;
 #[path = "src/codegen/pages.rs"]
 mod pages;
+#[path = "src/codegen/request.rs"]
+mod request;
 #[path = "src/codegen/sound.rs"]
 mod sound;
 #[path = "src/codegen/view.rs"]

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderName};
-use reqwest::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use reqwest::header::HeaderName;
+use reqwest::{Method, Request, Response, StatusCode, Url};
 use tokio::sync::SemaphorePermit;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::auth::TokenSet;
 use crate::calls::{CallReport, Calls};
 use crate::ending::{Ending, Failure, Outcome, Trace, Unreadable, missing_scopes};
 use crate::hooks::{Context, Credentials, authorize};
+use crate::limit::Turn;
 use crate::operations::Operation;
 use crate::options::CallOptions;
 use crate::response::read_body;
@@ -33,15 +35,22 @@ pub(crate) struct Call<'c> {
     credentials: &'c Credentials,
     options: &'c CallOptions,
     operation: Option<&'static Operation>,
+    /// What the next attempt sends; none where the body was read once and is
+    /// gone.
+    request: Option<Request>,
+    /// Where it went, if there is no other.
+    sent_to: Option<Url>,
     begun: Instant,
     deadline: Instant,
+    /// Whether the answer is read here, in the time of its attempt.
+    whole: bool,
     trace: Trace,
 }
 
 /// What came of sending a request.
 enum Sent {
     /// An answer, with its body where that was read.
-    Answer(Response, Option<Result<Vec<u8>, Unreadable>>),
+    Answer(Response, Option<Result<Bytes, Unreadable>>),
     Nothing {
         error: reqwest::Error,
         /// Whether the request never left this machine.
@@ -63,6 +72,7 @@ impl<'c> Call<'c> {
         http: &'c reqwest::Client,
         context: &'c Context,
         operation: Option<&'static Operation>,
+        request: Request,
     ) -> Self {
         let begun = Instant::now();
         let authenticated = operation.is_none_or(|operation| operation.authenticated);
@@ -75,8 +85,11 @@ impl<'c> Call<'c> {
             },
             options: &context.options,
             operation,
+            request: Some(request),
+            sent_to: None,
             begun,
             deadline: begun + context.options.whole_timeout(),
+            whole: true,
             trace: Trace::default(),
         }
     }
@@ -87,47 +100,56 @@ impl<'c> Call<'c> {
         self
     }
 
-    pub(crate) async fn make(mut self, request: Request) -> Response {
-        let span = CallSpan::new(self.operation, &request);
+    /// Makes the call; the answer is read in the time of its attempt.
+    pub(crate) async fn make(&mut self) -> Ending {
+        let span = CallSpan::new(self.operation, self.request.as_ref());
         let sent = {
             // Kept in place: what an attempt needs is large to move around.
-            let attempts = std::pin::pin!(self.attempts(request));
+            let attempts = std::pin::pin!(self.attempts());
             span.around(attempts).await
         };
-        let (response, outcome) = match sent {
-            Ok(Sent::Answer(response, None)) => (Some(response), Outcome::Unread),
-            Ok(Sent::Answer(response, Some(body))) => (Some(response), Outcome::Read(body)),
-            Ok(Sent::Nothing { error, .. }) => (None, Outcome::Failed(Failure::Transport(error))),
-            Ok(Sent::TimedOut) => (None, Outcome::Failed(Failure::Late("an answer came"))),
-            Err(failure) => (None, Outcome::Failed(failure)),
+        let outcome = match sent {
+            Ok(Sent::Answer(response, body)) => Outcome::Answered(response, body),
+            Ok(Sent::Nothing { error, .. }) => Outcome::Failed(Failure::Transport(error)),
+            Ok(Sent::TimedOut) => Outcome::Failed(Failure::TimedOut),
+            Err(failure) => Outcome::Failed(failure),
         };
-        self.calls.tell(&CallReport {
+        let ending = Ending {
+            trace: std::mem::take(&mut self.trace),
+            outcome,
+        };
+        self.calls.tell(|| CallReport {
             operation_id: self.operation_id(),
-            status: response.as_ref().map(Response::status),
-            attempts: self.trace.attempts,
+            status: ending.response().map(Response::status),
+            attempts: ending.trace.attempts,
             elapsed: self.begun.elapsed(),
         });
-        span.end(response.as_ref(), &outcome, &self.trace);
-        let trace = self.trace;
-        Ending { trace, outcome }.travel_on(response)
+        span.end(&ending);
+        ending
     }
 
-    async fn attempts(&mut self, mut request: Request) -> Result<Sent, Failure> {
-        let mut repeatable = retry::is_idempotent(request.method());
-        if request.method() == Method::POST
-            && let Some(key) = self.options.key_of_a_call()
-        {
-            let key = key.map_err(Failure::Invalid)?;
-            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-            repeatable = true;
+    /// Makes the call, whose answer the caller reads as it arrives: then only
+    /// its beginning has to come in the time of an attempt.
+    pub(crate) async fn make_unread(&mut self) -> Ending {
+        self.whole = false;
+        self.make().await
+    }
+
+    async fn attempts(&mut self) -> Result<Sent, Failure> {
+        if let Some(request) = &mut self.request {
+            self.trace.repeatable = retry::is_idempotent(request.method());
+            if request.method() == Method::POST
+                && let Some(key) = self.options.key_of_a_call()
+            {
+                let key = key.map_err(Failure::Invalid)?;
+                request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+                self.trace.repeatable = true;
+            }
         }
-        self.trace.repeatable = repeatable;
         // Whether the request was replayed, with a token issued for that.
         let mut replayed_with_new = None;
         loop {
-            // None for a body that is read once: such a request is sent once.
-            let spare = request.try_clone();
-            let (bearer, sent) = self.attempt(request, repeatable).await?;
+            let (bearer, sent) = self.attempt().await?;
             if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
                 && sent.status() == Some(StatusCode::UNAUTHORIZED)
                 && !session.is_refusing(self.operation_id(), tokens.generation)
@@ -141,27 +163,23 @@ impl<'c> Call<'c> {
                 // The token may have died since: of a refresh elsewhere, or of
                 // a revocation. Whoever has a newer one by now shares it.
                 let asked_at = self.calls.clock.now();
-                let renewed = timeout_at(self.deadline, session.renew(tokens.generation)).await;
+                let renewing = timeout_at(self.deadline, session.renew(tokens.generation));
+                let renewed = Box::pin(renewing).await;
                 let renewed = renewed.map_err(|_| Failure::Late("a new token came"))?;
                 let renewed = renewed.map_err(Failure::Auth)?;
                 replayed_with_new = Some(renewed.issued_at >= asked_at);
-                match spare {
-                    Some(spare) => request = spare,
-                    None => {
-                        self.trace.unrepeatable = true;
-                        return Ok(sent);
-                    }
+                if self.request.is_none() {
+                    self.trace.unrepeatable = true;
+                    return Ok(sent);
                 }
                 continue;
             }
             self.note_scopes(&bearer, &sent);
-            let pause = self.pause_before_the_next(&sent, repeatable);
-            match (spare, pause) {
-                (Some(spare), Some(pause)) => {
+            match self.pause_before_the_next(&sent) {
+                Some(pause) if self.request.is_some() => {
                     span::note_retry(sent.status(), pause);
                     drop(sent);
                     sleep(pause).await;
-                    request = spare;
                 }
                 _ => return Ok(sent),
             }
@@ -169,34 +187,79 @@ impl<'c> Call<'c> {
     }
 
     /// One attempt: its token, its turn, and what came of it.
-    async fn attempt(
-        &mut self,
-        mut request: Request,
-        repeatable: bool,
-    ) -> Result<(Bearer<'c>, Sent), Failure> {
+    async fn attempt(&mut self) -> Result<(Bearer<'c>, Sent), Failure> {
         let (bearer, _permit) = self.admitted().await?;
-        match &bearer {
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(Failure::Late("its turn came"));
+        }
+        let others = self.trace.attempts + 1 < self.options.number_of_attempts();
+        let until = match self.trace.repeatable && others {
+            true => now
+                .checked_add(self.options.timeout_of_attempts())
+                .map_or(self.deadline, |until| until.min(self.deadline)),
+            false => self.deadline,
+        };
+        let under_way = self.start(&bearer, now)?;
+        self.trace.attempts += 1;
+        let sent = self.answer_to(under_way, until).await;
+        self.trace.may_have_arrived |= !sent.never_left();
+        Ok((bearer, sent))
+    }
+
+    /// Sends the request, and keeps another for the next attempt unless its
+    /// body is one that is read once.
+    fn start(
+        &mut self,
+        bearer: &Bearer<'_>,
+        now: Instant,
+    ) -> Result<impl Future<Output = reqwest::Result<Response>> + use<'c>, Failure> {
+        const NO_REQUEST: Failure = Failure::Invalid("the request was sent already");
+        let mut request = self.request.take().ok_or(NO_REQUEST)?;
+        self.request = request.try_clone();
+        if self.request.is_none() {
+            self.sent_to = Some(request.url().clone());
+        }
+        match bearer {
             Bearer::User(tokens) => authorize(&mut request, &tokens.access_token)?,
             Bearer::Fixed(token) => authorize(&mut request, token)?,
             Bearer::None => {}
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Failure::Late("its turn came"));
+        if !self.whole {
+            // For the body, which is read later.
+            *request.timeout_mut() = Some(self.deadline - now);
         }
-        // For a body that is read later too.
-        *request.timeout_mut() = Some(left);
-        self.trace.attempts += 1;
-        let others = repeatable && self.trace.attempts < self.options.number_of_attempts();
-        let sending = send(self.http, request);
-        let sent = match others {
-            true => timeout(self.options.timeout_of_attempts(), sending)
-                .await
-                .unwrap_or(Sent::TimedOut),
-            false => sending.await,
-        };
-        self.trace.may_have_arrived |= !sent.never_left();
-        Ok((bearer, sent))
+        Ok(self.http.execute(request))
+    }
+
+    /// What came of a request that is under way.
+    async fn answer_to(
+        &self,
+        under_way: impl Future<Output = reqwest::Result<Response>>,
+        until: Instant,
+    ) -> Sent {
+        match timeout_at(until, under_way).await {
+            Err(_) => Sent::TimedOut,
+            Ok(Err(error)) => Sent::Nothing {
+                // A client of the caller's may have followed a redirect: then
+                // something has left.
+                unsent: error.is_connect() && error.url().is_none_or(|at| self.was_sent_to(at)),
+                // The address may carry health data in its query.
+                error: error.without_url(),
+            },
+            // Read here, so that an answer that breaks off can be asked for
+            // again.
+            Ok(Ok(mut response)) if self.whole => {
+                let body = read_body(&mut response, Some(until)).await;
+                Sent::Answer(response, Some(body))
+            }
+            Ok(Ok(response)) => Sent::Answer(response, None),
+        }
+    }
+
+    fn was_sent_to(&self, url: &Url) -> bool {
+        let own = self.request.as_ref().map(Request::url);
+        own.or(self.sent_to.as_ref()) == Some(url)
     }
 
     /// Waits for a token, a turn in the limit, and a place among the requests
@@ -204,24 +267,33 @@ impl<'c> Call<'c> {
     async fn admitted(&mut self) -> Result<(Bearer<'c>, SemaphorePermit<'c>), Failure> {
         loop {
             // First, so that those who wait for a token take nobody's turn.
-            self.bearer().await?;
-            self.turn().await?;
-            let asked = Instant::now();
-            let permit = timeout_at(self.deadline, self.calls.in_flight.acquire()).await;
-            let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
-            let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
-            if asked.elapsed() > LATE {
-                // What was counted then goes only now.
-                self.turn().await?;
+            let mut bearer = Some(self.bearer().await?);
+            if self.turn().await? == Turn::Waited {
+                bearer = None;
             }
+            let permit = match self.calls.in_flight.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    bearer = None;
+                    let asked = Instant::now();
+                    let acquiring = timeout_at(self.deadline, self.calls.in_flight.acquire());
+                    let permit = Box::pin(acquiring).await;
+                    let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
+                    if asked.elapsed() > LATE {
+                        // What was counted then goes only now.
+                        self.turn().await?;
+                    }
+                    permit.map_err(|_| Failure::Late("its turn came"))?
+                }
+            };
             // Whoever must wait for a token now lets others go first.
-            if let Some(bearer) = self.bearer_at_hand() {
+            if let Some(bearer) = bearer.or_else(|| self.bearer_at_hand()) {
                 return Ok((bearer, permit));
             }
         }
     }
 
-    async fn turn(&mut self) -> Result<(), Failure> {
+    async fn turn(&mut self) -> Result<Turn, Failure> {
         let lane = match self.credentials {
             Credentials::User(session) => session.user(),
             _ => "",
@@ -233,21 +305,22 @@ impl<'c> Call<'c> {
         })
     }
 
-    async fn bearer(&self) -> Result<(), Failure> {
-        match self.credentials {
-            Credentials::NotNeeded | Credentials::Fixed(_) => Ok(()),
-            Credentials::Missing => Err(Failure::Invalid("no access token, give the client one")),
-            Credentials::User(session) => {
-                let tokens = timeout_at(self.deadline, session.tokens()).await;
-                let tokens = tokens.map_err(|_| Failure::Late("a token came"))?;
-                tokens.map(|_| ()).map_err(Failure::Auth)
-            }
+    async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
+        if let Some(bearer) = self.bearer_at_hand() {
+            return Ok(bearer);
         }
+        let Credentials::User(session) = self.credentials else {
+            return Err(Failure::Invalid("no access token, give the client one"));
+        };
+        let tokens = Box::pin(timeout_at(self.deadline, session.tokens())).await;
+        let tokens = tokens.map_err(|_| Failure::Late("a token came"))?;
+        tokens.map(Bearer::User).map_err(Failure::Auth)
     }
 
     fn bearer_at_hand(&self) -> Option<Bearer<'c>> {
         match self.credentials {
-            Credentials::NotNeeded | Credentials::Missing => Some(Bearer::None),
+            Credentials::NotNeeded => Some(Bearer::None),
+            Credentials::Missing => None,
             Credentials::Fixed(token) => Some(Bearer::Fixed(token)),
             Credentials::User(session) => session.at_hand().ok().map(Bearer::User),
         }
@@ -259,11 +332,16 @@ impl<'c> Call<'c> {
 
     /// How long to wait before the next attempt, if there is to be one; paid
     /// for when this says so.
-    fn pause_before_the_next(&mut self, sent: &Sent, repeatable: bool) -> Option<Duration> {
+    fn pause_before_the_next(&mut self, sent: &Sent) -> Option<Duration> {
         let asked = sent.asked_to_wait(self.calls);
         self.trace.retry_after = asked;
         let reason = match sent {
-            Sent::Answer(_, Some(Err(Unreadable::Broken(..)))) => Reason::Failure,
+            // A refusal stays a refusal though its body breaks off.
+            Sent::Answer(response, Some(Err(Unreadable::Broken(..) | Unreadable::Late(_))))
+                if response.status().is_success() =>
+            {
+                Reason::Failure
+            }
             Sent::Answer(response, _) => match retry::reason_of(response.status()) {
                 Some(reason) => reason,
                 None => {
@@ -278,7 +356,7 @@ impl<'c> Call<'c> {
         if reason == Reason::Throttle {
             self.calls.limiter.throttled(asked);
         }
-        if !(repeatable || sent.never_left())
+        if !(self.trace.repeatable || sent.never_left())
             || self.trace.attempts >= self.options.number_of_attempts()
         {
             return None;
@@ -344,31 +422,4 @@ impl Sent {
         }
         false
     }
-}
-
-async fn send(http: &reqwest::Client, request: Request) -> Sent {
-    let url = request.url().clone();
-    match http.execute(request).await {
-        Err(error) => Sent::Nothing {
-            // A client of the caller's may have followed a redirect: then
-            // something has left.
-            unsent: error.is_connect() && error.url().is_none_or(|failed| *failed == url),
-            // The address may carry health data in its query.
-            error: error.without_url(),
-        },
-        // JSON is read here, so that an answer that breaks off can be asked
-        // for again; any other body is the caller's to read as it comes.
-        Ok(mut response) if response.status().is_success() && is_json(&response) => {
-            let body = read_body(&mut response).await;
-            Sent::Answer(response, Some(body))
-        }
-        Ok(response) => Sent::Answer(response, None),
-    }
-}
-
-fn is_json(response: &Response) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE);
-    content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.to_ascii_lowercase().contains("json"))
 }

@@ -24,8 +24,8 @@ pub struct CallReport {
     pub status: Option<StatusCode>,
     /// How often a request was sent.
     pub attempts: u32,
-    /// From the call to the end of an answer in JSON, to the head of another,
-    /// or to the failure.
+    /// From the call to the end of the answer, to the head of one that is read
+    /// as it arrives, or to the failure.
     pub elapsed: Duration,
 }
 
@@ -54,9 +54,9 @@ impl Calls {
         }
     }
 
-    pub(crate) fn tell(&self, report: &CallReport) {
+    pub(crate) fn tell(&self, report: impl FnOnce() -> CallReport) {
         if let Some(listener) = &self.listener {
-            listener(report);
+            listener(&report());
         }
     }
 }

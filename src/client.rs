@@ -90,6 +90,7 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, BuildError> {
         let connected = self.connection.open(Arc::new(SystemClock))?;
         let context = Context {
+            base: connected.base,
             credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),
             calls: connected.calls,
             options: connected.options,

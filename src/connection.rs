@@ -42,6 +42,7 @@ pub(crate) struct Connection {
 pub(crate) struct Connected {
     /// As requests will spell it, so that their paths can be compared.
     pub(crate) base_url: String,
+    pub(crate) base: Arc<reqwest::Url>,
     pub(crate) http: reqwest::Client,
     pub(crate) calls: Arc<Calls>,
     pub(crate) options: CallOptions,
@@ -149,6 +150,7 @@ impl Connection {
         let calls = Calls::new(self.concurrency, self.rate_limit, clock, self.listener);
         Ok(Connected {
             base_url: base_url.as_str().trim_end_matches('/').into(),
+            base: Arc::new(base_url),
             http,
             calls: Arc::new(calls),
             options: self.options,

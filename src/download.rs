@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::calls::Calls;
 use crate::connection::is_loopback;
-use crate::ending::Ending;
+use crate::ending::{Ending, Outcome};
 use crate::error::{Answer, Error};
 use crate::generated::client::Client;
 use crate::hooks::{Context, Credentials};
@@ -132,10 +132,11 @@ impl Download<'_> {
         let mut redirects = 0;
         loop {
             let context = self.context_for(&url);
-            let call = Call::new(self.client.client(), &context, None).until(deadline);
-            let response = call.make(Request::new(Method::GET, url.clone())).await;
-            let Some(location) = redirect(&response) else {
-                return self.read(response).await;
+            let request = Request::new(Method::GET, url.clone());
+            let call = Call::new(self.client.client(), &context, None, request);
+            let ending = call.until(deadline).make_unread().await;
+            let Some(location) = redirect(&ending) else {
+                return self.read(ending).await;
             };
             redirects += 1;
             let next = url
@@ -144,19 +145,19 @@ impl Download<'_> {
             let allowed = next.and_then(|next| self.check(&next).map(|()| next));
             url = match allowed {
                 Ok(_) if redirects > REDIRECTS => {
-                    return Err(unusable(response, "the server redirects again and again"));
+                    return Err(unusable(ending, "the server redirects again and again"));
                 }
                 Ok(next) => next,
-                Err(reason) => return Err(unusable(response, reason)),
+                Err(reason) => return Err(unusable(ending, reason)),
             };
         }
     }
 
-    async fn read(self, response: reqwest::Response) -> Result<Response<File>, Error> {
-        let at = response.url().clone();
-        let mut answer = read_bytes(ID, Ok(response)).await?;
+    async fn read(self, ending: Ending) -> Result<Response<File>, Error> {
+        let at = ending.response().map(|response| response.url().clone());
+        let mut answer = read_bytes(ID, ending).await?;
         // A client of the caller's may follow redirects by itself.
-        if let Err(reason) = self.check(&at) {
+        if let Some(Err(reason)) = at.map(|at| self.check(&at)) {
             return Err(refused(&answer, reason.into()));
         }
         let mut bytes = Vec::new();
@@ -220,7 +221,8 @@ impl Download<'_> {
     }
 }
 
-fn redirect(response: &reqwest::Response) -> Option<String> {
+fn redirect(ending: &Ending) -> Option<String> {
+    let response = ending.response()?;
     let location = response.headers().get(LOCATION)?;
     let location = location.to_str().ok().map(String::from);
     location.filter(|_| response.status().is_redirection())
@@ -231,21 +233,24 @@ fn not_sent(reason: &'static str) -> Error {
 }
 
 /// A redirect that can't be followed.
-fn unusable(mut response: reqwest::Response, reason: &str) -> Error {
-    let trace = Ending::take(&mut response).trace;
+fn unusable(ending: Ending, reason: &str) -> Error {
+    let (response, _) = match ending.outcome {
+        Outcome::Answered(response, body) => (response, body),
+        Outcome::Failed(failure) => return failure.into_error(ID, ending.trace),
+    };
     let answer = Answer {
         status: response.status(),
         headers: response.headers().clone(),
-        body: Vec::new(),
+        body: bytes::Bytes::new(),
     };
-    Error::not_as_expected(ID, answer, reason.into()).traced(trace)
+    Error::not_as_expected(ID, answer, reason.into()).traced(ending.trace)
 }
 
 fn refused(answer: &Response<Bytes>, reason: String) -> Error {
     let seen = Answer {
         status: answer.status(),
         headers: answer.headers().clone(),
-        body: Vec::new(),
+        body: bytes::Bytes::new(),
     };
     Error::not_as_expected(ID, seen, reason).traced(answer.trace().clone())
 }

@@ -1,33 +1,22 @@
-//! How a call ended, on its way through the generated code.
-//!
-//! That code lets `exec` answer a response or fail with an error of reqwest's,
-//! and nothing else: so the end of a call travels as an extension of the
-//! response, of a made-up one where there was none, and is taken out again
-//! where answers are read.
+//! How a call ended.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Response;
 
 use crate::auth::{AuthError, Scope};
 use crate::error::Error;
 
 /// The end of a call.
-#[derive(Default)]
 pub(crate) struct Ending {
     pub(crate) trace: Trace,
     pub(crate) outcome: Outcome,
 }
 
-#[derive(Default)]
 pub(crate) enum Outcome {
-    /// An answer whose body is still to be read.
-    #[default]
-    Unread,
-    /// An answer whose body was read.
-    Read(Result<Vec<u8>, Unreadable>),
-    /// No answer.
+    /// An answer, with its body where that was read already.
+    Answered(Response, Option<Result<Bytes, Unreadable>>),
     Failed(Failure),
 }
 
@@ -59,6 +48,8 @@ pub(crate) enum Failure {
     Busy,
     /// Not sent, or not again: the time of the call was over before.
     Late(&'static str),
+    /// Sent, and the time was over before an answer came.
+    TimedOut,
     /// Sent, perhaps, and no answer came.
     Transport(reqwest::Error),
 }
@@ -67,32 +58,19 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) enum Unreadable {
     /// The connection broke.
-    Broken(reqwest::Error, Vec<u8>),
+    Broken(reqwest::Error, Bytes),
+    /// The time was over.
+    Late(Bytes),
     /// Larger than an answer can be.
-    TooLarge(Vec<u8>),
+    TooLarge(Bytes),
 }
 
-/// An extension must be possible to clone; whoever takes it first has it.
-#[derive(Clone)]
-struct Carried(Arc<Mutex<Option<Ending>>>);
-
 impl Ending {
-    /// Puts the end of a call where [`Ending::take`] finds it.
-    pub(crate) fn travel_on(self, response: Option<Response>) -> Response {
-        let mut response =
-            response.unwrap_or_else(|| Response::from(http::Response::new(Vec::new())));
-        let carried = Carried(Arc::new(Mutex::new(Some(self))));
-        response.extensions_mut().insert(carried);
-        response
-    }
-
-    pub(crate) fn take(response: &mut Response) -> Self {
-        let carried = response.extensions_mut().remove::<Carried>();
-        let ending = carried.and_then(|carried| {
-            let mut ending = carried.0.lock().unwrap_or_else(PoisonError::into_inner);
-            ending.take()
-        });
-        ending.unwrap_or_default()
+    pub(crate) fn response(&self) -> Option<&Response> {
+        match &self.outcome {
+            Outcome::Answered(response, _) => Some(response),
+            Outcome::Failed(_) => None,
+        }
     }
 }
 
@@ -103,6 +81,7 @@ impl Failure {
             Self::Auth(error) => Error::auth(operation_id, error),
             Self::Busy => Error::busy(operation_id),
             Self::Late(what) => Error::late(operation_id, what),
+            Self::TimedOut => Error::timed_out(operation_id, None),
             Self::Transport(error) => Error::transport(operation_id, error),
         };
         error.traced(trace)
@@ -110,9 +89,9 @@ impl Failure {
 }
 
 impl Unreadable {
-    pub(crate) fn so_far(self) -> Vec<u8> {
+    pub(crate) fn so_far(self) -> Bytes {
         match self {
-            Self::Broken(_, body) | Self::TooLarge(body) => body,
+            Self::Broken(_, body) | Self::Late(body) | Self::TooLarge(body) => body,
         }
     }
 }

@@ -39,7 +39,7 @@ struct Inner {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: bytes::Bytes,
 }
 
 enum Kind {
@@ -51,6 +51,8 @@ enum Kind {
     Busy,
     /// The call's time was over before the request was sent.
     Late(&'static str),
+    /// The call's time was over before the answer came, or all of it.
+    TimedOut,
     /// No answer: the connection could not be made, or broke.
     Transport,
     /// The server answered with another status than success.
@@ -138,7 +140,7 @@ impl Error {
         self.inner
             .answer
             .as_ref()
-            .map(|answer| answer.body.as_slice())
+            .map(|answer| answer.body.as_ref())
     }
 
     /// The vendor's name for this call; quote it to their support.
@@ -194,7 +196,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.inner.kind {
-            Kind::Transport | Kind::Busy | Kind::Late(_) => true,
+            Kind::Transport | Kind::TimedOut | Kind::Busy | Kind::Late(_) => true,
             Kind::Auth(error) => error.is_transient(),
             Kind::Refused => self
                 .status()
@@ -208,14 +210,14 @@ impl Error {
     pub fn is_timeout(&self) -> bool {
         let source = self.inner.source.as_ref();
         let transport = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
-        matches!(self.inner.kind, Kind::Late(_))
+        matches!(self.inner.kind, Kind::TimedOut | Kind::Late(_))
             || transport.is_some_and(reqwest::Error::is_timeout)
     }
 
     /// Whether no answer came: no connection, a time-out, a broken one.
     #[must_use]
     pub fn is_transport(&self) -> bool {
-        matches!(self.inner.kind, Kind::Transport)
+        matches!(self.inner.kind, Kind::Transport | Kind::TimedOut)
     }
 
     /// Whether the call succeeded and its answer could not be read.
@@ -344,6 +346,11 @@ impl Error {
         Self::new(Kind::Late(what), operation_id, None, None)
     }
 
+    /// The call's time was over before the answer came, or all of it.
+    pub(crate) fn timed_out(operation_id: &'static str, answer: Option<Answer>) -> Self {
+        Self::new(Kind::TimedOut, operation_id, answer, None)
+    }
+
     pub(crate) fn refused(operation_id: &'static str, answer: Answer) -> Self {
         Self::new(Kind::Refused, operation_id, Some(answer), None)
     }
@@ -441,6 +448,15 @@ impl fmt::Display for Error {
                 f.write_str("the limit of requests leaves no room before the call's time is over")?;
             }
             (Kind::Late(what), _) => write!(f, "the call's time was over before {what}")?,
+            (Kind::TimedOut, None) => {
+                f.write_str("the call's time was over before an answer came")?
+            }
+            (Kind::TimedOut, Some(status)) => {
+                write!(
+                    f,
+                    "the call's time was over within the answer (status {status})"
+                )?;
+            }
             (Kind::Transport, None) => f.write_str("no answer from the server")?,
             (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
             (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,

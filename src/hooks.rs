@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
+use progenitor_client::ClientInfo;
 use reqwest::header::{self, HeaderValue};
-use reqwest::{Request, Response};
+use reqwest::{Request, Url};
 
 use crate::auth::{AccessToken, Session};
 use crate::call::Call;
 use crate::calls::Calls;
-use crate::ending::{Ending, Failure, Outcome};
+use crate::ending::Failure;
+use crate::error::Error;
 use crate::generated::client::Client;
 use crate::operations::{self, Operation};
 use crate::options::CallOptions;
@@ -18,6 +19,8 @@ use crate::options::CallOptions;
 /// What every call of one client shares.
 #[derive(Clone)]
 pub struct Context {
+    /// The base URL, parsed.
+    pub(crate) base: Arc<Url>,
     pub(crate) credentials: Credentials,
     pub(crate) calls: Arc<Calls>,
     pub(crate) options: CallOptions,
@@ -33,38 +36,50 @@ pub(crate) enum Credentials {
     User(Arc<Session>),
 }
 
+impl Context {
+    /// The address of a path below the base URL.
+    ///
+    /// To parse the whole of it for each call costs more than all else that
+    /// is done before the request leaves.
+    pub(crate) fn address(&self, path: &str) -> Url {
+        let mut url = Url::clone(&self.base);
+        match self.base.path().trim_end_matches('/') {
+            "" => url.set_path(path),
+            prefix => url.set_path(&format!("{prefix}{path}")),
+        }
+        url
+    }
+}
+
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Context(..)")
     }
 }
 
-impl ClientHooks<Context> for Client {
-    async fn exec(&self, mut request: Request, info: &OperationInfo) -> reqwest::Result<Response> {
-        let operation = operations::find(info.operation_id);
-        if let Some(operation) = operation {
-            if !is_own_path(self.baseurl(), &request, operation) {
-                let failure = Outcome::Failed(Failure::Invalid(
-                    "an id in the path is empty or leads to another operation",
-                ));
-                let ending = Ending {
-                    outcome: failure,
-                    ..Ending::default()
-                };
-                return Ok(ending.travel_on(None));
-            }
-            // What can't be a header stays with the generator's own.
-            if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {
-                request.headers_mut().insert(header::CONTENT_TYPE, value);
-            }
+/// The call of an operation with the request that was built for it.
+pub(crate) fn call<'c>(
+    operation_id: &'static str,
+    built: Result<(&'c Client, Request), Error>,
+) -> Result<Call<'c>, Error> {
+    let (client, mut request) = built?;
+    let operation = operations::find(operation_id);
+    if let Some(operation) = operation {
+        if !is_own_path(client.baseurl(), &request, operation) {
+            let reason = "an id in the path is empty or leads to another operation";
+            return Err(Error::invalid_request(operation_id, reason.into()));
         }
-        // The generator adds the document's version to every request; the
-        // vendor knows no such header.
-        request.headers_mut().remove("api-version");
-        Ok(Call::new(self.client(), self.inner(), operation)
-            .make(request)
-            .await)
+        // What can't be a header stays with the generator's own.
+        if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {
+            request.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
     }
+    Ok(Call::new(
+        client.client(),
+        client.inner(),
+        operation,
+        request,
+    ))
 }
 
 pub(crate) fn authorize(request: &mut Request, token: &AccessToken) -> Result<(), Failure> {
@@ -83,7 +98,7 @@ fn bearer(token: &AccessToken) -> Option<HeaderValue> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    HeaderValue::try_from(format!("Bearer {token}")).ok()
+    HeaderValue::try_from(["Bearer ", token].concat()).ok()
 }
 
 /// An id as one part of a path.
@@ -96,6 +111,9 @@ pub(crate) fn encode_path(id: &str) -> String {
 
 /// Whether the request still goes to the operation that was called.
 fn is_own_path(base_url: &str, request: &Request, operation: &Operation) -> bool {
+    if operation.variables == 0 {
+        return true;
+    }
     let prefix = base_url.splitn(4, '/').nth(3).unwrap_or_default();
     let path = request.url().path();
     let own = if prefix.is_empty() {

@@ -90,6 +90,13 @@ struct Shared {
     queue: Mutex<Queue<Arc<Notify>>>,
 }
 
+/// How a turn came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    AtOnce,
+    Waited,
+}
+
 /// The turn would come after the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooBusy {
@@ -108,12 +115,12 @@ impl Limiter {
     /// Waits until a request of a lane may be sent, and counts it as sent.
     ///
     /// A future that is dropped while it waits gives its place back.
-    pub(crate) async fn turn(&self, lane: &str, until: Option<Instant>) -> Result<(), TooBusy> {
+    pub(crate) async fn turn(&self, lane: &str, until: Option<Instant>) -> Result<Turn, TooBusy> {
         let Some(shared) = &self.0 else {
-            return Ok(());
+            return Ok(Turn::AtOnce);
         };
         let Some(place) = shared.ask(lane, until)? else {
-            return Ok(());
+            return Ok(Turn::AtOnce);
         };
         while let Some(again) = place.look(until)? {
             let told = place.seat.handle.notified();
@@ -122,7 +129,7 @@ impl Limiter {
                 None => told.await,
             }
         }
-        Ok(())
+        Ok(Turn::Waited)
     }
 
     /// Learns from a 429: nobody is sent before it says so, nor, where it says

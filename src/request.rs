@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use progenitor_client::{ClientHooks, ClientInfo, Error as Unread, OperationInfo};
+use progenitor_client::ClientInfo;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::generated::client::Client;
+use crate::hooks::call;
 use crate::operations;
 use crate::response::{Bytes, Response, read_bytes, read_json};
 
@@ -52,7 +53,7 @@ pub struct RequestBuilder<'c> {
     request: Result<reqwest::Request, &'static str>,
 }
 
-impl RequestBuilder<'_> {
+impl<'c> RequestBuilder<'c> {
     /// Adds a parameter to the query; encoded here.
     pub fn query(self, name: &str, value: &str) -> Self {
         self.with(|request| {
@@ -102,7 +103,8 @@ impl RequestBuilder<'_> {
     /// [`Error`] whatever went wrong, as from the client's own methods.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let id = self.operation_id;
-        read_json(id, self.accepting_json().sent().await).await
+        let mut call = call(id, self.accepting_json().built())?;
+        read_json(id, call.make().await).await
     }
 
     /// Makes the call and leaves the answer's body to be read as it arrives.
@@ -111,7 +113,8 @@ impl RequestBuilder<'_> {
     /// As [`send`](Self::send).
     pub async fn send_bytes(self) -> Result<Response<Bytes>, Error> {
         let id = self.operation_id;
-        read_bytes(id, self.sent().await).await
+        let mut call = call(id, self.built())?;
+        read_bytes(id, call.make_unread().await).await
     }
 
     fn accepting_json(self) -> Self {
@@ -124,14 +127,11 @@ impl RequestBuilder<'_> {
         })
     }
 
-    async fn sent(self) -> Result<reqwest::Response, Unread<()>> {
-        let request = self
-            .request
-            .map_err(|reason| Unread::InvalidRequest(reason.into()))?;
-        let info = OperationInfo {
-            operation_id: self.operation_id,
-        };
-        Ok(self.client.exec(request, &info).await?)
+    fn built(self) -> Result<(&'c Client, reqwest::Request), Error> {
+        match self.request {
+            Ok(request) => Ok((self.client, request)),
+            Err(reason) => Err(Error::invalid_request(self.operation_id, reason.into())),
+        }
     }
 
     fn with(

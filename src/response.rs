@@ -3,10 +3,10 @@
 use std::fmt;
 use std::ops::Deref;
 
-use progenitor_client::Error as Unread;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
 use crate::ending::{Ending, Outcome, Trace, Unreadable};
 use crate::error::{Answer, Error};
@@ -95,8 +95,6 @@ pub struct Bytes {
     operation_id: &'static str,
     trace: Trace,
     response: reqwest::Response,
-    /// The body, where it was JSON all the same.
-    read: Option<Result<Vec<u8>, Unreadable>>,
 }
 
 impl Bytes {
@@ -105,13 +103,6 @@ impl Bytes {
     /// # Errors
     /// When the connection breaks.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
-        match self.read.take() {
-            Some(Ok(body)) => return Ok(Some(body.into())),
-            Some(Err(Unreadable::Broken(error, _))) => return Err(self.broken(error)),
-            // What was read is the beginning; the rest is still to come.
-            Some(Err(Unreadable::TooLarge(beginning))) => return Ok(Some(beginning.into())),
-            None => {}
-        }
         let chunk = self.response.chunk().await;
         chunk.map_err(|error| self.broken(error))
     }
@@ -120,7 +111,7 @@ impl Bytes {
         let answer = Answer {
             status: self.response.status(),
             headers: self.response.headers().clone(),
-            body: Vec::new(),
+            body: bytes::Bytes::new(),
         };
         Error::broken(self.operation_id, answer, error).traced(self.trace.clone())
     }
@@ -142,17 +133,13 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 pub(crate) async fn read_json<T: DeserializeOwned>(
     operation_id: &'static str,
-    sent: Result<reqwest::Response, Unread<()>>,
+    ending: Ending,
 ) -> Result<Response<T>, Error> {
     let Success {
         mut response,
         trace,
         body,
-    } = success(operation_id, sent).await?;
-    let body = match body {
-        Some(body) => body,
-        None => read_body(&mut response).await,
-    };
+    } = success(operation_id, ending)?;
     let status = response.status();
     // Nobody else looks at this answer any more.
     let headers = std::mem::take(response.headers_mut());
@@ -166,6 +153,10 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         Err(Unreadable::Broken(error, body)) => {
             let answer = answer(headers, body);
             return Err(Error::broken(operation_id, answer, error).traced(trace));
+        }
+        Err(Unreadable::Late(body)) => {
+            let answer = answer(headers, body);
+            return Err(Error::timed_out(operation_id, Some(answer)).traced(trace));
         }
         Err(Unreadable::TooLarge(body)) => {
             let answer = answer(headers, body);
@@ -192,22 +183,26 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
 
 pub(crate) async fn read_nothing(
     operation_id: &'static str,
-    sent: Result<reqwest::Response, Unread<()>>,
+    ending: Ending,
 ) -> Result<Response<()>, Error> {
-    let success = success(operation_id, sent).await?;
-    Ok(success.with(|_, _| ()))
+    let success = success(operation_id, ending)?;
+    Ok(success.with(|_| ()))
 }
 
 pub(crate) async fn read_bytes(
     operation_id: &'static str,
-    sent: Result<reqwest::Response, Unread<()>>,
+    mut ending: Ending,
 ) -> Result<Response<Bytes>, Error> {
-    let success = success(operation_id, sent).await?;
+    if let Outcome::Answered(response, body @ None) = &mut ending.outcome
+        && !response.status().is_success()
+    {
+        *body = Some(read_body(response, None).await);
+    }
+    let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
-    Ok(success.with(|response, body| Bytes {
+    Ok(success.with(|response| Bytes {
         operation_id,
         trace,
-        read: body,
         response,
     }))
 }
@@ -216,36 +211,27 @@ pub(crate) async fn read_bytes(
 struct Success {
     response: reqwest::Response,
     trace: Trace,
-    /// The body, where it was read already.
-    body: Option<Result<Vec<u8>, Unreadable>>,
+    body: Result<bytes::Bytes, Unreadable>,
 }
 
 impl Success {
-    fn with<T>(
-        self,
-        value: impl FnOnce(reqwest::Response, Option<Result<Vec<u8>, Unreadable>>) -> T,
-    ) -> Response<T> {
+    fn with<T>(self, value: impl FnOnce(reqwest::Response) -> T) -> Response<T> {
         Response {
             status: self.response.status(),
             headers: self.response.headers().clone(),
             attempts: self.trace.attempts,
-            value: value(self.response, self.body),
+            value: value(self.response),
         }
     }
 }
 
 /// The answer, if its status is a success: any of 200 to 299, since which of
 /// them the vendor sends is not always documented.
-async fn success(
-    operation_id: &'static str,
-    sent: Result<reqwest::Response, Unread<()>>,
-) -> Result<Success, Error> {
-    let mut response = sent.map_err(|error| Error::unsent(operation_id, error))?;
-    let Ending { trace, outcome } = Ending::take(&mut response);
-    let body = match outcome {
+fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error> {
+    let Ending { trace, outcome } = ending;
+    let (response, body) = match outcome {
+        Outcome::Answered(response, body) => (response, body.unwrap_or(Ok(bytes::Bytes::new()))),
         Outcome::Failed(failure) => return Err(failure.into_error(operation_id, trace)),
-        Outcome::Read(body) => Some(body),
-        Outcome::Unread => None,
     };
     if response.status().is_success() {
         return Ok(Success {
@@ -254,37 +240,56 @@ async fn success(
             body,
         });
     }
-    // A refusal stays a refusal though its body breaks off.
-    let body = read_up_to(LARGEST_REFUSAL, &mut response)
-        .await
-        .unwrap_or_else(Unreadable::so_far);
     let answer = Answer {
         status: response.status(),
         headers: response.headers().clone(),
-        body,
+        // A refusal stays a refusal though its body breaks off.
+        body: body.unwrap_or_else(Unreadable::so_far),
     };
     Err(Error::refused(operation_id, answer).traced(trace))
 }
 
-pub(crate) async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, Unreadable> {
-    read_up_to(LARGEST_ANSWER, response).await
-}
-
-async fn read_up_to(limit: usize, response: &mut reqwest::Response) -> Result<Vec<u8>, Unreadable> {
+/// The whole body, or what comes of it until this time.
+pub(crate) async fn read_body(
+    response: &mut reqwest::Response,
+    until: Option<Instant>,
+) -> Result<bytes::Bytes, Unreadable> {
+    let limit = match response.status().is_success() {
+        true => LARGEST_ANSWER,
+        false => LARGEST_REFUSAL,
+    };
     let expected = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
-    let mut body = Vec::with_capacity(expected.unwrap_or_default().min(limit));
+    // Most answers come in one piece, which is not copied.
+    let mut first = bytes::Bytes::new();
+    let mut body = Vec::new();
+    let so_far = |first, body: Vec<u8>| match body.is_empty() {
+        true => first,
+        false => bytes::Bytes::from(body),
+    };
     loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(body),
+        let chunk = match until {
+            Some(until) => match timeout_at(until, response.chunk()).await {
+                Ok(chunk) => chunk,
+                Err(_) => return Err(Unreadable::Late(so_far(first, body))),
+            },
+            None => response.chunk().await,
+        };
+        match chunk {
+            Ok(None) => return Ok(so_far(first, body)),
+            Ok(Some(chunk)) if first.is_empty() => first = chunk,
             Ok(Some(chunk)) => {
-                body.extend_from_slice(&chunk);
-                if body.len() > limit {
-                    return Err(Unreadable::TooLarge(body));
+                if body.is_empty() {
+                    body.reserve_exact(expected.unwrap_or_default().min(limit));
+                    body.extend_from_slice(&first);
                 }
+                body.extend_from_slice(&chunk);
             }
-            Err(error) => return Err(Unreadable::Broken(error, body)),
+            Err(error) => return Err(Unreadable::Broken(error, so_far(first, body))),
+        }
+        if first.len().max(body.len()) > limit {
+            return Err(Unreadable::TooLarge(so_far(first, body)));
         }
     }
 }

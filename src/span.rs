@@ -13,12 +13,12 @@ mod on {
     use std::future::Future;
     use std::time::Duration;
 
-    use reqwest::{Request, Response, StatusCode};
+    use reqwest::{Request, StatusCode, Url};
     use tracing::field::Empty;
     use tracing::{Instrument, Span};
 
     use crate::auth::AuthEvent;
-    use crate::ending::{Failure, Outcome, Trace, Unreadable};
+    use crate::ending::{Ending, Failure, Outcome, Unreadable};
     use crate::operations::Operation;
     use crate::response::request_id;
 
@@ -26,26 +26,31 @@ mod on {
     pub(crate) struct CallSpan(Span);
 
     impl CallSpan {
-        pub(crate) fn new(operation: Option<&'static Operation>, request: &Request) -> Self {
+        pub(crate) fn new(
+            operation: Option<&'static Operation>,
+            request: Option<&Request>,
+        ) -> Self {
+            let method = request.map_or("", |request| request.method().as_str());
+            let url = request.map(Request::url);
             let span = tracing::info_span!(
                 target: "fullscript",
                 "HTTP",
                 otel.name = Empty,
                 otel.kind = "client",
                 otel.status_code = Empty,
-                http.request.method = request.method().as_str(),
+                http.request.method = method,
                 http.request.resend_count = Empty,
                 http.response.status_code = Empty,
                 url.template = operation.map(|operation| operation.path),
-                server.address = request.url().host_str(),
-                server.port = request.url().port_or_known_default(),
+                server.address = url.and_then(Url::host_str),
+                server.port = url.and_then(Url::port_or_known_default),
                 error.type = Empty,
                 fullscript.operation_id = operation.map(|operation| operation.id),
                 fullscript.request_id = Empty,
             );
             if !span.is_disabled() {
                 let path = operation.map_or("", |operation| operation.path);
-                let name = format!("{} {path}", request.method());
+                let name = format!("{method} {path}");
                 span.record("otel.name", name.trim_end());
             }
             Self(span)
@@ -55,13 +60,14 @@ mod on {
             work.instrument(self.0.clone()).await
         }
 
-        pub(crate) fn end(&self, response: Option<&Response>, outcome: &Outcome, trace: &Trace) {
+        pub(crate) fn end(&self, ending: &Ending) {
             if self.0.is_disabled() {
                 return;
             }
-            if trace.attempts > 1 {
-                self.0
-                    .record("http.request.resend_count", trace.attempts - 1);
+            let response = ending.response();
+            let attempts = ending.trace.attempts;
+            if attempts > 1 {
+                self.0.record("http.request.resend_count", attempts - 1);
             }
             if let Some(response) = response {
                 self.0
@@ -69,27 +75,27 @@ mod on {
                 self.0
                     .record("fullscript.request_id", request_id(response.headers()));
             }
-            let status = response.map(Response::status);
-            if let Some(error) = error_type(status, outcome) {
+            if let Some(error) = error_type(&ending.outcome) {
                 self.0.record("error.type", error);
                 self.0.record("otel.status_code", "ERROR");
             }
         }
     }
 
-    fn error_type(status: Option<StatusCode>, outcome: &Outcome) -> Option<&'static str> {
+    fn error_type(outcome: &Outcome) -> Option<&'static str> {
         match outcome {
             Outcome::Failed(Failure::Invalid(_)) => Some("invalid_request"),
             Outcome::Failed(Failure::Auth(_)) => Some("auth"),
             Outcome::Failed(Failure::Busy) => Some("rate_limit"),
-            Outcome::Failed(Failure::Late(_)) => Some("timeout"),
+            Outcome::Failed(Failure::Late(_) | Failure::TimedOut) => Some("timeout"),
             Outcome::Failed(Failure::Transport(error)) if error.is_timeout() => Some("timeout"),
             Outcome::Failed(Failure::Transport(_)) => Some("connection"),
-            Outcome::Read(Err(Unreadable::Broken(..))) => Some("broken_answer"),
-            Outcome::Read(Err(Unreadable::TooLarge(_))) => Some("answer_too_large"),
-            Outcome::Read(Ok(_)) | Outcome::Unread => match status {
-                Some(status) if status.is_server_error() => Some("server_error"),
-                Some(status) if !status.is_success() => Some("refused"),
+            Outcome::Answered(_, Some(Err(Unreadable::Broken(..)))) => Some("broken_answer"),
+            Outcome::Answered(_, Some(Err(Unreadable::Late(_)))) => Some("timeout"),
+            Outcome::Answered(_, Some(Err(Unreadable::TooLarge(_)))) => Some("answer_too_large"),
+            Outcome::Answered(response, _) => match response.status() {
+                status if status.is_server_error() => Some("server_error"),
+                status if !status.is_success() => Some("refused"),
                 _ => None,
             },
         }
@@ -127,16 +133,16 @@ mod off {
     use std::future::Future;
     use std::time::Duration;
 
-    use reqwest::{Request, Response, StatusCode};
+    use reqwest::{Request, StatusCode};
 
     use crate::auth::AuthEvent;
-    use crate::ending::{Outcome, Trace};
+    use crate::ending::Ending;
     use crate::operations::Operation;
 
     pub(crate) struct CallSpan;
 
     impl CallSpan {
-        pub(crate) fn new(_: Option<&'static Operation>, _: &Request) -> Self {
+        pub(crate) fn new(_: Option<&'static Operation>, _: Option<&Request>) -> Self {
             Self
         }
 
@@ -144,7 +150,7 @@ mod off {
             work
         }
 
-        pub(crate) fn end(&self, _: Option<&Response>, _: &Outcome, _: &Trace) {}
+        pub(crate) fn end(&self, _: &Ending) {}
     }
 
     pub(crate) fn note_retry(_: Option<StatusCode>, _: Duration) {}

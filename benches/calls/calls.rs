@@ -34,7 +34,7 @@ impl Callers {
             .build()
             .unwrap();
         let store = MemoryStore::new();
-        let swap = store.compare_and_swap("user", None, tokens(base_url));
+        let swap = store.compare_and_swap("user", None, tokens());
         swap.await.unwrap();
         let app = OAuthApp::builder(Environment::UsSandbox)
             .base_url(base_url)
@@ -92,7 +92,7 @@ fn http_client() -> reqwest::Client {
         .unwrap()
 }
 
-fn tokens(issuer: &str) -> TokenSet {
+fn tokens() -> TokenSet {
     TokenSet {
         access_token: AccessToken::new(TOKEN),
         refresh_token: Some(RefreshToken::new(TOKEN)),
@@ -101,7 +101,7 @@ fn tokens(issuer: &str) -> TokenSet {
             kind: "Practitioner".into(),
         },
         scopes: vec![Scope::new(Scope::PATIENTS_READ)],
-        issuer: issuer.into(),
+        issuer: format!("{}/id", Environment::UsSandbox.name()),
         issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
         lifetime: Duration::from_secs(7_200),
         generation: 1,

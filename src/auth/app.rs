@@ -275,6 +275,7 @@ impl OAuthApp {
     pub fn client(&self, user: &str) -> Client {
         let connected = &self.inner.connected;
         let context = Context {
+            base: Arc::clone(&connected.base),
             credentials: Credentials::User(self.session(user)),
             calls: Arc::clone(&connected.calls),
             options: connected.options.clone(),

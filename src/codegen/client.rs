@@ -6,6 +6,7 @@ use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
 
 use super::models::{opaque_structs, without_debug};
+use super::request;
 
 /// The documentation of the generated client.
 const CLIENT_DOCS: &str = "\
@@ -32,6 +33,8 @@ pub(super) type Answers = Vec<(String, syn::Type)>;
 
 pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
     let mut answers = Vec::new();
+    // It asks for hooks; requests are sent by `hooks::send`.
+    items.retain(|item| !matches!(item, Item::Const(_)));
     for item in items.iter_mut() {
         match item {
             // What the generator needs of its runtime is no part of our API.
@@ -149,6 +152,7 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
                     tell_reason(setter);
                 }
             }
+            let optional = request::optional(block);
             let position = block
                 .items
                 .iter()
@@ -159,7 +163,7 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
                 let id = operation_of(send).ok_or("a `send` that names no operation")?;
                 let answer =
                     answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
-                let public = split_send(send, &answer, &id)?;
+                let public = split_send(send, &answer, &id, &optional)?;
                 block.items.insert(position, public);
                 answers.push((id, answer));
             }
@@ -202,23 +206,19 @@ pub(super) fn argument(ty: &syn::Type) -> Option<(&syn::Ident, &syn::Type)> {
     }
 }
 
-/// Leaves the generated `send` to send alone, and returns the public one that
-/// reads the answer and turns every failure into `crate::Error`.
+/// Leaves the generated `send` to build the request, and returns the public one
+/// that sends it, reads the answer and turns every failure into `crate::Error`.
 fn split_send(
     send: &mut syn::ImplItemFn,
     answer: &syn::Type,
     id: &str,
+    optional: &[String],
 ) -> Result<syn::ImplItem, String> {
     let attributes = std::mem::take(&mut send.attrs);
-    let last = send.block.stmts.last_mut();
-    let Some(last @ syn::Stmt::Expr(syn::Expr::Match(_), None)) = last else {
-        return Err(format!("{id}: `send` does not end in a match"));
-    };
-    let received = received(last).ok_or_else(|| format!("{id}: `send` matches on no status"))?;
-    *last = parse_quote!(return Ok(#received););
-    RareMethods.visit_block_mut(&mut send.block);
-    send.sig.ident = parse_quote!(send_unread);
-    send.sig.output = parse_quote!(-> Result<::reqwest::Response, Error<()>>);
+    request::only_build(&mut send.block, id, optional)?;
+    send.sig.ident = parse_quote!(built_request);
+    send.sig.asyncness = None;
+    send.sig.output = parse_quote!(-> Result<(&'a super::Client, ::reqwest::Request), Error<()>>);
     send.vis = syn::Visibility::Inherited;
     let answer_text = answer.to_token_stream().to_string();
     let (answer, read): (syn::Type, syn::Ident) = match answer_text.as_str() {
@@ -229,6 +229,10 @@ fn split_send(
         ),
         _ => (answer.clone(), parse_quote!(read_json)),
     };
+    let make: syn::Ident = match read == "read_bytes" {
+        true => parse_quote!(make_unread),
+        false => parse_quote!(make),
+    };
     Ok(parse_quote! {
         #(#attributes)*
         ///
@@ -236,7 +240,10 @@ fn split_send(
         /// [`crate::Error`] whatever went wrong: an argument, the connection,
         /// the server's refusal, an answer that does not decode.
         pub async fn send(self) -> Result<crate::Response<#answer>, crate::Error> {
-            crate::response::#read(#id, self.send_unread().await).await
+            let built = self.built_request();
+            let built = built.map_err(|error| crate::Error::unsent(#id, error));
+            let mut call = crate::hooks::call(#id, built)?;
+            crate::response::#read(#id, call.#make().await).await
         }
     })
 }
@@ -257,39 +264,5 @@ fn snippets_are_text(attributes: &mut [syn::Attribute]) {
             let plain = text.value().replace("```ignore", "\n```text");
             *text = syn::LitStr::new(&plain, text.span());
         }
-    }
-}
-
-/// The variable that holds the answer: `response` unless an argument is
-/// called so.
-fn received(last: &syn::Stmt) -> Option<syn::Ident> {
-    let syn::Stmt::Expr(syn::Expr::Match(status), _) = last else {
-        return None;
-    };
-    let syn::Expr::MethodCall(as_u16) = &*status.expr else {
-        return None;
-    };
-    let syn::Expr::MethodCall(status) = &*as_u16.receiver else {
-        return None;
-    };
-    let syn::Expr::Path(variable) = &*status.receiver else {
-        return None;
-    };
-    variable.path.get_ident().cloned()
-}
-
-/// Methods for which reqwest has no function, and the generator thinks it has.
-struct RareMethods;
-
-impl VisitMut for RareMethods {
-    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
-        let method = call.method.to_string();
-        if ["options", "trace"].contains(&method.as_str()) && call.args.len() == 1 {
-            let method = quote::format_ident!("{}", method.to_uppercase());
-            call.method = parse_quote!(request);
-            call.args
-                .insert(0, parse_quote!(::reqwest::Method::#method));
-        }
-        syn::visit_mut::visit_expr_method_call_mut(self, call);
     }
 }

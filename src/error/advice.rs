@@ -14,7 +14,12 @@ impl Error {
         if self.refused_with(StatusCode::FORBIDDEN) {
             return self.advice_on_a_refusal();
         }
-        if self.may_have_arrived() && matches!(self.inner.kind, Kind::Transport | Kind::Late(_)) {
+        if self.may_have_arrived()
+            && matches!(
+                self.inner.kind,
+                Kind::Transport | Kind::TimedOut | Kind::Late(_)
+            )
+        {
             let repeatable = self.inner.trace.repeatable;
             return (!repeatable).then(|| {
                 "it may have arrived: look whether it was done before you send it again".into()

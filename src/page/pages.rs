@@ -179,7 +179,7 @@ impl<T> Pages<T> {
                 let answer = Answer {
                     status: response.status(),
                     headers: response.headers().clone(),
-                    body: Vec::new(),
+                    body: bytes::Bytes::new(),
                 };
                 let id = self.list.operation_id;
                 return Err(Error::pagination(id, reason, answer).traced(trace));

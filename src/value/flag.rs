@@ -39,7 +39,7 @@ impl Flag {
     pub fn value(&self) -> Option<bool> {
         match &self.0 {
             Scalar::Boolean(value) => Some(*value),
-            Scalar::Text(text) | Scalar::Number(text) => parse(text),
+            Scalar::Text(_) | Scalar::Number(_) => parse(self.0.as_str()),
         }
     }
 

@@ -9,23 +9,27 @@ use super::decimal;
 use super::scalar::{FromScalar, read};
 
 /// Reads text; a number or boolean becomes its text, null becomes `None`.
+#[inline]
 pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     read(d).map(|Text(text)| text)
 }
 
 /// Reads text; a number or boolean becomes its text, null is an error.
+#[inline]
 pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     read(d).map(|RequiredText(text)| text)
 }
 
 /// Reads a whole number, also as text or as `10.0`; null and blank text become
 /// `None`.
+#[inline]
 pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     read(d).map(|Integer(value)| value)
 }
 
 /// Reads true or false, also as text or as `0` and `1`; null and blank text
 /// become `None`.
+#[inline]
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
     read(d).map(|Boolean(value)| value)
 }
@@ -41,22 +45,27 @@ struct Boolean(Option<bool>);
 impl FromScalar for Text {
     const EXPECTED: &'static str = "text";
 
+    #[inline]
     fn from_text(text: &str) -> Option<Self> {
         Self::from_owned_text(text.to_owned())
     }
 
+    #[inline]
     fn from_owned_text(text: String) -> Option<Self> {
         Some(Self(Some(text)))
     }
 
+    #[inline]
     fn from_number(text: &str) -> Option<Self> {
         Self::from_text(text)
     }
 
+    #[inline]
     fn from_boolean(value: bool) -> Option<Self> {
         Self::from_owned_text(value.to_string())
     }
 
+    #[inline]
     fn from_null() -> Option<Self> {
         Some(Self(None))
     }
@@ -65,18 +74,22 @@ impl FromScalar for Text {
 impl FromScalar for RequiredText {
     const EXPECTED: &'static str = "text";
 
+    #[inline]
     fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.to_owned()))
     }
 
+    #[inline]
     fn from_owned_text(text: String) -> Option<Self> {
         Some(Self(text))
     }
 
+    #[inline]
     fn from_number(text: &str) -> Option<Self> {
         Self::from_text(text)
     }
 
+    #[inline]
     fn from_boolean(value: bool) -> Option<Self> {
         Some(Self(value.to_string()))
     }
@@ -85,6 +98,7 @@ impl FromScalar for RequiredText {
 impl FromScalar for Integer {
     const EXPECTED: &'static str = "a whole number that fits in 64 bits";
 
+    #[inline]
     fn from_text(text: &str) -> Option<Self> {
         match text.trim() {
             "" => Self::from_null(),
@@ -92,6 +106,7 @@ impl FromScalar for Integer {
         }
     }
 
+    #[inline]
     fn from_number(text: &str) -> Option<Self> {
         if let Ok(value) = text.parse() {
             return Self::from_integer(value);
@@ -101,14 +116,17 @@ impl FromScalar for Integer {
         Self::from_integer(whole)
     }
 
+    #[inline]
     fn from_integer(value: i64) -> Option<Self> {
         Some(Self(Some(value)))
     }
 
+    #[inline]
     fn from_boolean(_: bool) -> Option<Self> {
         None
     }
 
+    #[inline]
     fn from_null() -> Option<Self> {
         Some(Self(None))
     }
@@ -117,6 +135,7 @@ impl FromScalar for Integer {
 impl FromScalar for Boolean {
     const EXPECTED: &'static str = "true or false";
 
+    #[inline]
     fn from_text(text: &str) -> Option<Self> {
         match text.trim() {
             "" => Self::from_null(),
@@ -128,6 +147,7 @@ impl FromScalar for Boolean {
         }
     }
 
+    #[inline]
     fn from_number(text: &str) -> Option<Self> {
         match Integer::from_number(text)? {
             Integer(Some(0)) => Self::from_boolean(false),
@@ -136,10 +156,12 @@ impl FromScalar for Boolean {
         }
     }
 
+    #[inline]
     fn from_boolean(value: bool) -> Option<Self> {
         Some(Self(Some(value)))
     }
 
+    #[inline]
     fn from_null() -> Option<Self> {
         Some(Self(None))
     }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroize;
 
 /// Under this key serde_json hands over a number when any crate of the build
 /// enables its `arbitrary_precision` feature, so every number can look so.
@@ -16,9 +17,20 @@ const NUMBER_KEY: &str = "$serde_json::private::Number";
 #[derive(Clone)]
 pub(crate) enum Scalar {
     Text(Box<str>),
-    Number(Box<str>),
+    Number(Number),
     Boolean(bool),
 }
+
+/// The text of a number, kept in place unless it is long.
+#[derive(Clone)]
+pub(crate) enum Number {
+    Short { length: u8, text: [u8; SHORT] },
+    Long(Box<str>),
+}
+
+/// As much as fits where a pointer and a length would stand, which is every
+/// 64-bit integer and nearly every amount.
+const SHORT: usize = 21;
 
 /// What can be made of a JSON scalar; `None` refuses it.
 pub(crate) trait FromScalar: Sized {
@@ -34,7 +46,7 @@ pub(crate) trait FromScalar: Sized {
     fn from_number(text: &str) -> Option<Self>;
 
     fn from_integer(value: i64) -> Option<Self> {
-        Self::from_number(&value.to_string())
+        Self::from_number(itoa::Buffer::new().format(value))
     }
 
     fn from_boolean(value: bool) -> Option<Self>;
@@ -52,9 +64,47 @@ pub(crate) fn read<'de, T: FromScalar, D: Deserializer<'de>>(d: D) -> Result<T, 
 impl Scalar {
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Text(text) => text,
+            Self::Number(number) => number.as_str(),
             Self::Boolean(true) => "true",
             Self::Boolean(false) => "false",
+        }
+    }
+}
+
+impl Number {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Short { length, text } => {
+                let text = text.get(..usize::from(*length)).unwrap_or_default();
+                str::from_utf8(text).unwrap_or_default()
+            }
+            Self::Long(text) => text,
+        }
+    }
+}
+
+impl Zeroize for Number {
+    fn zeroize(&mut self) {
+        match self {
+            Self::Short { text, .. } => text.zeroize(),
+            Self::Long(text) => text.zeroize(),
+        }
+    }
+}
+
+impl From<&str> for Number {
+    fn from(text: &str) -> Self {
+        let mut short = [0; SHORT];
+        match short.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Short {
+                    length: text.len() as u8,
+                    text: short,
+                }
+            }
+            None => Self::Long(text.into()),
         }
     }
 }
@@ -95,7 +145,7 @@ impl Serialize for Scalar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
-            Self::Number(text) => serialize_number(text, serializer),
+            Self::Number(number) => serialize_number(number.as_str(), serializer),
             Self::Boolean(value) => serializer.serialize_bool(*value),
         }
     }
@@ -110,22 +160,27 @@ impl<'de> Deserialize<'de> for Scalar {
 impl FromScalar for Scalar {
     const EXPECTED: &'static str = "text, a number, true or false";
 
+    #[inline]
     fn from_text(text: &str) -> Option<Self> {
         Some(Self::Text(text.into()))
     }
 
+    #[inline]
     fn from_owned_text(text: String) -> Option<Self> {
         Some(Self::Text(text.into()))
     }
 
+    #[inline]
     fn from_number(text: &str) -> Option<Self> {
         Some(Self::Number(text.into()))
     }
 
+    #[inline]
     fn from_integer(value: i64) -> Option<Self> {
-        Some(Self::Number(value.to_string().into()))
+        Self::from_number(itoa::Buffer::new().format(value))
     }
 
+    #[inline]
     fn from_boolean(value: bool) -> Option<Self> {
         Some(Self::Boolean(value))
     }
@@ -255,6 +310,18 @@ mod tests {
             assert_eq!(serde_json::to_value(&scalar).unwrap(), value);
             let scalar: Scalar = serde_json::from_value(value).unwrap();
             assert_eq!(serde_json::to_string(&scalar).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn a_scalar_takes_no_more_room_than_its_text() {
+        assert_eq!(size_of::<Scalar>(), size_of::<String>());
+        for text in ["-9223372036854775808", "18446744073709551615", "1", ""] {
+            assert!(matches!(Number::from(text), Number::Short { .. }), "{text}");
+        }
+        let long = "1234567890.123456789012";
+        for text in [&long[..SHORT], &long[..SHORT + 1], long] {
+            assert_eq!(Number::from(text).as_str(), text);
         }
     }
 

@@ -63,7 +63,8 @@ impl Eq for Secret {}
 impl Drop for Secret {
     fn drop(&mut self) {
         match &mut self.0 {
-            Scalar::Text(text) | Scalar::Number(text) => text.zeroize(),
+            Scalar::Text(text) => text.zeroize(),
+            Scalar::Number(number) => number.zeroize(),
             Scalar::Boolean(_) => {}
         }
     }

@@ -61,7 +61,7 @@ impl Timestamp {
     #[must_use]
     pub fn instant(&self) -> Option<DateTime<FixedOffset>> {
         match &self.0 {
-            Scalar::Number(text) => unix_time(text),
+            Scalar::Number(number) => unix_time(number.as_str()),
             Scalar::Text(text) => instant(text.trim()),
             Scalar::Boolean(_) => None,
         }

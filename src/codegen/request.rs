@@ -1,0 +1,262 @@
+//! The part of the generated `send` that builds the request: no hooks, no
+//! header with the document's version, the base URL parsed once, and nothing
+//! done for a parameter that is not given.
+
+use quote::ToTokens;
+use syn::parse_quote;
+use syn::visit_mut::VisitMut;
+
+/// Ends a `send` where the request is built, with the client and the request
+/// as its value.
+pub(super) fn only_build(
+    block: &mut syn::Block,
+    id: &str,
+    optional: &[String],
+) -> Result<(), String> {
+    let statements = &mut block.stmts;
+    let (client, request) = statements
+        .iter()
+        .find_map(executed)
+        .ok_or_else(|| format!("{id}: `send` executes no request"))?;
+    let built = statements
+        .iter()
+        .position(|statement| mentions(statement, "OperationInfo"))
+        .ok_or_else(|| format!("{id}: `send` does not say what it sends"))?;
+    statements.truncate(built);
+    statements.push(parse_quote!(return Ok((#client, #request));));
+    without_version(block);
+    address_below_the_base(block);
+    query_of_what_is_given(block, &request, optional);
+    RareMethods.visit_block_mut(block);
+    Ok(())
+}
+
+/// The variables of the client and of the request in
+/// `let result = client.exec(request, &info).await;`, which are called
+/// otherwise where an argument has that name.
+fn executed(statement: &syn::Stmt) -> Option<(syn::Ident, syn::Ident)> {
+    let syn::Stmt::Local(local) = statement else {
+        return None;
+    };
+    let syn::Expr::Await(result) = &*local.init.as_ref()?.expr else {
+        return None;
+    };
+    let syn::Expr::MethodCall(call) = &*result.base else {
+        return None;
+    };
+    if call.method != "exec" {
+        return None;
+    }
+    Some((variable(&call.receiver)?, variable(call.args.first()?)?))
+}
+
+fn variable(expression: &syn::Expr) -> Option<syn::Ident> {
+    match expression {
+        syn::Expr::Path(path) => path.path.get_ident().cloned(),
+        _ => None,
+    }
+}
+
+fn mentions(tokens: &impl ToTokens, name: &str) -> bool {
+    tokens
+        .to_token_stream()
+        .to_string()
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .any(|word| word == name)
+}
+
+/// Takes out the header with the document's version, which the vendor does not
+/// know, and the map of headers where it was the only one.
+fn without_version(block: &mut syn::Block) {
+    let statements = &mut block.stmts;
+    let Some(position) = statements
+        .iter()
+        .position(|statement| mentions(statement, "api_version"))
+    else {
+        return;
+    };
+    let syn::Stmt::Expr(syn::Expr::MethodCall(append), _) = statements.remove(position) else {
+        return;
+    };
+    let Some(map) = variable(&append.receiver) else {
+        return;
+    };
+    let name = map.to_string();
+    let users = || statements.iter().filter(|user| mentions(*user, &name));
+    // It is made, and given to the request.
+    if users().count() == 2 {
+        statements.retain(|statement| {
+            !matches!(statement, syn::Stmt::Local(local)
+                if matches!(&local.pat, syn::Pat::Ident(pattern) if pattern.ident == name))
+        });
+        WithoutHeaders(map).visit_block_mut(block);
+    }
+}
+
+/// The arguments that `new` begins without.
+pub(super) fn optional(builder: &syn::ItemImpl) -> Vec<String> {
+    let mut found = Optional::default();
+    for item in &builder.items {
+        if let syn::ImplItem::Fn(function) = item
+            && function.sig.ident == "new"
+        {
+            syn::visit::visit_block(&mut found, &function.block);
+        }
+    }
+    found.0
+}
+
+#[derive(Default)]
+struct Optional(Vec<String>);
+
+impl<'ast> syn::visit::Visit<'ast> for Optional {
+    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+        if let syn::Member::Named(name) = &field.member
+            && field.expr.to_token_stream().to_string() == "Ok (None)"
+        {
+            self.0.push(name.to_string());
+        }
+    }
+}
+
+/// Makes `format!("{}/path/{}", client.baseurl, id)` an address that shares
+/// the base URL as it was parsed once.
+fn address_below_the_base(block: &mut syn::Block) {
+    for statement in &mut block.stmts {
+        if let syn::Stmt::Local(local) = statement
+            && let Some(init) = &mut local.init
+            && let syn::Expr::Macro(format) = &*init.expr
+            && format.mac.path.is_ident("format")
+            && let Some(address) = address(&format.mac)
+        {
+            *init.expr = address;
+        }
+    }
+}
+
+fn address(format: &syn::Macro) -> Option<syn::Expr> {
+    let parse = syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
+    let mut arguments = format.parse_body_with(parse).ok()?.into_iter();
+    let syn::Expr::Lit(syn::ExprLit {
+        lit: syn::Lit::Str(template),
+        ..
+    }) = arguments.next()?
+    else {
+        return None;
+    };
+    let syn::Expr::Field(base) = arguments.next()? else {
+        return None;
+    };
+    let client = &base.base;
+    let template = template.value();
+    let path = template.strip_prefix("{}")?;
+    let ids: Vec<syn::Expr> = arguments.collect();
+    Some(match ids.is_empty() {
+        true => parse_quote!(#client.inner.address(#path)),
+        false => parse_quote!(#client.inner.address(&format!(#path, #(#ids),*))),
+    })
+}
+
+/// Leaves a parameter that is not given out of the query, instead of adding
+/// nothing for it: each addition opens the address and closes it again.
+fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, optional: &[String]) {
+    let Some(position) = block.stmts.iter().position(|statement| {
+        matches!(statement, syn::Stmt::Local(local)
+            if matches!(&local.pat, syn::Pat::Ident(pattern) if pattern.ident == *request))
+    }) else {
+        return;
+    };
+    let syn::Stmt::Local(local) = &mut block.stmts[position] else {
+        return;
+    };
+    // `let mut request = chain.build()?;`
+    let Some(init) = &mut local.init else { return };
+    let syn::Expr::Try(tried) = &mut *init.expr else {
+        return;
+    };
+    let syn::Expr::MethodCall(build) = &mut *tried.expr else {
+        return;
+    };
+    let mut queries = OptionalQueries {
+        optional,
+        found: Vec::new(),
+    };
+    queries.visit_expr_mut(&mut build.receiver);
+    let chain = (*build.receiver).clone();
+    let mut statements: Vec<syn::Stmt> = vec![parse_quote!(let #request = #chain;)];
+    for (name, query) in queries.found {
+        statements.push(parse_quote! {
+            let #request = if #name.is_some() { #request.query(#query) } else { #request };
+        });
+    }
+    statements.push(parse_quote!(let #request = #request.build()?;));
+    block.stmts.splice(position..=position, statements);
+}
+
+/// Takes `.query(&QueryParam::new("name", &name))` of optional arguments out
+/// of a chain of calls.
+struct OptionalQueries<'o> {
+    optional: &'o [String],
+    /// The variable and the whole parameter.
+    found: Vec<(syn::Ident, syn::Expr)>,
+}
+
+impl OptionalQueries<'_> {
+    fn variable(&self, parameter: &syn::Expr) -> Option<syn::Ident> {
+        let syn::Expr::Reference(parameter) = parameter else {
+            return None;
+        };
+        let syn::Expr::Call(new) = &*parameter.expr else {
+            return None;
+        };
+        let syn::Expr::Reference(value) = new.args.last()? else {
+            return None;
+        };
+        variable(&value.expr).filter(|name| self.optional.contains(&name.to_string()))
+    }
+}
+
+impl VisitMut for OptionalQueries<'_> {
+    fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
+        syn::visit_mut::visit_expr_mut(self, expression);
+        if let syn::Expr::MethodCall(call) = expression
+            && call.method == "query"
+            && let Some(parameter) = call.args.first().cloned()
+            && let Some(name) = self.variable(&parameter)
+        {
+            self.found.push((name, parameter));
+            *expression = (*call.receiver).clone();
+        }
+    }
+}
+
+/// Takes `.headers(map)` out of a chain of calls.
+struct WithoutHeaders(syn::Ident);
+
+impl VisitMut for WithoutHeaders {
+    fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
+        syn::visit_mut::visit_expr_mut(self, expression);
+        if let syn::Expr::MethodCall(call) = expression
+            && call.method == "headers"
+            && call.args.first().and_then(variable).as_ref() == Some(&self.0)
+        {
+            *expression = (*call.receiver).clone();
+        }
+    }
+}
+
+/// Methods for which reqwest has no function, and the generator thinks it has.
+struct RareMethods;
+
+impl VisitMut for RareMethods {
+    fn visit_expr_method_call_mut(&mut self, call: &mut syn::ExprMethodCall) {
+        let method = call.method.to_string();
+        if ["options", "trace"].contains(&method.as_str()) && call.args.len() == 1 {
+            let method = quote::format_ident!("{}", method.to_uppercase());
+            call.method = parse_quote!(request);
+            call.args
+                .insert(0, parse_quote!(::reqwest::Method::#method));
+        }
+        syn::visit_mut::visit_expr_method_call_mut(self, call);
+    }
+}
