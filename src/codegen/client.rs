@@ -5,6 +5,7 @@ use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
 
+use super::docs;
 use super::models::{opaque_structs, without_debug};
 
 /// The documentation of the generated client.
@@ -41,15 +42,7 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
             }
             Item::Struct(client) => {
                 without_debug(&mut client.attrs);
-                client
-                    .attrs
-                    .retain(|attribute| !attribute.path().is_ident("doc"));
-                client
-                    .attrs
-                    .extend(CLIENT_DOCS.lines().map(|line| -> syn::Attribute {
-                        let line = format!(" {line}");
-                        parse_quote!(#[doc = #line])
-                    }));
+                docs::set(&mut client.attrs, CLIENT_DOCS);
             }
             Item::Impl(block) if block.trait_.is_none() => {
                 // The way in is `ClientBuilder`, which knows about tokens.
@@ -57,11 +50,10 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
                     .items
                     .retain(|item| !matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "new"));
                 for item in &mut block.items {
-                    if let syn::ImplItem::Fn(function) = item {
-                        snippets_are_text(&mut function.attrs);
-                        if function.sig.ident == "new_with_client" {
-                            function.vis = parse_quote!(pub(crate));
-                        }
+                    if let syn::ImplItem::Fn(function) = item
+                        && function.sig.ident == "new_with_client"
+                    {
+                        function.vis = parse_quote!(pub(crate));
                     }
                 }
             }
@@ -233,31 +225,12 @@ fn split_send(
         #(#attributes)*
         ///
         /// # Errors
-        /// [`crate::Error`] whatever went wrong: an argument, the connection,
-        /// the server's refusal, an answer that does not decode.
+        /// [`Error`](crate::Error) whatever went wrong: an argument, the
+        /// connection, the server's refusal, an answer that does not decode.
         pub async fn send(self) -> Result<crate::Response<#answer>, crate::Error> {
             crate::response::#read(#id, self.send_unread().await).await
         }
     })
-}
-
-/// The snippets show how arguments are given; they are no programs, and no
-/// tests that someone has to ignore.
-fn snippets_are_text(attributes: &mut [syn::Attribute]) {
-    for attribute in attributes
-        .iter_mut()
-        .filter(|attribute| attribute.path().is_ident("doc"))
-    {
-        if let syn::Meta::NameValue(doc) = &mut attribute.meta
-            && let syn::Expr::Lit(syn::ExprLit {
-                lit: syn::Lit::Str(text),
-                ..
-            }) = &mut doc.value
-        {
-            let plain = text.value().replace("```ignore", "\n```text");
-            *text = syn::LitStr::new(&plain, text.span());
-        }
-    }
 }
 
 /// The variable that holds the answer: `response` unless an argument is
