@@ -79,6 +79,13 @@
 //! | `schemars` | no | `JsonSchema` on every model. |
 //! | `testing` | no | [`testing`]. |
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "sqlite", feature = "testing")),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the guides and the front page link to what features bring"
+    )
+)]
 
 #[cfg(feature = "client")]
 pub mod auth;

@@ -25,8 +25,13 @@ for patient in &answer.patients {
 # }
 ```
 
-[`operations`](crate::operations) holds what the types don't say: scopes,
-restrictions, paging.";
+A list is read whole by `items()` instead of `send`, see the guide
+[list and page](crate::guide::lists); what happens on the way of a call is told
+in [calls that hold](crate::guide::calls).
+
+Of each operation is said which scopes it needs and how sure that is, whether it
+is restricted to approved partners, whether it comes in pages, and where all
+that is from; [`operations`](crate::operations) has the same as a table.";
 
 /// The answer of each operation: its id and the type's tokens.
 pub(super) type Answers = Vec<(String, syn::Type)>;

@@ -3,71 +3,71 @@
 //! Their examples are run as tests, against the embedded fake wherever a
 //! server is needed.
 //!
-//! | Guide | Tells |
-//! |---|---|
-//! | [`connect`] | how a practitioner connects an account, once |
-//! | [`many_users`] | how tokens stay good, for one user or ten thousand, in one process or several |
-//! | [`lists`] | how to read a list that does not fit in a page |
-//! | [`calls`] | what is tried again, how long a call takes, how often one may call |
-//! | [`treatment_plans`] | how to write a plan that reaches the patient when it should, and not before |
-//! | [`labs`] | how to follow a lab order to its results |
-//! | [`webhooks`] | how to hear of each event once, also of those that got lost |
-//! | [`embed`] | how to show Fullscript in a page of yours, or link into it |
-//! | [`testing`] | how to test an integration without credentials |
-//! | [`updates`] | how to take a new version, or a new document of the vendor's |
-//! | [`errors`] | what you see, why, and what to do |
+//! In the order in which most apps need them:
+//!
+//! 1. [Connect a user](connect)
+//! 2. [Refresh and many users](many_users)
+//! 3. [List and page](lists)
+//! 4. [Calls that hold](calls)
+//! 5. [Treatment plans, safely](treatment_plans)
+//! 6. [Labs](labs)
+//! 7. [Webhooks](webhooks)
+//! 8. [Fullscript in a page](embed)
+//! 9. [Test an integration](testing)
+//! 10. [Take an update](updates)
+//! 11. [Errors](errors)
 
-/// Connect a user: from the button to the first call.
+/// How a practitioner connects an account, once.
 pub mod connect {
     #![doc = include_str!("connect.md")]
 }
 
-/// Refresh and many users: tokens that stay good.
+/// How tokens stay good, for one user or ten thousand.
 pub mod many_users {
     #![doc = include_str!("many_users.md")]
 }
 
-/// List and page: a whole list as a stream.
+/// How to read a list that does not fit in a page.
 pub mod lists {
     #![doc = include_str!("lists.md")]
 }
 
-/// Calls that hold: attempts, time, and the limit of requests.
+/// What is tried again, how long a call takes, how often one may call.
 pub mod calls {
     #![doc = include_str!("calls.md")]
 }
 
-/// Treatment plans, safely: draft against active.
+/// How to write a plan that reaches the patient when it should, and not before.
 pub mod treatment_plans {
     #![doc = include_str!("treatment_plans.md")]
 }
 
-/// Labs: from the plan to the results.
+/// How to follow a lab order to its results.
 pub mod labs {
     #![doc = include_str!("labs.md")]
 }
 
-/// Webhooks: hear of each event once.
+/// How to hear of each event once, also of those that got lost.
 pub mod webhooks {
     #![doc = include_str!("webhooks.md")]
 }
 
-/// Fullscript in a page of yours, and links into it.
+/// How to show Fullscript in a page of yours, or link into it.
 pub mod embed {
     #![doc = include_str!("embed.md")]
 }
 
-/// Test an integration without credentials.
+/// How to test an integration without credentials.
 pub mod testing {
     #![doc = include_str!("testing.md")]
 }
 
-/// Take a new version, or a new document of the vendor's.
+/// How to take a new version, or a new document of the vendor's.
 pub mod updates {
     #![doc = include_str!("updates.md")]
 }
 
-/// Errors: what you see, why, and what to do.
+/// What you see when a call fails, why, and what to do.
 pub mod errors {
     #![doc = include_str!("errors.md")]
 }
