@@ -34,6 +34,25 @@ fn the_table_of_coverage_is_as_generated() {
     );
 }
 
+#[test]
+fn the_readme_counts_the_operations_and_names_the_restricted_ones() {
+    const README: &str = include_str!("../../../README.md");
+    let count = format!("each of its {} operations", operations::all().len());
+    assert!(README.contains(&count), "README.md: {count}");
+    let section = README
+        .split("\n## ")
+        .find(|section| section.starts_with("Operations that require commercial approval\n"));
+    let named: BTreeSet<&str> = section
+        .expect("a section on approval")
+        .split('`')
+        .filter(|word| operations::find(word).is_some())
+        .collect();
+    let restricted = operations::all()
+        .iter()
+        .filter(|operation| operation.requires_commercial_approval);
+    assert_eq!(named, restricted.map(|operation| operation.id).collect());
+}
+
 /// An endpoint of the reference, and the operation that stands for it.
 struct Endpoint {
     method: String,
