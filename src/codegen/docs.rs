@@ -95,7 +95,7 @@ fn of_setter(name: &str, call: &Call) -> String {
     match (name, argument) {
         (_, Some(argument)) => {
             let what = match (argument.description.as_str(), own_type(&argument.ty)) {
-                ("", Some(own)) => format!("A {own}, or its builder."),
+                ("", Some(own)) => format!("Of type {own}; its builder will do."),
                 ("", None) => String::new(),
                 (known, _) => sentence(known),
             };
@@ -147,7 +147,7 @@ fn of_operation(operation: &Described<'_>, call: &Call) -> String {
         {
             let need = if *optional { "" } else { ", required" };
             let what = match (description.as_str(), own_type(ty)) {
-                ("", Some(own)) => format!(": a {own}."),
+                ("", Some(own)) => format!(", of type {own}."),
                 ("", None) => ".".into(),
                 (known, _) => format!(": {}", sentence(known)),
             };
@@ -319,14 +319,10 @@ fn example(call: &Call) -> String {
         let _ = write!(parameters, ", {name}: {}", outside(ty));
         given.push(format!(".{name}({name})"));
     }
-    given.push(
-        if call.streams {
-            ".items()"
-        } else {
-            ".send().await?"
-        }
-        .into(),
-    );
+    given.extend(match call.streams {
+        true => vec![".items()".to_string()],
+        false => vec![".send()".to_string(), ".await?".to_string()],
+    });
     let line = format!("client.{id}(){}", given.concat());
     let chain = match line.len() <= 70 {
         true => line,
