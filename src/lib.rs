@@ -55,7 +55,7 @@
 //! - **A treatment plan's state is chosen, never left out**: without one the
 //!   vendor makes a plan active and sends it to the patient. See
 //!   [`CreateTreatmentPlanRequest::draft`](types::CreateTreatmentPlanRequest::draft).
-//! - **Six operations are restricted** to partners whom the vendor approved.
+//! - **A few operations are restricted** to partners whom the vendor approved.
 //!   Their documentation begins with that; no call is held back for it.
 //! - **Answers are decoded leniently.** A number sent as text, a flag sent as
 //!   `1`, a missing or a new field, a new value of a set: none costs the

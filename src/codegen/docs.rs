@@ -61,13 +61,19 @@ fn of_builders(items: &mut [Item], calls: &[Call], document: &Value) {
         match item {
             Item::Struct(builder) => {
                 let call = calls.iter().find(|call| builder.ident == call.builder);
-                if let Some(Call { id, .. }) = call {
+                if let Some(Call { id, streams, .. }) = call {
                     let what = described(document, id)
                         .map(|operation| format!(": {}", first_line(operation.value)));
                     let what = what.unwrap_or_default();
                     let link = format!("[`{id}`](crate::Client::{id})");
-                    let text =
-                        format!("A call of {link}{what}\n\nIt is made by [`send`](Self::send).");
+                    let end = match streams {
+                        true => {
+                            "[`items`](Self::items) or [`pages`](Self::pages), or for one page \
+                             [`send`](Self::send)"
+                        }
+                        false => "[`send`](Self::send)",
+                    };
+                    let text = format!("A call of {link}{what}\n\nIt is made by {end}.");
                     set(&mut builder.attrs, &text);
                 }
             }
