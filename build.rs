@@ -14,10 +14,16 @@ use quote::quote;
 use serde_json::{Value, json};
 use syn::{Item, ItemMod};
 
+#[path = "src/codegen/calls.rs"]
+mod calls;
 #[path = "src/codegen/client.rs"]
 mod client;
+#[path = "src/codegen/docs.rs"]
+mod docs;
 #[path = "src/codegen/lists.rs"]
 mod lists;
+#[path = "src/codegen/model_docs.rs"]
+mod model_docs;
 #[path = "src/codegen/models.rs"]
 mod models;
 #[path = "src/codegen/operations.rs"]
@@ -95,8 +101,11 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
         }
     }
     models::adapt_types(&mut types);
-    let answers = client::adapt_client(&mut client)?;
+    let answers = client::adapt_client(&mut client, &operations::ids(&document))?;
     pages::add(&mut client, &types, &answers, &document);
+    let calls = calls::calls(&client);
+    docs::write(&mut client, &calls, &document);
+    model_docs::write(&mut types, &answers, &calls);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     Ok(Generated {

@@ -42,6 +42,11 @@
 //! - Creating a patient sends a welcome e-mail unless `send_welcome_email` is
 //!   false; on the sandbox too, to whatever address it is given.
 
+#![cfg_attr(
+    feature = "client",
+    doc = "\n# See also\n\nThe [guide to embed and redirect](crate::guide::embed)."
+)]
+
 use std::fmt;
 
 use serde_json::{Value, json};

@@ -22,6 +22,26 @@ use crate::retry::reason_of;
 /// `Display` names the operation, the status and the request id, and what to
 /// do next. Neither it nor `Debug` shows a body, an address, a token, or
 /// anything of a patient; [`Error::body`] gives the body on demand.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # use fullscript::testing::{FakeFullscript, Script};
+/// # let fake = FakeFullscript::start().await?;
+/// # fake.answer("get_patient", Script::json(404, &serde_json::json!({})));
+/// # let client = fake.client();
+/// # let id = fullscript::types::PatientId::new("1")?;
+/// match client.get_patient().id(id).send().await {
+///     Ok(answer) => println!("{}", answer.patient.id),
+///     Err(error) if error.is_not_found() => println!("no such patient"),
+///     Err(error) if error.needs_reconnect() => println!("connect again"),
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// The [guide to errors](crate::guide::errors) lists what there is to see, why,
+/// and what to do.
 pub struct Error {
     inner: Box<Inner>,
 }

@@ -13,7 +13,7 @@ use crate::calls::Calls;
 use crate::ending::Failure;
 use crate::error::Error;
 use crate::generated::client::Client;
-use crate::operations::{self, Operation};
+use crate::operations::Operation;
 use crate::options::CallOptions;
 
 /// What every call of one client shares.
@@ -57,17 +57,17 @@ impl fmt::Debug for Context {
     }
 }
 
-/// The call of an operation with the request that was built for it.
+/// The call of an operation, if it is one's, with the request that was built
+/// for it.
 pub(crate) fn call<'c>(
-    operation_id: &'static str,
+    operation: Option<&'static Operation>,
     built: Result<(&'c Client, Request), Error>,
 ) -> Result<Call<'c>, Error> {
     let (client, mut request) = built?;
-    let operation = operations::find(operation_id);
     if let Some(operation) = operation {
         if !is_own_path(client.baseurl(), &request, operation) {
             let reason = "an id in the path is empty or leads to another operation";
-            return Err(Error::invalid_request(operation_id, reason.into()));
+            return Err(Error::invalid_request(operation.id, reason.into()));
         }
         // What can't be a header stays with the generator's own.
         if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {

@@ -1,4 +1,18 @@
-//! The table of operations: what the document says beyond types.
+//! The table of operations: scopes, restrictions, pages, sources.
+//!
+//! It holds what types can't say, for lists, checks and reports of your own:
+//!
+//! ```
+//! use fullscript::operations;
+//!
+//! for operation in operations::all() {
+//!     if operation.requires_commercial_approval {
+//!         println!("{} {} {}", operation.id, operation.method, operation.path);
+//!     }
+//! }
+//! let scopes = operations::find("list_patients").unwrap().scopes;
+//! assert_eq!(scopes, [["patients:read"]]);
+//! ```
 
 /// One operation of the API: a method on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

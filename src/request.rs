@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::generated::client::Client;
 use crate::hooks::call;
-use crate::operations;
+use crate::operations::{self, Operation};
 use crate::response::{Bytes, Response, read_bytes, read_json};
 
 impl Client {
@@ -38,8 +38,7 @@ impl Client {
         let operation = operations::at(method.as_str(), path);
         RequestBuilder {
             client: self,
-            // The path may hold an id, so only that of the table is shown.
-            operation_id: operation.map_or("", |operation| operation.id),
+            operation,
             request: url_of(self.baseurl(), path).map(|url| reqwest::Request::new(method, url)),
         }
     }
@@ -49,7 +48,7 @@ impl Client {
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder<'c> {
     client: &'c Client,
-    operation_id: &'static str,
+    operation: Option<&'static Operation>,
     request: Result<reqwest::Request, &'static str>,
 }
 
@@ -102,8 +101,8 @@ impl<'c> RequestBuilder<'c> {
     /// # Errors
     /// [`Error`] whatever went wrong, as from the client's own methods.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
-        let id = self.operation_id;
-        let mut call = call(id, self.accepting_json().built())?;
+        let id = self.operation_id();
+        let mut call = call(self.operation, self.accepting_json().built())?;
         read_json(id, call.make().await).await
     }
 
@@ -112,8 +111,8 @@ impl<'c> RequestBuilder<'c> {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_bytes(self) -> Result<Response<Bytes>, Error> {
-        let id = self.operation_id;
-        let mut call = call(id, self.built())?;
+        let id = self.operation_id();
+        let mut call = call(self.operation, self.built())?;
         read_bytes(id, call.make_unread().await).await
     }
 
@@ -127,10 +126,15 @@ impl<'c> RequestBuilder<'c> {
         })
     }
 
+    /// The path may hold an id, so only that of the table is shown.
+    fn operation_id(&self) -> &'static str {
+        self.operation.map_or("", |operation| operation.id)
+    }
+
     fn built(self) -> Result<(&'c Client, reqwest::Request), Error> {
         match self.request {
             Ok(request) => Ok((self.client, request)),
-            Err(reason) => Err(Error::invalid_request(self.operation_id, reason.into())),
+            Err(reason) => Err(Error::invalid_request(self.operation_id(), reason.into())),
         }
     }
 

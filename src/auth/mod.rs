@@ -9,6 +9,9 @@
 //! 4. [`OAuthApp::client`] makes calls for that user, refreshing by itself.
 //! 5. [`OAuthApp::revoke`] ends it.
 //!
+//! The guides [connect a user](crate::guide::connect) and
+//! [refresh and many users](crate::guide::many_users) go through it.
+//!
 //! A refresh token dies when the pair that replaced it is first used
 //! (source: the vendor's page on refreshing). So a new pair is saved before
 //! its access token enters any header, a refresh runs on a task of its own

@@ -1,10 +1,12 @@
 //! The generated client made ours: calls fail with our error, and nothing
 //! shows arguments or addresses.
 
+use heck::ToSnakeCase;
 use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
 
+use super::docs;
 use super::models::{opaque_structs, without_debug};
 use super::request;
 
@@ -25,13 +27,19 @@ for patient in &answer.patients {
 # }
 ```
 
-[`operations`](crate::operations) holds what the types don't say: scopes,
-restrictions, paging.";
+A list is read whole by `items()` instead of `send`, see the guide
+[list and page](crate::guide::lists); what happens on the way of a call is told
+in [calls that hold](crate::guide::calls).
+
+Of each operation is said which scopes it needs and how sure that is, whether it
+is restricted to approved partners, whether it comes in pages, and where all
+that is from; [`operations`](crate::operations) has the same as a table.";
 
 /// The answer of each operation: its id and the type's tokens.
 pub(super) type Answers = Vec<(String, syn::Type)>;
 
-pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
+/// `ids` are those of the table of operations, in its order.
+pub(super) fn adapt_client(items: &mut Vec<Item>, ids: &[String]) -> Result<Answers, String> {
     let mut answers = Vec::new();
     // It asks for hooks; requests are sent by `hooks::send`.
     items.retain(|item| !matches!(item, Item::Const(_)));
@@ -44,15 +52,7 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
             }
             Item::Struct(client) => {
                 without_debug(&mut client.attrs);
-                client
-                    .attrs
-                    .retain(|attribute| !attribute.path().is_ident("doc"));
-                client
-                    .attrs
-                    .extend(CLIENT_DOCS.lines().map(|line| -> syn::Attribute {
-                        let line = format!(" {line}");
-                        parse_quote!(#[doc = #line])
-                    }));
+                docs::set(&mut client.attrs, CLIENT_DOCS);
             }
             Item::Impl(block) if block.trait_.is_none() => {
                 // The way in is `ClientBuilder`, which knows about tokens.
@@ -60,17 +60,16 @@ pub(super) fn adapt_client(items: &mut Vec<Item>) -> Result<Answers, String> {
                     .items
                     .retain(|item| !matches!(item, syn::ImplItem::Fn(f) if f.sig.ident == "new"));
                 for item in &mut block.items {
-                    if let syn::ImplItem::Fn(function) = item {
-                        snippets_are_text(&mut function.attrs);
-                        if function.sig.ident == "new_with_client" {
-                            function.vis = parse_quote!(pub(crate));
-                        }
+                    if let syn::ImplItem::Fn(function) = item
+                        && function.sig.ident == "new_with_client"
+                    {
+                        function.vis = parse_quote!(pub(crate));
                     }
                 }
             }
             Item::Mod(module) if module.ident == "builder" => {
                 if let Some((_, items)) = &mut module.content {
-                    answers = adapt_builders(items)?;
+                    answers = adapt_builders(items, ids)?;
                 }
             }
             _ => {}
@@ -143,7 +142,7 @@ impl VisitMut for Reason {
     }
 }
 
-fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
+fn adapt_builders(items: &mut Vec<Item>, ids: &[String]) -> Result<Answers, String> {
     let mut answers = Vec::new();
     for item in items.iter_mut() {
         if let Item::Impl(block) = item {
@@ -163,7 +162,11 @@ fn adapt_builders(items: &mut Vec<Item>) -> Result<Answers, String> {
                 let id = operation_of(send).ok_or("a `send` that names no operation")?;
                 let answer =
                     answer_of(send).ok_or_else(|| format!("{id}: `send` of a new shape"))?;
-                let public = split_send(send, &answer, &id, &optional)?;
+                let place = ids
+                    .iter()
+                    .position(|own| *own == id || own.to_snake_case() == id)
+                    .ok_or_else(|| format!("{id}: no operation of the document"))?;
+                let public = split_send(send, &answer, &id, place, &optional)?;
                 block.items.insert(position, public);
                 answers.push((id, answer));
             }
@@ -212,6 +215,7 @@ fn split_send(
     send: &mut syn::ImplItemFn,
     answer: &syn::Type,
     id: &str,
+    place: usize,
     optional: &[String],
 ) -> Result<syn::ImplItem, String> {
     let attributes = std::mem::take(&mut send.attrs);
@@ -237,32 +241,14 @@ fn split_send(
         #(#attributes)*
         ///
         /// # Errors
-        /// [`crate::Error`] whatever went wrong: an argument, the connection,
-        /// the server's refusal, an answer that does not decode.
+        /// [`Error`](crate::Error) whatever went wrong: an argument, the
+        /// connection, the server's refusal, an answer that does not decode.
         pub async fn send(self) -> Result<crate::Response<#answer>, crate::Error> {
             let built = self.built_request();
             let built = built.map_err(|error| crate::Error::unsent(#id, error));
-            let mut call = crate::hooks::call(#id, built)?;
+            let operation = crate::operations::OPERATIONS.get(#place);
+            let mut call = crate::hooks::call(operation, built)?;
             crate::response::#read(#id, call.#make().await).await
         }
     })
-}
-
-/// The snippets show how arguments are given; they are no programs, and no
-/// tests that someone has to ignore.
-fn snippets_are_text(attributes: &mut [syn::Attribute]) {
-    for attribute in attributes
-        .iter_mut()
-        .filter(|attribute| attribute.path().is_ident("doc"))
-    {
-        if let syn::Meta::NameValue(doc) = &mut attribute.meta
-            && let syn::Expr::Lit(syn::ExprLit {
-                lit: syn::Lit::Str(text),
-                ..
-            }) = &mut doc.value
-        {
-            let plain = text.value().replace("```ignore", "\n```text");
-            *text = syn::LitStr::new(&plain, text.span());
-        }
-    }
 }

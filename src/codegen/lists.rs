@@ -170,7 +170,10 @@ fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
 }
 
 /// Whether a type's last part has this name.
-pub(super) fn is_named(ty: &Type, name: &Ident) -> bool {
+pub(super) fn is_named<N: ?Sized>(ty: &Type, name: &N) -> bool
+where
+    Ident: PartialEq<N>,
+{
     matches!(ty, Type::Path(path)
         if path.path.segments.last().is_some_and(|last| last.ident == *name))
 }

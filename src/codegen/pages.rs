@@ -1,6 +1,5 @@
 //! `pages()` and `items()` on the builders of lists.
 
-use heck::ToSnakeCase;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
@@ -8,6 +7,7 @@ use syn::{Ident, ImplItem, Item, ItemImpl, ItemStruct, parse_quote};
 
 use super::client::Answers;
 use super::lists::{Known, Shape, is_called, is_named, text};
+use super::operations::described;
 
 /// Adds the two methods to the builder of each list. A paged operation whose
 /// builder can't have them says so and why in the documentation of `send`.
@@ -32,11 +32,15 @@ pub(super) fn add(client: &mut [Item], types: &[Item], answers: &Answers, docume
             && let Some(position) = position_of(block, "send")
             && let Some((id, answer)) = answers.next()
         {
-            let (method, operation) = operation(document, id);
+            let operation = described(document, id);
+            let is = |wanted: &str| operation.as_ref().is_some_and(|own| own.method == wanted);
+            let marked = operation
+                .as_ref()
+                .is_some_and(|own| own.value["x-paged"] == true);
             // Not said to be in pages, yet asked for by page: one page of it
             // is not all.
-            let paged = operation["x-paged"] == true || position_of(block, "page_number").is_some();
-            if !paged && method != "get" {
+            let paged = marked || position_of(block, "page_number").is_some();
+            if !paged && !is("get") {
                 continue;
             }
             let added = known
@@ -55,19 +59,6 @@ pub(super) fn add(client: &mut [Item], types: &[Item], answers: &Answers, docume
 fn position_of(block: &ItemImpl, name: &str) -> Option<usize> {
     let is = |item: &ImplItem| matches!(item, ImplItem::Fn(f) if f.sig.ident == name);
     block.items.iter().position(is)
-}
-
-/// Method and description of an operation.
-fn operation<'d>(document: &'d Value, id: &str) -> (&'d str, &'d Value) {
-    let items = document["paths"].as_object().into_iter().flatten();
-    let mut operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
-    let found = operations.find(|(_, operation)| {
-        let own = operation["operationId"].as_str();
-        own.is_some_and(|own| own == id || own.to_snake_case() == id)
-    });
-    found.map_or(("", &Value::Null), |(method, operation)| {
-        (method.as_str(), operation)
-    })
 }
 
 fn note(send: &mut ImplItem, reason: &str) {
@@ -131,8 +122,8 @@ fn methods(
     let number = format_ident!("{}", if paged { "number" } else { "_number" });
     let name = &builder.ident;
     let (of_pages, of_items) = (
-        format!(" Streams the pages of {list}; see [`crate::Pages`]."),
-        format!(" Streams {list} over all pages; see [`crate::Items`]."),
+        format!(" Streams the pages of {list}; see [`Pages`](crate::Pages)."),
+        format!(" Streams {list} over all pages; see [`Items`](crate::Items)."),
     );
     Ok([
         parse_quote! {

@@ -253,13 +253,18 @@ mod tests {
 
     use super::super::list::OneArray;
     use super::*;
+    use crate::ending::{Ending, Outcome, Trace};
 
     /// A list that answers this, whichever page is asked for.
     fn answering(list: List, body: Value) -> Pages<Value> {
         Pages::new(list, move |_| {
-            let sent = http::Response::new(body.to_string()).into();
+            let body = Ok(body.to_string().into());
             Box::pin(async move {
-                let read = crate::response::read_json::<Value>(list.operation_id, Ok(sent));
+                let ending = Ending {
+                    trace: Trace::default(),
+                    outcome: Outcome::Answered(http::Response::new("").into(), Some(body)),
+                };
+                let read = crate::response::read_json::<Value>(list.operation_id, ending);
                 Ok(read.await?.map(|answer| OneArray(answer).into()))
             })
         })

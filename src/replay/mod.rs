@@ -46,6 +46,8 @@
 //! # }).unwrap();
 //! ```
 //!
+//! The [guide to webhooks](crate::guide::webhooks) shows it beside a receiver.
+//!
 //! # Once each
 //!
 //! Give it the record of events that the webhook's handler has too: an event

@@ -79,6 +79,11 @@
 //! - Whether a retry is signed anew: if it is not, the later ones are refused as
 //!   stale, and a longer [`Receiver::tolerance`] lets them through.
 
+#![cfg_attr(
+    feature = "client",
+    doc = "\n# See also\n\nThe [guide to webhooks](crate::guide::webhooks), and [`replay`](crate::replay)."
+)]
+
 #[cfg(feature = "axum")]
 pub mod axum;
 mod data;

@@ -1,6 +1,8 @@
 //! What users get, read from the compiled output: a reviewer of a new
 //! document reads these snapshots instead of the generated files.
 
+mod coverage;
+
 use std::collections::BTreeMap;
 
 use fullscript::operations::{self, Operation};
@@ -110,6 +112,39 @@ fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
             "docs of {}",
             operation.id
         );
+    }
+}
+
+#[test]
+fn every_operation_tells_its_scopes_approval_pages_and_source() {
+    let docs = method_docs();
+    for operation in operations::all() {
+        let Operation {
+            id, method, path, ..
+        } = operation;
+        let docs = &docs[*id];
+        let has = |what: &str| assert!(docs.contains(what), "{id}: {what} is not in\n{docs}");
+        has(&format!("- Request: `{method} {path}`."));
+        has(match operation.requires_commercial_approval {
+            true => "- Commercial approval: required; the vendor decides",
+            false => "- Commercial approval: not required.",
+        });
+        has(match operation.paged {
+            true => "- Pages: of 100 records at most",
+            false => "- Pages: none",
+        });
+        let scopes = operation.scopes.iter().copied().flatten();
+        scopes.for_each(|scope| has(&format!("`{scope}`")));
+        has(match operation.scopes_confidence {
+            "documented" => "(documented by the vendor).",
+            "inferred" => "(inferred, the vendor does not say).",
+            "third-party" => "(by third parties' word).",
+            "unknown" => "- Scopes: not known.",
+            _ => "- Scopes: none, the call carries no token.",
+        });
+        has("- Source: ");
+        operation.sources.iter().for_each(|source| has(source));
+        has("```no_run");
     }
 }
 

@@ -67,7 +67,8 @@ fn without_tags(text: &str) -> String {
         out.push_str(&rest[..start]);
         let tag = &rest[start..];
         let opens = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        let escaped = out.ends_with('\\');
+        // `<yyyy-mm-dd` in backticks is a value, and no tag.
+        let escaped = out.ends_with(['\\', '`']);
         match tag.find('>').filter(|_| opens && !escaped) {
             Some(end) => {
                 let name = tag[1..end].trim_matches('/').to_lowercase();
@@ -193,6 +194,7 @@ mod tests {
                 "see the guide and \\[x\\]",
             ),
             ("a < b, &lt;b&gt;", "a \\< b, \\<b\\>"),
+            ("`<day`, `>day`", "`<day`, `>day`"),
             ("end */ comment /* start", "end \\*/ comment / * start"),
             ("at https://example.com/a.", "at `https://example.com/a`"),
             ("# Title\n\n\n| a | b |\n|---|---|", "Title\n\na | b"),
