@@ -1,0 +1,4 @@
+//! The fake, as users' tests meet it.
+
+mod clock;
+mod faults;
