@@ -198,8 +198,8 @@ impl FakeFullscript {
     /// ```
     pub async fn advance(&self, by: Duration) {
         let clock = &self.shared.clock;
-        let end = clock.now() + by;
         self.deliveries_done().await;
+        let end = clock.now() + by;
         while let Some(due) = self.shared.webhooks.next_due().filter(|due| *due <= end) {
             clock.advance_to(due);
             self.deliveries_done().await;

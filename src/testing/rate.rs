@@ -57,10 +57,12 @@ impl FakeFullscript {
     /// client.get_clinic().send().await?;
     /// client.get_clinic().send().await?;
     /// let error = client.get_clinic().send().await.unwrap_err();
-    /// assert!(error.is_rate_limited());
+    /// assert!(error.is_rate_limited() && error.retry_after().is_some());
     ///
+    /// // This client waits now until it asks again, by the machine's clock;
+    /// // another one does not know.
     /// fake.advance(Duration::from_secs(300)).await;
-    /// client.get_clinic().send().await?;
+    /// fake.client().get_clinic().send().await?;
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```

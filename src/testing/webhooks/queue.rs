@@ -236,7 +236,14 @@ impl State {
             verdict => verdict,
         };
         let gap = GAPS.get(tried.attempt_number as usize - 1);
-        let next_attempt_at = verdict.err().and(gap).map(|gap| attempted_at + *gap);
+        // Moments pass while others are delivered to, and don't add up.
+        let late = attempted_at.duration_since(tried.due).unwrap_or_default();
+        let counts_from = if late < GAPS[0] {
+            tried.due
+        } else {
+            attempted_at
+        };
+        let next_attempt_at = verdict.err().and(gap).map(|gap| counts_from + *gap);
         self.attempts.push(DeliveryAttempt {
             id: delivery_id(self.attempts.len() + 1),
             event: Event::from_json(tried.event.clone()),
