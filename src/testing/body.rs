@@ -79,14 +79,17 @@ impl std::error::Error for Cut {}
 /// The body of an answer.
 pub(super) struct Body {
     pieces: VecDeque<Piece>,
+    /// How long it says that it is.
+    length: usize,
     pause: Option<Pin<Box<Sleep>>>,
     link: Link,
 }
 
 impl Body {
-    pub(super) fn new(pieces: VecDeque<Piece>, link: Link) -> Self {
+    pub(super) fn new(pieces: VecDeque<Piece>, length: usize, link: Link) -> Self {
         Self {
             pieces,
+            length,
             pause: None,
             link,
         }
@@ -123,11 +126,8 @@ impl hyper::body::Body for Body {
         self.pause.is_none() && self.pieces.is_empty()
     }
 
+    /// What it was to have been: from this the `Content-Length` comes.
     fn size_hint(&self) -> SizeHint {
-        let length = |piece: &Piece| match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Pause(_) | Piece::Close | Piece::Reset => 0,
-        };
-        SizeHint::with_exact(self.pieces.iter().map(length).sum())
+        SizeHint::with_exact(self.length as u64)
     }
 }

@@ -156,7 +156,8 @@ impl fmt::Debug for ManualClock {
 
 impl FakeFullscript {
     /// The clock of the fake, which the apps of
-    /// [`app_builder`](Self::app_builder) have too.
+    /// [`app_builder`](Self::app_builder) and the clients of
+    /// [`client_builder`](Self::client_builder) have too.
     ///
     /// It begins with the machine's time and goes on by itself; move it with
     /// [`advance`](Self::advance).
@@ -165,8 +166,8 @@ impl FakeFullscript {
         self.shared.clock.clone()
     }
 
-    /// Lets time pass, for the fake and for the apps of
-    /// [`app_builder`](Self::app_builder), in no time.
+    /// Lets time pass in no time, for all who have the fake's
+    /// [`clock`](Self::clock).
     ///
     /// What has a lifetime dies when the vendor lets it die (source: the
     /// vendor's pages): access tokens after the 2 hours of their `expires_in`,

@@ -77,6 +77,7 @@ impl FakeFullscript {
     pub fn client_builder(&self) -> ClientBuilder {
         Client::builder(Environment::UsSandbox)
             .base_url(self.url())
+            .clock(self.clock())
             .access_token(self.access_token())
     }
 

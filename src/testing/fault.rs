@@ -11,6 +11,7 @@ use super::FakeFullscript;
 use super::body::{Piece, Sending};
 use super::script::Script;
 use super::server::lock;
+use crate::operations;
 
 /// How many pieces a slow body comes in.
 const PIECES: usize = 10;
@@ -217,6 +218,14 @@ pub(super) fn rate_limited(retry_after: Duration) -> Script {
     Script::json(429, &body).header("retry-after", whole.to_string())
 }
 
+/// The id of an operation, which there must be.
+fn known(operation_id: &str) -> &'static str {
+    match operations::find(operation_id) {
+        Some(operation) => operation.id,
+        None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),
+    }
+}
+
 /// Shows what goes wrong, and nothing of an answer.
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,8 +250,8 @@ impl fmt::Debug for Fault {
 #[derive(Default)]
 pub(super) struct Faults {
     /// Those of the next requests, the next at the front.
-    next: HashMap<String, VecDeque<Fault>>,
-    lasting: HashMap<String, Fault>,
+    next: HashMap<&'static str, VecDeque<Fault>>,
+    lasting: HashMap<&'static str, Fault>,
 }
 
 impl Faults {
@@ -263,9 +272,12 @@ impl FakeFullscript {
     /// check of the token, before [`answer`](Self::answer) and
     /// [`answer_times`](Self::answer_times). The token endpoint is
     /// `create_oauth_token`.
-    pub fn fault(&self, operation_id: impl Into<String>, fault: Fault) {
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn fault(&self, operation_id: &str, fault: Fault) {
         let mut faults = lock(&self.shared.faults);
-        faults.lasting.insert(operation_id.into(), fault);
+        faults.lasting.insert(known(operation_id), fault);
     }
 
     /// Lets this go wrong with the next `times` requests of an operation, after
@@ -294,9 +306,12 @@ impl FakeFullscript {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```
-    pub fn fault_times(&self, operation_id: impl Into<String>, times: usize, fault: Fault) {
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn fault_times(&self, operation_id: &str, times: usize, fault: Fault) {
         let mut faults = lock(&self.shared.faults);
-        let queue = faults.next.entry(operation_id.into()).or_default();
+        let queue = faults.next.entry(known(operation_id)).or_default();
         queue.extend(std::iter::repeat_n(fault, times));
     }
 

@@ -187,17 +187,19 @@ fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) 
             r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token is invalid""#,
         );
     }
-    if pieces.len() > 1 {
-        // So long it would have been.
-        response = response.header("content-length", script.body.len().max(1));
-    }
     for (name, value) in script.headers {
         response = response.header(name, value);
     }
-    let whole = response.body(Body::new(pieces, link.clone()));
+    // What is broken off has a byte at least that does not come.
+    let length = script.body.len().max(usize::from(pieces.len() > 1));
+    let whole = response.body(Body::new(pieces, length, link.clone()));
     whole.unwrap_or_else(|_| {
         let text = "a script of the fake has an impossible status or header";
-        Response::new(Body::new([Piece::Bytes(text.into())].into(), link))
+        Response::new(Body::new(
+            [Piece::Bytes(text.into())].into(),
+            text.len(),
+            link,
+        ))
     })
 }
 

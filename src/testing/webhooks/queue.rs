@@ -1,5 +1,6 @@
 //! What is still to be delivered, and when.
 
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -49,7 +50,8 @@ pub(super) struct State {
     pub(super) webhook: Option<Arc<Webhook>>,
     pub(super) faults: Faults,
     pub(super) attempts: Vec<DeliveryAttempt>,
-    waiting: Vec<Waiting>,
+    /// By when they are due, and then in the order of the events.
+    waiting: BTreeMap<(SystemTime, u64), Waiting>,
     events: u64,
     taken_up: u64,
     is_under_way: bool,
@@ -61,7 +63,6 @@ pub(super) struct State {
 /// A try that is to come.
 struct Waiting {
     due: SystemTime,
-    /// In the order of the events.
     number: u64,
     event: Value,
     attempt_number: u32,
@@ -174,22 +175,19 @@ impl Webhooks {
         let Some(webhook) = state.webhook.clone() else {
             return Err(None);
         };
-        let first = (0..state.waiting.len()).min_by_key(|index| {
-            let waiting = &state.waiting[*index];
-            (waiting.due, waiting.number)
-        });
-        let Some(first) = first else { return Err(None) };
-        if state.waiting[first].due > now {
-            return Err(Some(state.waiting[first].due));
+        match state.next_due() {
+            Some(due) if due > now => return Err(Some(due)),
+            _ => {}
         }
+        let (_, waiting) = state.waiting.pop_first().ok_or(None)?;
         state.is_under_way = true;
-        Ok((state.waiting.swap_remove(first), webhook))
+        Ok((waiting, webhook))
     }
 }
 
 impl State {
     fn next_due(&self) -> Option<SystemTime> {
-        self.waiting.iter().map(|waiting| waiting.due).min()
+        self.waiting.keys().next().map(|(due, _)| *due)
     }
 
     fn take_up(&mut self, event: Value, now: SystemTime) {
@@ -211,7 +209,7 @@ impl State {
         };
         for _ in 0..copies {
             self.taken_up += 1;
-            self.waiting.push(Waiting {
+            self.wait(Waiting {
                 due: now + wait,
                 number: self.taken_up,
                 event: event.clone(),
@@ -220,6 +218,10 @@ impl State {
                 fault,
             });
         }
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        self.waiting.insert((waiting.due, waiting.number), waiting);
     }
 
     /// Keeps how a try went, and what follows from it.
@@ -257,14 +259,16 @@ impl State {
             reply_headers: answer.headers,
             reply_address: answer.address,
         });
-        self.waiting.extend(next_attempt_at.map(|due| Waiting {
-            due,
-            attempt_number: tried.attempt_number + 1,
-            previous_attempt_at: Some(attempted_at),
-            // It befell the first try.
-            fault: Kind::None,
-            ..tried
-        }));
+        if let Some(due) = next_attempt_at {
+            self.wait(Waiting {
+                due,
+                attempt_number: tried.attempt_number + 1,
+                previous_attempt_at: Some(attempted_at),
+                // It befell the first try.
+                fault: Kind::None,
+                ..tried
+            });
+        }
         let failing_since = verdict
             .err()
             .map(|_| self.failing_since.unwrap_or(attempted_at));

@@ -1,11 +1,14 @@
 //! What goes wrong on the way, and what the client says of it.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use fullscript::testing::{FakeFullscript, Fault, Script};
 use fullscript::types::CreateStaffMemberRequest;
 use fullscript::{CallOptions, Client, Error, RateLimit};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Connected, MODES, connect, consent};
 
@@ -42,6 +45,48 @@ async fn a_broken_connection_is_a_failure_in_transport() {
             "{fault:?}: {error}"
         );
     }
+}
+
+/// What a socket reads until its end, and how that is.
+async fn read(fault: Fault) -> (String, std::io::Result<()>) {
+    let fake = FakeFullscript::start().await.unwrap();
+    fake.fault("list_patients", fault);
+    let mut socket = TcpStream::connect(&fake.url()["http://".len()..])
+        .await
+        .unwrap();
+    let request = b"GET /api/clinic/patients HTTP/1.1\r\nhost: fake\r\nauthorization: Bearer fake-access-token\r\n\r\n";
+    socket.write_all(request).await.unwrap();
+    let mut bytes = Vec::new();
+    let ended = socket.read_to_end(&mut bytes).await.map(|_| ());
+    (String::from_utf8(bytes).unwrap(), ended)
+}
+
+#[tokio::test]
+async fn a_reset_is_one_on_the_socket_and_a_truncated_body_is_closed_in_good_order() {
+    let reset = |ended: std::io::Result<()>| {
+        ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    };
+    let (text, ended) = read(Fault::reset_before_headers()).await;
+    assert!(text.is_empty() && reset(ended));
+    let (within, ended) = read(Fault::reset_within_body()).await;
+    assert!(within.starts_with("HTTP/1.1 200 OK") && reset(ended));
+    let (truncated, ended) = read(Fault::truncated_body()).await;
+    assert!(ended.is_ok());
+    for text in [within, truncated] {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.unwrap().parse().unwrap();
+        assert_eq!(body.len(), length / 2);
+        assert!(!body.is_empty());
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "no operation is called `list_patient`")]
+async fn a_fault_of_no_operation_is_a_mistake_of_the_test() {
+    let fake = FakeFullscript::start().await.unwrap();
+    fake.fault("list_patient", Fault::html());
 }
 
 #[tokio::test]

@@ -246,7 +246,7 @@ async fn a_dropped_event_is_found_by_a_replay() {
         "get_event",
         Script::json(200, &json!({"event": event.json})),
     );
-    let events = fake.client().events(MemorySeen::new()).clock(fake.clock());
+    let events = fake.client().events(MemorySeen::new());
     let mut replay = events
         .lists([EventList::Patients, EventList::Deliveries])
         .replay(fake.clock().now());
@@ -268,7 +268,7 @@ async fn an_event_that_was_given_up_is_found_by_a_replay_of_the_deliveries() {
     let event = happens(&fake);
     fake.advance(7 * 60 * MINUTE).await;
     assert_eq!(app.came().len(), 6);
-    let events = fake.client().events(MemorySeen::new()).clock(fake.clock());
+    let events = fake.client().events(MemorySeen::new());
     let mut replay = events
         .lists([EventList::Deliveries])
         .replay(fake.clock().now());
@@ -347,6 +347,76 @@ async fn the_list_of_deliveries_tells_of_each_try() {
     );
     fake.advance(31 * 24 * 60 * MINUTE).await;
     assert_eq!(ids(list()).await, []);
+}
+
+#[tokio::test]
+async fn each_event_is_preceded_by_an_empty_call_unless_told() {
+    let bodies = Arc::<Mutex<Vec<usize>>>::default();
+    let (log, statuses) = (
+        Arc::clone(&bodies),
+        Arc::new(Mutex::new(vec![503, 503, 200, 200])),
+    );
+    let handler = post(async move |body: String| {
+        log.lock().unwrap().push(body.len());
+        let status = statuses.lock().unwrap().pop().unwrap_or(200);
+        let status = StatusCode::from_u16(status).unwrap();
+        (status, json!({"challenge": CHALLENGE}).to_string())
+    });
+    let fake = FakeFullscript::start().await.unwrap();
+    let webhook = Webhook::new(
+        serve(Router::new().route("/webhooks", handler)).await,
+        SECRET,
+        CHALLENGE,
+    );
+    fake.subscribe(webhook.clone()).await.unwrap();
+    let take = || {
+        let bodies = std::mem::take(&mut *bodies.lock().unwrap());
+        bodies.iter().map(|length| *length > 0).collect::<Vec<_>>()
+    };
+    assert_eq!(take(), [false]);
+    happens(&fake);
+    fake.deliveries_done().await;
+    assert_eq!(take(), [false, true]);
+    // The event failed; then the empty call does, and the event is not sent.
+    fake.advance(MINUTE).await;
+    assert_eq!(take(), [false]);
+    fake.advance(5 * MINUTE).await;
+    assert_eq!(take(), [false, true]);
+    let failed = Some(DeliveryFailure::Status(503));
+    assert_eq!(outcomes(&fake), [(1, failed), (2, failed), (3, None)]);
+    fake.subscribe(webhook.pings(false)).await.unwrap();
+    happens(&fake);
+    fake.deliveries_done().await;
+    assert_eq!(take(), [false, true]);
+}
+
+#[tokio::test]
+async fn an_event_whose_handler_is_too_slow_comes_again() {
+    let app = App::default();
+    let came = Arc::clone(&app.came);
+    let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();
+    let handler = move |event: Event| {
+        let came = Arc::clone(&came);
+        async move {
+            came.lock().unwrap().push(event.id.unwrap().to_string());
+            let is_first = came.lock().unwrap().len() == 1;
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, ()>(())
+        }
+    };
+    let url = serve(Router::new().route("/webhooks", receive(receiver, handler))).await;
+    let fake = FakeFullscript::start().await.unwrap();
+    let webhook = Webhook::new(url, SECRET, CHALLENGE).timeout(Duration::from_millis(200));
+    fake.subscribe(webhook).await.unwrap();
+    let event = happens(&fake);
+    fake.advance(MINUTE).await;
+    assert_eq!(app.came(), [&*event, &*event]);
+    assert_eq!(
+        outcomes(&fake),
+        [(1, Some(DeliveryFailure::TimedOut)), (2, None)]
+    );
 }
 
 #[tokio::test]
