@@ -25,7 +25,7 @@ impl SessionGrants {
     pub(super) fn create(&mut self, user: &Value, now: SystemTime) -> Value {
         self.issued += 1;
         let expires_at = now + LIFETIME;
-        let secret = format!("fake-session-secret-{}", self.issued);
+        let secret = format!("fake-secret-token-{}", self.issued);
         self.waiting.push((secret.clone(), expires_at));
         json!({
             "id": format!("00000000-0000-4000-9000-{:012}", self.issued),
