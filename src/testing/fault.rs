@@ -270,7 +270,8 @@ impl FakeFullscript {
     ///
     /// What is wrong comes before all that the fake would answer: before the
     /// check of the token, before [`answer`](Self::answer) and
-    /// [`answer_times`](Self::answer_times). The token endpoint is
+    /// [`answer_times`](Self::answer_times). Only a request beyond the
+    /// [`rate_limit`](Self::rate_limit) is refused first. The token endpoint is
     /// `create_oauth_token`.
     ///
     /// # Panics

@@ -77,6 +77,7 @@ impl FakeFullscript {
         install_tls_provider();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
             .build()
             .expect("a client without settings is built where TLS can be set up");
         let (_, answered) = webhook.ping(&http).await;
