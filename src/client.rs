@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use progenitor_client::ClientInfo;
 
-use crate::auth::{AccessToken, SystemClock};
+use crate::auth::{AccessToken, Clock, SystemClock};
 use crate::connection::{Connection, connection_setters};
 use crate::environment::Environment;
 use crate::generated::client::Client;
@@ -28,6 +28,7 @@ impl Client {
         ClientBuilder {
             connection: Connection::to(environment),
             token: None,
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -53,6 +54,7 @@ impl fmt::Debug for Client {
 pub struct ClientBuilder {
     connection: Connection,
     token: Option<AccessToken>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Shows nothing: an address not checked yet may hold a password, and an HTTP
@@ -80,6 +82,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Another clock, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     connection_setters!();
 
     /// Makes the client.
@@ -88,7 +97,7 @@ impl ClientBuilder {
     /// When the address is none, or is neither `https` nor loopback, or when
     /// TLS can't be set up.
     pub fn build(self) -> Result<Client, BuildError> {
-        let connected = self.connection.open(Arc::new(SystemClock))?;
+        let connected = self.connection.open(self.clock)?;
         let context = Context {
             base: connected.base,
             credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),

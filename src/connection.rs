@@ -165,12 +165,7 @@ impl Connection {
     }
 
     fn http_client_builder(&self) -> reqwest::ClientBuilder {
-        // Without a provider rustls would panic at the first handshake; one
-        // that the application has installed already stays.
-        #[cfg(feature = "rustls-ring")]
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let _lost_a_race = rustls::crypto::ring::default_provider().install_default();
-        }
+        install_tls_provider();
         let builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .user_agent(&self.user_agent)
@@ -179,6 +174,15 @@ impl Connection {
             Some(proxy) => builder.proxy(proxy.clone()),
             None => builder,
         }
+    }
+}
+
+/// Without a provider rustls would panic at the first handshake; one that the
+/// application has installed already stays.
+pub(crate) fn install_tls_provider() {
+    #[cfg(feature = "rustls-ring")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let _lost_a_race = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

@@ -69,6 +69,13 @@ impl RateLimit {
     pub fn off() -> Self {
         Self(None)
     }
+
+    /// How many requests in what time, if there is a limit.
+    #[cfg(feature = "testing")]
+    pub(crate) fn quota(self) -> Option<(u32, Duration)> {
+        let quota = self.0?;
+        Some((quota.requests.get(), quota.window))
+    }
 }
 
 impl Default for RateLimit {

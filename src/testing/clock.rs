@@ -1,29 +1,133 @@
 //! A clock that a test moves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::auth::Clock;
+use chrono::{DateTime, SecondsFormat, Utc};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// A clock that stands still until it is moved; clones are the same clock.
-#[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<SystemTime>>);
+use super::FakeFullscript;
+use crate::auth::{Clock, SystemClock};
+
+/// A clock that is moved by hand; clones are the same clock.
+///
+/// It stands still between two moves, unless it is [`running`](Self::running).
+#[derive(Clone)]
+pub struct ManualClock(Arc<Inner>);
+
+struct Inner {
+    hands: Mutex<Hands>,
+    moved: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Hands {
+    /// What the clock showed when it was last set.
+    shown: SystemTime,
+    /// When that was, if it goes on by itself.
+    since: Option<Instant>,
+}
+
+impl Hands {
+    fn now(self) -> SystemTime {
+        let passed = self.since.map(|since| since.elapsed());
+        self.shown + passed.unwrap_or_default()
+    }
+}
 
 impl ManualClock {
     /// A clock that stands at this time.
     #[must_use]
     pub fn at(time: SystemTime) -> Self {
-        Self(Arc::new(Mutex::new(time)))
+        Self::with(Hands {
+            shown: time,
+            since: None,
+        })
+    }
+
+    /// A clock that begins with the machine's time and goes on by itself, as
+    /// the one of a fake does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use fullscript::auth::Clock;
+    /// use fullscript::testing::ManualClock;
+    ///
+    /// let clock = ManualClock::running();
+    /// let before = clock.now();
+    /// clock.advance(Duration::from_secs(7_200));
+    /// assert!(clock.now() >= before + Duration::from_secs(7_200));
+    /// ```
+    #[must_use]
+    pub fn running() -> Self {
+        Self::with(Hands {
+            shown: SystemClock.now(),
+            since: Some(Instant::now()),
+        })
     }
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        self.hands().shown += by;
+        self.0.moved.notify_waiters();
     }
 
     /// Sets the clock, backwards too.
     pub fn set(&self, time: SystemTime) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        let mut hands = self.hands();
+        hands.shown = time;
+        hands.since = hands.since.map(|_| Instant::now());
+        drop(hands);
+        self.0.moved.notify_waiters();
+    }
+
+    /// Lets the clock stand still from now on, so that times that a test looks
+    /// at are the same each time; it can still be moved.
+    pub fn stop(&self) {
+        let mut hands = self.hands();
+        hands.shown = hands.now();
+        hands.since = None;
+        drop(hands);
+        self.0.moved.notify_waiters();
+    }
+
+    /// Moves the clock on to this time, unless it is later already.
+    pub(super) fn advance_to(&self, time: SystemTime) {
+        let missing = time.duration_since(self.now()).unwrap_or_default();
+        self.advance(missing);
+    }
+
+    /// Ends when the clock shows this time, by itself or because it was moved.
+    pub(super) async fn reaches(&self, time: SystemTime) {
+        loop {
+            let mut moved = std::pin::pin!(self.0.moved.notified());
+            // From here on no move is missed.
+            moved.as_mut().enable();
+            let hands = *self.hands();
+            let Ok(missing) = time.duration_since(hands.now()) else {
+                return;
+            };
+            match hands.since {
+                _ if missing.is_zero() => return,
+                // The time-out is the wait.
+                Some(_) => drop(tokio::time::timeout(missing, moved).await),
+                None => moved.await,
+            }
+        }
+    }
+
+    fn with(hands: Hands) -> Self {
+        Self(Arc::new(Inner {
+            hands: Mutex::new(hands),
+            moved: Notify::new(),
+        }))
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,6 +140,77 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hands().now()
     }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hands = *self.hands();
+        f.debug_struct("ManualClock")
+            .field("now", &hands.now())
+            .field("running", &hands.since.is_some())
+            .finish()
+    }
+}
+
+impl FakeFullscript {
+    /// The clock of the fake, which the apps of
+    /// [`app_builder`](Self::app_builder) and the clients of
+    /// [`client_builder`](Self::client_builder) have too.
+    ///
+    /// It begins with the machine's time and goes on by itself; move it with
+    /// [`advance`](Self::advance).
+    #[must_use]
+    pub fn clock(&self) -> ManualClock {
+        self.shared.clock.clone()
+    }
+
+    /// Lets time pass in no time, for all who have the fake's
+    /// [`clock`](Self::clock).
+    ///
+    /// What has a lifetime dies when the vendor lets it die (source: the
+    /// vendor's pages): access tokens after the 2 hours of their `expires_in`,
+    /// codes after 10 minutes, session grants after 120 seconds. Refresh tokens
+    /// live until they are replaced or revoked. The token of
+    /// [`access_token`](Self::access_token) never dies.
+    ///
+    /// Deliveries to a [webhook](Self::subscribe) that become due on the way are
+    /// made when they are due, and are done when this ends.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use fullscript::testing::FakeFullscript;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// let app = fake.app_builder().build()?;
+    /// let request = app.authorize();
+    /// let callback = fake.approve(request.url(), "practitioner");
+    /// let user = app.exchange(app.callback(&callback, request.state())?).await?;
+    ///
+    /// fake.advance(Duration::from_secs(2 * 3600)).await;
+    /// app.client(user.id()).get_clinic().send().await?;
+    /// // One request for the code, one for the refresh.
+    /// assert_eq!(fake.count("create_oauth_token"), 2);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn advance(&self, by: Duration) {
+        let clock = &self.shared.clock;
+        self.deliveries_done().await;
+        let end = clock.now() + by;
+        while let Some(due) = self.shared.webhooks.next_due().filter(|due| *due <= end) {
+            clock.advance_to(due);
+            self.deliveries_done().await;
+        }
+        clock.advance_to(end);
+        self.deliveries_done().await;
+    }
+}
+
+/// A time as the vendor writes it: UTC, with milliseconds.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

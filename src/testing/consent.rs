@@ -2,6 +2,7 @@
 //! is ended.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use url::Url;
 
@@ -11,13 +12,18 @@ use crate::environment::AUTHORIZE_PATH;
 use crate::text::html;
 
 /// Answers a browser, if there is a page at this path.
-pub(super) fn answer(path: &str, query: &str, tokens: &mut TokenServer) -> Option<Script> {
+pub(super) fn answer(
+    path: &str,
+    query: &str,
+    tokens: &mut TokenServer,
+    now: SystemTime,
+) -> Option<Script> {
     let query: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect();
     match path {
         "/" => Some(account(&query, tokens)),
-        AUTHORIZE_PATH => Some(consent(&query, tokens)),
+        AUTHORIZE_PATH => Some(consent(&query, tokens, now)),
         _ => None,
     }
 }
@@ -42,7 +48,7 @@ fn account(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script 
 
 /// The authorize address: the page that asks, or, once it says how the user
 /// decided, the way back.
-fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script {
+fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer, now: SystemTime) -> Script {
     let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let back = Url::parse(value("redirect_uri"));
     let (Ok(mut back), false, "code") =
@@ -54,7 +60,7 @@ fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script 
     };
     match value("decision") {
         "allow" => {
-            let code = tokens.code(value("user"), query);
+            let code = tokens.code(value("user"), query, now);
             back.query_pairs_mut().append_pair("code", &code);
         }
         "deny" => {

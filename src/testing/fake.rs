@@ -8,10 +8,11 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::clock::ManualClock;
 use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
-use crate::auth::{OAuthApp, OAuthAppBuilder};
+use crate::auth::{Clock, OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::{AccessToken, Client, Environment};
 
@@ -35,7 +36,7 @@ use crate::{AccessToken, Client, Environment};
 #[derive(Debug)]
 pub struct FakeFullscript {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -47,7 +48,10 @@ impl FakeFullscript {
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared {
+            clock: ManualClock::running(),
+            ..Shared::default()
+        });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
@@ -73,6 +77,7 @@ impl FakeFullscript {
     pub fn client_builder(&self) -> ClientBuilder {
         Client::builder(Environment::UsSandbox)
             .base_url(self.url())
+            .clock(self.clock())
             .access_token(self.access_token())
     }
 
@@ -128,12 +133,13 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(script, times));
     }
 
-    /// An app that leads here: the OAuth of the fake takes any client id and
-    /// secret.
+    /// An app that leads here and has the [`clock`](Self::clock) of the fake:
+    /// its OAuth takes any client id and secret.
     #[must_use]
     pub fn app_builder(&self) -> OAuthAppBuilder {
         OAuthApp::builder(Environment::UsSandbox)
             .base_url(self.url())
+            .clock(self.clock())
             .client_id("fake-client-id")
             .client_secret("fake-client-secret")
             .redirect_uri("https://ehr.example/fullscript/callback")
@@ -148,7 +154,7 @@ impl FakeFullscript {
     pub fn approve(&self, authorize_url: &Url, user: &str) -> String {
         let query: HashMap<_, _> = authorize_url.query_pairs().into_owned().collect();
         let mut callback = Url::parse(&query["redirect_uri"]).expect("a redirect URI");
-        let code = lock(&self.shared.tokens).code(user, &query);
+        let code = lock(&self.shared.tokens).code(user, &query, self.shared.clock.now());
         callback
             .query_pairs_mut()
             .append_pair("code", &code)
@@ -161,7 +167,11 @@ impl FakeFullscript {
         lock(&self.shared.tokens).mode = mode;
     }
 
-    /// Two hours pass: all access tokens expire, their refresh tokens stay.
+    /// All access tokens die at once, although no time has passed and no
+    /// client can know: the next call is told with 401. Their refresh tokens
+    /// stay.
+    ///
+    /// Where time passes for both sides, [`advance`](Self::advance) it.
     pub fn expire_access_tokens(&self) {
         lock(&self.shared.tokens).expire();
     }
@@ -191,5 +201,6 @@ impl FakeFullscript {
 impl Drop for FakeFullscript {
     fn drop(&mut self) {
         self.server.abort();
+        self.shared.webhooks.end();
     }
 }

@@ -5,8 +5,19 @@
 //! there too, so that an integration can be tried on all.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+
+use super::clock::timestamp;
+
+/// How long an access token lives (source: the vendor's page on access tokens).
+/// A refresh token lives until it is replaced or revoked.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(7_200);
+
+/// How long a code may be exchanged (source: the vendor's page on authorization
+/// codes).
+const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// When the old pair dies after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +46,7 @@ struct Grant {
     user: String,
     client_id: String,
     redirect_uri: String,
+    expires_at: SystemTime,
 }
 
 struct Row {
@@ -44,14 +56,19 @@ struct Row {
     refresh: String,
     /// The row that this one replaced and that lives until this is used.
     replaces: Option<usize>,
-    /// Whether the access token is still good.
-    fresh: bool,
+    /// When the access token dies of age.
+    expires_at: SystemTime,
     revoked: bool,
 }
 
 impl TokenServer {
     /// A code for a user who said yes to an authorize request.
-    pub(super) fn code(&mut self, user: &str, request: &HashMap<String, String>) -> String {
+    pub(super) fn code(
+        &mut self,
+        user: &str,
+        request: &HashMap<String, String>,
+        now: SystemTime,
+    ) -> String {
         self.issued += 1;
         let code = format!("fake-code-{}", self.issued);
         let asked = |name: &str| request.get(name).cloned().unwrap_or_default();
@@ -59,17 +76,18 @@ impl TokenServer {
             user: user.into(),
             client_id: asked("client_id"),
             redirect_uri: asked("redirect_uri"),
+            expires_at: now + CODE_LIFETIME,
         };
         self.codes.insert(code.clone(), grant);
         code
     }
 
     /// Whether an access token is good; using it ends the pair it replaced.
-    pub(super) fn admit(&mut self, access: &str) -> bool {
+    pub(super) fn admit(&mut self, access: &str, now: SystemTime) -> bool {
         let found = self
             .rows
             .iter()
-            .position(|row| row.access == access && row.fresh && !row.revoked);
+            .position(|row| row.access == access && now < row.expires_at && !row.revoked);
         let Some(index) = found else { return false };
         if let Some(replaced) = self.rows[index].replaces.take() {
             self.rows[replaced].revoked = true;
@@ -77,9 +95,17 @@ impl TokenServer {
         true
     }
 
+    /// Whose an access token is.
+    pub(super) fn user(&self, access: &str) -> Option<String> {
+        let row = self.rows.iter().find(|row| row.access == access)?;
+        Some(row.user.clone())
+    }
+
     /// All access tokens die of age; their refresh tokens stay good.
     pub(super) fn expire(&mut self) {
-        self.rows.iter_mut().for_each(|row| row.fresh = false);
+        self.rows
+            .iter_mut()
+            .for_each(|row| row.expires_at = SystemTime::UNIX_EPOCH);
     }
 
     /// A user ends the connection in the vendor's web app.
@@ -91,7 +117,7 @@ impl TokenServer {
     }
 
     /// Answers the token endpoint.
-    pub(super) fn token(&mut self, body: Option<&Value>) -> (u16, Value) {
+    pub(super) fn token(&mut self, body: Option<&Value>, now: SystemTime) -> (u16, Value) {
         let text = |key: &str| body.and_then(|body| body[key].as_str()).unwrap_or_default();
         if text("client_id").is_empty() || text("client_secret").is_empty() {
             return (401, json!({"error": "invalid_client"}));
@@ -99,19 +125,20 @@ impl TokenServer {
         match text("grant_type") {
             "authorization_code" => match self.codes.remove(text("code")) {
                 Some(grant)
-                    if grant.client_id == text("client_id")
+                    if now < grant.expires_at
+                        && grant.client_id == text("client_id")
                         && grant.redirect_uri == text("redirect_uri") =>
                 {
-                    (200, self.issue(&grant.user, &grant.client_id, None))
+                    (200, self.issue(&grant.user, &grant.client_id, None, now))
                 }
                 _ => refused(),
             },
-            "refresh_token" => self.refresh(text("refresh_token"), text("client_id")),
+            "refresh_token" => self.refresh(text("refresh_token"), text("client_id"), now),
             _ => (400, json!({"error": "unsupported_grant_type"})),
         }
     }
 
-    fn refresh(&mut self, refresh: &str, client_id: &str) -> (u16, Value) {
+    fn refresh(&mut self, refresh: &str, client_id: &str, now: SystemTime) -> (u16, Value) {
         let of_client = |row: &Row| row.refresh == refresh && row.client_id == client_id;
         let Some(index) = self.rows.iter().position(of_client) else {
             return refused();
@@ -124,13 +151,19 @@ impl TokenServer {
             return refused();
         }
         if self.mode == RefreshMode::RevokeOnFirstUse {
-            return (200, self.issue(&user, client_id, Some(index)));
+            return (200, self.issue(&user, client_id, Some(index), now));
         }
         self.rows[index].revoked = true;
-        (200, self.issue(&user, client_id, None))
+        (200, self.issue(&user, client_id, None, now))
     }
 
-    fn issue(&mut self, user: &str, client_id: &str, replaces: Option<usize>) -> Value {
+    fn issue(
+        &mut self,
+        user: &str,
+        client_id: &str,
+        replaces: Option<usize>,
+        now: SystemTime,
+    ) -> Value {
         self.issued += 1;
         let number = self.issued;
         self.rows.push(Row {
@@ -139,16 +172,16 @@ impl TokenServer {
             access: format!("fake-access-{number}"),
             refresh: format!("fake-refresh-{number}"),
             replaces,
-            fresh: true,
+            expires_at: now + TOKEN_LIFETIME,
             revoked: false,
         });
         json!({"oauth": {
             "access_token": format!("fake-access-{number}"),
             "token_type": "Bearer",
-            "expires_in": 7200,
+            "expires_in": TOKEN_LIFETIME.as_secs(),
             "refresh_token": format!("fake-refresh-{number}"),
             "scope": "catalog:read clinic:read clinic:write patients:read patients:write",
-            "created_at": "2026-01-01T00:00:00.000Z",
+            "created_at": timestamp(now),
             "resource_owner": {"id": user, "type": "Practitioner"},
         }})
     }

@@ -1,25 +1,31 @@
 //! The fake's server: takes a request down, and finds its answer.
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::body::{Body, Cut, Link, Piece, Sending};
+use super::clock::ManualClock;
 use super::consent;
+use super::fault::{Fault, Faults};
 use super::oauth::TokenServer;
+use super::rate::Rate;
 use super::recorded::RECORDED;
 use super::script::{FakeRequest, Script};
-use crate::operations;
+use super::session_grant::SessionGrants;
+use super::webhooks::Webhooks;
+use crate::auth::Clock;
+use crate::operations::{self, Operation};
 
 /// The one token that the fake takes.
 pub(super) const TOKEN: &str = "fake-access-token";
@@ -31,6 +37,12 @@ pub(super) struct Shared {
     pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
+    pub(super) faults: Mutex<Faults>,
+    pub(super) rate: Mutex<Rate>,
+    pub(super) webhooks: Arc<Webhooks>,
+    pub(super) session_grants: Mutex<SessionGrants>,
+    /// What the fake and the apps that it makes take for now.
+    pub(super) clock: ManualClock,
 }
 
 /// What makes an answer of a request.
@@ -53,12 +65,15 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-            let connection = hyper::server::conn::http1::Builder::new();
+            let link = Link::default();
+            let ends = link.clone();
+            let service =
+                service_fn(move |request| answer(Arc::clone(&shared), link.clone(), request));
+            let mut connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up is no failure of the fake.
-            let _ended = connection
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ended = (&mut connection).await;
+            ends.end(connection.into_parts().io.inner());
         });
         while connections.try_join_next().is_some() {}
     }
@@ -66,22 +81,22 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn answer(
     shared: Arc<Shared>,
+    link: Link,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
     let body = body
         .collect()
         .await
         .map(|body| body.to_bytes())
         .unwrap_or_default();
+    let now = shared.clock.now();
     let operation = operations::at(head.method.as_str(), head.uri.path());
     let authorization = head
         .headers
         .get("authorization")
         .and_then(|value| value.to_str().ok());
     let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
-    let admitted =
-        bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer));
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.to_string(),
@@ -100,23 +115,64 @@ async fn answer(
         requests.push(asked.clone());
         requests.len()
     };
-    let script = match operation {
-        None => browsed(&shared, &head)
-            .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
-        // As the vendor's server does: no body, the reason in a header.
-        Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
-        Some(operation) => scripted(&shared, operation.id, &asked).unwrap_or_else(|| {
-            let (status, reply) = match operation.id {
-                "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref()),
-                "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
-                id => return RECORDED[id].clone(),
+    let reaction = match operation {
+        Some(operation) => {
+            let refusal = lock(&shared.rate).refuse(now);
+            let fault = match refusal {
+                Some(refusal) => Fault::answer(refusal),
+                None => lock(&shared.faults).befalling(operation.id),
             };
-            Script::json(status, &reply)
+            fault.befall(|| carried_out(&shared, operation, bearer, &asked, now))
+        }
+        None => Fault::none().befall(|| {
+            let not_found = || Script::json(404, &json!({"status": 404, "error": "Not Found"}));
+            browsed(&shared, &head).unwrap_or_else(not_found)
         }),
+    };
+    let (script, pieces) = match reaction {
+        Sending::Answer(script, pieces) => (script, pieces),
+        Sending::Reset => return Err(link.reset()),
+        Sending::Silence => std::future::pending().await,
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
     }
+    Ok(response(script, pieces, link, number))
+}
+
+/// What an operation answers, once it has had its effect.
+fn carried_out(
+    shared: &Shared,
+    operation: &Operation,
+    bearer: Option<&str>,
+    asked: &FakeRequest,
+    now: SystemTime,
+) -> Script {
+    let admitted =
+        bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer, now));
+    if operation.authenticated && !admitted {
+        // As the vendor's server does: no body, the reason in a header.
+        return Script::html(401, "");
+    }
+    scripted(shared, operation.id, asked).unwrap_or_else(|| {
+        let (status, reply) = match operation.id {
+            "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref(), now),
+            "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
+            "create_session_grant" => {
+                let user = session_user(shared, bearer, asked.body.as_ref());
+                (200, lock(&shared.session_grants).create(&user, now))
+            }
+            "list_webhook_deliveries" => match shared.webhooks.list(asked, now) {
+                Some(listed) => (200, listed),
+                None => return RECORDED[operation.id].clone(),
+            },
+            id => return RECORDED[id].clone(),
+        };
+        Script::json(status, &reply)
+    })
+}
+
+fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) -> Response<Body> {
     let mut response = Response::builder()
         .status(script.status)
         .header("content-type", script.content_type)
@@ -124,7 +180,8 @@ async fn answer(
             "x-request-id",
             format!("00000000-0000-4000-8000-{number:012}"),
         );
-    if script.status == StatusCode::UNAUTHORIZED.as_u16() {
+    let has = |name: &str| script.headers.iter().any(|(own, _)| own == name);
+    if script.status == StatusCode::UNAUTHORIZED.as_u16() && !has("www-authenticate") {
         response = response.header(
             "www-authenticate",
             r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token is invalid""#,
@@ -133,12 +190,17 @@ async fn answer(
     for (name, value) in script.headers {
         response = response.header(name, value);
     }
-    let whole = response.body(Full::new(script.body));
-    Ok(whole.unwrap_or_else(|_| {
-        Response::new(Full::new(Bytes::from_static(
-            b"a script of the fake has an impossible status or header",
-        )))
-    }))
+    // What is broken off has a byte at least that does not come.
+    let length = script.body.len().max(usize::from(pieces.len() > 1));
+    let whole = response.body(Body::new(pieces, length, link.clone()));
+    whole.unwrap_or_else(|_| {
+        let text = "a script of the fake has an impossible status or header";
+        Response::new(Body::new(
+            [Piece::Bytes(text.into())].into(),
+            text.len(),
+            link,
+        ))
+    })
 }
 
 /// A page of the fake.
@@ -146,8 +208,20 @@ fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
     let query = head.uri.query().unwrap_or_default();
     let mut tokens = lock(&shared.tokens);
     (head.method == "GET")
-        .then(|| consent::answer(head.uri.path(), query, &mut tokens))
+        .then(|| consent::answer(head.uri.path(), query, &mut tokens, shared.clock.now()))
         .flatten()
+}
+
+/// Whom a session grant signs in: the one whom the request names, as apps from
+/// before August 2021 have to, or the token's user.
+fn session_user(shared: &Shared, bearer: Option<&str>, body: Option<&Value>) -> Value {
+    let named = |key: &str| body.and_then(|body| body[key].as_str()).map(String::from);
+    let owner = lock(&shared.tokens).user(bearer.unwrap_or_default());
+    let id = named("user_id").or(owner);
+    json!({
+        "id": id.as_deref().unwrap_or("practitioner"),
+        "type": named("user_type").as_deref().unwrap_or("Practitioner"),
+    })
 }
 
 /// What a test wants answered instead.

@@ -1,5 +1,6 @@
 //! Whatever is shown, logged or written down, no secret is in it.
 
+mod deliveries;
 mod life;
 
 use std::collections::BTreeSet;

@@ -14,6 +14,7 @@ use fullscript::value::Secret;
 use fullscript::webhook::{Claim, Delivery, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 
+use super::deliveries::show_deliveries;
 use super::{Secrets, Shown};
 use crate::support::{Act, Misbehaving, answer};
 
@@ -145,6 +146,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     show_the_rest(&mut shown, secrets, tokens).await;
     shown.debug(&store.seen());
     show_webhooks(&mut shown, secrets).await;
+    show_deliveries(&mut shown, secrets).await;
     // A file that opens with no other key, and holds no token.
     let other = SqliteStore::builder(directory.path().join("tokens.db"));
     shown.error(&other.open().await.unwrap_err());

@@ -1,0 +1,323 @@
+//! What goes wrong on the way to the fake and back.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::FakeFullscript;
+use super::body::{Piece, Sending};
+use super::script::Script;
+use super::server::lock;
+use crate::operations;
+
+/// How many pieces a slow body comes in.
+const PIECES: usize = 10;
+
+/// So long a part of an answer is on its way before the connection ends: a reset
+/// overtakes what was sent, and nothing tells when it was read.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// Something that goes wrong with a request; see [`FakeFullscript::fault`].
+///
+/// Some faults take the place of the answer: the operation has no effect then,
+/// unless [`after_effect`](Self::after_effect) says so. Others befall the
+/// answer on its way: the operation has had its effect.
+#[derive(Clone)]
+pub struct Fault {
+    kind: Kind,
+    after_effect: bool,
+}
+
+#[derive(Clone)]
+enum Kind {
+    None,
+    Answer(Script),
+    ResetBeforeHeaders,
+    ResetWithinBody,
+    TruncatedBody,
+    SlowBody(Duration),
+    Delay(Duration),
+    Silence,
+}
+
+impl Fault {
+    /// Nothing goes wrong, so that the next fault befalls a later request.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Kind::None)
+    }
+
+    /// 401, and the header that tells of an expired token, although it is not.
+    #[must_use]
+    pub fn expired_token() -> Self {
+        let challenge = r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token expired""#;
+        let refusal = Script::html(401, "").header("www-authenticate", challenge);
+        Self::answer(refusal)
+    }
+
+    /// 400 and `invalid_grant`, for `create_oauth_token`: a code or a refresh
+    /// token that is not good (any more).
+    #[must_use]
+    pub fn invalid_grant() -> Self {
+        let refusal = json!({
+            "error": "invalid_grant",
+            "error_description": "The provided authorization grant is invalid, expired or revoked",
+        });
+        Self::answer(Script::json(400, &refusal))
+    }
+
+    /// 429, and `Retry-After` in whole seconds, rounded up.
+    ///
+    /// The vendor documents a limit and not how it refuses; this is how most
+    /// servers do.
+    #[must_use]
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        Self::answer(rate_limited(retry_after))
+    }
+
+    /// An answer of this status with a short body in JSON: 500, 502, 503, 504.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        let reason = hyper::StatusCode::from_u16(status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason());
+        let body = json!({"status": status, "error": reason.unwrap_or("Error")});
+        Self::answer(Script::json(status, &body))
+    }
+
+    /// 200 and a page in HTML, as of a proxy or during maintenance.
+    #[must_use]
+    pub fn html() -> Self {
+        let page = "<!DOCTYPE html>\n<html><body><h1>We'll be back soon</h1></body></html>\n";
+        Self::answer(Script::html(200, page))
+    }
+
+    /// The connection is reset (TCP RST) where the answer was due.
+    #[must_use]
+    pub fn reset_before_headers() -> Self {
+        Self::new(Kind::ResetBeforeHeaders)
+    }
+
+    /// The connection is reset in the middle of the answer's body.
+    #[must_use]
+    pub fn reset_within_body() -> Self {
+        Self::new(Kind::ResetWithinBody)
+    }
+
+    /// The connection is closed, in good order, in the middle of the answer's
+    /// body: fewer bytes come than its `Content-Length` says.
+    #[must_use]
+    pub fn truncated_body() -> Self {
+        Self::new(Kind::TruncatedBody)
+    }
+
+    /// The answer's body takes so long to come, piece by piece.
+    #[must_use]
+    pub fn slow_body(takes: Duration) -> Self {
+        Self::new(Kind::SlowBody(takes))
+    }
+
+    /// The answer comes so much later.
+    #[must_use]
+    pub fn delay(by: Duration) -> Self {
+        Self::new(Kind::Delay(by))
+    }
+
+    /// No answer ever comes, and the connection stays open.
+    #[must_use]
+    pub fn silence() -> Self {
+        Self::new(Kind::Silence)
+    }
+
+    /// The operation has its effect before this goes wrong: the token is
+    /// rotated, the record created, and the caller does not hear of it.
+    #[must_use]
+    pub fn after_effect(mut self) -> Self {
+        self.after_effect = true;
+        self
+    }
+
+    /// This answer.
+    pub(super) fn answer(answer: Script) -> Self {
+        Self::new(Kind::Answer(answer))
+    }
+
+    fn new(kind: Kind) -> Self {
+        let after_effect = match kind {
+            Kind::Answer(_) | Kind::ResetBeforeHeaders | Kind::Silence => false,
+            Kind::None
+            | Kind::ResetWithinBody
+            | Kind::TruncatedBody
+            | Kind::SlowBody(_)
+            | Kind::Delay(_) => true,
+        };
+        Self { kind, after_effect }
+    }
+
+    /// What is sent where this befalls a request.
+    pub(super) fn befall(self, answer: impl FnOnce() -> Script) -> Sending {
+        // Carries the operation out.
+        let answer = if self.after_effect {
+            answer()
+        } else {
+            Script::html(200, "")
+        };
+        let whole = |answer: Script| {
+            let body = Some(answer.body.clone()).filter(|body| !body.is_empty());
+            let pieces = body.into_iter().map(Piece::Bytes).collect();
+            Sending::Answer(answer, pieces)
+        };
+        let body = answer.body.clone();
+        match self.kind {
+            Kind::None => whole(answer),
+            Kind::Answer(instead) => whole(instead),
+            Kind::ResetBeforeHeaders => Sending::Reset,
+            Kind::Silence => Sending::Silence,
+            Kind::Delay(by) => {
+                let delay = answer.delay + by;
+                whole(answer.after(delay))
+            }
+            Kind::SlowBody(takes) => {
+                let pieces = slow(&body, takes);
+                Sending::Answer(answer, pieces)
+            }
+            Kind::TruncatedBody => {
+                let pieces = [first_half(&body), Piece::Pause(HEAD_START), Piece::Close];
+                Sending::Answer(answer, pieces.into())
+            }
+            Kind::ResetWithinBody => {
+                let pieces = [first_half(&body), Piece::Pause(HEAD_START), Piece::Reset];
+                Sending::Answer(answer, pieces.into())
+            }
+        }
+    }
+}
+
+fn first_half(body: &Bytes) -> Piece {
+    Piece::Bytes(body.slice(..body.len() / 2))
+}
+
+/// A body that takes so long.
+fn slow(body: &Bytes, takes: Duration) -> VecDeque<Piece> {
+    let size = body.len().div_ceil(PIECES).max(1);
+    let count = body.len().div_ceil(size).max(1);
+    let pause = takes / u32::try_from(count).unwrap_or(1);
+    let pieces = (0..body.len()).step_by(size).flat_map(|at| {
+        let piece = body.slice(at..(at + size).min(body.len()));
+        [Piece::Pause(pause), Piece::Bytes(piece)]
+    });
+    pieces.collect()
+}
+
+/// What a server says that is asked too often.
+pub(super) fn rate_limited(retry_after: Duration) -> Script {
+    let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let body = json!({"status": 429, "error": "Too Many Requests"});
+    Script::json(429, &body).header("retry-after", whole.to_string())
+}
+
+/// The id of an operation, which there must be.
+fn known(operation_id: &str) -> &'static str {
+    match operations::find(operation_id) {
+        Some(operation) => operation.id,
+        None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),
+    }
+}
+
+/// Shows what goes wrong, and nothing of an answer.
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, time) = match &self.kind {
+            Kind::None => ("none", None),
+            Kind::Answer(answer) => return write!(f, "Fault(status {})", answer.status),
+            Kind::ResetBeforeHeaders => ("reset_before_headers", None),
+            Kind::ResetWithinBody => ("reset_within_body", None),
+            Kind::TruncatedBody => ("truncated_body", None),
+            Kind::SlowBody(takes) => ("slow_body", Some(takes)),
+            Kind::Delay(by) => ("delay", Some(by)),
+            Kind::Silence => ("silence", None),
+        };
+        match time {
+            None => write!(f, "Fault({name})"),
+            Some(time) => write!(f, "Fault({name}, {time:?})"),
+        }
+    }
+}
+
+/// The faults of each operation.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// Those of the next requests, the next at the front.
+    next: HashMap<&'static str, VecDeque<Fault>>,
+    lasting: HashMap<&'static str, Fault>,
+}
+
+impl Faults {
+    /// What befalls a request that has just come.
+    pub(super) fn befalling(&mut self, operation_id: &str) -> Fault {
+        let next = self.next.get_mut(operation_id);
+        next.and_then(VecDeque::pop_front)
+            .or_else(|| self.lasting.get(operation_id).cloned())
+            .unwrap_or_else(Fault::none)
+    }
+}
+
+impl FakeFullscript {
+    /// Lets this go wrong with each request of an operation from now on, until
+    /// [`end_faults`](Self::end_faults) or another fault.
+    ///
+    /// What is wrong comes before all that the fake would answer: before the
+    /// check of the token, before [`answer`](Self::answer) and
+    /// [`answer_times`](Self::answer_times). Only a request beyond the
+    /// [`rate_limit`](Self::rate_limit) is refused first. The token endpoint is
+    /// `create_oauth_token`.
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn fault(&self, operation_id: &str, fault: Fault) {
+        let mut faults = lock(&self.shared.faults);
+        faults.lasting.insert(known(operation_id), fault);
+    }
+
+    /// Lets this go wrong with the next `times` requests of an operation, after
+    /// those that are to go wrong already.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use fullscript::CallOptions;
+    /// use fullscript::testing::{FakeFullscript, Fault};
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    ///
+    /// // A read is repeated until it is whole.
+    /// fake.fault_times("list_patients", 1, Fault::status(503));
+    /// fake.fault_times("list_patients", 1, Fault::reset_within_body());
+    /// let patients = fake.client().list_patients().send().await?;
+    /// assert_eq!(patients.attempts(), 3);
+    ///
+    /// // What an error page looks like to the app.
+    /// fake.fault("get_clinic", Fault::rate_limited(Duration::from_secs(30)));
+    /// let once = fake.client().with_options(CallOptions::new().attempts(1));
+    /// let error = once.get_clinic().send().await.unwrap_err();
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn fault_times(&self, operation_id: &str, times: usize, fault: Fault) {
+        let mut faults = lock(&self.shared.faults);
+        let queue = faults.next.entry(known(operation_id)).or_default();
+        queue.extend(std::iter::repeat_n(fault, times));
+    }
+
+    /// Nothing goes wrong with any operation any more.
+    pub fn end_faults(&self) {
+        *lock(&self.shared.faults) = Faults::default();
+    }
+}

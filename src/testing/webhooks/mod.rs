@@ -1,0 +1,137 @@
+//! The webhooks of the fake: what it delivers, when again, and what goes wrong.
+
+mod attempt;
+mod fault;
+mod listing;
+mod queue;
+mod send;
+mod subscription;
+
+use serde_json::{Value, json};
+
+use super::FakeFullscript;
+use super::clock::timestamp;
+use super::recorded::RECORDED;
+use crate::auth::Clock;
+use crate::connection::install_tls_provider;
+use crate::webhook::Event;
+
+pub use attempt::{DeliveryAttempt, DeliveryFailure};
+pub use fault::WebhookFault;
+pub(super) use queue::Webhooks;
+pub use subscription::{Envelope, Webhook};
+
+impl FakeFullscript {
+    /// Delivers events to this webhook from now on, in place of the one before.
+    ///
+    /// As the vendor does when the address is saved in its dashboard, the fake
+    /// calls it first, with an empty body, and takes it if it answers with the
+    /// challenge.
+    ///
+    /// Each event comes as a signed POST, the next when the one before is done,
+    /// and counts as delivered when it is answered with 200 or 201 and the
+    /// challenge within two seconds. What fails is tried again after 1, 5, 30
+    /// and 60 minutes and 5 hours of the fake's [`clock`](Self::clock), and then
+    /// given up (source: the vendor's pages on webhooks). An endpoint that
+    /// answers 410, or fails for more than a day, gets nothing until this is
+    /// called again: the vendor says it may be so.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use fullscript::testing::{FakeFullscript, Webhook, WebhookFault};
+    /// use fullscript::webhook::{Event, Receiver, axum::receive};
+    /// use serde_json::json;
+    ///
+    /// // The app under test, on a port of its own.
+    /// let receiver = Receiver::new("the signature key", "the challenge token")?;
+    /// async fn handle(_: Event) -> std::io::Result<()> { Ok(()) }
+    /// let app = axum::Router::<()>::new().route("/webhooks", receive(receiver, handle));
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let url = format!("http://{}/webhooks", listener.local_addr()?);
+    /// tokio::spawn(async move { axum::serve(listener, app).await });
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// let webhook = Webhook::new(url, "the signature key", "the challenge token");
+    /// fake.subscribe(webhook).await?;
+    ///
+    /// // The first answer is lost: the event comes again, a minute later.
+    /// fake.webhook_fault_times("patient.created", 1, WebhookFault::answer_lost());
+    /// fake.send_event("patient.created", json!({"patient": {"id": "1"}}));
+    /// fake.deliveries_done().await;
+    /// assert!(!fake.deliveries()[0].is_delivered());
+    /// fake.advance(Duration::from_secs(60)).await;
+    /// assert!(fake.deliveries()[1].is_delivered());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// When the address can't be reached, or does not answer as it has to.
+    ///
+    /// # Panics
+    /// When TLS can't be set up on this machine.
+    pub async fn subscribe(&self, webhook: Webhook) -> Result<(), DeliveryFailure> {
+        install_tls_provider();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client without settings is built where TLS can be set up");
+        let (_, answered) = webhook.ping(&http).await;
+        answered?;
+        self.shared.webhooks.begin(webhook, &self.clock(), http);
+        Ok(())
+    }
+
+    /// Lets something happen at the vendor's: an event of this type, with this
+    /// for its `data`.
+    ///
+    /// Returns the event, as the webhook gets it.
+    pub fn send_event(&self, event_type: &str, data: Value) -> Event {
+        let mut event = json!({
+            "id": self.shared.webhooks.new_event_id(),
+            "type": event_type,
+            "created_at": timestamp(self.clock().now()),
+            "data": data,
+        });
+        // As in the vendor's samples.
+        if !event_type.starts_with("product.") {
+            let recorded = &RECORDED["get_clinic"].body;
+            let clinic: Value = serde_json::from_slice(recorded).unwrap_or_default();
+            event["clinic_id"] = clinic["clinic"]["id"].clone();
+        }
+        self.deliver(event.clone());
+        Event::from_json(event)
+    }
+
+    /// Delivers an event, given without an envelope.
+    pub(super) fn deliver(&self, event: Value) {
+        let now = self.clock().now();
+        self.shared.webhooks.deliver(event, now);
+    }
+
+    /// Ends when all deliveries that are due on the fake's clock are done, well
+    /// or not.
+    ///
+    /// Not to be awaited by the handler of a delivery, which it would wait for.
+    pub async fn deliveries_done(&self) {
+        self.shared.webhooks.done(&self.shared.clock).await;
+    }
+
+    /// All tries to deliver an event so far, the oldest first.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<DeliveryAttempt> {
+        self.shared.webhooks.lock().attempts.clone()
+    }
+
+    /// Whether events are delivered to a webhook: one was given, and is not
+    /// disabled for having failed.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        let state = self.shared.webhooks.lock();
+        state.webhook.is_some() && !state.is_disabled
+    }
+}

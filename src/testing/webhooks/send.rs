@@ -1,0 +1,101 @@
+//! One call of a webhook's endpoint.
+
+use serde_json::Value;
+
+use super::attempt::DeliveryFailure;
+use super::subscription::Webhook;
+use crate::webhook::{SIGNATURE_HEADER, sign};
+
+/// What came back.
+#[derive(Default)]
+pub(super) struct Answer {
+    pub(super) status: Option<u16>,
+    pub(super) headers: String,
+    pub(super) body: String,
+    pub(super) address: String,
+}
+
+impl Webhook {
+    /// Asks with an empty body whether the address is the partner's.
+    pub(super) async fn ping(
+        &self,
+        http: &reqwest::Client,
+    ) -> (Answer, Result<(), DeliveryFailure>) {
+        self.call(http, None, String::new()).await
+    }
+
+    /// Delivers an event, with a signature made just before.
+    pub(super) async fn deliver(
+        &self,
+        http: &reqwest::Client,
+        event: &Value,
+        with_wrong_signature: bool,
+    ) -> (Answer, Result<(), DeliveryFailure>) {
+        if self.pings {
+            let (answer, pinged) = self.ping(http).await;
+            if pinged.is_err() {
+                return (answer, pinged);
+            }
+        }
+        let body = self.body(event);
+        let secret = match with_wrong_signature {
+            true => "the secret of somebody else",
+            false => self.signing_secret.expose(),
+        };
+        let signature = sign(secret, self.clock.now(), body.as_bytes());
+        self.call(http, Some(signature), body).await
+    }
+
+    async fn call(
+        &self,
+        http: &reqwest::Client,
+        signature: Option<String>,
+        body: String,
+    ) -> (Answer, Result<(), DeliveryFailure>) {
+        let mut answer = Answer::default();
+        let called = async {
+            let mut request = http
+                .post(&self.url)
+                .header("content-type", "application/json")
+                .body(body);
+            if let Some(signature) = signature {
+                request = request.header(SIGNATURE_HEADER, signature);
+            }
+            let response = request.send().await?;
+            answer.status = Some(response.status().as_u16());
+            answer.address = response
+                .remote_addr()
+                .map(|address| address.ip().to_string())
+                .unwrap_or_default();
+            for (name, value) in response.headers() {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                answer.headers += &format!("{name}: {value}\n");
+            }
+            answer.body = response.text().await?;
+            Ok::<_, reqwest::Error>(())
+        };
+        let called = tokio::time::timeout(self.timeout, called).await;
+        let verdict = match called {
+            Err(_) => Err(DeliveryFailure::TimedOut),
+            Ok(Err(error)) if error.is_builder() => Err(DeliveryFailure::InvalidUrl),
+            Ok(Err(_)) => Err(DeliveryFailure::Unreachable),
+            Ok(Ok(())) => self.judge(&answer),
+        };
+        (answer, verdict)
+    }
+
+    /// Whether an answer counts (source: the vendor's page on setting up a
+    /// webhook).
+    fn judge(&self, answer: &Answer) -> Result<(), DeliveryFailure> {
+        if let Some(status) = answer.status
+            && !matches!(status, 200 | 201)
+        {
+            return Err(DeliveryFailure::Status(status));
+        }
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        match body["challenge"].as_str() == Some(self.challenge_token.expose()) {
+            true => Ok(()),
+            false => Err(DeliveryFailure::Challenge),
+        }
+    }
+}

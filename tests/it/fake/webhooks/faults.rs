@@ -1,0 +1,108 @@
+//! Deliveries that come twice, late, never, or from a stranger.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use fullscript::auth::{Clock, SystemClock};
+use fullscript::replay::EventList;
+use fullscript::testing::{DeliveryFailure, FakeFullscript, Script, Webhook, WebhookFault};
+use fullscript::webhook::{Claim, Event, MemorySeen, Receiver, Seen, Sighting, axum::receive};
+use serde_json::json;
+
+use super::{App, CHALLENGE, MINUTE, SECRET, happens, outcomes, serve, subscribed};
+
+#[tokio::test]
+async fn a_duplicate_is_handled_once_by_who_keeps_a_record() {
+    let (seen, handled) = (MemorySeen::new(), Arc::new(Mutex::new(0)));
+    let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();
+    let (record, count) = (seen.clone(), Arc::clone(&handled));
+    let handler = move |event: Event| {
+        let (seen, count) = (record.clone(), Arc::clone(&count));
+        async move {
+            let now = SystemClock.now();
+            let claim = seen
+                .claim(&Sighting::from(&event), now, now + MINUTE)
+                .await?;
+            if let Claim::Granted(grant) = claim {
+                *count.lock().unwrap() += 1;
+                seen.done(&grant, now).await?;
+            }
+            Ok::<_, fullscript::webhook::SeenError>(())
+        }
+    };
+    let url = serve(Router::new().route("/webhooks", receive(receiver, handler))).await;
+    let fake = FakeFullscript::start().await.unwrap();
+    fake.subscribe(Webhook::new(url, SECRET, CHALLENGE))
+        .await
+        .unwrap();
+    fake.webhook_fault_times("patient.created", 1, WebhookFault::duplicate());
+    fake.webhook_fault_times("patient.created", 1, WebhookFault::answer_lost());
+    happens(&fake);
+    happens(&fake);
+    fake.advance(MINUTE).await;
+    let lost = Some(DeliveryFailure::AnswerLost);
+    assert_eq!(
+        outcomes(&fake),
+        [(1, None), (1, None), (1, lost), (2, None)]
+    );
+    assert_eq!(*handled.lock().unwrap(), 2);
+    let deliveries = fake.deliveries();
+    assert_eq!(deliveries[0].event, deliveries[1].event);
+    assert_ne!(deliveries[0].id, deliveries[1].id);
+}
+
+#[tokio::test]
+async fn a_late_event_comes_after_the_ones_that_happened_later() {
+    let app = App::default();
+    let fake = subscribed(&app).await;
+    fake.webhook_fault_times("patient.created", 1, WebhookFault::late(MINUTE));
+    let events = [happens(&fake), happens(&fake), happens(&fake)];
+    fake.advance(MINUTE).await;
+    assert_eq!(app.came(), [&*events[1], &*events[2], &*events[0]]);
+}
+
+#[tokio::test]
+async fn a_dropped_event_is_found_by_a_replay() {
+    let app = App::default();
+    let fake = subscribed(&app).await;
+    fake.webhook_fault("patient.created", WebhookFault::dropped());
+    let patient = json!({"patient": {"id": "patient-1"}});
+    let event = fake.send_event("patient.created", patient);
+    fake.advance(24 * 60 * MINUTE).await;
+    assert!(app.came().is_empty() && fake.deliveries().is_empty());
+    let listed = json!({"events": [{
+        "id": event.json["id"],
+        "type": event.json["type"],
+        "created_at": event.json["created_at"],
+    }]});
+    fake.answer("list_patient_events", Script::json(200, &listed));
+    fake.answer(
+        "get_event",
+        Script::json(200, &json!({"event": event.json})),
+    );
+    let events = fake.client().events(MemorySeen::new());
+    let mut replay = events
+        .lists([EventList::Patients, EventList::Deliveries])
+        .replay(fake.clock().now());
+    let missed = replay.next().await.unwrap().unwrap();
+    assert_eq!(missed.event, event);
+    missed.done().await.unwrap();
+    assert!(replay.next().await.is_none());
+    fake.end_webhook_faults();
+    happens(&fake);
+    fake.deliveries_done().await;
+    assert_eq!(app.came().len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_with_a_wrong_signature_never_comes_to_the_handler() {
+    let app = App::default();
+    let fake = subscribed(&app).await;
+    fake.webhook_fault_times("patient.created", 1, WebhookFault::wrong_signature());
+    let event = happens(&fake);
+    fake.deliveries_done().await;
+    assert!(app.came().is_empty());
+    assert_eq!(fake.deliveries()[0].status, Some(401));
+    fake.advance(MINUTE).await;
+    assert_eq!(app.came(), [event]);
+}
