@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -169,6 +170,25 @@ impl FakeFullscript {
     /// A user ends the connection in the vendor's web app.
     pub fn end_connection(&self, user: &str) {
         lock(&self.shared.tokens).end(user);
+    }
+
+    /// Something happens at the vendor: the Events API tells of it from now
+    /// on. Returns the event, as the Events API shows it.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use fullscript::testing::FakeFullscript;
+    /// use serde_json::json;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// fake.happens("product.updated", json!({"product": {"name": "Vitamin C"}}));
+    /// let events = fake.client().list_product_events().send().await?.into_inner().events;
+    /// assert_eq!(events.len(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn happens(&self, event_type: &str, data: Value) -> Value {
+        lock(&self.shared.state).emit(event_type, data)
     }
 
     /// How often an operation was asked for so far.

@@ -1,6 +1,7 @@
 //! What tests of an integration want (feature `testing`): a fake of the API
 //! on loopback, and the types of its answers by name.
 
+mod call;
 mod clock;
 mod consent;
 mod fake;
@@ -8,7 +9,9 @@ mod oauth;
 mod recorded;
 mod round_trip;
 mod script;
+mod seed;
 mod server;
+mod state;
 
 pub use clock::ManualClock;
 pub use fake::FakeFullscript;

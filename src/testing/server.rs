@@ -15,11 +15,13 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::call::Call;
 use super::consent;
 use super::oauth::TokenServer;
 use super::recorded::RECORDED;
 use super::script::{FakeRequest, Script};
-use crate::operations;
+use super::state::State;
+use crate::operations::{self, Operation};
 
 /// The one token that the fake takes.
 pub(super) const TOKEN: &str = "fake-access-token";
@@ -31,6 +33,7 @@ pub(super) struct Shared {
     pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What makes an answer of a request.
@@ -105,14 +108,8 @@ async fn answer(
             .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
         // As the vendor's server does: no body, the reason in a header.
         Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
-        Some(operation) => scripted(&shared, operation.id, &asked).unwrap_or_else(|| {
-            let (status, reply) = match operation.id {
-                "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref()),
-                "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
-                id => return RECORDED[id].clone(),
-            };
-            Script::json(status, &reply)
-        }),
+        Some(operation) => scripted(&shared, operation.id, &asked)
+            .unwrap_or_else(|| operated(&shared, operation, &asked)),
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
@@ -148,6 +145,23 @@ fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
     (head.method == "GET")
         .then(|| consent::answer(head.uri.path(), query, &mut tokens))
         .flatten()
+}
+
+/// What an operation answers of itself.
+fn operated(shared: &Shared, operation: &'static Operation, asked: &FakeRequest) -> Script {
+    let (status, reply) = match operation.id {
+        "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref()),
+        "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
+        id => {
+            let answer = lock(&shared.state).answer(&Call::new(operation, asked));
+            return match answer {
+                Some(Ok((status, body))) => Script::json(status, &body),
+                Some(Err(refusal)) => refusal.into(),
+                None => RECORDED[id].clone(),
+            };
+        }
+    };
+    Script::json(status, &reply)
 }
 
 /// What a test wants answered instead.

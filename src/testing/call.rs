@@ -1,0 +1,90 @@
+//! A request as an operation with its arguments, and what is said to it.
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::script::{FakeRequest, Script};
+use crate::operations::Operation;
+
+/// A request that leads to an operation.
+pub(super) struct Call<'a> {
+    pub(super) operation: &'static Operation,
+    /// The variables of the path, by name.
+    variables: Vec<(&'static str, String)>,
+    pub(super) query: Vec<(String, String)>,
+    /// The body, if it is JSON.
+    pub(super) body: Option<&'a Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(operation: &'static Operation, asked: &'a FakeRequest) -> Self {
+        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let parts = operation.path.split('/').zip(path.split('/'));
+        let variables = parts.filter_map(|(own, given)| {
+            let name = own.strip_prefix('{')?.strip_suffix('}')?;
+            let given = percent_decode_str(given).decode_utf8_lossy();
+            Some((name, given.into_owned()))
+        });
+        Self {
+            operation,
+            variables: variables.collect(),
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            body: asked.body.as_ref(),
+        }
+    }
+
+    /// A variable of the path.
+    pub(super) fn variable(&self, name: &str) -> &str {
+        let mut variables = self.variables.iter();
+        let found = variables.find(|(own, _)| *own == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// An argument of the query.
+    pub(super) fn argument(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A field of the body; null where there is none.
+    pub(super) fn field(&self, name: &str) -> &Value {
+        self.body.map_or(&Value::Null, |body| &body[name])
+    }
+}
+
+/// Why a call is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    status: u16,
+    body: Value,
+}
+
+/// What an operation answers: status and body.
+pub(super) type Answer = Result<(u16, Value), Refusal>;
+
+impl Refusal {
+    /// Nothing has this id, in the body that Rails gives.
+    pub(super) fn not_found() -> Self {
+        Self {
+            status: 404,
+            body: json!({"status": 404, "error": "Not Found"}),
+        }
+    }
+
+    /// The arguments are wrong, for these reasons.
+    pub(super) fn unprocessable(reasons: &[String]) -> Self {
+        Self {
+            status: 422,
+            body: json!({"error": reasons}),
+        }
+    }
+}
+
+impl From<Refusal> for Script {
+    fn from(refusal: Refusal) -> Self {
+        Self::json(refusal.status, &refusal.body)
+    }
+}
