@@ -10,6 +10,8 @@ use crate::operations::Operation;
 /// A request that leads to an operation.
 pub(super) struct Call<'a> {
     pub(super) operation: &'static Operation,
+    /// The id of the user whose token it is.
+    pub(super) caller: String,
     /// The variables of the path, by name.
     variables: Vec<(&'static str, String)>,
     pub(super) query: Vec<(String, String)>,
@@ -18,7 +20,11 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(operation: &'static Operation, asked: &'a FakeRequest) -> Self {
+    pub(super) fn new(
+        operation: &'static Operation,
+        asked: &'a FakeRequest,
+        caller: String,
+    ) -> Self {
         let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         let parts = operation.path.split('/').zip(path.split('/'));
         let variables = parts.filter_map(|(own, given)| {
@@ -28,6 +34,7 @@ impl<'a> Call<'a> {
         });
         Self {
             operation,
+            caller,
             variables: variables.collect(),
             query: form_urlencoded::parse(query.as_bytes())
                 .into_owned()
@@ -79,6 +86,14 @@ impl Refusal {
         Self {
             status: 422,
             body: json!({"error": reasons}),
+        }
+    }
+
+    /// Refuses where there is a reason to.
+    pub(super) fn if_any(reasons: &[String]) -> Result<(), Self> {
+        match reasons {
+            [] => Ok(()),
+            reasons => Err(Self::unprocessable(reasons)),
         }
     }
 }

@@ -9,9 +9,11 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::builder::FakeBuilder;
 use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
+use super::web_app::WebApp;
 use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::{AccessToken, Client, Environment};
@@ -41,14 +43,24 @@ pub struct FakeFullscript {
 }
 
 impl FakeFullscript {
-    /// Starts the fake on a free port of 127.0.0.1.
+    /// Starts the fake as a [`builder`](Self::builder) has it of itself: with
+    /// the clinic that the vendor's examples describe.
     ///
     /// # Errors
     /// When no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Says what the fake is like, before it starts.
+    pub fn builder() -> FakeBuilder {
+        FakeBuilder::new()
+    }
+
+    pub(super) async fn serving(shared: Shared) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(shared);
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
@@ -172,8 +184,7 @@ impl FakeFullscript {
         lock(&self.shared.tokens).end(user);
     }
 
-    /// Something happens at the vendor: the Events API tells of it from now
-    /// on. Returns the event, as the Events API shows it.
+    /// What people do in the vendor's own web app, of which events tell.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -181,14 +192,35 @@ impl FakeFullscript {
     /// use serde_json::json;
     ///
     /// let fake = FakeFullscript::start().await?;
-    /// fake.happens("product.updated", json!({"product": {"name": "Vitamin C"}}));
-    /// let events = fake.client().list_product_events().send().await?.into_inner().events;
-    /// assert_eq!(events.len(), 1);
+    /// let patient = fake.web_app().add_patient(&json!({"first_name": "Basil"}));
+    /// let client = fake.client();
+    /// let events = client.list_patient_events().send().await?.into_inner().events;
+    /// let event = client.get_event().id(events[0].id.clone()).send().await?.into_inner().event;
+    /// assert_eq!(event.data.unwrap()["patient"]["id"], patient["id"]);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```
-    pub fn happens(&self, event_type: &str, data: Value) -> Value {
-        lock(&self.shared.state).emit(event_type, data)
+    #[must_use]
+    pub fn web_app(&self) -> WebApp<'_> {
+        WebApp(&self.shared)
+    }
+
+    /// All patients, as the API shows each.
+    #[must_use]
+    pub fn patients(&self) -> Vec<Value> {
+        lock(&self.shared.state).patients()
+    }
+
+    /// All treatment plans, as the API shows each.
+    #[must_use]
+    pub fn treatment_plans(&self) -> Vec<Value> {
+        lock(&self.shared.state).treatment_plans()
+    }
+
+    /// All orders, as the API shows each.
+    #[must_use]
+    pub fn orders(&self) -> Vec<Value> {
+        lock(&self.shared.state).orders()
     }
 
     /// How often an operation was asked for so far.

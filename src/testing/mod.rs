@@ -1,6 +1,7 @@
 //! What tests of an integration want (feature `testing`): a fake of the API
 //! on loopback, and the types of its answers by name.
 
+mod builder;
 mod call;
 mod clock;
 mod consent;
@@ -12,9 +13,12 @@ mod script;
 mod seed;
 mod server;
 mod state;
+mod web_app;
 
+pub use builder::FakeBuilder;
 pub use clock::ManualClock;
 pub use fake::FakeFullscript;
 pub use oauth::RefreshMode;
 pub use round_trip::{RoundTripError, round_trip};
 pub use script::{FakeRequest, Script};
+pub use web_app::WebApp;

@@ -77,6 +77,12 @@ impl TokenServer {
         true
     }
 
+    /// The id of the user whose access token this is.
+    pub(super) fn user(&self, access: &str) -> Option<String> {
+        let row = self.rows.iter().find(|row| row.access == access);
+        row.map(|row| row.user.clone())
+    }
+
     /// All access tokens die of age; their refresh tokens stay good.
     pub(super) fn expire(&mut self) {
         self.rows.iter_mut().for_each(|row| row.fresh = false);

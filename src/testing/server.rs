@@ -15,10 +15,11 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::builder::Settings;
 use super::call::Call;
 use super::consent;
 use super::oauth::TokenServer;
-use super::recorded::RECORDED;
+use super::recorded::{RECORDED, example};
 use super::script::{FakeRequest, Script};
 use super::state::State;
 use crate::operations::{self, Operation};
@@ -26,14 +27,27 @@ use crate::operations::{self, Operation};
 /// The one token that the fake takes.
 pub(super) const TOKEN: &str = "fake-access-token";
 
-#[derive(Default)]
 pub(super) struct Shared {
+    pub(super) settings: Settings,
     pub(super) handlers: Mutex<HashMap<String, Handler>>,
     /// Answers to give first, the next at the front.
     pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
     pub(super) state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, settings: Settings) -> Self {
+        Self {
+            settings,
+            handlers: Mutex::default(),
+            next: Mutex::default(),
+            tokens: Mutex::default(),
+            requests: Mutex::default(),
+            state: Mutex::new(state),
+        }
+    }
 }
 
 /// What makes an answer of a request.
@@ -78,13 +92,6 @@ async fn answer(
         .map(|body| body.to_bytes())
         .unwrap_or_default();
     let operation = operations::at(head.method.as_str(), head.uri.path());
-    let authorization = head
-        .headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
-    let admitted =
-        bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer));
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.to_string(),
@@ -106,10 +113,7 @@ async fn answer(
     let script = match operation {
         None => browsed(&shared, &head)
             .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
-        // As the vendor's server does: no body, the reason in a header.
-        Some(operation) if operation.authenticated && !admitted => Script::html(401, ""),
-        Some(operation) => scripted(&shared, operation.id, &asked)
-            .unwrap_or_else(|| operated(&shared, operation, &asked)),
+        Some(operation) => called(&shared, operation, &asked),
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
@@ -147,21 +151,22 @@ fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
         .flatten()
 }
 
-/// What an operation answers of itself.
-fn operated(shared: &Shared, operation: &'static Operation, asked: &FakeRequest) -> Script {
-    let (status, reply) = match operation.id {
-        "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref()),
-        "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
-        id => {
-            let answer = lock(&shared.state).answer(&Call::new(operation, asked));
-            return match answer {
-                Some(Ok((status, body))) => Script::json(status, &body),
-                Some(Err(refusal)) => refusal.into(),
-                None => RECORDED[id].clone(),
-            };
+/// What a call is answered, be it let in or not.
+fn called(shared: &Shared, operation: &'static Operation, asked: &FakeRequest) -> Script {
+    let bearer = bearer(asked).unwrap_or_default();
+    let admitted = bearer == TOKEN || lock(&shared.tokens).admit(bearer);
+    if operation.authenticated && !admitted {
+        // As the vendor's server does: no body, the reason in a header.
+        return Script::html(401, "");
+    }
+    scripted(shared, operation.id, asked).unwrap_or_else(|| match operation.id {
+        "create_oauth_token" => token(shared, asked),
+        "revoke_oauth_token" => {
+            let (status, reply) = lock(&shared.tokens).revoke(asked.body.as_ref());
+            Script::json(status, &reply)
         }
-    };
-    Script::json(status, &reply)
+        _ => operated(shared, operation, asked, bearer),
+    })
 }
 
 /// What a test wants answered instead.
@@ -174,4 +179,47 @@ fn scripted(shared: &Shared, operation_id: &str, asked: &FakeRequest) -> Option<
         let handler = lock(&shared.handlers).get(operation_id).cloned();
         handler.map(|handler| handler(asked))
     })
+}
+
+/// A pair of tokens; whoever gets one belongs to the clinic.
+fn token(shared: &Shared, asked: &FakeRequest) -> Script {
+    let (status, reply) = lock(&shared.tokens).token(asked.body.as_ref());
+    if let Some(user) = reply["oauth"]["resource_owner"]["id"].as_str() {
+        lock(&shared.state).welcome_practitioner(user);
+    }
+    Script::json(status, &reply)
+}
+
+/// What an operation of the clinic answers of itself.
+fn operated(
+    shared: &Shared,
+    operation: &'static Operation,
+    asked: &FakeRequest,
+    bearer: &str,
+) -> Script {
+    let recorded = || RECORDED[operation.id].clone();
+    if shared.settings.stateless {
+        return recorded();
+    }
+    let caller = lock(&shared.tokens).user(bearer);
+    let call = Call::new(operation, asked, caller.unwrap_or_else(practitioner));
+    let answer = lock(&shared.state).answer(&call);
+    match answer {
+        Some(Ok((204, _))) => Script::html(204, ""),
+        Some(Ok((status, body))) => Script::json(status, &body),
+        Some(Err(refusal)) => refusal.into(),
+        None => recorded(),
+    }
+}
+
+/// Whose the one fixed token is.
+fn practitioner() -> String {
+    let id = &example("get_practitioner")["practitioner"]["id"];
+    id.as_str().unwrap_or_default().into()
+}
+
+fn bearer(asked: &FakeRequest) -> Option<&str> {
+    let mut headers = asked.headers.iter();
+    let (_, value) = headers.find(|(name, _)| name == "authorization")?;
+    value.strip_prefix("Bearer ")
 }

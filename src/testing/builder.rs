@@ -1,0 +1,73 @@
+//! What a fake is like, before it starts.
+
+use super::fake::FakeFullscript;
+use super::seed::Seed;
+use super::server::Shared;
+use super::state::State;
+
+/// Builds a [`FakeFullscript`]: made by [`FakeFullscript::builder`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use fullscript::testing::FakeFullscript;
+///
+/// let fake = FakeFullscript::builder().seed(7).patients(1_000).start().await?;
+/// let patients = fake.client().list_patients().items().collect_all().await?;
+/// assert_eq!(patients.len(), 1_000);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it starts"]
+pub struct FakeBuilder {
+    seed: Seed,
+    patients: usize,
+    settings: Settings,
+}
+
+/// How a fake answers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    /// Whether all answers are the recorded ones, whatever is asked.
+    pub(super) stateless: bool,
+}
+
+impl FakeBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            seed: Seed::default(),
+            patients: 1,
+            settings: Settings::default(),
+        }
+    }
+
+    /// What ids, names and dates are made of: the same seed, the same clinic.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Seed(seed);
+        self
+    }
+
+    /// So many patients in all: the recorded one, and others that are made up
+    /// of the seed, every tenth a dependent, every fourth with a plan and
+    /// every eighth with an order. One unless set.
+    pub fn patients(mut self, patients: usize) -> Self {
+        self.patients = patients;
+        self
+    }
+
+    /// Answers each call with its recorded example, whatever it asks for and
+    /// whatever was done before.
+    pub fn stateless(mut self) -> Self {
+        self.settings.stateless = true;
+        self
+    }
+
+    /// Starts the fake on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    pub async fn start(self) -> std::io::Result<FakeFullscript> {
+        let state = State::new(self.seed, self.patients);
+        FakeFullscript::serving(Shared::new(state, self.settings)).await
+    }
+}

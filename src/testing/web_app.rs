@@ -1,0 +1,61 @@
+//! What people do in the vendor's own web app.
+
+use serde_json::Value;
+
+use super::server::{Shared, lock};
+
+/// What practitioners and patients do without your app: made by
+/// [`FakeFullscript::web_app`](super::FakeFullscript::web_app).
+///
+/// Events tell of these changes, as they tell of nothing that an app does by
+/// calls of its own (documented by the vendor). What is not given is filled
+/// in; each returns the record as the API shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct WebApp<'f>(pub(super) &'f Shared);
+
+impl WebApp<'_> {
+    /// A patient comes to the clinic: `patient.created`.
+    pub fn add_patient(&self, patient: &Value) -> Value {
+        lock(&self.0.state).add_patient(patient)
+    }
+
+    /// A patient is changed, if there is one with this id: `patient.updated`.
+    pub fn change_patient(&self, id: &str, fields: &Value) -> Option<Value> {
+        lock(&self.0.state).change_patient(id, fields)
+    }
+
+    /// A practitioner writes a plan: `treatment_plan.created`, unless its
+    /// `state` is `draft`. For the first patient, unless `patient` is given.
+    pub fn add_treatment_plan(&self, plan: &Value) -> Value {
+        lock(&self.0.state).add_treatment_plan(plan)
+    }
+
+    /// A practitioner activates a draft, if this is one:
+    /// `treatment_plan.created`.
+    pub fn activate_treatment_plan(&self, id: &str) -> Option<Value> {
+        lock(&self.0.state).activate_without_app(id)
+    }
+
+    /// A practitioner cancels an active plan, if this is one:
+    /// `treatment_plan.updated`.
+    pub fn cancel_treatment_plan(&self, id: &str) -> Option<Value> {
+        lock(&self.0.state).cancel_without_app(id)
+    }
+
+    /// A patient orders, what the first of `treatment_plan_ids` recommends
+    /// unless `line_items` are given: `order.placed`.
+    pub fn add_order(&self, order: &Value) -> Value {
+        lock(&self.0.state).add_order(order)
+    }
+
+    /// A lab order is made, or changed where there is one with the `id` that
+    /// is given: `lab_order.updated` if its `state` tells of results.
+    pub fn add_lab_order(&self, order: &Value) -> Value {
+        lock(&self.0.state).add_lab_order(order)
+    }
+
+    /// Anything else happens: an event of this type, with this data.
+    pub fn happens(&self, event_type: &str, data: Value) -> Value {
+        lock(&self.0.state).emit(event_type, data)
+    }
+}
