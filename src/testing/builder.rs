@@ -1,6 +1,7 @@
 //! What a fake is like, before it starts.
 
 use super::fake::FakeFullscript;
+use super::permission::all_scopes;
 use super::seed::Seed;
 use super::server::Shared;
 use super::state::State;
@@ -26,10 +27,27 @@ pub struct FakeBuilder {
 }
 
 /// How a fake answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// Whether all answers are the recorded ones, whatever is asked.
     pub(super) stateless: bool,
+    /// Whether calls are taken that are not as the document has them.
+    pub(super) lenient: bool,
+    /// The scopes that the app has, as one text.
+    pub(super) scope: String,
+    /// Whether the vendor has approved the app.
+    pub(super) approved: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stateless: false,
+            lenient: false,
+            scope: all_scopes(),
+            approved: true,
+        }
+    }
 }
 
 impl FakeBuilder {
@@ -62,6 +80,29 @@ impl FakeBuilder {
         self
     }
 
+    /// Takes calls that are not as the document has them, which is otherwise
+    /// a refusal (422) that says what is wrong: where this crate's document
+    /// is behind the vendor's, say.
+    pub fn lenient(mut self) -> Self {
+        self.settings.lenient = true;
+        self
+    }
+
+    /// The scopes that the app has in the vendor's dashboard, and with it each
+    /// token; all that are documented unless set. Without one that it needs
+    /// an operation is refused (403).
+    pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.settings.scope = joined(scopes);
+        self
+    }
+
+    /// The vendor has not approved the app: operations that require
+    /// commercial approval are refused (403).
+    pub fn not_approved(mut self) -> Self {
+        self.settings.approved = false;
+        self
+    }
+
     /// Starts the fake on a free port of 127.0.0.1.
     ///
     /// # Errors
@@ -70,4 +111,10 @@ impl FakeBuilder {
         let state = State::new(self.seed, self.patients);
         FakeFullscript::serving(Shared::new(state, self.settings)).await
     }
+}
+
+/// Scopes as a token has them.
+pub(super) fn joined<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
+    let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_string());
+    scopes.collect::<Vec<_>>().join(" ")
 }

@@ -89,6 +89,14 @@ impl Refusal {
         }
     }
 
+    /// The token or the app is not good for it.
+    pub(super) fn forbidden(message: &str) -> Self {
+        Self {
+            status: 403,
+            body: json!({"error": message}),
+        }
+    }
+
     /// Refuses where there is a reason to.
     pub(super) fn if_any(reasons: &[String]) -> Result<(), Self> {
         match reasons {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::builder::FakeBuilder;
+use super::builder::{FakeBuilder, joined};
+use super::drift::Drift;
 use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
@@ -141,6 +142,13 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(script, times));
     }
 
+    /// The next `times` answers of this operation are as they may become.
+    pub fn drift(&self, operation_id: impl Into<String>, times: usize, drift: Drift) {
+        let mut drifts = lock(&self.shared.drifts);
+        let queue = drifts.entry(operation_id.into()).or_default();
+        queue.extend(std::iter::repeat_n(drift, times));
+    }
+
     /// An app that leads here: the OAuth of the fake takes any client id and
     /// secret.
     #[must_use]
@@ -167,6 +175,12 @@ impl FakeFullscript {
             .append_pair("code", &code)
             .append_pair("state", &query["state"]);
         callback.into()
+    }
+
+    /// The scopes of the app in the vendor's dashboard from now on. Tokens of
+    /// users keep those that they were given with, also through a refresh.
+    pub fn grant_scopes<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) {
+        lock(&self.shared.tokens).scope = joined(scopes);
     }
 
     /// When the old pair dies after a refresh.

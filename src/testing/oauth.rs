@@ -25,6 +25,8 @@ pub enum RefreshMode {
 #[derive(Default)]
 pub(super) struct TokenServer {
     pub(super) mode: RefreshMode,
+    /// The scopes of tokens that a user gives from now on.
+    pub(super) scope: String,
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
@@ -35,6 +37,7 @@ struct Grant {
     user: String,
     client_id: String,
     redirect_uri: String,
+    scope: String,
 }
 
 struct Row {
@@ -42,6 +45,7 @@ struct Row {
     client_id: String,
     access: String,
     refresh: String,
+    scope: String,
     /// The row that this one replaced and that lives until this is used.
     replaces: Option<usize>,
     /// Whether the access token is still good.
@@ -50,6 +54,13 @@ struct Row {
 }
 
 impl TokenServer {
+    pub(super) fn new(scope: String) -> Self {
+        Self {
+            scope,
+            ..Self::default()
+        }
+    }
+
     /// A code for a user who said yes to an authorize request.
     pub(super) fn code(&mut self, user: &str, request: &HashMap<String, String>) -> String {
         self.issued += 1;
@@ -59,6 +70,7 @@ impl TokenServer {
             user: user.into(),
             client_id: asked("client_id"),
             redirect_uri: asked("redirect_uri"),
+            scope: self.scope.clone(),
         };
         self.codes.insert(code.clone(), grant);
         code
@@ -77,10 +89,10 @@ impl TokenServer {
         true
     }
 
-    /// The id of the user whose access token this is.
-    pub(super) fn user(&self, access: &str) -> Option<String> {
+    /// The id of the user whose access token this is, and its scopes.
+    pub(super) fn holder(&self, access: &str) -> Option<(String, String)> {
         let row = self.rows.iter().find(|row| row.access == access);
-        row.map(|row| row.user.clone())
+        row.map(|row| (row.user.clone(), row.scope.clone()))
     }
 
     /// All access tokens die of age; their refresh tokens stay good.
@@ -108,7 +120,10 @@ impl TokenServer {
                     if grant.client_id == text("client_id")
                         && grant.redirect_uri == text("redirect_uri") =>
                 {
-                    (200, self.issue(&grant.user, &grant.client_id, None))
+                    (
+                        200,
+                        self.issue(grant.user, grant.client_id, grant.scope, None),
+                    )
                 }
                 _ => refused(),
             },
@@ -123,6 +138,8 @@ impl TokenServer {
             return refused();
         };
         let user = self.rows[index].user.clone();
+        // A refresh keeps the scopes, whatever the dashboard says by now.
+        let scope = self.rows[index].scope.clone();
         if self.rows[index].revoked {
             if self.mode == RefreshMode::RevokeFamilyOnReuse {
                 self.end(&user);
@@ -130,33 +147,41 @@ impl TokenServer {
             return refused();
         }
         if self.mode == RefreshMode::RevokeOnFirstUse {
-            return (200, self.issue(&user, client_id, Some(index)));
+            return (200, self.issue(user, client_id.into(), scope, Some(index)));
         }
         self.rows[index].revoked = true;
-        (200, self.issue(&user, client_id, None))
+        (200, self.issue(user, client_id.into(), scope, None))
     }
 
-    fn issue(&mut self, user: &str, client_id: &str, replaces: Option<usize>) -> Value {
+    fn issue(
+        &mut self,
+        user: String,
+        client_id: String,
+        scope: String,
+        replaces: Option<usize>,
+    ) -> Value {
         self.issued += 1;
         let number = self.issued;
+        let reply = json!({"oauth": {
+            "access_token": format!("fake-access-{number}"),
+            "token_type": "Bearer",
+            "expires_in": 7200,
+            "refresh_token": format!("fake-refresh-{number}"),
+            "scope": scope,
+            "created_at": "2026-01-01T00:00:00.000Z",
+            "resource_owner": {"id": user, "type": "Practitioner"},
+        }});
         self.rows.push(Row {
-            user: user.into(),
-            client_id: client_id.into(),
+            user,
+            client_id,
+            scope,
             access: format!("fake-access-{number}"),
             refresh: format!("fake-refresh-{number}"),
             replaces,
             fresh: true,
             revoked: false,
         });
-        json!({"oauth": {
-            "access_token": format!("fake-access-{number}"),
-            "token_type": "Bearer",
-            "expires_in": 7200,
-            "refresh_token": format!("fake-refresh-{number}"),
-            "scope": "catalog:read clinic:read clinic:write patients:read patients:write",
-            "created_at": "2026-01-01T00:00:00.000Z",
-            "resource_owner": {"id": user, "type": "Practitioner"},
-        }})
+        reply
     }
 
     /// Answers the revoke endpoint.

@@ -18,10 +18,13 @@ use tokio::net::TcpListener;
 use super::builder::Settings;
 use super::call::Call;
 use super::consent;
+use super::drift::Drift;
 use super::oauth::TokenServer;
+use super::permission;
 use super::recorded::{RECORDED, example};
 use super::script::{FakeRequest, Script};
 use super::state::State;
+use super::validate;
 use crate::operations::{self, Operation};
 
 /// The one token that the fake takes.
@@ -32,6 +35,8 @@ pub(super) struct Shared {
     pub(super) handlers: Mutex<HashMap<String, Handler>>,
     /// Answers to give first, the next at the front.
     pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
+    /// How the next answers drift, the next at the front.
+    pub(super) drifts: Mutex<HashMap<String, VecDeque<Drift>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
     pub(super) state: Mutex<State>,
@@ -39,11 +44,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(state: State, settings: Settings) -> Self {
+        let tokens = TokenServer::new(settings.scope.clone());
         Self {
             settings,
             handlers: Mutex::default(),
             next: Mutex::default(),
-            tokens: Mutex::default(),
+            drifts: Mutex::default(),
+            tokens: Mutex::new(tokens),
             requests: Mutex::default(),
             state: Mutex::new(state),
         }
@@ -113,7 +120,7 @@ async fn answer(
     let script = match operation {
         None => browsed(&shared, &head)
             .unwrap_or_else(|| Script::json(404, &json!({"status": 404, "error": "Not Found"}))),
-        Some(operation) => called(&shared, operation, &asked),
+        Some(operation) => drifted(&shared, operation, called(&shared, operation, &asked)),
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
@@ -140,6 +147,17 @@ async fn answer(
             b"a script of the fake has an impossible status or header",
         )))
     }))
+}
+
+/// The answer, as a test wants it changed.
+fn drifted(shared: &Shared, operation: &Operation, script: Script) -> Script {
+    let drift = lock(&shared.drifts)
+        .get_mut(operation.id)
+        .and_then(VecDeque::pop_front);
+    match drift {
+        Some(drift) => drift.apply(operation, script),
+        None => script,
+    }
 }
 
 /// A page of the fake.
@@ -201,8 +219,16 @@ fn operated(
     if shared.settings.stateless {
         return recorded();
     }
-    let caller = lock(&shared.tokens).user(bearer);
-    let call = Call::new(operation, asked, caller.unwrap_or_else(practitioner));
+    let (caller, scope) = holder(shared, bearer);
+    if let Err(refusal) = permission::check(operation, &scope, shared.settings.approved) {
+        return refusal.into();
+    }
+    let call = Call::new(operation, asked, caller);
+    if !shared.settings.lenient
+        && let Err(refusal) = validate::check(&call)
+    {
+        return refusal.into();
+    }
     let answer = lock(&shared.state).answer(&call);
     match answer {
         Some(Ok((204, _))) => Script::html(204, ""),
@@ -212,10 +238,14 @@ fn operated(
     }
 }
 
-/// Whose the one fixed token is.
-fn practitioner() -> String {
-    let id = &example("get_practitioner")["practitioner"]["id"];
-    id.as_str().unwrap_or_default().into()
+/// Whose a token is, and its scopes; the one fixed token has those of the app.
+fn holder(shared: &Shared, bearer: &str) -> (String, String) {
+    let tokens = lock(&shared.tokens);
+    tokens.holder(bearer).unwrap_or_else(|| {
+        let id = &example("get_practitioner")["practitioner"]["id"];
+        let id = id.as_str().unwrap_or_default();
+        (id.into(), tokens.scope.clone())
+    })
 }
 
 fn bearer(asked: &FakeRequest) -> Option<&str> {

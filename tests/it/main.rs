@@ -10,6 +10,7 @@ mod compare;
 mod download;
 mod embed;
 mod encryption;
+mod fake;
 mod ids;
 mod json_schema;
 mod pages;

@@ -232,7 +232,7 @@ fn lab_recommendation(given: &Value) -> Value {
         "id": given["lab_test_id"],
         "name": "Example Lab Test",
         "requires_fasting": false,
-        "instructions": null,
+        "instructions": "As the laboratory says.",
         "tests": [{"id": given["lab_test_id"], "name": "Example Lab Test"}],
     })
 }

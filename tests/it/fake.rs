@@ -1,0 +1,10 @@
+//! The fake behaves as the vendor is known to behave.
+
+mod answers;
+mod drift;
+mod events;
+mod lists;
+mod patients;
+mod permission;
+mod plans;
+mod validation;
