@@ -110,12 +110,15 @@ impl State {
         let patient = plan["patient"]["id"].as_str();
         let mut patient = patient.and_then(|id| self.patients.get(id)).cloned();
         if let Some(patient) = patient.as_mut().and_then(Value::as_object_mut) {
-            // A number here, and without what links do not show.
+            // A number and text here, and without what links do not show.
             for field in ["guardian_patient_id", "is_dependent", "metadata"] {
                 patient.remove(field);
             }
             let texts = patient["text_message_notification"] == true;
             patient.insert("text_message_notification".into(), i32::from(texts).into());
+            if patient["mobile_number"].is_null() {
+                patient.insert("mobile_number".into(), "".into());
+            }
         }
         json!({"dynamic_links": {
             "patient": patient,

@@ -30,16 +30,15 @@ async fn an_answer_drifts_so_often_and_then_no_more() {
 async fn no_drift_costs_the_client_an_answer() {
     let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     let client = fake.client();
-    for operation in operations::all().iter().filter(|one| one.authenticated) {
+    let with_json = operations::all()
+        .iter()
+        .filter(|one| one.authenticated && one.id != "delete_practitioner_resource");
+    for operation in with_json {
         for drift in [Drift::NewValue, Drift::NewField, Drift::Null] {
             fake.drift(operation.id, 1, drift);
             let path = operation.path.replace(['{', '}'], "");
             let call = client.request(operation.method.parse().unwrap(), &path);
             let answer = call.send::<serde_json::Value>().await.unwrap().into_inner();
-            if answer.is_null() {
-                assert_eq!(operation.id, "delete_practitioner_resource");
-                continue;
-            }
             let back = fullscript::testing::round_trip(operation.id, 200, &answer);
             back.unwrap_or_else(|error| panic!("{} {drift:?}: {error}", operation.id));
             if drift == Drift::NewField {
