@@ -1,5 +1,4 @@
-//! An HTTP server on loopback that answers each operation with its recorded
-//! example.
+//! The handle of a fake: what a test sets up, and what it looks at.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,10 +20,22 @@ use crate::{AccessToken, Client, Environment};
 
 /// A fake of the Fullscript API, in this process, on a port of its own.
 ///
-/// It answers each operation with the recorded example of the vendor's
-/// document, refuses a call without its token (401) and a path that is no
-/// operation's (404), and keeps a log of what it was asked. It stops when
-/// dropped.
+/// It begins with the clinic that the examples of the vendor's document
+/// describe, and keeps what is created, changed, activated and cancelled.
+/// Lists have pages and filters. What is only read (the catalog, say) and what
+/// has no known shape is answered as recorded.
+///
+/// It refuses, in the vendor's form, a call without its token (401), one
+/// without the scopes that the operation needs or without
+/// [approval](FakeBuilder::not_approved) (403), a path that is no operation's
+/// and an id that nothing has (404), and a call that is not as the document
+/// has it (422, unless [`lenient`](FakeBuilder::lenient)), with a message that
+/// says what to do. Its statuses are documented by the vendor; the messages
+/// are so only in part.
+///
+/// It keeps a log of what it was asked, and stops when dropped. Its time
+/// stands at the first second of 2026, and all that it makes up follows from
+/// the [seed](FakeBuilder::seed).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

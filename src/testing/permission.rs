@@ -27,7 +27,7 @@ pub(super) fn check(operation: &Operation, scope: &str, approved: bool) -> Resul
         own.any(|own| own.eq_ignore_ascii_case(needed))
     };
     let mut ways = operation.scopes.iter();
-    let is_let_in = operation.scopes.is_empty() || ways.any(|way| way.iter().all(|one| has(&one)));
+    let is_let_in = operation.scopes.is_empty() || ways.any(|way| way.iter().all(has));
     if !is_let_in {
         let ways = operation.scopes.iter().map(|way| way.join("` and `"));
         let ways: Vec<_> = ways.collect();
