@@ -1,5 +1,6 @@
 //! What a fake is like, before it starts.
 
+use super::clock::ManualClock;
 use super::fake::FakeFullscript;
 use super::permission::all_scopes;
 use super::seed::Seed;
@@ -23,6 +24,7 @@ use super::state::State;
 pub struct FakeBuilder {
     seed: Seed,
     patients: usize,
+    clock: ManualClock,
     settings: Settings,
 }
 
@@ -55,6 +57,7 @@ impl FakeBuilder {
         Self {
             seed: Seed::default(),
             patients: 1,
+            clock: ManualClock::default(),
             settings: Settings::default(),
         }
     }
@@ -70,6 +73,13 @@ impl FakeBuilder {
     /// every eighth with an order. One unless set.
     pub fn patients(mut self, patients: usize) -> Self {
         self.patients = patients;
+        self
+    }
+
+    /// What the fake takes for now: when things are created, and which events
+    /// are too old.
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -108,7 +118,7 @@ impl FakeBuilder {
     /// # Errors
     /// When no port can be opened.
     pub async fn start(self) -> std::io::Result<FakeFullscript> {
-        let state = State::new(self.seed, self.patients);
+        let state = State::new(self.seed, self.patients, self.clock);
         FakeFullscript::serving(Shared::new(state, self.settings)).await
     }
 }

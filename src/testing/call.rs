@@ -12,9 +12,12 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'static Operation,
     /// The id of the user whose token it is.
     pub(super) caller: String,
+    /// The scopes of the token, as one text.
+    pub(super) scope: String,
     /// The variables of the path, by name.
     variables: Vec<(&'static str, String)>,
     pub(super) query: Vec<(String, String)>,
+    headers: &'a [(String, String)],
     /// The body, if it is JSON.
     pub(super) body: Option<&'a Value>,
 }
@@ -23,7 +26,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         operation: &'static Operation,
         asked: &'a FakeRequest,
-        caller: String,
+        (caller, scope): (String, String),
     ) -> Self {
         let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         let parts = operation.path.split('/').zip(path.split('/'));
@@ -35,6 +38,8 @@ impl<'a> Call<'a> {
         Self {
             operation,
             caller,
+            scope,
+            headers: &asked.headers,
             variables: variables.collect(),
             query: form_urlencoded::parse(query.as_bytes())
                 .into_owned()
@@ -54,6 +59,18 @@ impl<'a> Call<'a> {
     pub(super) fn argument(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// A header, by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the token has a scope.
+    pub(super) fn has_scope(&self, scope: &str) -> bool {
+        let mut own = self.scope.split_whitespace();
+        own.any(|own| own.eq_ignore_ascii_case(scope))
     }
 
     /// A field of the body; null where there is none.

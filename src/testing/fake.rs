@@ -33,9 +33,9 @@ use crate::{AccessToken, Client, Environment};
 /// says what to do. Its statuses are documented by the vendor; the messages
 /// are so only in part.
 ///
-/// It keeps a log of what it was asked, and stops when dropped. Its time
-/// stands at the first second of 2026, and all that it makes up follows from
-/// the [seed](FakeBuilder::seed).
+/// It keeps a log of what it was asked, and stops when dropped. All
+/// that it makes up follows from the [seed](FakeBuilder::seed), but for the
+/// time, which its [clock](FakeBuilder::clock) tells.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -256,6 +256,16 @@ impl FakeFullscript {
             .iter()
             .filter(|request| request.operation_id.as_deref() == Some(operation_id))
             .count()
+    }
+
+    /// What an operation was asked so far, the oldest first.
+    #[must_use]
+    pub fn requests_for(&self, operation_id: &str) -> Vec<FakeRequest> {
+        let requests = lock(&self.shared.requests);
+        let own = requests
+            .iter()
+            .filter(|request| request.operation_id.as_deref() == Some(operation_id));
+        own.cloned().collect()
     }
 
     /// All that was asked so far, the oldest first.

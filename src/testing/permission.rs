@@ -1,9 +1,8 @@
 //! Who may call what: by the scopes of the token, and by the approval of the
 //! app.
 
-use super::call::Refusal;
+use super::call::{Call, Refusal};
 use crate::auth::Scope;
-use crate::operations::Operation;
 
 /// All scopes that the vendor documents, as one text.
 pub(super) fn all_scopes() -> String {
@@ -21,13 +20,11 @@ pub(super) fn all_scopes() -> String {
 
 /// Refuses an operation that the token is not good for, or that is kept for
 /// approved apps.
-pub(super) fn check(operation: &Operation, scope: &str, approved: bool) -> Result<(), Refusal> {
-    let has = |needed: &&str| {
-        let mut own = scope.split_whitespace();
-        own.any(|own| own.eq_ignore_ascii_case(needed))
-    };
+pub(super) fn check(call: &Call<'_>, approved: bool) -> Result<(), Refusal> {
+    let operation = call.operation;
     let mut ways = operation.scopes.iter();
-    let is_let_in = operation.scopes.is_empty() || ways.any(|way| way.iter().all(has));
+    let is_let_in = operation.scopes.is_empty()
+        || ways.any(|way| way.iter().all(|scope| call.has_scope(scope)));
     if !is_let_in {
         let ways = operation.scopes.iter().map(|way| way.join("` and `"));
         let ways: Vec<_> = ways.collect();

@@ -219,11 +219,10 @@ fn operated(
     if shared.settings.stateless {
         return recorded();
     }
-    let (caller, scope) = holder(shared, bearer);
-    if let Err(refusal) = permission::check(operation, &scope, shared.settings.approved) {
+    let call = Call::new(operation, asked, holder(shared, bearer));
+    if let Err(refusal) = permission::check(&call, shared.settings.approved) {
         return refusal.into();
     }
-    let call = Call::new(operation, asked, caller);
     if !shared.settings.lenient
         && let Err(refusal) = validate::check(&call)
     {

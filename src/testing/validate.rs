@@ -25,6 +25,8 @@ pub(super) fn check(call: &Call<'_>) -> Result<(), Refusal> {
             None if needed => reasons.push(format!("{id} needs a body in JSON")),
             None => {}
         }
+    } else if call.body.is_some_and(|body| *body != json!({})) {
+        reasons.push(format!("{id} takes no body"));
     }
     Refusal::if_any(&reasons)
 }

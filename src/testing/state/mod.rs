@@ -30,7 +30,7 @@ use crate::auth::Clock;
 /// The state of one clinic.
 pub(super) struct State {
     /// What the fake takes for now.
-    pub(super) clock: ManualClock,
+    clock: ManualClock,
     seed: Seed,
     /// How many ids of each kind were handed out.
     issued: HashMap<&'static str, u64>,
@@ -42,6 +42,8 @@ pub(super) struct State {
     orders: Records,
     lab_orders: Records,
     products: Records,
+    /// What was created with an idempotency key: the body, and the answer.
+    created_by_key: HashMap<String, (Value, Value)>,
     /// By practitioner.
     resources: HashMap<String, Records>,
     events: EventLog,
@@ -50,7 +52,7 @@ pub(super) struct State {
 impl State {
     /// A clinic with what the document records, and with as many patients in
     /// all as asked for.
-    pub(super) fn new(seed: Seed, patients: usize) -> Self {
+    pub(super) fn new(seed: Seed, patients: usize, clock: ManualClock) -> Self {
         let all = |operation: &str, name: &str| {
             let recorded = example(operation)[name].as_array();
             recorded.into_iter().flatten().cloned().collect()
@@ -60,7 +62,7 @@ impl State {
             std::iter::once(recorded).collect::<Records>()
         };
         let mut state = Self {
-            clock: ManualClock::default(),
+            clock,
             seed,
             issued: HashMap::new(),
             clinic: example("get_clinic")["clinic"].clone(),
@@ -71,6 +73,7 @@ impl State {
             orders: one("get_order", "order"),
             lab_orders: one("get_lab_order", "order"),
             products: one("get_product", "product"),
+            created_by_key: HashMap::new(),
             resources: HashMap::new(),
             events: EventLog::default(),
         };

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::list::page;
 use super::records::{change, fill, id_of, in_kind_of, wrapped};
+use crate::auth::Scope;
 use crate::testing::call::{Answer, Call, Refusal};
 
 /// Why a plan can't be made active or cancelled.
@@ -15,16 +16,42 @@ impl State {
     pub(super) fn list_patient_treatment_plans(&self, call: &Call<'_>) -> Answer {
         let patient = id_of(self.patients.find(call.variable("patient_id"))?);
         let all = self.plans.iter();
-        let own = all.filter(|plan| plan["patient"]["id"] == patient);
+        let own = all.filter(|plan| plan["patient"]["id"] == patient && may_read(call, plan));
         page(call, "treatment_plans", own.collect())
     }
 
     pub(super) fn get_treatment_plan(&self, call: &Call<'_>) -> Answer {
         let plan = self.plans.find(call.variable("id"))?;
+        if !may_read(call, plan) {
+            let message = format!("Must have `{}` scope", Scope::TREATMENT_PLAN_HISTORY);
+            return Err(Refusal::forbidden(&message));
+        }
         Ok((200, wrapped("treatment_plan", plan)))
     }
 
+    /// The same plan again for the same key. What the vendor makes of another
+    /// body with it is not known; here it is refused.
     pub(super) fn create_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
+        let Some(key) = call.header("idempotency-key") else {
+            return self.create_new_plan(call);
+        };
+        let key = format!("{} {key}", call.caller);
+        let body = call.body.cloned().unwrap_or_default();
+        match self.created_by_key.get(&key) {
+            Some((own, answer)) if *own == body => Ok((201, answer.clone())),
+            Some(_) => {
+                let message = "Idempotency-Key was used for another body: make a new one";
+                Err(Refusal::unprocessable(&[message.into()]))
+            }
+            None => {
+                let (status, answer) = self.create_new_plan(call)?;
+                self.created_by_key.insert(key, (body, answer.clone()));
+                Ok((status, answer))
+            }
+        }
+    }
+
+    fn create_new_plan(&mut self, call: &Call<'_>) -> Answer {
         let patient = id_of(self.patients.find(call.variable("patient_id"))?).to_string();
         let given = call.field("practitioner_id").as_str();
         let practitioner = given.unwrap_or(&call.caller).to_string();
@@ -200,6 +227,12 @@ impl State {
             .take(1)
             .collect()
     }
+}
+
+/// The scope for patients alone is good for plans that were made through the
+/// API.
+fn may_read(call: &Call<'_>, plan: &Value) -> bool {
+    plan["source"] == "api" || call.has_scope(Scope::TREATMENT_PLAN_HISTORY)
 }
 
 /// A recommendation as answers show one.

@@ -1,13 +1,12 @@
 //! The clinic at the beginning: what the document records, and patients made
 //! up of the seed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::records::id_of;
 use super::{State, written};
-use crate::auth::Clock;
 
 /// Names of plants and words for what is not real: nobody is called so.
 const FIRST_NAMES: [&str; 16] = [
@@ -30,6 +29,10 @@ const DEPENDENT: u64 = 10;
 const PLAN: u64 = 4;
 const ORDER: u64 = 8;
 
+/// What was there at the beginning is from before this: the first second of
+/// 2026, whatever the clock shows, so that a seed makes the same clinic on
+/// any day.
+const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl State {
@@ -114,7 +117,7 @@ impl State {
     ) -> Value {
         let pick = self.seed.number("plan", n);
         let age = DAY * u32::try_from(1 + pick % 300).unwrap_or(1);
-        let time = written(self.clock.now() - age);
+        let time = written(SystemTime::UNIX_EPOCH + BEGINNING - age);
         let mut plan = self.new_plan(patient, practitioner);
         self.make_active(&mut plan);
         plan["recommendations"] = json!([{

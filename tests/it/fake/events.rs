@@ -1,6 +1,8 @@
 //! What events tell of, and of what they do not.
 
-use fullscript::testing::FakeFullscript;
+use std::time::Duration;
+
+use fullscript::testing::{FakeFullscript, ManualClock};
 use fullscript::types::{CreatePatientRequest, EventType};
 use fullscript::webhook::{Event, EventData};
 use serde_json::json;
@@ -124,7 +126,8 @@ async fn a_lab_order_is_told_of_when_results_come() {
 
 #[tokio::test]
 async fn events_are_listed_by_day_and_type() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let builder = FakeFullscript::builder().clock(ManualClock::default());
+    let fake = builder.start().await.unwrap();
     let client = fake.client();
     fake.web_app().add_patient(&json!({}));
     let id = fake.patients()[0]["id"].as_str().unwrap().to_string();
@@ -141,4 +144,30 @@ async fn events_are_listed_by_day_and_type() {
     let error = list().created_at("yesterday").send().await.unwrap_err();
     assert!(error.is_validation());
     assert!(error.messages()[0].contains("a day such as"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_is_forgotten_after_thirty_days() {
+    let clock = ManualClock::default();
+    let builder = FakeFullscript::builder().clock(clock.clone());
+    let fake = builder.start().await.unwrap();
+    let client = fake.client();
+    fake.web_app().add_patient(&json!({}));
+    let day = Duration::from_secs(24 * 60 * 60);
+    clock.advance(30 * day);
+    let listed = client.list_patient_events().send().await.unwrap();
+    let id = listed.events[0].id.clone();
+    client.get_event().id(id.clone()).send().await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let listed = client.list_patient_events().send().await.unwrap();
+    assert!(listed.events.is_empty());
+    assert!(
+        client
+            .get_event()
+            .id(id)
+            .send()
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
 }

@@ -3,6 +3,7 @@
 use fullscript::auth::Scope;
 use fullscript::operations;
 use fullscript::testing::FakeFullscript;
+use serde_json::json;
 
 use crate::support::{Connected, connect};
 
@@ -55,6 +56,27 @@ async fn one_of_two_ways_is_enough() {
         error.messages(),
         ["Must have `patients:treatment_plan_history` or `patients:read` scope"]
     );
+}
+
+#[tokio::test]
+async fn a_plan_of_the_web_app_wants_the_scope_for_the_history() {
+    for (scopes, count) in [
+        (&[Scope::PATIENTS_READ][..], 1),
+        (&[Scope::PATIENTS_READ, Scope::TREATMENT_PLAN_HISTORY], 2),
+    ] {
+        let fake = FakeFullscript::builder()
+            .scopes(scopes)
+            .start()
+            .await
+            .unwrap();
+        let plan = fake.web_app().add_treatment_plan(&json!({}));
+        let client = fake.client();
+        let patient = plan["patient"]["id"].as_str().unwrap();
+        let list = client.list_patient_treatment_plans().patient_id(patient);
+        assert_eq!(list.items().collect_all().await.unwrap().len(), count);
+        let get = client.get_treatment_plan().id(plan["id"].as_str().unwrap());
+        assert_eq!(get.send().await.is_ok(), count == 2);
+    }
 }
 
 #[tokio::test]

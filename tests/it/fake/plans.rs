@@ -1,6 +1,6 @@
 //! Treatment plans and orders: what is written, sent and cancelled.
 
-use fullscript::testing::FakeFullscript;
+use fullscript::testing::{FakeFullscript, ManualClock};
 use fullscript::types::{
     self, CreateTreatmentPlanLinkRequest, CreateTreatmentPlanLinkRequestPatient,
     CreateTreatmentPlanLinkRequestTreatmentPlan, CreateTreatmentPlanRequest, PatientId,
@@ -19,7 +19,8 @@ struct Clinic {
 
 impl Clinic {
     async fn new() -> Self {
-        let fake = FakeFullscript::start().await.unwrap();
+        let builder = FakeFullscript::builder().clock(ManualClock::default());
+        let fake = builder.start().await.unwrap();
         let client = fake.client();
         let patient = fake.patients()[0]["id"]
             .as_str()
@@ -256,4 +257,28 @@ async fn an_order_of_a_plan_is_listed_by_patient_plan_and_day() {
         .list_patient_orders()
         .patient_id(clinic.patient.clone());
     assert_eq!(of_patient.items().collect_all().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_makes_one_plan_of_two_requests() {
+    let clinic = Clinic::new().await;
+    let create = async |key: &str, message: &str| {
+        let plan = CreateTreatmentPlanRequest::draft(vec![clinic.recommendation()]);
+        let call = clinic.client.create_treatment_plan();
+        let call = call.patient_id(clinic.patient.clone()).idempotency_key(key);
+        let call = call.body(plan.personal_message(message.to_string()));
+        let answer = call.send().await?;
+        Ok::<_, Error>(answer.into_inner().treatment_plan.id)
+    };
+    let first = create("one", "Rest well.").await.unwrap();
+    assert_eq!(create("one", "Rest well.").await.unwrap(), first);
+    assert_ne!(create("two", "Rest well.").await.unwrap(), first);
+    let error = create("one", "Sleep well.").await.unwrap_err();
+    assert!(
+        error.messages()[0].contains("was used for another body"),
+        "{error}"
+    );
+    // The recorded one, and two.
+    assert_eq!(clinic.fake.treatment_plans().len(), 3);
+    assert_eq!(clinic.fake.requests_for("create_treatment_plan").len(), 4);
 }

@@ -118,6 +118,12 @@ async fn each_kind_of_fault_is_explained() {
             "`metadata.ids` is not a field of the body of create_patient; known there: id",
         ),
         (
+            Method::GET,
+            "/api/clinic",
+            json!({"verbose": true}),
+            "get_clinic takes no body",
+        ),
+        (
             Method::POST,
             "/api/clinic/patients",
             Value::Null,
