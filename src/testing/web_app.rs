@@ -19,9 +19,13 @@ impl WebApp<'_> {
         lock(&self.0.state).add_patient(patient)
     }
 
-    /// A patient is changed, if there is one with this id: `patient.updated`.
-    pub fn change_patient(&self, id: &str, fields: &Value) -> Option<Value> {
-        lock(&self.0.state).change_patient(id, fields)
+    /// These fields of a patient change: `patient.updated`.
+    ///
+    /// # Panics
+    /// When no patient has this id.
+    pub fn change_patient(&self, id: &str, fields: &Value) -> Value {
+        let changed = lock(&self.0.state).change_patient(id, fields);
+        changed.unwrap_or_else(|| panic!("no patient of the fake has the id {id}"))
     }
 
     /// A practitioner writes a plan: `treatment_plan.created`, unless its
@@ -30,16 +34,22 @@ impl WebApp<'_> {
         lock(&self.0.state).add_treatment_plan(plan)
     }
 
-    /// A practitioner activates a draft, if this is one:
-    /// `treatment_plan.created`.
-    pub fn activate_treatment_plan(&self, id: &str) -> Option<Value> {
-        lock(&self.0.state).activate_without_app(id)
+    /// A practitioner activates a draft: `treatment_plan.created`.
+    ///
+    /// # Panics
+    /// When no draft has this id.
+    pub fn activate_treatment_plan(&self, id: &str) -> Value {
+        let activated = lock(&self.0.state).activate_without_app(id);
+        activated.unwrap_or_else(|| panic!("no draft of the fake has the id {id}"))
     }
 
-    /// A practitioner cancels an active plan, if this is one:
-    /// `treatment_plan.updated`.
-    pub fn cancel_treatment_plan(&self, id: &str) -> Option<Value> {
-        lock(&self.0.state).cancel_without_app(id)
+    /// A practitioner cancels an active plan: `treatment_plan.updated`.
+    ///
+    /// # Panics
+    /// When no active plan has this id.
+    pub fn cancel_treatment_plan(&self, id: &str) -> Value {
+        let cancelled = lock(&self.0.state).cancel_without_app(id);
+        cancelled.unwrap_or_else(|| panic!("no active plan of the fake has the id {id}"))
     }
 
     /// A patient orders, what the first of `treatment_plan_ids` recommends

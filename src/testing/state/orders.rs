@@ -119,16 +119,18 @@ impl State {
 
     pub(super) fn new_order(&mut self, given: &Value) -> Value {
         let plan = self.plan_of(given).cloned().unwrap_or_default();
-        let lines = plan["recommendations"].as_array().into_iter().flatten();
-        let lines: Vec<Value> = lines
-            .map(|one| {
-                json!({
-                    "variant_id": one["variant_id"],
-                    "quantity": one["units_to_purchase"],
-                    "type": "supplement",
-                })
+        let recommended = plan["recommendations"].as_array().into_iter().flatten();
+        let recommended = recommended.map(|one| {
+            json!({
+                "variant_id": one["variant_id"],
+                "quantity": one["units_to_purchase"],
+                "type": "supplement",
             })
-            .collect();
+        });
+        let lines = match given["line_items"].as_array() {
+            Some(given) => given.clone(),
+            None => recommended.collect(),
+        };
         let total = self.price_of(&lines);
         let variants: Vec<&Value> = lines.iter().map(|line| &line["variant_id"]).collect();
         let patient = match &plan["patient"]["id"] {

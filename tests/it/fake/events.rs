@@ -14,8 +14,7 @@ async fn a_change_in_the_web_app_is_an_event_that_is_listed_and_got() {
     let app = fake.web_app();
     let patient = app.add_patient(&json!({"first_name": "Basil"}));
     let id = patient["id"].as_str().unwrap();
-    app.change_patient(id, &json!({"last_name": "Invented"}))
-        .unwrap();
+    app.change_patient(id, &json!({"last_name": "Invented"}));
     let listed = client
         .list_patient_events()
         .items()
@@ -84,10 +83,9 @@ async fn a_plan_is_told_of_when_it_becomes_active_and_when_it_is_cancelled() {
         types.collect::<Vec<_>>()
     };
     assert!(types().await.is_empty());
-    app.activate_treatment_plan(id).unwrap();
+    app.activate_treatment_plan(id);
     assert_eq!(types().await, ["treatment_plan.created"]);
-    assert!(app.activate_treatment_plan(id).is_none());
-    app.cancel_treatment_plan(id).unwrap();
+    app.cancel_treatment_plan(id);
     assert_eq!(
         types().await,
         ["treatment_plan.created", "treatment_plan.updated"]
@@ -131,7 +129,7 @@ async fn events_are_listed_by_day_and_type() {
     let client = fake.client();
     fake.web_app().add_patient(&json!({}));
     let id = fake.patients()[0]["id"].as_str().unwrap().to_string();
-    fake.web_app().change_patient(&id, &json!({})).unwrap();
+    fake.web_app().change_patient(&id, &json!({}));
     let list = || client.list_patient_events();
     for (call, count) in [
         (list().event_type(EventType::PatientUpdated), 1),

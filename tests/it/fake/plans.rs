@@ -260,6 +260,24 @@ async fn an_order_of_a_plan_is_listed_by_patient_plan_and_day() {
 }
 
 #[tokio::test]
+async fn an_order_may_have_lines_of_its_own() {
+    let clinic = Clinic::new().await;
+    let line = json!({"variant_id": clinic.variant, "quantity": 3, "type": "labs"});
+    let order = clinic
+        .fake
+        .web_app()
+        .add_order(&json!({"line_items": [line]}));
+    assert_eq!(
+        (&order["item_total"], &order["variant_ids"]),
+        (&json!("59.97"), &json!([clinic.variant]))
+    );
+    let labs = clinic.client.list_orders().type_(types::OrderType::Labs);
+    let labs = labs.items().collect_all().await.unwrap();
+    assert_eq!(labs.len(), 1);
+    assert_eq!(labs[0].id.as_str(), order["id"].as_str().unwrap());
+}
+
+#[tokio::test]
 async fn a_key_makes_one_plan_of_two_requests() {
     let clinic = Clinic::new().await;
     let create = async |key: &str, message: &str| {
