@@ -31,7 +31,8 @@ use crate::{AccessToken, Client, Environment};
 /// and an id that nothing has (404), and a call that is not as the document
 /// has it (422, unless [`lenient`](FakeBuilder::lenient)), with a message that
 /// says what to do. Its statuses are documented by the vendor; the messages
-/// are so only in part.
+/// are so only in part. An answer that a test gives itself, by
+/// [`answer`](Self::answer) or its like, asks for the token alone.
 ///
 /// It keeps a log of what it was asked, and stops when dropped. All
 /// that it makes up follows from the [seed](FakeBuilder::seed), but for the
@@ -153,7 +154,7 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(script, times));
     }
 
-    /// The next `times` answers of this operation are as they may become.
+    /// The next `times` successes of this operation are as they may become.
     pub fn drift(&self, operation_id: impl Into<String>, times: usize, drift: Drift) {
         let mut drifts = lock(&self.shared.drifts);
         let queue = drifts.entry(operation_id.into()).or_default();

@@ -149,8 +149,11 @@ async fn answer(
     }))
 }
 
-/// The answer, as a test wants it changed.
+/// The answer, as a test wants it changed; a refusal stays as it is.
 fn drifted(shared: &Shared, operation: &Operation, script: Script) -> Script {
+    if !(200..300).contains(&script.status) {
+        return script;
+    }
     let drift = lock(&shared.drifts)
         .get_mut(operation.id)
         .and_then(VecDeque::pop_front);

@@ -63,15 +63,12 @@ impl Contract {
                     required.push(name.into());
                 }
             }
+            let mut own = json!({ "query": query });
             let content = &described["requestBody"]["content"]["application/json"];
-            let mut own = json!({"query": query, "body": content["schema"]});
-            own.as_object_mut()
-                .into_iter()
-                .for_each(|own| own.retain(|_, schema| !schema.is_null()));
-            own.as_object_mut()
-                .into_iter()
-                .flatten()
-                .for_each(|(_, schema)| as_json_schema(schema));
+            if let Some(schema) = content.get("schema") {
+                own["body"] = schema.clone();
+            }
+            as_json_schema(&mut own);
             contract["operations"][operation.id] = own;
         }
         let mut compiler = Compiler::new();

@@ -27,6 +27,24 @@ async fn an_answer_drifts_so_often_and_then_no_more() {
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_use_a_drift_up() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    fake.drift("get_patient", 1, Drift::Null);
+    client.get_patient().id("1").send().await.unwrap_err();
+    let id = fake.patients()[0]["id"].as_str().unwrap().to_string();
+    let patient = client
+        .get_patient()
+        .id(id)
+        .send()
+        .await
+        .unwrap()
+        .into_inner()
+        .patient;
+    assert!(patient.first_name.is_none());
+}
+
+#[tokio::test]
 async fn no_drift_costs_the_client_an_answer() {
     let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     let client = fake.client();
