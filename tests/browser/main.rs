@@ -131,7 +131,7 @@ async fn a_connection_that_was_ended_asks_to_connect_again() {
 #[tokio::test]
 async fn the_embedded_page_opens_with_a_secret_that_is_nowhere_else() {
     visit(async |site| {
-        let secret = "example-secret-token";
+        let secret = "fake-secret-token";
         site.connect().await;
         for path in ["/patients", "/"] {
             site.go(path).await;

@@ -85,11 +85,17 @@ impl State {
 
     fn made_up(&mut self, n: u64) -> Value {
         let pick = self.seed.number("patient", n);
-        let of = |names: &[&'static str], by: u64| {
-            let place = (pick / by) % names.len() as u64;
+        let of = |names: &[&'static str], number: u64| {
+            let place = number % names.len() as u64;
             names[usize::try_from(place).unwrap_or_default()]
         };
-        let (first, last) = (of(&FIRST_NAMES, 1), of(&LAST_NAMES, 16));
+        // An odd step visits each of the 128 names once before any again.
+        let (start, step) = (
+            self.seed.number("names", 0),
+            self.seed.number("names", 1) | 1,
+        );
+        let name = start.wrapping_add(n.wrapping_mul(step)) % 128;
+        let (first, last) = (of(&FIRST_NAMES, name), of(&LAST_NAMES, name / 16));
         let email = format!("{first}.{last}.{n}@example.com").to_lowercase();
         let mut patient = self.new_patient();
         patient["first_name"] = first.into();
@@ -102,7 +108,7 @@ impl State {
             1 + (pick >> 24) % 28
         )
         .into();
-        patient["gender"] = of(&["female", "male", "x"], 1 << 32).into();
+        patient["gender"] = of(&["female", "male", "x"], pick >> 32).into();
         // Numbers that are kept free for fiction.
         patient["mobile_number"] = format!("+120255501{:02}", (pick >> 40) % 100).into();
         patient

@@ -235,6 +235,11 @@ async fn a_seed_makes_the_same_clinic_again_and_another_seed_another() {
     let (patients, plans, orders) = first;
     assert_eq!(patients.len(), 50);
     assert!(plans.len() > 5 && orders.len() > 3);
+    let names = patients.iter().map(|patient| {
+        let name = |field: &str| patient[field].as_str().unwrap().to_string();
+        (name("first_name"), name("last_name"))
+    });
+    assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 50);
     let dependents = patients
         .iter()
         .filter(|patient| patient["is_dependent"] == true);
