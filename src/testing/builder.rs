@@ -24,6 +24,7 @@ use super::state::State;
 pub struct FakeBuilder {
     seed: Seed,
     patients: usize,
+    products: usize,
     clock: ManualClock,
     settings: Settings,
 }
@@ -57,6 +58,7 @@ impl FakeBuilder {
         Self {
             seed: Seed::default(),
             patients: 1,
+            products: 1,
             clock: ManualClock::default(),
             settings: Settings::default(),
         }
@@ -73,6 +75,13 @@ impl FakeBuilder {
     /// every eighth with an order. One unless set.
     pub fn patients(mut self, patients: usize) -> Self {
         self.patients = patients;
+        self
+    }
+
+    /// So many products in all, each with two variants but the recorded one.
+    /// One unless set.
+    pub fn products(mut self, products: usize) -> Self {
+        self.products = products;
         self
     }
 
@@ -118,7 +127,9 @@ impl FakeBuilder {
     /// # Errors
     /// When no port can be opened.
     pub async fn start(self) -> std::io::Result<FakeFullscript> {
-        let state = State::new(self.seed, self.patients, self.clock);
+        let mut state = State::new(self.seed, self.clock);
+        state.stock(self.products);
+        state.settle(self.patients);
         FakeFullscript::serving(Shared::new(state, self.settings)).await
     }
 }

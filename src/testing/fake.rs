@@ -34,6 +34,8 @@ use crate::{AccessToken, Client, Environment};
 /// are so only in part. An answer that a test gives itself, by
 /// [`answer`](Self::answer) or its like, asks for the token alone.
 ///
+/// The [module](crate::testing) shows three tests that use it.
+///
 /// It keeps a log of what it was asked, and stops when dropped. All
 /// that it makes up follows from the [seed](FakeBuilder::seed), but for the
 /// time, which its [clock](FakeBuilder::clock) tells.

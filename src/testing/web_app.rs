@@ -64,6 +64,12 @@ impl WebApp<'_> {
         lock(&self.0.state).add_lab_order(order)
     }
 
+    /// A product comes to the catalog, with variants to recommend:
+    /// `product.created`.
+    pub fn add_product(&self, product: &Value) -> Value {
+        lock(&self.0.state).add_product(product)
+    }
+
     /// Anything else happens: an event of this type, with this data.
     pub fn happens(&self, event_type: &str, data: Value) -> Value {
         lock(&self.0.state).emit(event_type, data)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::list::page;
-use super::records::{id_of, wrapped};
+use super::records::{fill, id_of, wrapped};
 use crate::testing::call::{Answer, Call, Refusal};
 use crate::testing::recorded::example;
 
@@ -72,6 +72,39 @@ impl State {
             "brand": product["brand"],
         });
         Ok((200, json!({ "variant": variant })))
+    }
+
+    /// A product comes to the catalog.
+    pub(in crate::testing) fn add_product(&mut self, given: &Value) -> Value {
+        let product = fill(self.new_product("Example Capsules", 1_999), given);
+        self.products.insert(product.clone());
+        // As in the vendor's sample: no wrapper and no id.
+        let mut told = product.clone();
+        told.as_object_mut().map(|told| told.remove("id"));
+        self.emit("product.created", told);
+        product
+    }
+
+    /// A product with two variants: a package, and one twice its price.
+    pub(super) fn new_product(&mut self, name: &str, cents: u64) -> Value {
+        let recorded = &example("get_product")["product"];
+        let mut product = recorded.clone();
+        let number = self.products.len() + 1;
+        product["id"] = self.new_id("product").into();
+        product["name"] = name.into();
+        product["variants"] = [1, 2]
+            .map(|packages| {
+                let mut variant = recorded["variants"][0].clone();
+                let price = cents * packages;
+                variant["id"] = self.new_id("variant").into();
+                variant["sku"] = format!("FAKE-{number:04}-{packages}").into();
+                variant["msrp"] = format!("{}.{:02}", price / 100, price % 100).into();
+                variant["primary"] = (packages == 1).into();
+                variant
+            })
+            .to_vec()
+            .into();
+        product
     }
 
     /// A variant by its id.

@@ -50,9 +50,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A clinic with what the document records, and with as many patients in
-    /// all as asked for.
-    pub(super) fn new(seed: Seed, patients: usize, clock: ManualClock) -> Self {
+    /// A clinic with what the document records.
+    pub(super) fn new(seed: Seed, clock: ManualClock) -> Self {
         let all = |operation: &str, name: &str| {
             let recorded = example(operation)[name].as_array();
             recorded.into_iter().flatten().cloned().collect()
@@ -78,7 +77,6 @@ impl State {
             events: EventLog::default(),
         };
         state.complete_recorded();
-        state.settle(patients);
         state
     }
 

@@ -24,6 +24,18 @@ const LAST_NAMES: [&str; 8] = [
     "Specimen",
 ];
 
+/// Kinds of products that are on no shelf.
+const PRODUCTS: [&str; 8] = [
+    "Example Capsules",
+    "Fictional Drops",
+    "Imaginary Powder",
+    "Invented Gel",
+    "Makebelieve Tablets",
+    "Placeholder Lozenges",
+    "Sample Tincture",
+    "Specimen Chews",
+];
+
 /// Every so manieth patient that is made up has this.
 const DEPENDENT: u64 = 10;
 const PLAN: u64 = 4;
@@ -49,9 +61,20 @@ impl State {
         }
     }
 
+    /// Makes up products until there are so many.
+    pub(in crate::testing) fn stock(&mut self, products: usize) {
+        while self.products.len() < products {
+            let n = self.products.len() as u64;
+            let pick = self.seed.number("product", n);
+            let kind = PRODUCTS[usize::try_from(pick % 8).unwrap_or_default()];
+            let product = self.new_product(&format!("{kind} {n}"), 500 + pick % 9_500);
+            self.products.insert(product);
+        }
+    }
+
     /// Makes up patients until there are so many, some with a guardian, a
     /// plan and an order.
-    pub(super) fn settle(&mut self, patients: usize) {
+    pub(in crate::testing) fn settle(&mut self, patients: usize) {
         let practitioner = self.practitioners.iter().next().map(id_of);
         let practitioner = practitioner.unwrap_or_default().to_string();
         let variant = self.products.iter().next();

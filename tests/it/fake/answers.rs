@@ -13,6 +13,7 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
     let fake = FakeFullscript::builder()
         .seed(7)
         .patients(40)
+        .products(5)
         .start()
         .await
         .unwrap();

@@ -2,7 +2,7 @@
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::PatientType;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 async fn thousand() -> FakeFullscript {
     FakeFullscript::builder()
@@ -14,7 +14,7 @@ async fn thousand() -> FakeFullscript {
 }
 
 /// The text of an answer, as the server writes it.
-async fn json(fake: &FakeFullscript, query: &str) -> Value {
+async fn answer(fake: &FakeFullscript, query: &str) -> Value {
     let client = fake.client();
     let mut call = client.request(fullscript::http::Method::GET, "/api/clinic/patients");
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -70,17 +70,17 @@ async fn the_meta_block_is_as_recorded() {
         ),
     ] {
         let expected: Value = serde_json::from_str(meta).unwrap();
-        assert_eq!(json(&fake, query).await["meta"], expected, "{query}");
+        assert_eq!(answer(&fake, query).await["meta"], expected, "{query}");
     }
     // A page after the last is empty.
-    let after = json(&fake, "page[number]=41").await;
+    let after = answer(&fake, "page[number]=41").await;
     assert_eq!(after["patients"].as_array().unwrap().len(), 0);
 }
 
 #[tokio::test]
 async fn a_list_shows_what_the_recorded_list_shows() {
     let fake = FakeFullscript::start().await.unwrap();
-    let listed = json(&fake, "").await;
+    let listed = answer(&fake, "").await;
     let fields: Vec<_> = listed["patients"][0]
         .as_object()
         .unwrap()
@@ -147,4 +147,59 @@ async fn orders_are_sorted_as_asked() {
     assert!(up.len() > 100 && up.is_sorted());
     down.reverse();
     assert_eq!(up, down);
+}
+
+#[tokio::test]
+async fn the_catalog_is_paged_searched_and_added_to() {
+    let fake = FakeFullscript::builder()
+        .seed(7)
+        .products(120)
+        .start()
+        .await
+        .unwrap();
+    let client = fake.client();
+    let all = client
+        .list_products()
+        .page_size(50)
+        .items()
+        .collect_all()
+        .await
+        .unwrap();
+    assert_eq!((all.len(), fake.count("list_products")), (120, 3));
+    let found = client.search_products().query("drops fictional");
+    let found = found.items().collect_all().await.unwrap();
+    assert!(!found.is_empty() && found.len() < 60);
+    for product in &found {
+        assert!(
+            product
+                .name
+                .as_ref()
+                .unwrap()
+                .starts_with("Fictional Drops")
+        );
+    }
+    let added = fake
+        .web_app()
+        .add_product(&json!({"name": "Paper Capsules"}));
+    let found = client
+        .search_products()
+        .query("paper")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(found.products[0].id.as_str(), added["id"].as_str().unwrap());
+    let variant = added["variants"][1]["id"].as_str().unwrap();
+    let variant = client
+        .get_variant()
+        .id(variant)
+        .send()
+        .await
+        .unwrap()
+        .into_inner()
+        .variant;
+    assert_eq!(variant.msrp.unwrap().as_str(), "39.98");
+    assert_eq!(
+        variant.product.unwrap().name.as_deref(),
+        Some("Paper Capsules")
+    );
 }
