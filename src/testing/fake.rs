@@ -1,27 +1,44 @@
-//! An HTTP server on loopback that answers each operation with its recorded
-//! example.
+//! The handle of a fake: what a test sets up, and what it looks at.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::clock::ManualClock;
+use super::builder::{FakeBuilder, joined};
+use super::drift::Drift;
 use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
+use super::web_app::WebApp;
 use crate::auth::{Clock, OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::{AccessToken, Client, Environment};
 
 /// A fake of the Fullscript API, in this process, on a port of its own.
 ///
-/// It answers each operation with the recorded example of the vendor's
-/// document, refuses a call without its token (401) and a path that is no
-/// operation's (404), and keeps a log of what it was asked. It stops when
-/// dropped.
+/// It begins with the clinic that the examples of the vendor's document
+/// describe, and keeps what is created, changed, activated and cancelled.
+/// Lists have pages and filters. What is only read (the catalog, say) and what
+/// has no known shape is answered as recorded.
+///
+/// It refuses, in the vendor's form, a call without its token (401), one
+/// without the scopes that the operation needs or without
+/// [approval](FakeBuilder::not_approved) (403), a path that is no operation's
+/// and an id that nothing has (404), and a call that is not as the document
+/// has it (422, unless [`lenient`](FakeBuilder::lenient)), with a message that
+/// says what to do. Its statuses are documented by the vendor; the messages
+/// are so only in part. An answer that a test gives itself, by
+/// [`answer`](Self::answer) or its like, asks for the token alone.
+///
+/// The [module](crate::testing) shows three tests that use it.
+///
+/// It keeps a log of what it was asked, and stops when dropped. All
+/// that it makes up follows from the [seed](FakeBuilder::seed), but for the
+/// time, which its [clock](FakeBuilder::clock) tells.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -41,17 +58,24 @@ pub struct FakeFullscript {
 }
 
 impl FakeFullscript {
-    /// Starts the fake on a free port of 127.0.0.1.
+    /// Starts the fake as a [`builder`](Self::builder) has it of itself: with
+    /// the clinic that the vendor's examples describe.
     ///
     /// # Errors
     /// When no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Says what the fake is like, before it starts.
+    pub fn builder() -> FakeBuilder {
+        FakeBuilder::new()
+    }
+
+    pub(super) async fn serving(shared: Shared) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            clock: ManualClock::running(),
-            ..Shared::default()
-        });
+        let shared = Arc::new(shared);
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
@@ -133,6 +157,13 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(script, times));
     }
 
+    /// The next `times` successes of this operation are as they may become.
+    pub fn drift(&self, operation_id: impl Into<String>, times: usize, drift: Drift) {
+        let mut drifts = lock(&self.shared.drifts);
+        let queue = drifts.entry(operation_id.into()).or_default();
+        queue.extend(std::iter::repeat_n(drift, times));
+    }
+
     /// An app that leads here and has the [`clock`](Self::clock) of the fake:
     /// its OAuth takes any client id and secret.
     #[must_use]
@@ -162,6 +193,12 @@ impl FakeFullscript {
         callback.into()
     }
 
+    /// The scopes of the app in the vendor's dashboard from now on. Tokens of
+    /// users keep those that they were given with, also through a refresh.
+    pub fn grant_scopes<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) {
+        lock(&self.shared.tokens).scope = joined(scopes);
+    }
+
     /// When the old pair dies after a refresh.
     pub fn refresh_mode(&self, mode: RefreshMode) {
         lock(&self.shared.tokens).mode = mode;
@@ -181,6 +218,45 @@ impl FakeFullscript {
         lock(&self.shared.tokens).end(user);
     }
 
+    /// What people do in the vendor's own web app, of which events tell.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use fullscript::testing::FakeFullscript;
+    /// use serde_json::json;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// let patient = fake.web_app().add_patient(&json!({"first_name": "Basil"}));
+    /// let client = fake.client();
+    /// let events = client.list_patient_events().send().await?.into_inner().events;
+    /// let event = client.get_event().id(events[0].id.clone()).send().await?.into_inner().event;
+    /// assert_eq!(event.data.unwrap()["patient"]["id"], patient["id"]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn web_app(&self) -> WebApp<'_> {
+        WebApp(&self.shared)
+    }
+
+    /// All patients, as the API shows each.
+    #[must_use]
+    pub fn patients(&self) -> Vec<Value> {
+        lock(&self.shared.state).patients()
+    }
+
+    /// All treatment plans, as the API shows each.
+    #[must_use]
+    pub fn treatment_plans(&self) -> Vec<Value> {
+        lock(&self.shared.state).treatment_plans()
+    }
+
+    /// All orders, as the API shows each.
+    #[must_use]
+    pub fn orders(&self) -> Vec<Value> {
+        lock(&self.shared.state).orders()
+    }
+
     /// How often an operation was asked for so far.
     #[must_use]
     pub fn count(&self, operation_id: &str) -> usize {
@@ -189,6 +265,16 @@ impl FakeFullscript {
             .iter()
             .filter(|request| request.operation_id.as_deref() == Some(operation_id))
             .count()
+    }
+
+    /// What an operation was asked so far, the oldest first.
+    #[must_use]
+    pub fn requests_for(&self, operation_id: &str) -> Vec<FakeRequest> {
+        let requests = lock(&self.shared.requests);
+        let own = requests
+            .iter()
+            .filter(|request| request.operation_id.as_deref() == Some(operation_id));
+        own.cloned().collect()
     }
 
     /// All that was asked so far, the oldest first.

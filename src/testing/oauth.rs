@@ -36,6 +36,8 @@ pub enum RefreshMode {
 #[derive(Default)]
 pub(super) struct TokenServer {
     pub(super) mode: RefreshMode,
+    /// The scopes of tokens that a user gives from now on.
+    pub(super) scope: String,
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
@@ -47,6 +49,7 @@ struct Grant {
     client_id: String,
     redirect_uri: String,
     expires_at: SystemTime,
+    scope: String,
 }
 
 struct Row {
@@ -54,6 +57,7 @@ struct Row {
     client_id: String,
     access: String,
     refresh: String,
+    scope: String,
     /// The row that this one replaced and that lives until this is used.
     replaces: Option<usize>,
     /// When the access token dies of age.
@@ -62,6 +66,13 @@ struct Row {
 }
 
 impl TokenServer {
+    pub(super) fn new(scope: String) -> Self {
+        Self {
+            scope,
+            ..Self::default()
+        }
+    }
+
     /// A code for a user who said yes to an authorize request.
     pub(super) fn code(
         &mut self,
@@ -77,6 +88,7 @@ impl TokenServer {
             client_id: asked("client_id"),
             redirect_uri: asked("redirect_uri"),
             expires_at: now + CODE_LIFETIME,
+            scope: self.scope.clone(),
         };
         self.codes.insert(code.clone(), grant);
         code
@@ -95,10 +107,10 @@ impl TokenServer {
         true
     }
 
-    /// Whose an access token is.
-    pub(super) fn user(&self, access: &str) -> Option<String> {
-        let row = self.rows.iter().find(|row| row.access == access)?;
-        Some(row.user.clone())
+    /// The id of the user whose access token this is, and its scopes.
+    pub(super) fn holder(&self, access: &str) -> Option<(String, String)> {
+        let row = self.rows.iter().find(|row| row.access == access);
+        row.map(|row| (row.user.clone(), row.scope.clone()))
     }
 
     /// All access tokens die of age; their refresh tokens stay good.
@@ -129,7 +141,8 @@ impl TokenServer {
                         && grant.client_id == text("client_id")
                         && grant.redirect_uri == text("redirect_uri") =>
                 {
-                    (200, self.issue(&grant.user, &grant.client_id, None, now))
+                    let owner = (grant.user, grant.client_id, grant.scope);
+                    (200, self.issue(owner, None, now))
                 }
                 _ => refused(),
             },
@@ -144,46 +157,50 @@ impl TokenServer {
             return refused();
         };
         let user = self.rows[index].user.clone();
+        // A refresh keeps the scopes, whatever the dashboard says by now.
+        let scope = self.rows[index].scope.clone();
         if self.rows[index].revoked {
             if self.mode == RefreshMode::RevokeFamilyOnReuse {
                 self.end(&user);
             }
             return refused();
         }
+        let owner = (user, client_id.into(), scope);
         if self.mode == RefreshMode::RevokeOnFirstUse {
-            return (200, self.issue(&user, client_id, Some(index), now));
+            return (200, self.issue(owner, Some(index), now));
         }
         self.rows[index].revoked = true;
-        (200, self.issue(&user, client_id, None, now))
+        (200, self.issue(owner, None, now))
     }
 
     fn issue(
         &mut self,
-        user: &str,
-        client_id: &str,
+        (user, client_id, scope): (String, String, String),
         replaces: Option<usize>,
         now: SystemTime,
     ) -> Value {
         self.issued += 1;
         let number = self.issued;
+        let reply = json!({"oauth": {
+            "access_token": format!("fake-access-{number}"),
+            "token_type": "Bearer",
+            "expires_in": TOKEN_LIFETIME.as_secs(),
+            "refresh_token": format!("fake-refresh-{number}"),
+            "scope": scope,
+            "created_at": timestamp(now),
+            "resource_owner": {"id": user, "type": "Practitioner"},
+        }});
         self.rows.push(Row {
-            user: user.into(),
-            client_id: client_id.into(),
+            user,
+            client_id,
+            scope,
             access: format!("fake-access-{number}"),
             refresh: format!("fake-refresh-{number}"),
             replaces,
             expires_at: now + TOKEN_LIFETIME,
             revoked: false,
         });
-        json!({"oauth": {
-            "access_token": format!("fake-access-{number}"),
-            "token_type": "Bearer",
-            "expires_in": TOKEN_LIFETIME.as_secs(),
-            "refresh_token": format!("fake-refresh-{number}"),
-            "scope": "catalog:read clinic:read clinic:write patients:read patients:write",
-            "created_at": timestamp(now),
-            "resource_owner": {"id": user, "type": "Practitioner"},
-        }})
+        reply
     }
 
     /// Answers the revoke endpoint.

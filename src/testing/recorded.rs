@@ -6,25 +6,19 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::script::Script;
-use crate::operations;
+use crate::operations::{self, Operation};
 
-/// The normalized document, whose recorded examples are the answers.
-const DOCUMENT: &str = include_str!("../../spec/openapi.normalized.json");
+/// The normalized document, whose recorded examples are the answers: read
+/// once for all fakes of the process, for it is large.
+pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("../../spec/openapi.normalized.json");
+    serde_json::from_str(text).expect("the document that built this crate")
+});
 
-/// What each operation answers, from the examples of the document: read once
-/// for all fakes of the process, for it is large.
+/// What each operation answers, from the examples of the document.
 pub(super) static RECORDED: LazyLock<HashMap<&'static str, Script>> = LazyLock::new(|| {
-    let document: Value =
-        serde_json::from_str(DOCUMENT).expect("the document that built this crate");
     let answers = operations::all().iter().map(|operation| {
-        let method = operation.method.to_lowercase();
-        let responses = &document["paths"][operation.path][method]["responses"];
-        let success = responses
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find(|(status, _)| status.starts_with('2'));
-        let script = success.map(|(status, answer)| {
+        let script = success(operation).map(|(status, answer)| {
             let status = status.parse().unwrap_or(200);
             match answer["content"].get("application/json") {
                 Some(media) => Script::json(status, recorded(media).unwrap_or(&json!({}))),
@@ -36,6 +30,26 @@ pub(super) static RECORDED: LazyLock<HashMap<&'static str, Script>> = LazyLock::
     });
     answers.collect()
 });
+
+/// The body that an operation answers with in the document, or null where
+/// none is recorded.
+pub(super) fn example(operation_id: &str) -> &'static Value {
+    operations::find(operation_id)
+        .and_then(success)
+        .and_then(|(_, answer)| recorded(&answer["content"]["application/json"]))
+        .unwrap_or(&Value::Null)
+}
+
+/// The operation in the document.
+pub(super) fn described(operation: &Operation) -> &'static Value {
+    &DOCUMENT["paths"][operation.path][operation.method.to_lowercase()]
+}
+
+/// Status and description of an operation's success.
+pub(super) fn success(operation: &Operation) -> Option<(&'static String, &'static Value)> {
+    let responses = described(operation)["responses"].as_object()?;
+    responses.iter().find(|(status, _)| status.starts_with('2'))
+}
 
 /// The example of an answer, or the first of several.
 fn recorded(media: &Value) -> Option<&Value> {

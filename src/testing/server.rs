@@ -11,18 +11,23 @@ use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::body::{Body, Cut, Link, Piece, Sending};
+use super::builder::Settings;
+use super::call::Call;
 use super::clock::ManualClock;
 use super::consent;
+use super::drift::Drift;
 use super::fault::{Fault, Faults};
 use super::oauth::TokenServer;
+use super::permission;
 use super::rate::Rate;
-use super::recorded::RECORDED;
+use super::recorded::{RECORDED, example};
 use super::script::{FakeRequest, Script};
-use super::session_grant::SessionGrants;
+use super::state::State;
+use super::validate;
 use super::webhooks::Webhooks;
 use crate::auth::Clock;
 use crate::operations::{self, Operation};
@@ -30,19 +35,39 @@ use crate::operations::{self, Operation};
 /// The one token that the fake takes.
 pub(super) const TOKEN: &str = "fake-access-token";
 
-#[derive(Default)]
 pub(super) struct Shared {
+    pub(super) settings: Settings,
     pub(super) handlers: Mutex<HashMap<String, Handler>>,
     /// Answers to give first, the next at the front.
     pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
+    /// How the next answers drift, the next at the front.
+    pub(super) drifts: Mutex<HashMap<String, VecDeque<Drift>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
     pub(super) faults: Mutex<Faults>,
     pub(super) rate: Mutex<Rate>,
+    pub(super) state: Mutex<State>,
     pub(super) webhooks: Arc<Webhooks>,
-    pub(super) session_grants: Mutex<SessionGrants>,
     /// What the fake and the apps that it makes take for now.
     pub(super) clock: ManualClock,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, settings: Settings) -> Self {
+        Self {
+            tokens: Mutex::new(TokenServer::new(settings.scope.clone())),
+            settings,
+            handlers: Mutex::default(),
+            next: Mutex::default(),
+            drifts: Mutex::default(),
+            requests: Mutex::default(),
+            faults: Mutex::default(),
+            rate: Mutex::default(),
+            webhooks: state.webhooks(),
+            clock: state.clock(),
+            state: Mutex::new(state),
+        }
+    }
 }
 
 /// What makes an answer of a request.
@@ -92,11 +117,6 @@ async fn answer(
         .unwrap_or_default();
     let now = shared.clock.now();
     let operation = operations::at(head.method.as_str(), head.uri.path());
-    let authorization = head
-        .headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
     let headers = head.headers.iter().map(|(name, value)| {
         (
             name.to_string(),
@@ -122,7 +142,7 @@ async fn answer(
                 Some(refusal) => Fault::answer(refusal),
                 None => lock(&shared.faults).befalling(operation.id),
             };
-            fault.befall(|| carried_out(&shared, operation, bearer, &asked, now))
+            fault.befall(|| drifted(&shared, operation, called(&shared, operation, &asked, now)))
         }
         None => Fault::none().befall(|| {
             let not_found = || Script::json(404, &json!({"status": 404, "error": "Not Found"}));
@@ -140,36 +160,99 @@ async fn answer(
     Ok(response(script, pieces, link, number))
 }
 
-/// What an operation answers, once it has had its effect.
-fn carried_out(
+/// What a call is answered, be it let in or not.
+fn called(
     shared: &Shared,
-    operation: &Operation,
-    bearer: Option<&str>,
+    operation: &'static Operation,
     asked: &FakeRequest,
     now: SystemTime,
 ) -> Script {
-    let admitted =
-        bearer.is_some_and(|bearer| bearer == TOKEN || lock(&shared.tokens).admit(bearer, now));
+    let bearer = bearer(asked).unwrap_or_default();
+    let admitted = bearer == TOKEN || lock(&shared.tokens).admit(bearer, now);
     if operation.authenticated && !admitted {
         // As the vendor's server does: no body, the reason in a header.
         return Script::html(401, "");
     }
-    scripted(shared, operation.id, asked).unwrap_or_else(|| {
-        let (status, reply) = match operation.id {
-            "create_oauth_token" => lock(&shared.tokens).token(asked.body.as_ref(), now),
-            "revoke_oauth_token" => lock(&shared.tokens).revoke(asked.body.as_ref()),
-            "create_session_grant" => {
-                let user = session_user(shared, bearer, asked.body.as_ref());
-                (200, lock(&shared.session_grants).create(&user, now))
-            }
-            "list_webhook_deliveries" => match shared.webhooks.list(asked, now) {
-                Some(listed) => (200, listed),
-                None => return RECORDED[operation.id].clone(),
-            },
-            id => return RECORDED[id].clone(),
-        };
-        Script::json(status, &reply)
+    scripted(shared, operation.id, asked).unwrap_or_else(|| match operation.id {
+        "create_oauth_token" => token(shared, asked, now),
+        "revoke_oauth_token" => {
+            let (status, reply) = lock(&shared.tokens).revoke(asked.body.as_ref());
+            Script::json(status, &reply)
+        }
+        _ => operated(shared, operation, asked, bearer, now),
     })
+}
+
+/// A pair of tokens; whoever gets one belongs to the clinic.
+fn token(shared: &Shared, asked: &FakeRequest, now: SystemTime) -> Script {
+    let (status, reply) = lock(&shared.tokens).token(asked.body.as_ref(), now);
+    if let Some(user) = reply["oauth"]["resource_owner"]["id"].as_str() {
+        lock(&shared.state).welcome_practitioner(user);
+    }
+    Script::json(status, &reply)
+}
+
+/// What an operation of the clinic answers of itself.
+fn operated(
+    shared: &Shared,
+    operation: &'static Operation,
+    asked: &FakeRequest,
+    bearer: &str,
+    now: SystemTime,
+) -> Script {
+    let recorded = || RECORDED[operation.id].clone();
+    if shared.settings.stateless {
+        return recorded();
+    }
+    let call = Call::new(operation, asked, holder(shared, bearer));
+    if let Err(refusal) = permission::check(&call, shared.settings.approved) {
+        return refusal.into();
+    }
+    if !shared.settings.lenient
+        && let Err(refusal) = validate::check(&call)
+    {
+        return refusal.into();
+    }
+    let answer = match operation.id {
+        "list_webhook_deliveries" => shared.webhooks.list(&call, now),
+        _ => lock(&shared.state).answer(&call),
+    };
+    match answer {
+        Some(Ok((204, _))) => Script::html(204, ""),
+        Some(Ok((status, body))) => Script::json(status, &body),
+        Some(Err(refusal)) => refusal.into(),
+        None => recorded(),
+    }
+}
+
+/// Whose a token is, and its scopes; the one fixed token has those of the app.
+fn holder(shared: &Shared, bearer: &str) -> (String, String) {
+    let tokens = lock(&shared.tokens);
+    tokens.holder(bearer).unwrap_or_else(|| {
+        let id = &example("get_practitioner")["practitioner"]["id"];
+        let id = id.as_str().unwrap_or_default();
+        (id.into(), tokens.scope.clone())
+    })
+}
+
+fn bearer(asked: &FakeRequest) -> Option<&str> {
+    let mut headers = asked.headers.iter();
+    let (_, value) = headers.find(|(name, _)| name == "authorization")?;
+    value.strip_prefix("Bearer ")
+}
+
+/// The answer, as a test wants it changed; a refusal stays as it is.
+fn drifted(shared: &Shared, operation: &Operation, script: Script) -> Script {
+    if !(200..300).contains(&script.status) {
+        return script;
+    }
+    let drift = lock(&shared.drifts)
+        .get_mut(operation.id)
+        .and_then(VecDeque::pop_front);
+    match drift {
+        Some(drift) => drift.apply(operation, script),
+        None => script,
+    }
 }
 
 fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) -> Response<Body> {
@@ -210,18 +293,6 @@ fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
     (head.method == "GET")
         .then(|| consent::answer(head.uri.path(), query, &mut tokens, shared.clock.now()))
         .flatten()
-}
-
-/// Whom a session grant signs in: the one whom the request names, as apps from
-/// before August 2021 have to, or the token's user.
-fn session_user(shared: &Shared, bearer: Option<&str>, body: Option<&Value>) -> Value {
-    let named = |key: &str| body.and_then(|body| body[key].as_str()).map(String::from);
-    let owner = lock(&shared.tokens).user(bearer.unwrap_or_default());
-    let id = named("user_id").or(owner);
-    json!({
-        "id": id.as_deref().unwrap_or("practitioner"),
-        "type": named("user_type").as_deref().unwrap_or("Practitioner"),
-    })
 }
 
 /// What a test wants answered instead.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::FakeFullscript;
 use super::clock::timestamp;
 use super::server::lock;
-use crate::auth::Clock;
 
 /// How long a grant may be claimed (source: the vendor's page on session
 /// grants).
@@ -16,19 +15,17 @@ const LIFETIME: Duration = Duration::from_secs(120);
 /// The grants that wait to be claimed.
 #[derive(Default)]
 pub(super) struct SessionGrants {
-    issued: u64,
     waiting: Vec<(String, SystemTime)>,
 }
 
 impl SessionGrants {
     /// Answers a request for a grant for this user, `{"id": .., "type": ..}`.
-    pub(super) fn create(&mut self, user: &Value, now: SystemTime) -> Value {
-        self.issued += 1;
+    pub(super) fn create(&mut self, id: &str, user: &Value, now: SystemTime) -> Value {
         let expires_at = now + LIFETIME;
-        let secret = format!("fake-secret-token-{}", self.issued);
+        let secret = format!("fake-secret-token-{id}");
         self.waiting.push((secret.clone(), expires_at));
         json!({
-            "id": format!("00000000-0000-4000-9000-{:012}", self.issued),
+            "id": id,
             "secret_token": secret,
             "claimed_at": null,
             "expires_at": timestamp(expires_at),
@@ -36,7 +33,7 @@ impl SessionGrants {
         })
     }
 
-    fn claim(&mut self, secret: &str, now: SystemTime) -> bool {
+    pub(super) fn claim(&mut self, secret: &str, now: SystemTime) -> bool {
         let is_it = |(waiting, _): &(String, SystemTime)| waiting == secret;
         let Some(index) = self.waiting.iter().position(is_it) else {
             return false;
@@ -70,7 +67,6 @@ impl FakeFullscript {
     /// ```
     #[must_use]
     pub fn claim_session_grant(&self, secret_token: &str) -> bool {
-        let now = self.clock().now();
-        lock(&self.shared.session_grants).claim(secret_token, now)
+        lock(&self.shared.state).claim_session_grant(secret_token)
     }
 }

@@ -112,8 +112,9 @@ async fn who_connects_again_after_a_revocation_elsewhere_is_heard_of() {
 #[tokio::test]
 async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
     let connected = Connected::new().await;
+    connected.fake.grant_scopes([Scope::CLINIC_READ]);
+    connect(&connected.fake, &connected.app, "practitioner").await;
     let forbidden = Script::json(403, &json!({"error": "Forbidden"}));
-    connected.fake.answer("list_orders", forbidden.clone());
     connected.fake.answer("get_clinic", forbidden);
     let client = connected.app.client("practitioner");
     let lacking = client.list_orders().send().await.unwrap_err();

@@ -64,7 +64,7 @@ async fn an_id_of_any_characters_reaches_its_own_operation() {
         "a/b", "../..", "%2e%2e", "a%2Fb", "ü患者", "a b", "a?b#c", "..;", "a+b&c=d",
     ] {
         for given in [ByTheCaller(text), ByTheServer(text)] {
-            let fake = FakeFullscript::start().await.unwrap();
+            let fake = FakeFullscript::builder().stateless().start().await.unwrap();
             for (operation, result) in call_each(&fake.client(), given).await {
                 result.unwrap_or_else(|error| panic!("{operation} {text:?}: {error}"));
                 check_arrived(&fake, operation, text);
@@ -77,7 +77,7 @@ async fn an_id_of_any_characters_reaches_its_own_operation() {
 #[tokio::test]
 async fn an_id_with_a_backslash_reaches_its_own_operation() {
     for text in [r"a\b", r"x\..\y", r"..\..\orders", r"..\"] {
-        let fake = FakeFullscript::start().await.unwrap();
+        let fake = FakeFullscript::builder().stateless().start().await.unwrap();
         for (operation, result) in call_each(&fake.client(), ByTheCaller(text)).await {
             result.unwrap_or_else(|error| panic!("{operation} {text:?}: {error}"));
             check_arrived(&fake, operation, text);

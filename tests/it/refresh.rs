@@ -165,7 +165,8 @@ async fn a_body_that_is_a_stream_is_sent_once_and_the_error_says_so() {
     connected.fake.expire_access_tokens();
     let client = connected.app.client("practitioner");
     let send = || {
-        let parts = futures_util::stream::iter([Ok::<_, std::io::Error>("{}")]);
+        let staff = r#"{"first_name":"A","last_name":"B","email":"a@example.com"}"#;
+        let parts = futures_util::stream::iter([Ok::<_, std::io::Error>(staff)]);
         let body = reqwest::Body::wrap_stream(parts);
         let request = client.request(Method::POST, "/api/clinic/staff").body(body);
         request.send::<serde_json::Value>()

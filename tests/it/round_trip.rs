@@ -113,7 +113,7 @@ fn there_and_back(
 }
 
 /// Where the two differ: null is as good as absent, a number as its text.
-fn difference(sent: &Value, back: &Value, pointer: &str, found: &mut Vec<String>) {
+pub(crate) fn difference(sent: &Value, back: &Value, pointer: &str, found: &mut Vec<String>) {
     match (sent, back) {
         (Value::Object(ours), Value::Object(theirs)) => {
             for key in names(ours, theirs) {

@@ -206,7 +206,7 @@ fn an_optional_list_may_be_null_absent_or_empty() {
 
 #[tokio::test]
 async fn an_empty_list_is_sent_and_an_absent_one_is_not() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     let client = fake.client();
     for list in [Some(vec![]), None] {
         let body = UpdateTreatmentPlanRequest::builder().recommendations(list);

@@ -7,12 +7,10 @@ mod queue;
 mod send;
 mod subscription;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::FakeFullscript;
-use super::clock::timestamp;
-use super::recorded::RECORDED;
-use crate::auth::Clock;
+use super::server::lock;
 use crate::connection::install_tls_provider;
 use crate::webhook::Event;
 
@@ -87,30 +85,12 @@ impl FakeFullscript {
     }
 
     /// Lets something happen at the vendor's: an event of this type, with this
-    /// for its `data`.
+    /// for its `data`, which the Events API lists too.
     ///
-    /// Returns the event, as the webhook gets it.
+    /// Returns the event, as the webhook gets it. [`web_app`](Self::web_app) has
+    /// what usually happens, with data that fits.
     pub fn send_event(&self, event_type: &str, data: Value) -> Event {
-        let mut event = json!({
-            "id": self.shared.webhooks.new_event_id(),
-            "type": event_type,
-            "created_at": timestamp(self.clock().now()),
-            "data": data,
-        });
-        // As in the vendor's samples.
-        if !event_type.starts_with("product.") {
-            let recorded = &RECORDED["get_clinic"].body;
-            let clinic: Value = serde_json::from_slice(recorded).unwrap_or_default();
-            event["clinic_id"] = clinic["clinic"]["id"].clone();
-        }
-        self.deliver(event.clone());
-        Event::from_json(event)
-    }
-
-    /// Delivers an event, given without an envelope.
-    pub(super) fn deliver(&self, event: Value) {
-        let now = self.clock().now();
-        self.shared.webhooks.deliver(event, now);
+        Event::from_json(lock(&self.shared.state).emit(event_type, data))
     }
 
     /// Ends when all deliveries that are due on the fake's clock are done, well

@@ -52,7 +52,6 @@ pub(super) struct State {
     pub(super) attempts: Vec<DeliveryAttempt>,
     /// By when they are due, and then in the order of the events.
     waiting: BTreeMap<(SystemTime, u64), Waiting>,
-    events: u64,
     taken_up: u64,
     is_under_way: bool,
     failing_since: Option<SystemTime>,
@@ -80,13 +79,6 @@ impl Webhooks {
     pub(in crate::testing) fn deliver(&self, event: Value, now: SystemTime) {
         self.lock().take_up(event, now);
         self.changes.send_replace(());
-    }
-
-    /// An id that no event of this fake has.
-    pub(super) fn new_event_id(&self) -> String {
-        let mut state = self.lock();
-        state.events += 1;
-        format!("00000000-0000-4000-a000-{:012}", state.events)
     }
 
     /// Begins to deliver to this endpoint, and to no other.

@@ -13,7 +13,7 @@ async fn a_body_is_replayed_with_the_new_token() {
     connected.fake.expire_access_tokens();
     let client = connected.app.client("practitioner");
     let body = fullscript::types::CreateStaffMemberRequest::builder()
-        .email("staff@example.com")
+        .email("new.staff@example.com")
         .first_name("A")
         .last_name("B");
     client

@@ -26,7 +26,7 @@ macro_rules! read_all {
 
 #[tokio::test]
 async fn every_list_operation_streams_its_recorded_example() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     // What the answers of these look like is not known.
     for id in [
         "list_fullscript_protocols",

@@ -226,6 +226,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let file = client.download(&format!("{}/api/clinic/search/patients", fake.url()));
     shown.debug(&file.send().await.unwrap().into_inner());
     shown.debug(&fake);
+    shown.debug(&FakeFullscript::builder());
+    shown.debug(&fake.web_app());
     shown.debug(&fake.requests()[0]);
     shown.debug(&told.lock().unwrap()[0]);
     // The same page for every number, with a secret for an id.

@@ -1,0 +1,95 @@
+//! Answers as they may become while an app stays as it is.
+
+use serde_json::Value;
+
+use super::recorded::{DOCUMENT, success};
+use super::script::Script;
+use crate::operations::Operation;
+
+/// A change of answers that the vendor counts as harmless, or makes without
+/// notice.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use fullscript::testing::{Drift, FakeFullscript};
+/// use fullscript::types::TreatmentPlanState;
+///
+/// let fake = FakeFullscript::start().await?;
+/// let id = fake.treatment_plans()[0]["id"].as_str().unwrap().to_string();
+/// fake.drift("get_treatment_plan", 1, Drift::NewValue);
+/// let plan = fake.client().get_treatment_plan().id(id).send().await?.into_inner().treatment_plan;
+/// // Your code meets a state that this crate does not know.
+/// assert!(!plan.state.unwrap().is_known());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drift {
+    /// Where values are of a known set, another one.
+    NewValue,
+    /// In each object, a field that was never there.
+    NewField,
+    /// Null in each field that may be absent, also where none was documented.
+    Null,
+}
+
+/// What drifts have for names and values.
+const NEW: &str = "newly_invented";
+
+impl Drift {
+    /// The same answer, drifted; one without JSON stays.
+    pub(super) fn apply(self, operation: &Operation, mut script: Script) -> Script {
+        let (Ok(mut body), Some((_, answer))) =
+            (serde_json::from_slice(&script.body), success(operation))
+        else {
+            return script;
+        };
+        let schema = &answer["content"]["application/json"]["schema"];
+        self.change(&mut body, schema);
+        script.body = body.to_string().into();
+        script
+    }
+
+    fn change(self, value: &mut Value, schema: &'static Value) {
+        let schema = resolved(schema);
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields.iter_mut() {
+                    let required = schema["required"].as_array().into_iter().flatten();
+                    let is_optional = required.into_iter().all(|required| required != name);
+                    match &schema["properties"][name.as_str()] {
+                        Value::Null => {}
+                        _ if self == Self::Null && is_optional => *field = Value::Null,
+                        own => self.change(field, own),
+                    }
+                }
+                if self == Self::NewField {
+                    fields.insert(NEW.into(), serde_json::json!({NEW: [1, null]}));
+                }
+            }
+            Value::Array(items) => {
+                let own = &schema["items"];
+                items.iter_mut().for_each(|item| self.change(item, own));
+            }
+            Value::String(_) if self == Self::NewValue && schema["enum"].is_array() => {
+                *value = NEW.into();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The schema that this one refers to.
+fn resolved(schema: &'static Value) -> &'static Value {
+    let reference = &schema["$ref"];
+    let referred = reference.as_str().or_else(|| {
+        let all = schema["allOf"].as_array()?;
+        all.iter().find_map(|one| one["$ref"].as_str())
+    });
+    let pointer = referred.and_then(|referred| referred.strip_prefix('#'));
+    match pointer.and_then(|pointer| DOCUMENT.pointer(pointer)) {
+        Some(found) => resolved(found),
+        None => schema,
+    }
+}

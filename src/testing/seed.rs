@@ -1,0 +1,37 @@
+//! Ids and choices that depend on the seed alone.
+
+use sha2::{Digest, Sha256};
+
+/// What makes two fakes of one seed hand out the same ids and names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seed(pub(super) u64);
+
+impl Seed {
+    /// The id of the nth thing of a kind; looks like a random UUID.
+    pub(super) fn id(self, kind: &str, n: u64) -> String {
+        let bytes = self.bytes(kind, n);
+        let hex: String = bytes[..16].iter().map(|b| format!("{b:02x}")).collect();
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[13..16],
+            &hex[17..20],
+            &hex[20..]
+        )
+    }
+
+    /// A number for the nth thing of a kind.
+    pub(super) fn number(self, kind: &str, n: u64) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.bytes(kind, n);
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    fn bytes(self, kind: &str, n: u64) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.0.to_be_bytes());
+        hash.update(n.to_be_bytes());
+        hash.update(kind);
+        hash.finalize().into()
+    }
+}

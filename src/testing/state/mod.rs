@@ -1,0 +1,209 @@
+//! What the fake knows: the clinic, and what has happened to it.
+
+mod catalog;
+mod events;
+mod links;
+pub(super) mod list;
+mod orders;
+mod patients;
+mod people;
+mod plans;
+mod records;
+mod seeded;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use self::catalog::{get_recorded, list_recorded};
+use self::events::EventLog;
+use self::people::People;
+use self::records::Records;
+use super::call::{Answer, Call};
+use super::clock::{ManualClock, timestamp};
+use super::recorded::example;
+use super::seed::Seed;
+use super::session_grant::SessionGrants;
+use super::webhooks::Webhooks;
+use crate::auth::Clock;
+
+/// The state of one clinic.
+pub(super) struct State {
+    /// What the fake takes for now.
+    clock: ManualClock,
+    seed: Seed,
+    /// How many ids of each kind were handed out.
+    issued: HashMap<&'static str, u64>,
+    clinic: Value,
+    patients: Records,
+    practitioners: Records,
+    staff: Records,
+    plans: Records,
+    orders: Records,
+    lab_orders: Records,
+    products: Records,
+    /// What was created with an idempotency key: the body, and the answer.
+    created_by_key: HashMap<String, (Value, Value)>,
+    /// By practitioner.
+    resources: HashMap<String, Records>,
+    session_grants: SessionGrants,
+    events: EventLog,
+}
+
+impl State {
+    /// A clinic with what the document records.
+    pub(super) fn new(seed: Seed, clock: ManualClock) -> Self {
+        let all = |operation: &str, name: &str| {
+            let recorded = example(operation)[name].as_array();
+            recorded.into_iter().flatten().cloned().collect()
+        };
+        let one = |operation: &str, name: &str| {
+            let recorded = example(operation)[name].clone();
+            std::iter::once(recorded).collect::<Records>()
+        };
+        let mut state = Self {
+            clock,
+            seed,
+            issued: HashMap::new(),
+            clinic: example("get_clinic")["clinic"].clone(),
+            patients: one("get_patient", "patient"),
+            practitioners: all("list_practitioners", "practitioners"),
+            staff: all("list_staff", "staff"),
+            plans: one("get_treatment_plan", "treatment_plan"),
+            orders: one("get_order", "order"),
+            lab_orders: one("get_lab_order", "order"),
+            products: one("get_product", "product"),
+            created_by_key: HashMap::new(),
+            resources: HashMap::new(),
+            session_grants: SessionGrants::default(),
+            events: EventLog::default(),
+        };
+        state.complete_recorded();
+        state
+    }
+
+    /// What an operation answers, if it is one that the state tells of.
+    pub(super) fn answer(&mut self, call: &Call<'_>) -> Option<Answer> {
+        let answer = match call.operation.id {
+            "activate_treatment_plan" => self.activate_treatment_plan(call),
+            "cancel_treatment_plan" => self.cancel_treatment_plan(call),
+            "create_in_office_checkout" => self.create_in_office_checkout(call),
+            "create_patient" => self.create_patient(call),
+            "create_practitioner" => self.create_person(People::Practitioners, call),
+            "create_practitioner_resource" => self.create_resource(call),
+            "create_session_grant" => self.create_session_grant(call),
+            "create_staff_member" => self.create_person(People::Staff, call),
+            "create_treatment_plan" => self.create_treatment_plan(call),
+            "create_treatment_plan_link" => self.create_treatment_plan_link(call),
+            "delete_practitioner_resource" => self.delete_resource(call),
+            "find_objects_by_metadata" => self.find_objects_by_metadata(call),
+            "get_allergen" => get_recorded(call, "allergen"),
+            "get_brand" => get_recorded(call, "brand"),
+            "get_category" => get_recorded(call, "category"),
+            "get_clinic" => Ok((200, self.clinic_now())),
+            "get_event" => self.get_event(call),
+            "get_ingredient" => get_recorded(call, "ingredient"),
+            "get_lab_order" => self.get_lab_order(call),
+            "get_order" => self.get_order(call),
+            "get_patient" => self.get_patient(call),
+            "get_practitioner" => self.get_person(People::Practitioners, call),
+            "get_practitioner_resource" => self.get_resource(call),
+            "get_product" => self.get_product(call),
+            "get_protocol" => get_recorded(call, "protocol"),
+            "get_staff_member" => self.get_person(People::Staff, call),
+            "get_supplement_type" => get_recorded(call, "supplement_type"),
+            "get_template" => get_recorded(call, "template"),
+            "get_third_party_certification" => get_recorded(call, "third_party_certification"),
+            "get_treatment_plan" => self.get_treatment_plan(call),
+            "get_treatment_plan_link" => self.get_treatment_plan_link(call),
+            "get_variant" => self.get_variant(call),
+            "list_allergens" => list_recorded(call, "allergens"),
+            "list_brands" => list_recorded(call, "brands"),
+            "list_categories" => list_recorded(call, "categories"),
+            "list_category_products" => self.list_category_products(call),
+            "list_clinic_key_events" => self.list_events(call, "clinic_key."),
+            "list_ingredients" => list_recorded(call, "ingredients"),
+            "list_lab_order_events" => self.list_events(call, "lab_order."),
+            "list_lab_orders" => self.list_lab_orders(call),
+            "list_order_events" => self.list_events(call, "order."),
+            "list_orders" => self.list_orders(call),
+            "list_patient_addresses" => self.list_patient_addresses(call),
+            "list_patient_dependents" => self.list_patient_dependents(call),
+            "list_patient_events" => self.list_events(call, "patient."),
+            "list_patient_orders" => self.list_patient_orders(call),
+            "list_patient_treatment_plans" => self.list_patient_treatment_plans(call),
+            "list_patients" => self.list_patients(call),
+            "list_practitioner_protocols" => self.list_kept(call, "protocols", "protocol"),
+            "list_practitioner_resources" => self.list_resources(call),
+            "list_practitioner_templates" => self.list_kept(call, "templates", "template"),
+            "list_practitioner_types" => list_recorded(call, "practitioner_types"),
+            "list_practitioners" => self.list_people(People::Practitioners, call),
+            "list_product_events" => self.list_events(call, "product."),
+            "list_products" => self.list_products(call),
+            "list_similar_products" => self.list_similar_products(call),
+            "list_staff" => self.list_people(People::Staff, call),
+            "list_supplement_types" => list_recorded(call, "supplement_types"),
+            "list_third_party_certifications" => list_recorded(call, "third_party_certifications"),
+            "list_treatment_plan_events" => self.list_events(call, "treatment_plan."),
+            "search_patients" => self.search_patients(call),
+            "search_products" => self.search_products(call),
+            "update_patient" => self.update_patient(call),
+            "update_practitioner" => self.update_person(People::Practitioners, call),
+            "update_practitioner_resource" => self.update_resource(call),
+            "update_staff_member" => self.update_person(People::Staff, call),
+            "update_treatment_plan" => self.update_treatment_plan(call),
+            _ => return None,
+        };
+        Some(answer)
+    }
+
+    pub(super) fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    /// What delivers the events of this clinic.
+    pub(super) fn webhooks(&self) -> Arc<Webhooks> {
+        Arc::clone(&self.events.webhooks)
+    }
+
+    /// Whether a page may show Fullscript with this, once.
+    pub(super) fn claim_session_grant(&mut self, secret: &str) -> bool {
+        self.session_grants.claim(secret, self.clock.now())
+    }
+
+    fn clinic_now(&self) -> Value {
+        let mut clinic = self.clinic.clone();
+        clinic["patient_count"] = self.patients.len().into();
+        clinic["practitioner_count"] = self.practitioners.len().into();
+        records::wrapped("clinic", &clinic)
+    }
+
+    /// The next id of a kind of thing.
+    fn new_id(&mut self, kind: &'static str) -> String {
+        let issued = self.issued.entry(kind).or_default();
+        *issued += 1;
+        self.seed.id(kind, *issued)
+    }
+
+    /// The time, as the vendor writes it.
+    fn now(&self) -> String {
+        timestamp(self.clock.now())
+    }
+}
+
+/// The fields of a body that are needed and have nothing in them, in the
+/// vendor's words.
+fn blank(body: &Value, needed: &[&str]) -> Vec<String> {
+    let missing = needed.iter().filter(|field| {
+        let given = body[**field].as_str();
+        given.is_none_or(|given| given.trim().is_empty())
+    });
+    missing
+        .map(|field| {
+            let name = field.replace('_', " ");
+            let (first, rest) = name.split_at(1);
+            format!("{}{rest} can't be blank", first.to_uppercase())
+        })
+        .collect()
+}

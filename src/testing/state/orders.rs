@@ -1,0 +1,179 @@
+//! Orders of supplements and of labs.
+
+use serde_json::{Value, json};
+
+use super::State;
+use super::list::{is_on_days, page};
+use super::records::{fill, id_of, wrapped};
+use crate::testing::call::{Answer, Call};
+use crate::testing::recorded::example;
+
+impl State {
+    pub(super) fn list_orders(&self, call: &Call<'_>) -> Answer {
+        let is = |field: &Value, name: &str| call.argument(name).is_none_or(|asked| field == asked);
+        let mut listed = Vec::new();
+        for order in self.orders.iter() {
+            let plans = order["treatment_plan_ids"].as_array();
+            let of_plan = |id: &str| plans.is_some_and(|plans| plans.iter().any(|own| own == id));
+            let has_labs = || {
+                let lines = order["line_items"].as_array().into_iter().flatten();
+                lines.into_iter().any(|line| line["type"] == "labs")
+            };
+            let is_wanted = is(&order["patient_id"], "patient_id")
+                && is(&order["order_number"], "order_number")
+                && call.argument("treatment_plan_id").is_none_or(of_plan)
+                && (call.argument("type") != Some("labs") || has_labs());
+            if is_wanted && is_on_days(call, "completed_at", &order["completed_at"])? {
+                listed.push(order);
+            }
+        }
+        page(call, "orders", listed)
+    }
+
+    pub(super) fn list_patient_orders(&self, call: &Call<'_>) -> Answer {
+        let patient = id_of(self.patients.find(call.variable("patient_id"))?);
+        let all = self.orders.iter();
+        let own = all.filter(|order| order["patient_id"] == patient);
+        page(call, "orders", own.collect())
+    }
+
+    pub(super) fn get_order(&self, call: &Call<'_>) -> Answer {
+        let order = self.orders.find(call.variable("id"))?;
+        Ok((200, wrapped("order", order)))
+    }
+
+    pub(super) fn list_lab_orders(&self, call: &Call<'_>) -> Answer {
+        let patient = call.argument("patient_id");
+        let all = self.lab_orders.iter();
+        let own = all.filter(|order| patient.is_none_or(|id| order["patient_id"] == id));
+        page(call, "orders", own.collect())
+    }
+
+    pub(super) fn get_lab_order(&self, call: &Call<'_>) -> Answer {
+        let order = self.lab_orders.find(call.variable("id"))?;
+        Ok((200, wrapped("order", order)))
+    }
+
+    /// A patient places an order, by default of what the first of its plans
+    /// recommends.
+    pub(in crate::testing) fn add_order(&mut self, given: &Value) -> Value {
+        let order = fill(self.new_order(given), given);
+        self.orders.insert(order.clone());
+        let plan = self.plan_of(&order);
+        let practitioners = plan.map(|plan| json!([plan["practitioner"]["id"]]));
+        let told = json!({
+            "id": order["id"],
+            "order_number": order["order_number"],
+            "completed_at": order["completed_at"],
+            "treatment_plan_ids": order["treatment_plan_ids"],
+            "patient_id": order["patient_id"],
+            "practitioner_ids": practitioners.unwrap_or_else(|| json!([])),
+            "line_items": order["line_items"],
+        });
+        self.emit("order.placed", told);
+        order
+    }
+
+    /// A lab order comes to this state; events tell of results alone.
+    pub(in crate::testing) fn add_lab_order(&mut self, given: &Value) -> Value {
+        let id = self.new_id("lab order");
+        let recorded = example("get_lab_order")["order"].clone();
+        let old = given["id"].as_str().and_then(|id| self.lab_orders.get(id));
+        let new = json!({
+            "id": id,
+            "patient_id": recorded["patient_id"],
+            "treatment_plan_id": recorded["treatment_plan_id"],
+            "state": "purchased",
+            "tests": recorded["tests"],
+            "results": [],
+        });
+        let order = fill(old.cloned().unwrap_or(new), given);
+        self.lab_orders.insert(order.clone());
+        let status = match order["state"].as_str() {
+            Some("partial_results") => "results_received",
+            Some("results_ready") => "all_results_received",
+            Some("results_amended") => "results_amended",
+            _ => return order,
+        };
+        let patient = order["patient_id"].as_str();
+        let patient = patient.and_then(|id| self.patients.get(id));
+        let patient = patient.unwrap_or(&Value::Null);
+        let practitioner =
+            self.plan_of(&json!({"treatment_plan_ids": [order["treatment_plan_id"]]}));
+        let told = json!({"lab_order": {
+            "id": order["id"],
+            "practitioner_id": practitioner.map_or(&Value::Null, |plan| &plan["practitioner"]["id"]),
+            "patient_id": order["patient_id"],
+            "first_name": patient["first_name"],
+            "last_name": patient["last_name"],
+            "email": patient["email"],
+            "status": status,
+        }});
+        self.emit("lab_order.updated", told);
+        order
+    }
+
+    pub(in crate::testing) fn orders(&self) -> Vec<Value> {
+        self.orders.iter().cloned().collect()
+    }
+
+    pub(super) fn new_order(&mut self, given: &Value) -> Value {
+        let plan = self.plan_of(given).cloned().unwrap_or_default();
+        let recommended = plan["recommendations"].as_array().into_iter().flatten();
+        let recommended = recommended.map(|one| {
+            json!({
+                "variant_id": one["variant_id"],
+                "quantity": one["units_to_purchase"],
+                "type": "supplement",
+            })
+        });
+        let lines = match given["line_items"].as_array() {
+            Some(given) => given.clone(),
+            None => recommended.collect(),
+        };
+        let total = self.price_of(&lines);
+        let variants: Vec<&Value> = lines.iter().map(|line| &line["variant_id"]).collect();
+        let patient = match &plan["patient"]["id"] {
+            Value::Null => self
+                .patients
+                .iter()
+                .next()
+                .map_or(Value::Null, |one| one["id"].clone()),
+            id => id.clone(),
+        };
+        let variants = json!(variants);
+        json!({
+            "id": self.new_id("order"),
+            "order_number": format!("R{:09}", self.orders.len()),
+            "completed_at": self.now().replace('Z', "+00:00"),
+            "patient_id": patient,
+            "treatment_plan_ids": [],
+            "variant_ids": variants,
+            "line_items": lines,
+            "item_total": total,
+            "msrp_total": total,
+            "payment_total": total,
+        })
+    }
+
+    /// The first of the plans that an order names.
+    fn plan_of(&self, order: &Value) -> Option<&Value> {
+        let id = order["treatment_plan_ids"][0].as_str()?;
+        self.plans.get(id)
+    }
+
+    /// The price of all lines, as decimal text.
+    fn price_of(&self, lines: &[Value]) -> String {
+        let cents = |line: &Value| -> Option<i64> {
+            let variant = self.variant(line["variant_id"].as_str()?)?;
+            let price = variant["msrp"]
+                .as_str()?
+                .replace('.', "")
+                .parse::<i64>()
+                .ok()?;
+            Some(price * line["quantity"].as_i64().unwrap_or(1))
+        };
+        let cents: i64 = lines.iter().filter_map(cents).sum();
+        format!("{}.{:02}", cents / 100, cents % 100)
+    }
+}

@@ -1,0 +1,285 @@
+//! Treatment plans: drafted, activated, cancelled.
+
+use serde_json::{Value, json};
+
+use super::State;
+use super::list::page;
+use super::records::{change, fill, id_of, in_kind_of, wrapped};
+use crate::auth::Scope;
+use crate::testing::call::{Answer, Call, Refusal};
+
+/// Why a plan can't be made active or cancelled.
+const NOT_A_DRAFT: &str = "Treatment plan is not a draft";
+const NOT_ACTIVE: &str = "Treatment plan is not active";
+
+impl State {
+    pub(super) fn list_patient_treatment_plans(&self, call: &Call<'_>) -> Answer {
+        let patient = id_of(self.patients.find(call.variable("patient_id"))?);
+        let all = self.plans.iter();
+        let own = all.filter(|plan| plan["patient"]["id"] == patient && may_read(call, plan));
+        page(call, "treatment_plans", own.collect())
+    }
+
+    pub(super) fn get_treatment_plan(&self, call: &Call<'_>) -> Answer {
+        let plan = self.plans.find(call.variable("id"))?;
+        if !may_read(call, plan) {
+            let message = format!("Must have `{}` scope", Scope::TREATMENT_PLAN_HISTORY);
+            return Err(Refusal::forbidden(&message));
+        }
+        Ok((200, wrapped("treatment_plan", plan)))
+    }
+
+    /// The same plan again for the same key. What the vendor makes of another
+    /// body with it is not known; here it is refused.
+    pub(super) fn create_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
+        let Some(key) = call.header("idempotency-key") else {
+            return self.create_new_plan(call);
+        };
+        let key = format!("{} {key}", call.caller);
+        let body = call.body.cloned().unwrap_or_default();
+        match self.created_by_key.get(&key) {
+            Some((own, answer)) if *own == body => Ok((201, answer.clone())),
+            Some(_) => {
+                let message = "Idempotency-Key was used for another body: make a new one";
+                Err(Refusal::unprocessable(&[message.into()]))
+            }
+            None => {
+                let (status, answer) = self.create_new_plan(call)?;
+                self.created_by_key.insert(key, (body, answer.clone()));
+                Ok((status, answer))
+            }
+        }
+    }
+
+    fn create_new_plan(&mut self, call: &Call<'_>) -> Answer {
+        let patient = id_of(self.patients.find(call.variable("patient_id"))?).to_string();
+        let given = call.field("practitioner_id").as_str();
+        let practitioner = given.unwrap_or(&call.caller).to_string();
+        let mut reasons = self.unknown_variants(call.field("recommendations"));
+        if self.practitioners.get(&practitioner).is_none() {
+            reasons.push("Practitioner must exist: give `practitioner_id`".into());
+        }
+        Refusal::if_any(&reasons)?;
+        let mut plan = self.new_plan(&patient, &practitioner);
+        plan["source"] = "api".into();
+        self.edit(&mut plan, call);
+        // Left out or null, the state is active.
+        if call.field("state") != "draft" {
+            self.make_active(&mut plan);
+        }
+        let answer = wrapped("treatment_plan", &plan);
+        self.plans.insert(plan);
+        Ok((201, answer))
+    }
+
+    pub(super) fn update_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
+        let mut plan = self.plans.find(call.variable("id"))?.clone();
+        Refusal::if_any(&self.unknown_variants(call.field("recommendations")))?;
+        self.edit(&mut plan, call);
+        plan["updated_at"] = self.now().into();
+        let answer = wrapped("treatment_plan", &plan);
+        self.plans.insert(plan);
+        Ok((200, answer))
+    }
+
+    pub(super) fn activate_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
+        let plan = self.activate(call.variable("treatment_plan_id"))?;
+        Ok((200, wrapped("treatment_plan", &plan)))
+    }
+
+    pub(super) fn cancel_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
+        let plan = self.cancel(call.variable("treatment_plan_id"))?;
+        Ok((200, wrapped("treatment_plan", &plan)))
+    }
+
+    pub(super) fn create_in_office_checkout(&self, call: &Call<'_>) -> Answer {
+        let plan = self.plans.find(call.variable("treatment_plan_id"))?;
+        if plan["state"] != "active" {
+            return Err(Refusal::unprocessable(&[NOT_ACTIVE.into()]));
+        }
+        let patient = plan["patient"]["id"].as_str().unwrap_or_default();
+        let url = format!("https://us-snd.fullscript.io/o/patients/{patient}/checkout");
+        Ok((201, json!({"in_office_checkout": {"url": url}})))
+    }
+
+    /// A plan that a practitioner writes without the app; active unless its
+    /// state is given.
+    pub(in crate::testing) fn add_treatment_plan(&mut self, given: &Value) -> Value {
+        let first = |records: &super::records::Records| {
+            records.iter().next().map(id_of).map(str::to_string)
+        };
+        let patient = first(&self.patients).unwrap_or_default();
+        let practitioner = first(&self.practitioners).unwrap_or_default();
+        let mut plan = fill(self.new_plan(&patient, &practitioner), given);
+        if given["state"].is_null() || plan["state"] == "active" {
+            self.make_active(&mut plan);
+            self.emit("treatment_plan.created", told(&plan));
+        }
+        self.plans.insert(plan.clone());
+        plan
+    }
+
+    /// A draft is activated without the app.
+    pub(in crate::testing) fn activate_without_app(&mut self, id: &str) -> Option<Value> {
+        let plan = self.activate(id).ok()?;
+        self.emit("treatment_plan.created", told(&plan));
+        Some(plan)
+    }
+
+    /// An active plan is cancelled without the app.
+    pub(in crate::testing) fn cancel_without_app(&mut self, id: &str) -> Option<Value> {
+        let plan = self.cancel(id).ok()?;
+        self.emit("treatment_plan.updated", told(&plan));
+        Some(plan)
+    }
+
+    pub(in crate::testing) fn treatment_plans(&self) -> Vec<Value> {
+        self.plans.iter().cloned().collect()
+    }
+
+    /// A draft with nothing in it, not among the plans yet.
+    pub(super) fn new_plan(&mut self, patient: &str, practitioner: &str) -> Value {
+        let now = self.now();
+        json!({
+            "id": self.new_id("treatment plan"),
+            "state": "draft",
+            "patient": {"id": patient},
+            "practitioner": {"id": practitioner},
+            "recommendations": [],
+            "lab_recommendations": [],
+            "resources": [],
+            "personal_message": null,
+            "metadata": {"id": null},
+            "created_at": now,
+            "updated_at": now,
+        })
+    }
+
+    pub(super) fn make_active(&mut self, plan: &mut Value) {
+        let now = self.now();
+        let number = self.seed.number("invitation", self.plans.len() as u64);
+        plan["state"] = "active".into();
+        plan["available_at"] = now[..10].into();
+        plan["invitation_url"] = format!(
+            "https://us-snd.fullscript.io/welcome/examplewellness/{:010}",
+            number % 10_000_000_000
+        )
+        .into();
+        plan["updated_at"] = now.into();
+    }
+
+    fn activate(&mut self, id: &str) -> Result<Value, Refusal> {
+        let mut plan = self.plans.find(id)?.clone();
+        if plan["state"] != "draft" {
+            return Err(Refusal::unprocessable(&[NOT_A_DRAFT.into()]));
+        }
+        self.make_active(&mut plan);
+        self.plans.insert(plan.clone());
+        Ok(plan)
+    }
+
+    fn cancel(&mut self, id: &str) -> Result<Value, Refusal> {
+        let now = self.now();
+        let plan = self.plans.find_mut(id)?;
+        if plan["state"] != "active" {
+            return Err(Refusal::unprocessable(&[NOT_ACTIVE.into()]));
+        }
+        plan["state"] = "cancelled".into();
+        plan["updated_at"] = now.into();
+        Ok(plan.clone())
+    }
+
+    /// Takes over what a body says of a plan.
+    fn edit(&self, plan: &mut Value, call: &Call<'_>) {
+        for field in ["personal_message", "metadata"] {
+            if !call.field(field).is_null() {
+                plan[field] = call.field(field).clone();
+            }
+        }
+        if let Some(given) = call.field("recommendations").as_array() {
+            plan["recommendations"] = given.iter().map(recommendation).collect();
+        }
+        if let Some(ids) = call.field("resource_ids").as_array() {
+            let known = ids.iter().filter_map(|id| self.resource(id.as_str()?));
+            plan["resources"] = known.cloned().collect();
+        }
+        if let Some(labs) = call.field("labs").as_array() {
+            plan["lab_recommendations"] = labs.iter().map(lab_recommendation).collect();
+        }
+    }
+
+    /// A resource of whichever practitioner.
+    fn resource(&self, id: &str) -> Option<&Value> {
+        self.resources.values().find_map(|own| own.get(id))
+    }
+
+    /// The reasons to refuse recommendations of what is not in the catalog.
+    fn unknown_variants(&self, recommendations: &Value) -> Vec<String> {
+        let given = recommendations.as_array().into_iter().flatten();
+        let given = given.filter_map(|one| one["variant_id"].as_str());
+        given
+            .filter(|id| self.variant(id).is_none())
+            .map(|_| {
+                "Recommendations variant must exist: recommend by the id of a product's variant, \
+                 not of the product"
+                    .to_string()
+            })
+            .take(1)
+            .collect()
+    }
+}
+
+/// The scope for patients alone is good for plans that were made through the
+/// API.
+fn may_read(call: &Call<'_>, plan: &Value) -> bool {
+    plan["source"] == "api" || call.has_scope(Scope::TREATMENT_PLAN_HISTORY)
+}
+
+/// A recommendation as answers show one.
+fn recommendation(given: &Value) -> Value {
+    let mut shown = json!({
+        "variant_id": null,
+        "units_to_purchase": 1,
+        "refill": false,
+    });
+    change(&mut shown, given);
+    if let Some(take_with) = given["take_with"].as_str() {
+        shown["take_with"] = take_with.into();
+    }
+    if let Some(dosage) = given["dosage"].as_object() {
+        let mut dosage = dosage.clone();
+        // Text in a request, a list in an answer.
+        if let Some(time) = dosage.get("time_of_day").and_then(Value::as_str) {
+            let times = json!([time]);
+            dosage.insert("time_of_day".into(), times);
+        }
+        shown["dosage"] = dosage.into();
+    }
+    // Whole units, however they were written.
+    shown["units_to_purchase"] = in_kind_of(&json!(1), &shown["units_to_purchase"]);
+    shown
+}
+
+fn lab_recommendation(given: &Value) -> Value {
+    json!({
+        "id": given["lab_test_id"],
+        "name": "Example Lab Test",
+        "requires_fasting": false,
+        "instructions": "As the laboratory says.",
+        "tests": [{"id": given["lab_test_id"], "name": "Example Lab Test"}],
+    })
+}
+
+/// A plan as events show one: whether it is active is text there.
+fn told(plan: &Value) -> Value {
+    json!({"treatment_plan": {
+        "id": plan["id"],
+        "active": if plan["state"] == "active" { "true" } else { "false" },
+        "available_at": plan["available_at"],
+        "patient": plan["patient"],
+        "practitioner": plan["practitioner"],
+        "recommendations": plan["recommendations"],
+        "resources": plan["resources"],
+        "lab_recommendations": plan["lab_recommendations"],
+    }})
+}

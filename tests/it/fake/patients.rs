@@ -1,0 +1,262 @@
+//! Patients, practitioners and staff: what is created is there.
+
+use fullscript::Client;
+use fullscript::testing::FakeFullscript;
+use fullscript::types::{
+    CreatePatientRequest, CreatePractitionerResourceRequest, CreateStaffMemberRequest, Gender,
+    UpdatePatientRequest, UpdateStaffMemberRequest,
+};
+
+fn basil() -> fullscript::types::builder::CreatePatientRequest {
+    CreatePatientRequest::builder()
+        .first_name("Basil")
+        .last_name("Imaginary")
+        .email("basil@example.com")
+}
+
+async fn count(client: &Client) -> usize {
+    client
+        .list_patients()
+        .items()
+        .collect_all()
+        .await
+        .unwrap()
+        .len()
+}
+
+#[tokio::test]
+async fn a_created_patient_is_got_listed_and_found() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let body = basil()
+        .discount(Some("12.5".parse().unwrap()))
+        .gender(Gender::X);
+    let created = client.create_patient().body(body).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+    let created = created.into_inner().patient;
+    assert_eq!(created.discount.as_ref().unwrap().as_str(), "12.5");
+    let got = client
+        .get_patient()
+        .id(created.id.clone())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(got.patient, created);
+    assert_eq!(count(&client).await, 2);
+    for (query, found) in [
+        ("imaginary BAS", 1),
+        ("basil@", 1),
+        ("example", 2),
+        ("nobody", 0),
+    ] {
+        let listed = client.search_patients().query(query).send().await.unwrap();
+        assert_eq!(listed.patients.len(), found, "{query}");
+    }
+    assert_eq!(fake.patients()[1]["id"], created.id.as_str());
+}
+
+#[tokio::test]
+async fn an_update_changes_what_it_names_and_nothing_else() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let before = fake.patients()[0].clone();
+    let id = before["id"].as_str().unwrap();
+    let body = UpdatePatientRequest::builder().mobile_number("+12025550100".to_string());
+    let updated = client
+        .update_patient()
+        .id(id)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        updated.patient.mobile_number.as_deref(),
+        Some("+12025550100")
+    );
+    let mut expected = before.clone();
+    expected["mobile_number"] = "+12025550100".into();
+    assert_eq!(fake.patients()[0], expected);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_or_none_is_refused() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    for (body, messages) in [
+        (
+            basil().email("PATIENT@example.com"),
+            ["Email has already been taken"].as_slice(),
+        ),
+        (basil().email("basil"), &["Email is invalid"]),
+        (
+            basil().email("").last_name(" "),
+            &[
+                "Last name can't be blank",
+                "Email can't be blank",
+                "Email is invalid",
+            ],
+        ),
+    ] {
+        let error = client.create_patient().body(body).send().await.unwrap_err();
+        assert!(error.is_validation(), "{error}");
+        assert_eq!(error.messages(), messages);
+    }
+    assert_eq!(count(&client).await, 1);
+    // One's own address is not taken.
+    let own = fake.patients()[0].clone();
+    let body = UpdatePatientRequest::builder().email(own["email"].as_str().unwrap().to_string());
+    let id = own["id"].as_str().unwrap();
+    client
+        .update_patient()
+        .id(id)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let refused = [
+        client.get_patient().id("1").send().await.unwrap_err(),
+        client
+            .list_patient_orders()
+            .patient_id("1")
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .get_treatment_plan()
+            .id("1")
+            .send()
+            .await
+            .unwrap_err(),
+        client
+            .cancel_treatment_plan()
+            .treatment_plan_id("1")
+            .send()
+            .await
+            .unwrap_err(),
+        client.get_order().id("1").send().await.unwrap_err(),
+        client.get_lab_order().id("1").send().await.unwrap_err(),
+        client.get_staff_member().id("1").send().await.unwrap_err(),
+        client.get_practitioner().id("1").send().await.unwrap_err(),
+        client.get_product().id("1").send().await.unwrap_err(),
+        client.get_brand().id("1").send().await.unwrap_err(),
+        client.get_event().id("1").send().await.unwrap_err(),
+    ];
+    for error in refused {
+        assert!(error.is_not_found(), "{error}");
+        assert_eq!(error.messages(), ["Not Found"]);
+    }
+}
+
+#[tokio::test]
+async fn staff_are_kept_as_patients_are() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let body = CreateStaffMemberRequest::builder()
+        .first_name("Clover")
+        .last_name("Sample")
+        .email("clover@example.com");
+    let created = client
+        .create_staff_member()
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let id = created.into_inner().staff.id;
+    let body = UpdateStaffMemberRequest::builder().last_name("Specimen".to_string());
+    client
+        .update_staff_member()
+        .id(id.clone())
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let got = client
+        .get_staff_member()
+        .id(id)
+        .send()
+        .await
+        .unwrap()
+        .into_inner()
+        .staff;
+    assert_eq!(got.first_name.as_deref(), Some("Clover"));
+    assert_eq!(got.last_name.as_deref(), Some("Specimen"));
+    assert_eq!(client.list_staff().send().await.unwrap().staff.len(), 3);
+}
+
+#[tokio::test]
+async fn a_resource_is_kept_until_it_is_deleted() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let practitioners = client.list_practitioners().send().await.unwrap();
+    let practitioner = practitioners.practitioners[0].id.clone();
+    let body = CreatePractitionerResourceRequest::builder()
+        .attachment("data".to_string())
+        .name("Exercises".to_string())
+        .save_to_library(true);
+    let create = client
+        .create_practitioner_resource()
+        .practitioner_id(practitioner.clone());
+    let created = create.body(body).send().await.unwrap().into_inner();
+    let id = created["resource"]["id"].as_str().unwrap();
+    let get = || {
+        client
+            .get_practitioner_resource()
+            .practitioner_id(practitioner.clone())
+            .id(id)
+    };
+    assert_eq!(get().send().await.unwrap().into_inner(), created);
+    let delete = client
+        .delete_practitioner_resource()
+        .practitioner_id(practitioner.clone());
+    assert_eq!(delete.id(id).send().await.unwrap().status(), 204);
+    assert!(get().send().await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn a_seed_makes_the_same_clinic_again_and_another_seed_another() {
+    let clinic = async |seed| {
+        let fake = FakeFullscript::builder()
+            .seed(seed)
+            .patients(50)
+            .start()
+            .await
+            .unwrap();
+        (fake.patients(), fake.treatment_plans(), fake.orders())
+    };
+    let first = clinic(7).await;
+    assert_eq!(first, clinic(7).await);
+    assert_ne!(first, clinic(8).await);
+    let (patients, plans, orders) = first;
+    assert_eq!(patients.len(), 50);
+    assert!(plans.len() > 5 && orders.len() > 3);
+    let names = patients.iter().map(|patient| {
+        let name = |field: &str| patient[field].as_str().unwrap().to_string();
+        (name("first_name"), name("last_name"))
+    });
+    assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 50);
+    let dependents = patients
+        .iter()
+        .filter(|patient| patient["is_dependent"] == true);
+    assert!(dependents.count() > 2);
+}
+
+#[tokio::test]
+async fn what_one_fake_knows_another_does_not() {
+    let (one, other) = (
+        FakeFullscript::start().await.unwrap(),
+        FakeFullscript::start().await.unwrap(),
+    );
+    one.client()
+        .create_patient()
+        .body(basil())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!((one.patients().len(), other.patients().len()), (2, 1));
+}

@@ -1,0 +1,123 @@
+//! Scopes and approval.
+
+use fullscript::auth::Scope;
+use fullscript::operations;
+use fullscript::testing::FakeFullscript;
+use serde_json::json;
+
+use crate::support::{Connected, connect};
+
+#[tokio::test]
+async fn a_token_without_the_scope_is_refused() {
+    let fake = FakeFullscript::builder()
+        .scopes([Scope::CLINIC_READ])
+        .start()
+        .await
+        .unwrap();
+    let client = fake.client();
+    client.get_clinic().send().await.unwrap();
+    let error = client.list_patients().send().await.unwrap_err();
+    assert_eq!(error.status().unwrap(), 403);
+    assert_eq!(error.messages(), ["Must have `patients:read` scope"]);
+}
+
+#[tokio::test]
+async fn one_of_two_ways_is_enough() {
+    for scope in [Scope::PATIENTS_READ, Scope::TREATMENT_PLAN_HISTORY] {
+        let fake = FakeFullscript::builder()
+            .scopes([scope])
+            .start()
+            .await
+            .unwrap();
+        let id = fake.treatment_plans()[0]["id"]
+            .as_str()
+            .unwrap()
+            .to_string();
+        fake.client()
+            .get_treatment_plan()
+            .id(id)
+            .send()
+            .await
+            .unwrap();
+    }
+    let fake = FakeFullscript::builder()
+        .scopes([Scope::CLINIC_READ])
+        .start()
+        .await
+        .unwrap();
+    let error = fake
+        .client()
+        .get_treatment_plan()
+        .id("1")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.messages(),
+        ["Must have `patients:treatment_plan_history` or `patients:read` scope"]
+    );
+}
+
+#[tokio::test]
+async fn a_plan_of_the_web_app_wants_the_scope_for_the_history() {
+    for (scopes, count) in [
+        (&[Scope::PATIENTS_READ][..], 1),
+        (&[Scope::PATIENTS_READ, Scope::TREATMENT_PLAN_HISTORY], 2),
+    ] {
+        let fake = FakeFullscript::builder()
+            .scopes(scopes)
+            .start()
+            .await
+            .unwrap();
+        let plan = fake.web_app().add_treatment_plan(&json!({}));
+        let client = fake.client();
+        let patient = plan["patient"]["id"].as_str().unwrap();
+        let list = client.list_patient_treatment_plans().patient_id(patient);
+        assert_eq!(list.items().collect_all().await.unwrap().len(), count);
+        let get = client.get_treatment_plan().id(plan["id"].as_str().unwrap());
+        assert_eq!(get.send().await.is_ok(), count == 2);
+    }
+}
+
+#[tokio::test]
+async fn a_new_scope_of_the_app_is_for_those_who_connect_again() {
+    let connected = Connected::new().await;
+    connected.fake.grant_scopes([Scope::CLINIC_READ]);
+    connect(&connected.fake, &connected.app, "practitioner").await;
+    connected
+        .fake
+        .grant_scopes([Scope::CLINIC_READ, Scope::PATIENTS_READ]);
+    let client = connected.app.client("practitioner");
+    for _ in 0..2 {
+        let error = client.list_patients().send().await.unwrap_err();
+        assert!(error.is_missing_scope(), "{error}");
+        // A refresh does not widen it.
+        connected.expire();
+    }
+    connect(&connected.fake, &connected.app, "practitioner").await;
+    let client = connected.app.client("practitioner");
+    client.list_patients().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_requires_approval_is_refused_to_an_app_without_it() {
+    let fake = FakeFullscript::builder()
+        .not_approved()
+        .start()
+        .await
+        .unwrap();
+    let client = fake.client();
+    let error = client.list_products().send().await.unwrap_err();
+    assert!(error.needs_approval(), "{error}");
+    client.list_patients().send().await.unwrap();
+    let marked = operations::all()
+        .iter()
+        .filter(|one| one.requires_commercial_approval);
+    for operation in marked {
+        let path = operation.path.replace(['{', '}'], "");
+        let method = operation.method.parse().unwrap();
+        let call = client.request(method, &path).send::<serde_json::Value>();
+        let error = call.await.unwrap_err();
+        assert_eq!(error.status().unwrap(), 403, "{}", operation.id);
+    }
+}
