@@ -85,8 +85,9 @@ impl FakeBuilder {
         self
     }
 
-    /// What the fake takes for now: when things are created, and which events
-    /// are too old.
+    /// What the fake, its apps and its clients take for now; the machine's time
+    /// unless told, which goes on by itself. With a clock that stands still all
+    /// times are the same in each run.
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = clock;
         self

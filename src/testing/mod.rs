@@ -84,6 +84,17 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
+//!
+//! # Time, trouble and events
+//!
+//! - [`FakeFullscript::advance`]: hours pass in a call, and tokens, codes and
+//!   session grants die of age when the vendor lets them.
+//! - [`FakeFullscript::fault_times`]: the next requests of an operation are
+//!   refused, delayed, or broken off on the wire; see [`Fault`].
+//! - [`FakeFullscript::rate_limit`]: too many requests are refused.
+//! - [`FakeFullscript::subscribe`]: what happens is delivered to your own
+//!   endpoint, signed, and again in the vendor's gaps until it is answered; with
+//!   [`WebhookFault`] it comes twice, late, or never.
 
 mod body;
 mod builder;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fullscript::testing::{DeliveryAttempt, DeliveryFailure, FakeFullscript, Webhook};
+use fullscript::types::CreatePatientRequest;
 use fullscript::webhook::{Event, Receiver, axum::receive};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -99,6 +100,25 @@ async fn an_event_comes_to_the_apps_handler_signed_and_once() {
     assert!(delivery.next_attempt_at.is_none() && delivery.previous_attempt_at.is_none());
     fake.advance(24 * 60 * MINUTE).await;
     assert!(app.came().is_empty());
+}
+
+#[tokio::test]
+async fn what_people_do_in_the_web_app_is_delivered_and_what_the_app_does_itself_is_not() {
+    let app = App::default();
+    let fake = subscribed(&app).await;
+    let patient = CreatePatientRequest::builder()
+        .email("fern@example.com")
+        .first_name("Fern")
+        .last_name("Example");
+    let client = fake.client();
+    client.create_patient().body(patient).send().await.unwrap();
+    let patient = fake.web_app().add_patient(&json!({"first_name": "Basil"}));
+    fake.deliveries_done().await;
+    let deliveries = fake.deliveries();
+    assert_eq!(deliveries.len(), 1);
+    let event = &deliveries[0].event;
+    assert_eq!(event.json["data"]["patient"]["id"], patient["id"]);
+    assert_eq!(app.came(), [event.id.as_ref().unwrap().to_string()]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use fullscript::auth::{Clock, SystemClock};
 use fullscript::replay::EventList;
-use fullscript::testing::{DeliveryFailure, FakeFullscript, Script, Webhook, WebhookFault};
+use fullscript::testing::{DeliveryFailure, FakeFullscript, Webhook, WebhookFault};
 use fullscript::webhook::{Claim, Event, MemorySeen, Receiver, Seen, Sighting, axum::receive};
 use serde_json::json;
 
@@ -70,16 +70,6 @@ async fn a_dropped_event_is_found_by_a_replay() {
     let event = fake.send_event("patient.created", patient);
     fake.advance(24 * 60 * MINUTE).await;
     assert!(app.came().is_empty() && fake.deliveries().is_empty());
-    let listed = json!({"events": [{
-        "id": event.json["id"],
-        "type": event.json["type"],
-        "created_at": event.json["created_at"],
-    }]});
-    fake.answer("list_patient_events", Script::json(200, &listed));
-    fake.answer(
-        "get_event",
-        Script::json(200, &json!({"event": event.json})),
-    );
     let events = fake.client().events(MemorySeen::new());
     let mut replay = events
         .lists([EventList::Patients, EventList::Deliveries])
