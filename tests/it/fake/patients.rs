@@ -4,7 +4,7 @@ use fullscript::Client;
 use fullscript::testing::FakeFullscript;
 use fullscript::types::{
     CreatePatientRequest, CreatePractitionerResourceRequest, CreateStaffMemberRequest, Gender,
-    UpdatePatientRequest, UpdateStaffMemberRequest,
+    MetadataOwner, ObjectMetadataInput, UpdatePatientRequest, UpdateStaffMemberRequest,
 };
 
 fn basil() -> fullscript::types::builder::CreatePatientRequest {
@@ -195,27 +195,51 @@ async fn a_resource_is_kept_until_it_is_deleted() {
     let client = fake.client();
     let practitioners = client.list_practitioners().send().await.unwrap();
     let practitioner = practitioners.practitioners[0].id.clone();
-    let body = CreatePractitionerResourceRequest::builder()
-        .attachment("data".to_string())
-        .name("Exercises".to_string())
-        .save_to_library(true);
-    let create = client
-        .create_practitioner_resource()
-        .practitioner_id(practitioner.clone());
-    let created = create.body(body).send().await.unwrap().into_inner();
-    let id = created["resource"]["id"].as_str().unwrap();
-    let get = || {
-        client
-            .get_practitioner_resource()
-            .practitioner_id(practitioner.clone())
-            .id(id)
+    let mut ids = Vec::new();
+    for name in ["Exercises", "Meals", "Sleep"] {
+        let body = CreatePractitionerResourceRequest::builder()
+            .attachment("data".to_string())
+            .name(name.to_string())
+            .save_to_library(true);
+        let create = client.create_practitioner_resource();
+        let create = create.practitioner_id(practitioner.clone()).body(body);
+        let created = create.send().await.unwrap().into_inner();
+        assert_eq!(created["resource"]["name"], name);
+        ids.push(created["resource"]["id"].as_str().unwrap().to_string());
+    }
+    let get = |id: &str| {
+        let get = client.get_practitioner_resource();
+        get.practitioner_id(practitioner.clone()).id(id)
     };
-    assert_eq!(get().send().await.unwrap().into_inner(), created);
-    let delete = client
-        .delete_practitioner_resource()
-        .practitioner_id(practitioner.clone());
-    assert_eq!(delete.id(id).send().await.unwrap().status(), 204);
-    assert!(get().send().await.unwrap_err().is_not_found());
+    let delete = client.delete_practitioner_resource();
+    let delete = delete.practitioner_id(practitioner.clone()).id(&*ids[0]);
+    assert_eq!(delete.send().await.unwrap().status(), 204);
+    assert!(get(&ids[0]).send().await.unwrap_err().is_not_found());
+    for (id, name) in [(&ids[1], "Meals"), (&ids[2], "Sleep")] {
+        let got = get(id).send().await.unwrap();
+        assert_eq!(got["resource"]["name"], name);
+    }
+    let list = client.list_practitioner_resources();
+    let list = list.practitioner_id(practitioner).send().await.unwrap();
+    assert_eq!(list["resources"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn things_are_found_by_the_callers_own_ids() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let client = fake.client();
+    let metadata = ObjectMetadataInput::builder().id("ehr-7".to_string());
+    let body = basil().metadata(Some(metadata.try_into().unwrap()));
+    let created = client.create_patient().body(body).send().await.unwrap();
+    let id = created.into_inner().patient.id;
+    for (kind, count) in [(MetadataOwner::Patient, 1), (MetadataOwner::Staff, 0)] {
+        let call = client.find_objects_by_metadata().id("ehr-7").type_(kind);
+        let found = call.send().await.unwrap().into_inner().metadata;
+        assert_eq!(found.len(), count);
+        if let Some(found) = found.first() {
+            assert_eq!(found.data.as_ref().unwrap()["id"], id.as_str());
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use fullscript::auth::Scope;
 use fullscript::operations;
 use fullscript::testing::FakeFullscript;
+use fullscript::types::CreateTreatmentPlanRequest;
 use serde_json::json;
 
 use crate::support::{Connected, connect};
@@ -56,6 +57,30 @@ async fn one_of_two_ways_is_enough() {
         error.messages(),
         ["Must have `patients:treatment_plan_history` or `patients:read` scope"]
     );
+}
+
+#[tokio::test]
+async fn of_two_scopes_needed_together_one_is_not_enough() {
+    for scopes in [
+        &[Scope::CLINIC_WRITE][..],
+        &[Scope::PATIENTS_READ],
+        &[Scope::PATIENTS_READ, Scope::CLINIC_WRITE],
+    ] {
+        let builder = FakeFullscript::builder().scopes(scopes);
+        let fake = builder.start().await.unwrap();
+        let patient = fake.patients()[0]["id"].as_str().unwrap().to_string();
+        let call = fake.client();
+        let call = call.create_treatment_plan().patient_id(patient);
+        let call = call.body(CreateTreatmentPlanRequest::draft(vec![]));
+        match call.send().await {
+            Ok(_) => assert_eq!(scopes.len(), 2),
+            Err(error) => assert_eq!(
+                error.messages(),
+                ["Must have `clinic:write` and `patients:read` scope"]
+            ),
+        }
+        assert_eq!(fake.treatment_plans().len(), scopes.len());
+    }
 }
 
 #[tokio::test]

@@ -214,6 +214,21 @@ async fn a_link_makes_a_draft_for_a_patient_who_may_be_new() {
 }
 
 #[tokio::test]
+async fn a_cancelled_plan_has_no_link() {
+    let clinic = Clinic::new().await;
+    let plan = clinic.draft().await;
+    let link = || {
+        let call = clinic.client.get_treatment_plan_link();
+        call.id(plan.id.clone()).send()
+    };
+    link().await.unwrap();
+    clinic.activate(&plan.id).await.unwrap();
+    link().await.unwrap();
+    clinic.cancel(&plan.id).await.unwrap();
+    assert!(link().await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
 async fn an_order_of_a_plan_is_listed_by_patient_plan_and_day() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
