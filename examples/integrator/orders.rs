@@ -1,0 +1,61 @@
+//! The webhook that counts orders.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use fullscript::auth::{Clock, SystemClock};
+use fullscript::webhook::axum::receive;
+use fullscript::webhook::{Claim, Event, EventData, Receiver, Seen, SeenError, Sighting};
+use tokio::net::TcpListener;
+
+/// More than counting ever takes.
+const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
+
+/// The orders that were told of.
+pub(crate) struct Orders {
+    seen: Box<dyn Seen>,
+    count: AtomicUsize,
+}
+
+impl Orders {
+    pub(crate) fn keeping(seen: impl Seen + 'static) -> Self {
+        Self {
+            seen: Box::new(seen),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Counts an order once, however often it is delivered.
+    async fn handle(&self, event: Event) -> Result<(), SeenError> {
+        let now = SystemClock.now();
+        let sighting = Sighting::from(&event);
+        let claim = self.seen.claim(&sighting, now, now + TIME_TO_HANDLE);
+        if let Claim::Granted(grant) = claim.await? {
+            if matches!(event.data, EventData::OrderPlaced(_)) {
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+            self.seen.done(&grant, SystemClock.now()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Serves the endpoint on a free port of loopback; its address.
+pub(crate) async fn serve(receiver: Receiver, orders: Arc<Orders>) -> io::Result<String> {
+    let handle = move |event| {
+        let orders = Arc::clone(&orders);
+        async move { orders.handle(event).await }
+    };
+    let site = Router::new().route("/webhooks", receive(receiver, handle));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/webhooks", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    Ok(url)
+}

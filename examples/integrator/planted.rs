@@ -1,0 +1,50 @@
+//! The same with a bug each, which the tests have to find.
+
+use std::time::SystemTime;
+
+use fullscript::types::{CreateTreatmentPlanRequest, PatientId, TreatmentPlanId};
+use fullscript::webhook::{Claim, Grant, MemorySeen, Seen, SeenFuture, Sighting};
+use fullscript::{Client, Error};
+
+/// Takes the first page for all.
+pub(crate) async fn addresses(client: &Client) -> Result<Vec<String>, Error> {
+    let page = client.list_patients().page_size(100).send().await?;
+    let patients = page.into_inner().patients.into_iter();
+    Ok(patients.filter_map(|patient| patient.email).collect())
+}
+
+/// Sends the plan to the patient before anybody has looked at it.
+pub(crate) async fn propose(client: &Client, patient: PatientId) -> Result<TreatmentPlanId, Error> {
+    let plan = CreateTreatmentPlanRequest::active(vec![]);
+    let call = client
+        .create_treatment_plan()
+        .patient_id(patient)
+        .body(plan);
+    Ok(call.send().await?.into_inner().treatment_plan.id)
+}
+
+/// Remembers events for the length of one request.
+pub(crate) struct Forgetful;
+
+impl Seen for Forgetful {
+    fn is_done<'a>(&'a self, _: &'a Sighting) -> SeenFuture<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        sighting: &'a Sighting,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> SeenFuture<'a, Claim> {
+        Box::pin(async move { MemorySeen::new().claim(sighting, now, deadline).await })
+    }
+
+    fn done<'a>(&'a self, _: &'a Grant, _: SystemTime) -> SeenFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release<'a>(&'a self, _: &'a Grant) -> SeenFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
