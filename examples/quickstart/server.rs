@@ -1,6 +1,7 @@
 //! What the example runs against: the embedded fake, or the sandbox.
 
 use std::env::var;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use fullscript::auth::{AuthorizationRequest, OAuthApp, Scope, User};
 use fullscript::testing::FakeFullscript;
 use fullscript::types::TreatmentPlan;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use url::Url;
 
 use crate::Failure;
@@ -146,21 +147,26 @@ async fn came_back(request: &AuthorizationRequest, redirect_uri: &Url) -> Result
     let host = redirect_uri.host_str().unwrap_or_default();
     let port = redirect_uri.port_or_known_default().unwrap_or_default();
     let listener = TcpListener::bind((host, port)).await?;
-    let (sender, mut came) = mpsc::channel(1);
-    let route = get(async move |OriginalUri(uri): OriginalUri| {
-        // A second visit has nobody to tell.
-        let _told = sender.send(uri.to_string()).await;
-        "Connected. You can close this page."
-    });
-    let site = Router::new().route(redirect_uri.path(), route);
-    let serving = tokio::spawn(async move { axum::serve(listener, site).await });
     println!(
         "  Open this address and say yes:\n\n    {}\n",
         request.url()
     );
     // It is printed too, for where no browser is found.
     let _opened = webbrowser::open(request.url().as_str());
-    let path = came.recv().await.ok_or("nobody came back")?;
-    serving.abort();
+    let (sender, mut came) = mpsc::channel(1);
+    let visited = Arc::new(Notify::new());
+    let enough = Arc::clone(&visited);
+    let route = get(async move |OriginalUri(uri): OriginalUri| {
+        // A second visit has nobody to tell.
+        let _told = sender.try_send(uri.to_string());
+        visited.notify_one();
+        "Connected. You can close this page."
+    });
+    let site = Router::new().route(redirect_uri.path(), route);
+    // Ends when the page is there, not before.
+    axum::serve(listener, site)
+        .with_graceful_shutdown(async move { enough.notified().await })
+        .await?;
+    let path = came.try_recv()?;
     Ok(redirect_uri.join(&path)?.to_string())
 }
