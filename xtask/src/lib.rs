@@ -11,4 +11,5 @@ pub mod normalize;
 mod overlay;
 pub mod source;
 pub mod spec_dir;
+pub mod surface;
 pub mod update;

@@ -1,0 +1,388 @@
+//! Reads the surface from the text of the generated files, through `syn`.
+
+use std::collections::BTreeMap;
+
+use quote::ToTokens;
+use syn::{
+    Attribute, Expr, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemMacro, ItemStruct, Lit, Type,
+};
+
+use super::{Argument, Field, List, Operation, Surface, Type as Named, Variant};
+
+impl Surface {
+    /// Reads the generated `types.rs`, `client.rs` and `operations.rs`.
+    ///
+    /// # Errors
+    /// Says what is of a shape that the generator did not use to write.
+    pub fn read(types: &str, client: &str, operations: &str) -> Result<Self, String> {
+        let parse = |name: &str, text: &str| {
+            syn::parse_file(text).map_err(|error| format!("{name}: {error}"))
+        };
+        let types = parse("types.rs", types)?.items;
+        let mut builders = builders(parse("client.rs", client)?.items, &types)?;
+        let mut surface = Self::default();
+        for (id, row) in rows(parse("operations.rs", operations)?.items)? {
+            let builder = builders.remove(&id);
+            let operation = operation(row, builder.ok_or(format!("{id} has no builder"))?)?;
+            surface.operations.insert(id, operation);
+        }
+        if let Some(id) = builders.keys().next() {
+            return Err(format!("{id} is not in the table of operations"));
+        }
+        for item in &types {
+            surface.types.extend(named(item)?);
+        }
+        Ok(surface)
+    }
+}
+
+/// What the builder of an operation takes, answers and streams.
+struct Builder {
+    arguments: Vec<Argument>,
+    answer: String,
+    list: Option<List>,
+}
+
+/// The fields of a row of the table.
+type Row = BTreeMap<String, Expr>;
+
+fn rows(items: Vec<Item>) -> Result<Vec<(String, Row)>, String> {
+    let [Item::Static(table)] = items.as_slice() else {
+        return Err("operations.rs is not one table".into());
+    };
+    let Expr::Reference(list) = &*table.expr else {
+        return Err("the table of operations is no reference".into());
+    };
+    let Expr::Array(list) = &*list.expr else {
+        return Err("the table of operations is no array".into());
+    };
+    let rows = list.elems.iter().map(|row| {
+        let Expr::Struct(row) = row else {
+            return Err(format!("a row of a new shape: {}", row.to_token_stream()));
+        };
+        let fields = row.fields.iter().map(|field| {
+            let name = field.member.to_token_stream().to_string();
+            (name, field.expr.clone())
+        });
+        let mut fields: Row = fields.collect();
+        let id = fields.remove("id").as_ref().and_then(text);
+        Ok((id.ok_or("a row without an id")?, fields))
+    });
+    rows.collect()
+}
+
+/// What programs may read in a row and the rest of the surface does not hold.
+const ROW: [&str; 3] = ["authenticated", "content_type", "paged"];
+
+fn operation(mut row: Row, builder: Builder) -> Result<Operation, String> {
+    let mut take = |name: &str| row.remove(name).ok_or(format!("a row without `{name}`"));
+    let method = text(&take("method")?).ok_or("a method that is no text")?;
+    let path = text(&take("path")?).ok_or("a path that is no text")?;
+    let approval = take("requires_commercial_approval")?;
+    let scopes = elements(&take("scopes")?).into_iter();
+    let scopes = scopes.map(|together| elements(&together).iter().filter_map(text).collect());
+    Ok(Operation {
+        method,
+        path,
+        approval: approval.to_token_stream().to_string() == "true",
+        scopes: scopes.collect(),
+        row: ROW
+            .iter()
+            .map(|name| Ok((name.to_string(), take(name)?.to_token_stream().to_string())))
+            .collect::<Result<_, String>>()?,
+        arguments: builder.arguments,
+        answer: builder.answer,
+        list: builder.list,
+    })
+}
+
+/// The elements of `&[..]`.
+fn elements(expression: &Expr) -> Vec<Expr> {
+    match expression {
+        Expr::Reference(list) => elements(&list.expr),
+        Expr::Array(list) => list.elems.iter().cloned().collect(),
+        _ => vec![],
+    }
+}
+
+/// The builder of each operation, by the operation's id.
+fn builders(client: Vec<Item>, types: &[Item]) -> Result<BTreeMap<String, Builder>, String> {
+    let module = client.into_iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == "builder" => module.content,
+        _ => None,
+    });
+    let mut structs = BTreeMap::new();
+    let mut builders = BTreeMap::new();
+    for item in module.ok_or("client.rs has no module of builders")?.1 {
+        match item {
+            Item::Struct(builder) => {
+                structs.insert(builder.ident.to_string(), builder);
+            }
+            Item::Impl(block) => {
+                let Some(send) = method(&block, "send") else {
+                    continue;
+                };
+                let (id, answer) = answer(send).ok_or("a `send` of a new shape")?;
+                let builder = structs.remove(&last_segment(&block.self_ty));
+                let builder = builder.ok_or(format!("{id} has no builder"))?;
+                let arguments = builder.fields.iter().filter_map(argument).collect();
+                let list = list(&block, &answer, types);
+                builders.insert(
+                    id,
+                    Builder {
+                        arguments,
+                        answer,
+                        list,
+                    },
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(builders)
+}
+
+fn method<'b>(block: &'b ItemImpl, wanted: &str) -> Option<&'b syn::ImplItemFn> {
+    block.items.iter().find_map(|item| match item {
+        ImplItem::Fn(method) if method.sig.ident == wanted => Some(method),
+        _ => None,
+    })
+}
+
+/// The id that `send` reads the answer for, and the answer's type: the
+/// `T` of `-> Result<Response<T>, Error>`.
+fn answer(send: &syn::ImplItemFn) -> Option<(String, String)> {
+    let syn::ReturnType::Type(_, result) = &send.sig.output else {
+        return None;
+    };
+    let answer = only_argument(only_argument(result)?)?;
+    let body = send.block.to_token_stream().to_string();
+    let id = body.split('"').nth(1)?;
+    Some((id.to_string(), short(answer)))
+}
+
+/// `page_number` of `page_number: Result<Option<i64>, String>`; the client
+/// itself is no argument.
+fn argument(field: &syn::Field) -> Option<Argument> {
+    let held = only_argument(&field.ty)?;
+    let optional = last_segment(held) == "Option";
+    let ty = if optional { only_argument(held)? } else { held };
+    // A builder of a body stands for the body.
+    Some(Argument {
+        name: field_name(field),
+        ty: short(ty),
+        required: !optional,
+    })
+}
+
+fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
+    let pages = method(block, "pages")?;
+    let syn::ReturnType::Type(_, stream) = &pages.sig.output else {
+        return None;
+    };
+    let body = pages.block.to_token_stream().to_string().replace(' ', "");
+    let field = body.split("Found::new(answer.").nth(1);
+    let field = field.and_then(|rest| rest.split(',').next());
+    Some(List {
+        record: short(only_argument(stream)?),
+        field: field.unwrap_or("the one list").to_string(),
+        by_id: body.contains("known(item.id") || body.contains("OneArray("),
+        meta: meta(answer, types),
+        paged: body.contains("in_pages("),
+    })
+}
+
+/// The type of `meta` in an answer.
+fn meta(answer: &str, types: &[Item]) -> String {
+    let field = types.iter().find_map(|item| match item {
+        Item::Struct(model) if model.ident == answer => model
+            .fields
+            .iter()
+            .find(|field| field_name(field) == "meta"),
+        _ => None,
+    });
+    field.map_or("any".into(), |field| short(&field.ty))
+}
+
+/// One item of `types.rs` with its name, unless it is code of another.
+fn named(item: &Item) -> Result<Option<(String, Named)>, String> {
+    Ok(Some(match item {
+        Item::Struct(model) => (model.ident.to_string(), structure(model)?),
+        Item::Enum(model) => (model.ident.to_string(), closed_set(model)),
+        Item::Macro(call) if is_macro(call, "open_enum") => open_set(call)?,
+        Item::Macro(call) if is_macro(call, "id_type") => id(call)?,
+        Item::Type(alias) => (alias.ident.to_string(), Named::Alias(short(&alias.ty))),
+        // Builders of the structs, and the code of both.
+        Item::Impl(_) | Item::Mod(_) => return Ok(None),
+        other => {
+            return Err(format!(
+                "an item of a new kind: {}",
+                other.to_token_stream()
+            ));
+        }
+    }))
+}
+
+fn structure(model: &ItemStruct) -> Result<Named, String> {
+    let fields = match &model.fields {
+        Fields::Named(fields) => &fields.named,
+        fields => {
+            let inner: String = fields.iter().map(|field| short(&field.ty)).collect();
+            return Ok(Named::Wrapper(inner));
+        }
+    };
+    let fields = fields.iter().map(|field| {
+        let name = field_name(field);
+        let wire =
+            renamed(&field.attrs).map_err(|error| format!("{}.{name}: {error}", model.ident));
+        Ok(Field {
+            wire: wire?.unwrap_or_else(|| name.clone()),
+            ty: short(&field.ty),
+            name,
+        })
+    });
+    let has = |wanted: &str| {
+        model
+            .attrs
+            .iter()
+            .any(|attribute| attribute.path().is_ident(wanted))
+    };
+    let derives = |wanted: &str| {
+        model.attrs.iter().any(|attribute| {
+            let text = attribute.to_token_stream().to_string();
+            attribute.path().is_ident("derive") && text.contains(wanted)
+        })
+    };
+    Ok(Named::Model {
+        fields: fields.collect::<Result<_, String>>()?,
+        default: derives("Default"),
+        exhaustive: !has("non_exhaustive"),
+    })
+}
+
+fn closed_set(model: &ItemEnum) -> Named {
+    let values = model.variants.iter().map(|variant| Variant {
+        name: variant.ident.to_string(),
+        text: variant.to_token_stream().to_string(),
+    });
+    Named::Values {
+        values: values.collect(),
+        closed: true,
+    }
+}
+
+fn open_set(call: &ItemMacro) -> Result<(String, Named), String> {
+    let set: ItemEnum = call.mac.parse_body().map_err(|error| error.to_string())?;
+    let values = set.variants.iter().map(|variant| {
+        let value = variant.discriminant.as_ref();
+        Ok(Variant {
+            name: variant.ident.to_string(),
+            text: value
+                .and_then(|(_, value)| text(value))
+                .ok_or(format!("{}::{} has no text", set.ident, variant.ident))?,
+        })
+    });
+    let values = values.collect::<Result<_, String>>()?;
+    Ok((
+        set.ident.to_string(),
+        Named::Values {
+            values,
+            closed: false,
+        },
+    ))
+}
+
+fn id(call: &ItemMacro) -> Result<(String, Named), String> {
+    let parse = |input: syn::parse::ParseStream<'_>| {
+        let id: ItemStruct = input.parse()?;
+        let kind: syn::LitStr = input.parse()?;
+        Ok((id.ident.to_string(), Named::Id(kind.value())))
+    };
+    call.mac
+        .parse_body_with(parse)
+        .map_err(|error| error.to_string())
+}
+
+fn is_macro(call: &ItemMacro, name: &str) -> bool {
+    let last = call.mac.path.segments.last();
+    last.is_some_and(|last| last.ident == name)
+}
+
+/// What `#[serde(rename = "..")]` says.
+fn renamed(attributes: &[Attribute]) -> syn::Result<Option<String>> {
+    let mut renamed = None;
+    for attribute in attributes {
+        if !attribute.path().is_ident("serde") {
+            continue;
+        }
+        attribute.parse_nested_meta(|meta| {
+            if meta.input.peek(syn::Token![=]) {
+                let value: syn::LitStr = meta.value()?.parse()?;
+                if meta.path.is_ident("rename") {
+                    renamed = Some(value.value());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(renamed)
+}
+
+fn field_name(field: &syn::Field) -> String {
+    field
+        .ident
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn text(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Str(text) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn last_segment(ty: &Type) -> String {
+    match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.map(|last| last.ident.to_string()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+fn arguments(ty: &Type) -> Vec<&Type> {
+    let Type::Path(path) = ty else { return vec![] };
+    let Some(last) = path.path.segments.last() else {
+        return vec![];
+    };
+    let syn::PathArguments::AngleBracketed(list) = &last.arguments else {
+        return vec![];
+    };
+    let types = list.args.iter().filter_map(|argument| match argument {
+        syn::GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    types.collect()
+}
+
+/// The `T` of `Option<T>` and of `Result<T, E>`.
+fn only_argument(ty: &Type) -> Option<&Type> {
+    arguments(ty).first().copied()
+}
+
+/// A type without the paths of its parts.
+fn short(ty: &Type) -> String {
+    if !matches!(ty, Type::Path(_)) {
+        return ty.to_token_stream().to_string();
+    }
+    match arguments(ty).into_iter().map(short).collect::<Vec<_>>() {
+        none if none.is_empty() => last_segment(ty),
+        some => format!("{}<{}>", last_segment(ty), some.join(", ")),
+    }
+}
