@@ -9,6 +9,7 @@ pub mod generate;
 pub mod judge;
 pub mod normalize;
 mod overlay;
+pub mod review;
 pub mod source;
 pub mod spec_dir;
 pub mod surface;

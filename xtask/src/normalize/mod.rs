@@ -278,6 +278,12 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
     })
 }
 
+/// Where a fix stands in the order in which they run.
+pub(crate) fn position(fix: &str) -> Option<usize> {
+    let mut fixes = STRUCTURE.iter().chain(EVIDENCE).chain(SHAPE);
+    fixes.position(|own| own.name == fix)
+}
+
 fn run(fixes: &[Fix], document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     for fix in fixes {
         report.fix = fix.name;

@@ -1,0 +1,302 @@
+//! What an update of the document means: for the server's callers and for the
+//! code that they have written, in one report.
+//!
+//! The wire is compared on the normalized documents, the code on what is
+//! generated from them. Both name the same things, so each line joins the two.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::generate::{Generated, generate};
+use crate::normalize::{Derived, Repair};
+use crate::surface::Surface;
+
+mod access;
+mod documentation;
+mod renames;
+mod repairs;
+mod report;
+mod rust;
+mod shape;
+mod subject;
+mod usage;
+mod verdict;
+mod wire;
+
+pub use access::Access;
+pub use documentation::Documentation;
+pub use repairs::{Overlay, RepairsOfFix};
+pub use subject::Subject;
+pub use usage::Usage;
+pub use verdict::{Level, Version};
+pub use wire::Wire;
+
+use renames::Renames;
+
+/// The version of the form in which `--format json` writes a review.
+pub const FORMAT: u32 = 1;
+
+/// A document with all that is made of it.
+#[derive(Debug)]
+pub struct Side {
+    /// Where it came from, in a word.
+    pub name: String,
+    /// The normalized document.
+    pub document: Value,
+    /// What was repaired in it.
+    pub repairs: Vec<Repair>,
+    /// Overlay targets that matched nothing in it.
+    pub unmatched: Vec<String>,
+    /// The code generated from it.
+    pub generated: Generated,
+    /// What users get of that.
+    pub surface: Surface,
+}
+
+/// Old against new.
+#[derive(Debug, Serialize)]
+pub struct Review {
+    /// The version of this form.
+    pub format: u32,
+    /// The old document's name.
+    pub from: String,
+    /// The new document's name.
+    pub to: String,
+    /// What it asks of the next version.
+    pub verdict: Level,
+    /// What made it so.
+    pub because: Vec<Subject>,
+    /// Who may call what.
+    pub approval: Vec<Access>,
+    /// How many operations require approval now.
+    pub approval_required: usize,
+    /// Operations with their arguments, answers and lists.
+    pub operations: Vec<Line>,
+    /// Types with their fields and values.
+    pub types: Vec<TypeLines>,
+    /// What tokens have to be good for.
+    pub scopes: Vec<Access>,
+    /// Repairs that began or ceased.
+    pub repairs: Vec<RepairsOfFix>,
+    /// Overlay actions that match nothing any more, or match again.
+    pub overlay: Overlay,
+    /// What only reads otherwise.
+    pub documentation: Documentation,
+}
+
+/// One change, on the wire and in Rust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it asks of the next version.
+    pub level: Level,
+    /// Whether a client of the old document gets on with it.
+    pub wire: Wire,
+    /// What changed on the wire, empty where only code changes.
+    pub change: String,
+    /// What happens to a caller's code, empty where nothing does.
+    pub effect: String,
+}
+
+/// The changes of one type, and who uses it.
+#[derive(Debug, Serialize)]
+pub struct TypeLines {
+    /// The type.
+    pub name: String,
+    /// The operations that use it, before or now.
+    pub used: Usage,
+    /// What changed.
+    pub lines: Vec<Line>,
+}
+
+impl Side {
+    /// Generates the code of a derived document and reads what users get.
+    ///
+    /// # Errors
+    /// What the generator or the reading of its output says.
+    pub fn new(name: impl Into<String>, derived: Derived) -> Result<Self, String> {
+        let generated = generate(&derived.document.to_string())?;
+        let surface = Surface::of(&generated)?;
+        Ok(Self {
+            name: name.into(),
+            document: derived.document,
+            repairs: derived.repairs,
+            unmatched: derived.unmatched,
+            generated,
+            surface,
+        })
+    }
+}
+
+impl Surface {
+    /// What users get of generated code.
+    ///
+    /// # Errors
+    /// Says what is of a shape that the generator did not use to write.
+    pub fn of(generated: &Generated) -> Result<Self, String> {
+        Self::read(&generated.types, &generated.client, &generated.operations)
+    }
+}
+
+/// Compares two documents.
+#[must_use]
+pub fn review(old: &Side, new: &Side) -> Review {
+    let renames = Renames::between(&old.document, &new.document);
+    let lines = lines(old, new, &renames);
+    let (of_types, operations): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| line.subject.is_of_type());
+    let approval = access::approval(&old.surface, &new.surface, &renames);
+    let scopes = access::scopes(&old.surface, &new.surface, &renames);
+    let mut review = Review {
+        format: FORMAT,
+        from: old.name.clone(),
+        to: new.name.clone(),
+        verdict: Level::None,
+        because: Vec::new(),
+        approval_required: marked(&new.surface),
+        types: by_type(of_types, old, new, &renames),
+        operations,
+        approval,
+        scopes,
+        repairs: repairs::changed(&old.repairs, &new.repairs),
+        overlay: Overlay::between(&old.unmatched, &new.unmatched),
+        documentation: Documentation::between(&old.document, &new.document, &renames),
+    };
+    review.judge(old.generated != new.generated);
+    review
+}
+
+/// The effects on code alone, where only surfaces are at hand: from the one
+/// that a release recorded to the present one.
+#[must_use]
+pub fn since(recorded: &Surface, present: &Surface) -> (Level, Vec<Line>) {
+    let renames = Renames::default();
+    let effects = rust::effects(recorded, present, &renames);
+    let mut lines: Vec<Line> = Vec::new();
+    for effect in effects {
+        join(&mut lines, effect);
+    }
+    let access = [
+        access::approval(recorded, present, &renames),
+        access::scopes(recorded, present, &renames),
+    ];
+    let level = lines.iter().map(|line| line.level).max();
+    let level = level.max(access.iter().flatten().map(|access| access.level).max());
+    (level.unwrap_or_default(), lines)
+}
+
+impl Review {
+    /// Whether the two documents come to the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.approval.is_empty()
+            && self.operations.is_empty()
+            && self.types.is_empty()
+            && self.scopes.is_empty()
+            && self.repairs.is_empty()
+            && self.overlay.is_empty()
+            && self.documentation.is_empty()
+            && self.verdict == Level::None
+    }
+
+    fn judge(&mut self, code_differs: bool) {
+        let subjects: Vec<(Level, Subject)> = self
+            .approval
+            .iter()
+            .chain(&self.scopes)
+            .map(|access| (access.level, Subject::Operation(access.operation.clone())))
+            .chain(self.lines().map(|line| (line.level, line.subject.clone())))
+            .collect();
+        let highest = subjects.iter().map(|(level, _)| *level).max();
+        let least = if code_differs { Level::Patch } else { Level::None };
+        self.verdict = highest.unwrap_or_default().max(least);
+        if self.verdict > Level::None {
+            let because = subjects.into_iter().filter(|(level, _)| *level == self.verdict);
+            self.because = because.map(|(_, subject)| subject).collect();
+            self.because.dedup();
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        let of_types = self.types.iter().flat_map(|ty| &ty.lines);
+        self.operations.iter().chain(of_types)
+    }
+}
+
+fn marked(surface: &Surface) -> usize {
+    let operations = surface.operations.values();
+    operations.filter(|operation| operation.approval).count()
+}
+
+/// Joins what changed on the wire with what that does to code.
+fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for difference in wire::Comparison::new(&old.document, &new.document, renames).run() {
+        let known = lines.iter_mut().find(|line| line.subject == difference.subject);
+        match known {
+            Some(line) => {
+                line.wire = line.wire.and(difference.wire);
+                line.change = format!("{} and {}", line.change, difference.text);
+            }
+            None => lines.push(Line {
+                subject: difference.subject,
+                level: Level::None,
+                wire: difference.wire,
+                change: difference.text,
+                effect: String::new(),
+            }),
+        }
+    }
+    for effect in rust::effects(&old.surface, &new.surface, renames) {
+        join(&mut lines, effect);
+    }
+    lines.sort_by(|a, b| {
+        let key = |line: &Line| (line.subject.owner().to_string(), line.subject.clone());
+        key(a).cmp(&key(b))
+    });
+    lines
+}
+
+fn join(lines: &mut Vec<Line>, effect: rust::Effect) {
+    let known = lines.iter_mut().find(|line| line.subject.is_same(&effect.subject));
+    match known {
+        Some(line) => {
+            line.level = line.level.max(effect.level);
+            line.effect = match line.effect.is_empty() {
+                true => effect.text,
+                false => format!("{}; {}", line.effect, effect.text),
+            };
+        }
+        None => lines.push(Line {
+            subject: effect.subject,
+            level: effect.level,
+            wire: Wire::default(),
+            change: String::new(),
+            effect: effect.text,
+        }),
+    }
+}
+
+fn by_type(lines: Vec<Line>, old: &Side, new: &Side, renames: &Renames) -> Vec<TypeLines> {
+    let (before, now) = (Usage::of_all(&old.document), Usage::of_all(&new.document));
+    let mut types: Vec<TypeLines> = Vec::new();
+    for line in lines {
+        let name = line.subject.owner().to_string();
+        if types.last().is_none_or(|last| last.name != name) {
+            let own = |all: &std::collections::BTreeMap<String, Usage>, name: &str| {
+                all.get(name).cloned().unwrap_or_default()
+            };
+            let old_name = renames.old_name(&name);
+            types.push(TypeLines {
+                used: own(&before, old_name).and(&own(&now, &name)),
+                name,
+                lines: Vec::new(),
+            });
+        }
+        if let Some(last) = types.last_mut() {
+            last.lines.push(line);
+        }
+    }
+    types
+}

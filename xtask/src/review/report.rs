@@ -1,0 +1,163 @@
+//! The review as a reviewer reads it: Markdown, in the order of what matters.
+
+use std::fmt;
+
+use super::usage::names;
+use super::{Level, Line, Review, Subject, TypeLines};
+
+/// How many names a sentence holds before it counts the rest.
+const NAMED: usize = 8;
+
+/// How many repairs of a fix are told one by one.
+const TOLD: usize = 4;
+
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return writeln!(f, "No change: the same code is made of {} as of {}.", self.to, self.from);
+        }
+        writeln!(f, "# {} against {}", self.to, self.from)?;
+        section(f, "Who may call what", &self.access())?;
+        section(f, "Operations", &self.operation_lines())?;
+        section(f, "Types", &self.type_lines())?;
+        section(f, "Scopes", &self.scope_lines())?;
+        section(f, "Repairs", &self.repair_lines())?;
+        section(f, "Overlay", &self.overlay_lines())?;
+        section(f, "Documentation", &self.documentation_lines())?;
+        section(f, "Verdict", &[self.verdict_line()])
+    }
+}
+
+impl Review {
+    fn access(&self) -> Vec<String> {
+        if self.approval.is_empty() {
+            let count = match self.approval_required {
+                0 => "no operation requires".to_string(),
+                1 => "1 operation requires".to_string(),
+                count => format!("{count} operations require"),
+            };
+            return vec![format!("As before: {count} commercial approval.")];
+        }
+        let lines = self.approval.iter();
+        lines
+            .map(|access| format!("- {}, {}: {}", access.level, access.wire.text(), access.text))
+            .collect()
+    }
+
+    fn scope_lines(&self) -> Vec<String> {
+        let lines = self.scopes.iter();
+        lines
+            .map(|access| format!("- {}, {}: {}", access.level, access.wire.text(), access.text))
+            .collect()
+    }
+
+    fn operation_lines(&self) -> Vec<String> {
+        let text = |line: &Line| {
+            let owner = line.subject.owner();
+            match &line.subject {
+                Subject::Operation(_) => told(line, &format!("`{owner}`")),
+                subject => told(line, &format!("`{owner}`: {}", subject.part())),
+            }
+        };
+        self.operations.iter().map(text).collect()
+    }
+
+    fn type_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let (mut came, mut gone) = (Vec::new(), Vec::new());
+        for ty in &self.types {
+            match ty.lines.as_slice() {
+                // A type alone says nothing that the operations did not say.
+                [Line { subject: Subject::Type(name), effect, change, .. }] if change.is_empty() => {
+                    if effect == "a new type" {
+                        came.push(name.clone());
+                    } else if effect == "code that names it no longer compiles" {
+                        gone.push(name.clone());
+                    } else {
+                        lines.extend(of_type(ty));
+                    }
+                }
+                _ => lines.extend(of_type(ty)),
+            }
+        }
+        if !gone.is_empty() {
+            let named = names(gone.iter(), usize::MAX - 1);
+            lines.push(format!(
+                "- major, compatible: gone, so that code that names them no longer compiles: {named}"
+            ));
+        }
+        if !came.is_empty() {
+            let named = names(came.iter(), usize::MAX - 1);
+            lines.push(format!("- minor, compatible: new: {named}"));
+        }
+        lines
+    }
+
+    fn repair_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for repairs in &self.repairs {
+            let (began, ceased) = (repairs.began.len(), repairs.ceased.len());
+            lines.push(format!("- `{}`: {began} began, {ceased} ceased", repairs.fix));
+            if began + ceased <= TOLD {
+                lines.extend(repairs.began.iter().map(|text| format!("  - began: `{text}`")));
+                lines.extend(repairs.ceased.iter().map(|text| format!("  - ceased: `{text}`")));
+            }
+        }
+        lines
+    }
+
+    fn overlay_lines(&self) -> Vec<String> {
+        let lost = self.overlay.lost.iter();
+        let lost = lost.map(|target| format!("- matches nothing any more: `{target}`"));
+        let found = self.overlay.found.iter();
+        lost.chain(found.map(|target| format!("- matches again: `{target}`"))).collect()
+    }
+
+    fn documentation_lines(&self) -> Vec<String> {
+        let groups = [
+            ("operations", &self.documentation.operations),
+            ("types", &self.documentation.types),
+            ("the document", &self.documentation.document),
+        ];
+        let told = groups.iter().filter(|(_, all)| !all.is_empty());
+        told.map(|(what, all)| format!("- of {what}: {}", names(all.iter(), NAMED))).collect()
+    }
+
+    /// The verdict and why, on one line.
+    #[must_use]
+    pub fn verdict_line(&self) -> String {
+        let subjects: Vec<String> = self.because.iter().map(ToString::to_string).collect();
+        let because = names(subjects.iter(), NAMED);
+        match (self.verdict, subjects.len()) {
+            (Level::None, _) => "none: the same code is generated.".into(),
+            (Level::Patch, 0) => "patch: only documentation or order changes.".into(),
+            (level, 1) => format!("{level}: because of {because}."),
+            (level, count) => format!("{level}: because of {count} changes: {because}."),
+        }
+    }
+}
+
+fn of_type(ty: &TypeLines) -> Vec<String> {
+    let mut lines = vec![format!("- `{}`, in {}", ty.name, ty.used.text())];
+    let own = ty.lines.iter();
+    lines.extend(own.map(|line| format!("  {}", told(line, &line.subject.part()))));
+    lines
+}
+
+/// One line: the verdict, the wire, what changed and what that does to code.
+fn told(line: &Line, subject: &str) -> String {
+    let class = format!("- {}, {}", line.level, line.wire.text());
+    match (line.change.as_str(), line.effect.as_str()) {
+        ("", effect) => format!("{class}: {subject}: {effect}"),
+        (change, "") => format!("{class}: {subject} {change}; code stays as it is"),
+        (change, effect) => format!("{class}: {subject} {change}; {effect}"),
+    }
+}
+
+fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: &[String]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n## {title}\n")?;
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+}
