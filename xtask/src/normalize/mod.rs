@@ -91,6 +91,9 @@ pub struct Refusal {
     pub expected: String,
     /// What the reader can do about it.
     pub remedy: String,
+    /// Whether the server could not be reached, which says nothing of the
+    /// document.
+    pub unreachable: bool,
 }
 
 impl fmt::Display for Refusal {

@@ -26,26 +26,39 @@ pub struct Access {
 pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
     let mut found = Vec::new();
     for (id, before, now) in pairs(old, new, renames) {
-        let place = |operation: &Operation| format!("`{id}` ({} {})", operation.method, operation.path);
+        let place =
+            |operation: &Operation| format!("`{id}` ({} {})", operation.method, operation.path);
         let (breaks, text) = match (before, now) {
             (Some(before), Some(now)) => match (before.approval, now.approval) {
                 (false, true) => (
                     true,
-                    format!("Apps without commercial approval may no longer call {}.", place(now)),
+                    format!(
+                        "Apps without commercial approval may no longer call {}.",
+                        place(now)
+                    ),
                 ),
                 (true, false) => (
                     false,
-                    format!("Any app may call {} now; it required commercial approval.", place(now)),
+                    format!(
+                        "Any app may call {} now; it required commercial approval.",
+                        place(now)
+                    ),
                 ),
                 _ => continue,
             },
             (None, Some(now)) if now.approval => (
                 false,
-                format!("Only apps with commercial approval may call the new {}.", place(now)),
+                format!(
+                    "Only apps with commercial approval may call the new {}.",
+                    place(now)
+                ),
             ),
             (Some(before), None) if before.approval => (
                 true,
-                format!("Nobody may call {} any more; it required commercial approval.", place(before)),
+                format!(
+                    "Nobody may call {} any more; it required commercial approval.",
+                    place(before)
+                ),
             ),
             _ => continue,
         };
@@ -67,7 +80,10 @@ pub(super) fn scopes(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Acc
         }
         // A token that was good enough has to be so still.
         let suffices = |token: &Vec<String>| {
-            is.is_empty() || is.iter().any(|needed| needed.iter().all(|scope| token.contains(scope)))
+            is.is_empty()
+                || is
+                    .iter()
+                    .any(|needed| needed.iter().all(|scope| token.contains(scope)))
         };
         let breaks = !was.iter().all(suffices) || was.is_empty() && !is.is_empty();
         let text = format!("`{id}` needs {}; it needed {}.", words(&is), words(&was));

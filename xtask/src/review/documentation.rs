@@ -41,7 +41,10 @@ type Said = BTreeMap<String, Value>;
 impl Documentation {
     pub(super) fn between(old: &Value, new: &Value, renames: &Renames) -> Self {
         let now = |id: String| renames.operations.get(&id).cloned().unwrap_or(id);
-        let before = by_operation(old).into_iter().map(|(id, said)| (now(id), said)).collect();
+        let before = by_operation(old)
+            .into_iter()
+            .map(|(id, said)| (now(id), said))
+            .collect();
         let type_now = |(name, said): (String, Said)| (renames.new_name(&name).to_string(), said);
         let types = by_type(old).into_iter().map(type_now).collect();
         Self {
@@ -61,11 +64,16 @@ fn changed(old: &BTreeMap<String, Said>, new: &BTreeMap<String, Said>) -> Vec<St
     let differs = |(name, after): &(&String, &Said)| {
         old.get(*name).is_some_and(|before| {
             // A place that came or went is a change of its own.
-            let mut common = before.iter().filter(|(place, _)| after.contains_key(*place));
+            let mut common = before
+                .iter()
+                .filter(|(place, _)| after.contains_key(*place));
             common.any(|(place, said)| after[place] != *said)
         })
     };
-    new.iter().filter(differs).map(|(name, _)| name.clone()).collect()
+    new.iter()
+        .filter(differs)
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn by_operation(document: &Value) -> BTreeMap<String, Said> {
@@ -122,7 +130,9 @@ fn heads(document: &Value) -> BTreeMap<String, Said> {
         components.remove("schemas");
     }
     let heads = heads.into_iter();
-    heads.map(|(name, value)| (name, Said::from([(String::new(), value)]))).collect()
+    heads
+        .map(|(name, value)| (name, Said::from([(String::new(), value)])))
+        .collect()
 }
 
 /// What is said here and at each schema below.
@@ -146,7 +156,9 @@ fn collect(value: &Value, place: &str, said: &mut Said) {
 fn words(value: &Value) -> Map<String, Value> {
     let object = value.as_object().into_iter().flatten();
     let words = object.filter(|(key, _)| SAID.contains(&key.as_str()));
-    let mut words: Map<_, _> = words.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut words: Map<_, _> = words
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     if words.get("deprecated") == Some(&json!(false)) {
         words.remove("deprecated");
     }

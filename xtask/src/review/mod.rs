@@ -144,8 +144,9 @@ impl Surface {
 pub fn review(old: &Side, new: &Side) -> Review {
     let renames = Renames::between(&old.document, &new.document);
     let lines = lines(old, new, &renames);
-    let (of_types, operations): (Vec<_>, Vec<_>) =
-        lines.into_iter().partition(|line| line.subject.is_of_type());
+    let (of_types, operations): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|line| line.subject.is_of_type());
     let approval = access::approval(&old.surface, &new.surface, &renames);
     let scopes = access::scopes(&old.surface, &new.surface, &renames);
     let mut review = Review {
@@ -209,10 +210,16 @@ impl Review {
             .chain(self.lines().map(|line| (line.level, line.subject.clone())))
             .collect();
         let highest = subjects.iter().map(|(level, _)| *level).max();
-        let least = if code_differs { Level::Patch } else { Level::None };
+        let least = if code_differs {
+            Level::Patch
+        } else {
+            Level::None
+        };
         self.verdict = highest.unwrap_or_default().max(least);
         if self.verdict > Level::None {
-            let because = subjects.into_iter().filter(|(level, _)| *level == self.verdict);
+            let because = subjects
+                .into_iter()
+                .filter(|(level, _)| *level == self.verdict);
             self.because = because.map(|(_, subject)| subject).collect();
             self.because.dedup();
         }
@@ -233,7 +240,9 @@ fn marked(surface: &Surface) -> usize {
 fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for difference in wire::Comparison::new(&old.document, &new.document, renames).run() {
-        let known = lines.iter_mut().find(|line| line.subject == difference.subject);
+        let known = lines
+            .iter_mut()
+            .find(|line| line.subject == difference.subject);
         match known {
             Some(line) => {
                 line.wire = line.wire.and(difference.wire);
@@ -259,7 +268,9 @@ fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
 }
 
 fn join(lines: &mut Vec<Line>, effect: rust::Effect) {
-    let known = lines.iter_mut().find(|line| line.subject.is_same(&effect.subject));
+    let known = lines
+        .iter_mut()
+        .find(|line| line.subject.is_same(&effect.subject));
     match known {
         Some(line) => {
             line.level = line.level.max(effect.level);

@@ -79,9 +79,10 @@ impl Renames {
     /// The types that the other document lacks.
     fn contents(&self, document: &Value, other: &Value) -> BTreeMap<String, Value> {
         let schemas = document["components"]["schemas"].as_object();
-        let lacked = schemas.into_iter().flatten().filter(|(name, _)| {
-            other["components"]["schemas"].get(name.as_str()).is_none()
-        });
+        let lacked = schemas
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| other["components"]["schemas"].get(name.as_str()).is_none());
         lacked
             .map(|(name, schema)| (name.clone(), self.renamed(unsaid(schema))))
             .collect()

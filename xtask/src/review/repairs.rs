@@ -67,7 +67,8 @@ pub(super) fn changed(old: &[Repair], new: &[Repair]) -> Vec<RepairsOfFix> {
         began: only(&now, &before, fix),
         ceased: only(&before, &now, fix),
     });
-    all.filter(|of| !of.began.is_empty() || !of.ceased.is_empty()).collect()
+    all.filter(|of| !of.began.is_empty() || !of.ceased.is_empty())
+        .collect()
 }
 
 /// A fix, and what it did where. What it rests on may change: an example

@@ -14,7 +14,11 @@ const TOLD: usize = 4;
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return writeln!(f, "No change: the same code is made of {} as of {}.", self.to, self.from);
+            return writeln!(
+                f,
+                "No change: the same code is made of {} as of {}.",
+                self.to, self.from
+            );
         }
         writeln!(f, "# {} against {}", self.to, self.from)?;
         section(f, "Who may call what", &self.access())?;
@@ -40,14 +44,28 @@ impl Review {
         }
         let lines = self.approval.iter();
         lines
-            .map(|access| format!("- {}, {}: {}", access.level, access.wire.text(), access.text))
+            .map(|access| {
+                format!(
+                    "- {}, {}: {}",
+                    access.level,
+                    access.wire.text(),
+                    access.text
+                )
+            })
             .collect()
     }
 
     fn scope_lines(&self) -> Vec<String> {
         let lines = self.scopes.iter();
         lines
-            .map(|access| format!("- {}, {}: {}", access.level, access.wire.text(), access.text))
+            .map(|access| {
+                format!(
+                    "- {}, {}: {}",
+                    access.level,
+                    access.wire.text(),
+                    access.text
+                )
+            })
             .collect()
     }
 
@@ -68,7 +86,14 @@ impl Review {
         for ty in &self.types {
             match ty.lines.as_slice() {
                 // A type alone says nothing that the operations did not say.
-                [Line { subject: Subject::Type(name), effect, change, .. }] if change.is_empty() => {
+                [
+                    Line {
+                        subject: Subject::Type(name),
+                        effect,
+                        change,
+                        ..
+                    },
+                ] if change.is_empty() => {
                     if effect == "a new type" {
                         came.push(name.clone());
                     } else if effect == "code that names it no longer compiles" {
@@ -97,10 +122,23 @@ impl Review {
         let mut lines = Vec::new();
         for repairs in &self.repairs {
             let (began, ceased) = (repairs.began.len(), repairs.ceased.len());
-            lines.push(format!("- `{}`: {began} began, {ceased} ceased", repairs.fix));
+            lines.push(format!(
+                "- `{}`: {began} began, {ceased} ceased",
+                repairs.fix
+            ));
             if began + ceased <= TOLD {
-                lines.extend(repairs.began.iter().map(|text| format!("  - began: `{text}`")));
-                lines.extend(repairs.ceased.iter().map(|text| format!("  - ceased: `{text}`")));
+                lines.extend(
+                    repairs
+                        .began
+                        .iter()
+                        .map(|text| format!("  - began: `{text}`")),
+                );
+                lines.extend(
+                    repairs
+                        .ceased
+                        .iter()
+                        .map(|text| format!("  - ceased: `{text}`")),
+                );
             }
         }
         lines
@@ -109,8 +147,13 @@ impl Review {
     fn overlay_lines(&self) -> Vec<String> {
         let lost = self.overlay.lost.iter();
         let lost = lost.map(|target| format!("- matches nothing any more: `{target}`"));
-        let found = self.overlay.found.iter();
-        lost.chain(found.map(|target| format!("- matches again: `{target}`"))).collect()
+        let found = match self.overlay.found.len() {
+            0 => None,
+            // A document that has more finds more: that takes no reading.
+            1 => Some("- 1 action that matched nothing matches now".to_string()),
+            count => Some(format!("- {count} actions that matched nothing match now")),
+        };
+        lost.chain(found).collect()
     }
 
     fn documentation_lines(&self) -> Vec<String> {
@@ -120,7 +163,8 @@ impl Review {
             ("the document", &self.documentation.document),
         ];
         let told = groups.iter().filter(|(_, all)| !all.is_empty());
-        told.map(|(what, all)| format!("- of {what}: {}", names(all.iter(), NAMED))).collect()
+        told.map(|(what, all)| format!("- of {what}: {}", names(all.iter(), NAMED)))
+            .collect()
     }
 
     /// The verdict and why, on one line.

@@ -38,14 +38,14 @@ const NO_COMPILE: &str = "no longer compiles";
 impl Effects<'_> {
     fn note(&mut self, subject: Subject, level: Level, text: impl Into<String>) {
         let text = text.into();
-        self.found.push(Effect { subject, level, text });
+        self.found.push(Effect {
+            subject,
+            level,
+            text,
+        });
     }
 
-    fn operations(
-        &mut self,
-        old: &BTreeMap<String, Operation>,
-        new: &BTreeMap<String, Operation>,
-    ) {
+    fn operations(&mut self, old: &BTreeMap<String, Operation>, new: &BTreeMap<String, Operation>) {
         let renames = self.renames;
         let now = |id: &String| renames.operations.get(id).unwrap_or(id).clone();
         let kept: BTreeMap<String, &String> = old.keys().map(|id| (now(id), id)).collect();
@@ -70,7 +70,9 @@ impl Effects<'_> {
 
     fn operation(&mut self, id: &str, old: &Operation, new: &Operation) {
         let row = |operation: &Operation| {
-            let Operation { method, path, row, .. } = operation;
+            let Operation {
+                method, path, row, ..
+            } = operation;
             (method.clone(), path.clone(), row.clone())
         };
         if row(old) != row(new) {
@@ -90,7 +92,8 @@ impl Effects<'_> {
         match (&old.list, &new.list) {
             (None, Some(_)) => self.note(subject, Level::Minor, "`pages` and `items` are new"),
             (Some(_), None) => {
-                let text = format!("`pages` and `items` are gone; code that calls them {NO_COMPILE}");
+                let text =
+                    format!("`pages` and `items` are gone; code that calls them {NO_COMPILE}");
                 self.note(subject, Level::Major, text);
             }
             (Some(was), Some(is)) => {
@@ -136,7 +139,10 @@ impl Effects<'_> {
                 _ => {}
             }
         }
-        for is in new.iter().filter(|is| !old.iter().any(|was| was.name == is.name)) {
+        for is in new
+            .iter()
+            .filter(|is| !old.iter().any(|was| was.name == is.name))
+        {
             match is.required {
                 true => self.note(subject(&is.name), Level::Major, UNSET),
                 false => self.note(subject(&is.name), Level::Minor, "a new setter"),
@@ -146,8 +152,10 @@ impl Effects<'_> {
 
     fn types(&mut self, old: &BTreeMap<String, Type>, new: &BTreeMap<String, Type>) {
         let renames = self.renames;
-        let kept: BTreeMap<&str, &String> =
-            old.keys().map(|name| (renames.new_name(name), name)).collect();
+        let kept: BTreeMap<&str, &String> = old
+            .keys()
+            .map(|name| (renames.new_name(name), name))
+            .collect();
         for (name, old_name) in &kept {
             let subject = Subject::Type(name.to_string());
             if name != old_name {
@@ -171,11 +179,20 @@ impl Effects<'_> {
         let subject = Subject::Type(name.to_string());
         match (old, new) {
             (
-                Type::Model { fields: was, default: had, exhaustive: closed },
-                Type::Model { fields: is, default: has, exhaustive: closes },
+                Type::Model {
+                    fields: was,
+                    default: had,
+                    exhaustive: closed,
+                },
+                Type::Model {
+                    fields: is,
+                    default: has,
+                    exhaustive: closes,
+                },
             ) => {
                 if *had && !has {
-                    let text = format!("it is no longer `Default`; code that relies on it {NO_COMPILE}");
+                    let text =
+                        format!("it is no longer `Default`; code that relies on it {NO_COMPILE}");
                     self.note(subject.clone(), Level::Major, text);
                 }
                 if *has && !had {
@@ -183,7 +200,8 @@ impl Effects<'_> {
                 }
                 match (closed, closes) {
                     (true, false) => {
-                        let text = format!("it is non-exhaustive now; a literal of it {NO_COMPILE}");
+                        let text =
+                            format!("it is non-exhaustive now; a literal of it {NO_COMPILE}");
                         self.note(subject, Level::Major, text);
                     }
                     (false, true) => self.note(subject, Level::Minor, "it is exhaustive now"),
@@ -192,8 +210,14 @@ impl Effects<'_> {
                 self.fields(name, was, is, *closed);
             }
             (
-                Type::Values { values: was, closed },
-                Type::Values { values: is, closed: closes },
+                Type::Values {
+                    values: was,
+                    closed,
+                },
+                Type::Values {
+                    values: is,
+                    closed: closes,
+                },
             ) => {
                 if closed != closes {
                     let text = format!("matches on it {NO_COMPILE}");
@@ -204,7 +228,9 @@ impl Effects<'_> {
             (Type::Wrapper(was), Type::Wrapper(is)) | (Type::Alias(was), Type::Alias(is)) => {
                 let was = self.renames.in_type(was);
                 if was != *is {
-                    let text = format!("it holds `{is}` instead of `{was}`; code that uses it {NO_COMPILE}");
+                    let text = format!(
+                        "it holds `{is}` instead of `{was}`; code that uses it {NO_COMPILE}"
+                    );
                     self.note(subject, Level::Major, text);
                 }
             }
@@ -233,15 +259,24 @@ impl Effects<'_> {
             };
             let ty = self.renames.in_type(&was.ty);
             if ty != is.ty {
-                let text = format!("is `{}` instead of `{ty}`; code that uses it {NO_COMPILE}", is.ty);
+                let text = format!(
+                    "is `{}` instead of `{ty}`; code that uses it {NO_COMPILE}",
+                    is.ty
+                );
                 self.note(subject(was), Level::Major, text);
             }
             if was.name != is.name {
-                let text = format!("is called `{}` in Rust; code that names it {NO_COMPILE}", is.name);
+                let text = format!(
+                    "is called `{}` in Rust; code that names it {NO_COMPILE}",
+                    is.name
+                );
                 self.note(subject(was), Level::Major, text);
             }
         }
-        for is in new.iter().filter(|is| !old.iter().any(|was| was.wire == is.wire)) {
+        for is in new
+            .iter()
+            .filter(|is| !old.iter().any(|was| was.wire == is.wire))
+        {
             if !is.ty.starts_with("Option<") {
                 self.note(subject(is), Level::Major, UNBUILT);
             } else if exhaustive {
@@ -261,17 +296,26 @@ impl Effects<'_> {
         for was in old {
             match new.iter().find(|is| is.text == was.text) {
                 None => {
-                    let text = format!("code that names `{}` {NO_COMPILE}; the value reads as `Unknown`", was.name);
+                    let text = format!(
+                        "code that names `{}` {NO_COMPILE}; the value reads as `Unknown`",
+                        was.name
+                    );
                     self.note(subject(was), Level::Major, text);
                 }
                 Some(is) if is.name != was.name => {
-                    let text = format!("is called `{}`; code that names `{}` {NO_COMPILE}", is.name, was.name);
+                    let text = format!(
+                        "is called `{}`; code that names `{}` {NO_COMPILE}",
+                        is.name, was.name
+                    );
                     self.note(subject(was), Level::Major, text);
                 }
                 Some(_) => {}
             }
         }
-        let added: Vec<_> = new.iter().filter(|is| !old.iter().any(|was| was.text == is.text)).collect();
+        let added: Vec<_> = new
+            .iter()
+            .filter(|is| !old.iter().any(|was| was.text == is.text))
+            .collect();
         for is in &added {
             match closed {
                 true => {
@@ -285,7 +329,9 @@ impl Effects<'_> {
             }
         }
         let order = |values: &[Variant], others: &[Variant]| -> Vec<String> {
-            let common = values.iter().filter(|value| others.iter().any(|other| other.text == value.text));
+            let common = values
+                .iter()
+                .filter(|value| others.iter().any(|other| other.text == value.text));
             common.map(|value| value.text.clone()).collect()
         };
         if order(old, new) != order(new, old) {

@@ -51,7 +51,11 @@ impl<'d> Shapes<'d> {
             };
         }
         let (values, text) = self.plain(schema);
-        let text = if nullable { format!("{text} or null") } else { text };
+        let text = if nullable {
+            format!("{text} or null")
+        } else {
+            text
+        };
         Shape {
             values,
             nullable,
@@ -104,7 +108,9 @@ impl<'d> Shapes<'d> {
 
 /// The component that a schema refers to.
 pub(super) fn referenced(schema: &Value) -> Option<&str> {
-    schema["$ref"].as_str()?.strip_prefix("#/components/schemas/")
+    schema["$ref"]
+        .as_str()?
+        .strip_prefix("#/components/schemas/")
 }
 
 /// Removes what is only said, everywhere below.
@@ -118,7 +124,10 @@ pub(super) fn unsaid(schema: &Value) -> Value {
                 let value = match (key.as_str(), value) {
                     // A field may be called as a word about a schema.
                     ("properties", Value::Object(fields)) => Value::Object(
-                        fields.iter().map(|(name, field)| (name.clone(), unsaid(field))).collect(),
+                        fields
+                            .iter()
+                            .map(|(name, field)| (name.clone(), unsaid(field)))
+                            .collect(),
                     ),
                     ("required" | "enum", Value::Array(names)) => sorted(names),
                     _ => unsaid(value),

@@ -45,7 +45,9 @@ impl Subject {
     pub fn owner(&self) -> &str {
         match self {
             Self::Operation(owner)
-            | Self::Argument { operation: owner, .. }
+            | Self::Argument {
+                operation: owner, ..
+            }
             | Self::Answer(owner)
             | Self::List(owner)
             | Self::Type(owner)
@@ -57,7 +59,10 @@ impl Subject {
     /// Whether it belongs to a type.
     #[must_use]
     pub fn is_of_type(&self) -> bool {
-        matches!(self, Self::Type(_) | Self::Field { .. } | Self::Value { .. })
+        matches!(
+            self,
+            Self::Type(_) | Self::Field { .. } | Self::Value { .. }
+        )
     }
 
     /// Equal for the names that Rust and the wire have for one thing:
@@ -66,7 +71,10 @@ impl Subject {
         match (self, other) {
             (
                 Self::Argument { operation, name },
-                Self::Argument { operation: other, name: other_name },
+                Self::Argument {
+                    operation: other,
+                    name: other_name,
+                },
             ) => operation == other && squeezed(name) == squeezed(other_name),
             _ => self == other,
         }

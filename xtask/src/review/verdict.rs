@@ -48,7 +48,11 @@ impl Version {
     /// major one, and what follows for all the rest.
     #[must_use]
     pub fn after(self, level: Level) -> Self {
-        let Self { major, minor, patch } = self;
+        let Self {
+            major,
+            minor,
+            patch,
+        } = self;
         let (major, minor, patch) = match (level, major, minor) {
             (Level::None, ..) => (major, minor, patch),
             (Level::Major, 0, 0) => (0, 0, patch + 1),
@@ -57,13 +61,21 @@ impl Version {
             (Level::Minor, 1.., _) => (major, minor + 1, 0),
             (Level::Minor | Level::Patch, ..) => (major, minor, patch + 1),
         };
-        Self { major, minor, patch }
+        Self {
+            major,
+            minor,
+            patch,
+        }
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { major, minor, patch } = self;
+        let Self {
+            major,
+            minor,
+            patch,
+        } = self;
         write!(f, "{major}.{minor}.{patch}")
     }
 }

@@ -92,8 +92,10 @@ impl<'d> Comparison<'d> {
     pub(super) fn run(mut self) -> Vec<Difference> {
         let (old, new) = (by_id(self.old), by_id(self.new));
         let now = |id: &String| self.renames.operations.get(id).unwrap_or(id).clone();
-        let kept: BTreeMap<String, (&String, &Operation<'_>)> =
-            old.iter().map(|(id, operation)| (now(id), (id, operation))).collect();
+        let kept: BTreeMap<String, (&String, &Operation<'_>)> = old
+            .iter()
+            .map(|(id, operation)| (now(id), (id, operation)))
+            .collect();
         for (id, (old_id, before)) in &kept {
             match new.get(id) {
                 Some(after) => self.operation(id, old_id, before, after),
@@ -114,7 +116,11 @@ impl<'d> Comparison<'d> {
 
     fn note(&mut self, subject: Subject, wire: Wire, text: impl Into<String>) {
         let text = text.into();
-        self.found.push(Difference { subject, wire, text });
+        self.found.push(Difference {
+            subject,
+            wire,
+            text,
+        });
     }
 
     fn operation(&mut self, id: &str, old_id: &str, old: &Operation<'_>, new: &Operation<'_>) {
@@ -159,7 +165,11 @@ impl<'d> Comparison<'d> {
             let Some(other) = after.get(&(*place, *name)) else {
                 // A variable of the path is what it is by its place.
                 let wire = Wire::breaking(*place != "path", false);
-                self.note(subject(name), wire, format!("is gone from the {place} ({})", was.text));
+                self.note(
+                    subject(name),
+                    wire,
+                    format!("is gone from the {place} ({})", was.text),
+                );
                 continue;
             };
             let is = Shapes::new(self.new, &now).of(&other["schema"]);
@@ -182,8 +192,16 @@ impl<'d> Comparison<'d> {
             let is = Shapes::new(self.new, &now).of(&parameter["schema"]);
             let required = parameter["required"] == true && *place != "path";
             let wire = Wire::breaking(required, false);
-            let needed = if parameter["required"] == true { "required" } else { "optional" };
-            self.note(subject(name), wire, format!("is new in the {place} ({}, {needed})", is.text));
+            let needed = if parameter["required"] == true {
+                "required"
+            } else {
+                "optional"
+            };
+            self.note(
+                subject(name),
+                wire,
+                format!("is new in the {place} ({}, {needed})", is.text),
+            );
         }
     }
 
@@ -233,7 +251,9 @@ impl<'d> Comparison<'d> {
             Some((media, _)) => media.to_string(),
         };
         let values = |shape: &Option<(&str, Shape)>| {
-            shape.as_ref().map(|(media, shape)| (media.to_string(), shape.values.clone()))
+            shape
+                .as_ref()
+                .map(|(media, shape)| (media.to_string(), shape.values.clone()))
         };
         if values(&was) != values(&is) {
             let wire = Wire::breaking(false, was.is_some());
@@ -246,7 +266,9 @@ impl<'d> Comparison<'d> {
         let (old, new) = (schemas(self.old), schemas(self.new));
         for (old_name, before) in &old {
             let name = self.renames.new_name(old_name).to_string();
-            let Some(after) = new.get(&name) else { continue };
+            let Some(after) = new.get(&name) else {
+                continue;
+            };
             let used = self.used.get(old_name).cloned().unwrap_or_default();
             let (asks, answers) = (!used.requests.is_empty(), !used.answers.is_empty());
             let ways = Ways { asks, answers };
@@ -283,11 +305,18 @@ impl<'d> Comparison<'d> {
         for (field, schema) in before {
             let was = Shapes::new(self.old, self.renames).of(schema);
             let Some(other) = after.get(field) else {
-                self.note(subject(field), ways.both(), format!("is gone ({})", was.text));
+                self.note(
+                    subject(field),
+                    ways.both(),
+                    format!("is gone ({})", was.text),
+                );
                 continue;
             };
             let is = Shapes::new(self.new, &now).of(other);
-            let (had_to, has_to) = (needed.contains(field.as_str()), needs.contains(field.as_str()));
+            let (had_to, has_to) = (
+                needed.contains(field.as_str()),
+                needs.contains(field.as_str()),
+            );
             if was.values != is.values {
                 let text = format!("was {} and is {}", was.text, is.text);
                 self.note(subject(field), ways.both(), text);
@@ -317,12 +346,19 @@ impl<'d> Comparison<'d> {
                 _ => {}
             }
         }
-        for (field, schema) in after.iter().filter(|(field, _)| !before.contains_key(*field)) {
+        for (field, schema) in after
+            .iter()
+            .filter(|(field, _)| !before.contains_key(*field))
+        {
             let is = Shapes::new(self.new, &now).of(schema);
             let has_to = needs.contains(field.as_str());
             let wire = Wire::breaking(ways.asks && has_to, false);
             let needed = if has_to { ", required" } else { "" };
-            self.note(subject(field), wire, format!("is new ({}{needed})", is.text));
+            self.note(
+                subject(field),
+                wire,
+                format!("is new ({}{needed})", is.text),
+            );
         }
     }
 
@@ -358,7 +394,14 @@ fn by_id(document: &Value) -> BTreeMap<String, Operation<'_>> {
     let named = operations(document).filter_map(|(path, method, value)| {
         let id = value["operationId"].as_str()?;
         let method = method.to_uppercase();
-        Some((id.to_string(), Operation { method, path, value }))
+        Some((
+            id.to_string(),
+            Operation {
+                method,
+                path,
+                value,
+            },
+        ))
     });
     named.collect()
 }
@@ -395,9 +438,13 @@ fn content<'d>(holder: &'d Value, shapes: &Shapes<'_>) -> Option<(&'d str, Shape
 /// The statuses and the content of a success.
 fn success<'d>(operation: &'d Value, shapes: &Shapes<'_>) -> (String, Option<(&'d str, Shape)>) {
     let responses = operation["responses"].as_object().into_iter().flatten();
-    let successes: BTreeMap<_, _> = responses.filter(|(status, _)| status.starts_with('2')).collect();
+    let successes: BTreeMap<_, _> = responses
+        .filter(|(status, _)| status.starts_with('2'))
+        .collect();
     let statuses: Vec<&str> = successes.keys().map(|status| status.as_str()).collect();
-    let shape = successes.values().find_map(|response| content(response, shapes));
+    let shape = successes
+        .values()
+        .find_map(|response| content(response, shapes));
     (statuses.join(" or "), shape)
 }
 
