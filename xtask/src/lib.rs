@@ -14,6 +14,7 @@ pub mod normalize;
 mod overlay;
 pub mod released;
 pub mod review;
+pub mod snapshots;
 pub mod source;
 pub mod spec_dir;
 pub mod surface;

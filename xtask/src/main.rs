@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 use xtask::judge::Refusal;
-use xtask::{check, released, update};
+use xtask::{check, released, snapshots, update};
 
 /// A refusal, as against 1 for "differs".
 const REFUSED: u8 = 2;
@@ -42,7 +42,11 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
             Ok((report.to_string(), report.exit_code()))
         }
         Some(Arg::Value(verb)) if verb == "record-release" => {
-            let text = released::run(&released::parse(args)?)?;
+            let text = released::run(&check::parse(args)?)?;
+            Ok((text, ExitCode::SUCCESS))
+        }
+        Some(Arg::Value(verb)) if verb == "snapshots" => {
+            let text = snapshots::run(&check::parse(args)?)?;
             Ok((text, ExitCode::SUCCESS))
         }
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
@@ -53,5 +57,5 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
 }
 
 fn help() -> String {
-    [update::HELP, check::HELP, released::HELP].join("\n")
+    [update::HELP, check::HELP, snapshots::HELP, released::HELP].join("\n")
 }

@@ -5,14 +5,14 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::generate::generate;
-use crate::judge::{Refusal, refuse, usage};
+use crate::judge::{Refusal, refuse};
 use crate::review::{Level, Line, Version, since};
-use crate::spec_dir::{DEFAULT_PATH, NORMALIZED, SpecDir};
+use crate::spec_dir::{NORMALIZED, SpecDir};
 use crate::surface::Surface;
 use crate::workspace::Workspace;
 
@@ -110,19 +110,4 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
         .and_then(|()| workspace.settle_changelog())
         .map_err(|error| failed(format!("a write that failed: {error}")))?;
     Ok(format!("recorded {version} in {PATH}\n"))
-}
-
-/// Reads the options behind the verb.
-///
-/// # Errors
-/// A [`Refusal`] for an option that is not one of ours.
-pub fn parse(args: &mut lexopt::Parser) -> Result<PathBuf, Refusal> {
-    let mut spec = PathBuf::from(DEFAULT_PATH);
-    while let Some(arg) = args.next().map_err(usage)? {
-        match arg {
-            lexopt::Arg::Long("spec") => spec = args.value().map_err(usage)?.into(),
-            other => return Err(usage(other.unexpected())),
-        }
-    }
-    Ok(spec)
 }

@@ -125,10 +125,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
         .iter()
         .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
     let committed = Committed::of(&spec).filter(|_| is_news);
-    let before = committed
-        .as_ref()
-        .map(|committed| Ok((&*committed.name, committed.derived(overlay)?)));
-    let (before, after) = sides(before.transpose()?, (&incoming.name, derived))?;
+    let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
 
     let workspace = Workspace::of(&spec);
     let draft = workspace.draft(&after.surface);
@@ -272,15 +269,20 @@ fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Result<Vec
 /// Runs the generator, whose output users compile, on the old and the new
 /// document at once.
 fn sides(
-    before: Option<(&str, Derived)>,
-    (name, derived): (&str, Derived),
+    committed: Option<&Committed>,
+    overlay: &str,
+    name: &str,
+    derived: Derived,
 ) -> Result<(Option<Side>, Side), Refusal> {
     // The generator asserts where it should return, so a panic is an answer;
     // `generate` catches it, and its message is told below.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let (before, after) = thread::scope(|scope| {
-        let before = scope.spawn(|| before.map(|(name, derived)| Side::new(name, derived)));
+        let before = scope.spawn(|| {
+            let committed = committed?;
+            Side::new(&committed.name, committed.derived(overlay).ok()?).ok()
+        });
         let after = Side::new(name, derived);
         (before.join(), after)
     });
@@ -295,6 +297,5 @@ fn sides(
     })?;
     // A committed document that today's generator does not take is as good as
     // none: the new one is then the first.
-    let before = before.ok().flatten().and_then(Result::ok);
-    Ok((before, after))
+    Ok((before.ok().flatten(), after))
 }

@@ -1,0 +1,10 @@
+//! The review of an update, tested as a guard is: by planting changes.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by panicking"
+)]
+
+mod document;
+mod planted;
+mod second_opinion;
