@@ -58,7 +58,8 @@ pub struct Derived {
 pub struct Repair {
     /// The fix that made it.
     pub fix: &'static str,
-    /// JSON pointer into the document as it stood then.
+    /// JSON pointer into the document as it stood then, but for parameters,
+    /// which have their name for a step.
     pub pointer: String,
     /// What stood there.
     pub before: String,

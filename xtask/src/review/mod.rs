@@ -25,7 +25,7 @@ mod wire;
 
 pub use access::Access;
 pub use documentation::Documentation;
-pub use repairs::{Overlay, RepairsOfFix};
+pub use repairs::{Overlay, Repairs, RepairsOfFix};
 pub use subject::Subject;
 pub use usage::Usage;
 pub use verdict::{Level, Version};
@@ -77,7 +77,7 @@ pub struct Review {
     /// What tokens have to be good for.
     pub scopes: Vec<Access>,
     /// Repairs that began or ceased.
-    pub repairs: Vec<RepairsOfFix>,
+    pub repairs: Repairs,
     /// Overlay actions that match nothing any more, or match again.
     pub overlay: Overlay,
     /// What only reads otherwise.
@@ -160,7 +160,7 @@ pub fn review(old: &Side, new: &Side) -> Review {
         operations,
         approval,
         scopes,
-        repairs: repairs::changed(&old.repairs, &new.repairs),
+        repairs: Repairs::between(old, new),
         overlay: Overlay::between(&old.unmatched, &new.unmatched),
         documentation: Documentation::between(&old.document, &new.document, &renames),
     };
@@ -259,6 +259,11 @@ fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
     }
     for effect in rust::effects(&old.surface, &new.surface, renames) {
         join(&mut lines, effect);
+    }
+    if old.generated != new.generated {
+        // What does nothing to code may still be said in its documentation.
+        let silent = lines.iter_mut().filter(|line| line.level == Level::None);
+        silent.for_each(|line| line.level = Level::Patch);
     }
     lines.sort_by(|a, b| {
         let key = |line: &Line| (line.subject.owner().to_string(), line.subject.clone());

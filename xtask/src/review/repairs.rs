@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::normalize::Repair;
+use super::Side;
+use crate::normalize::{self, Repair};
 
 /// The repairs of one fix that only one of two documents needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +18,17 @@ pub struct RepairsOfFix {
     pub began: Vec<String>,
     /// Repairs that the new document does not need.
     pub ceased: Vec<String>,
+}
+
+/// What changed in what both documents hold, and how much elsewhere.
+#[derive(Debug, Default, Serialize)]
+pub struct Repairs {
+    /// In operations and components that both hold: the vendor's habits.
+    pub changed: Vec<RepairsOfFix>,
+    /// How many are made in what only the new document holds.
+    pub with_new: usize,
+    /// How many were made in what only the old document holds.
+    pub with_gone: usize,
 }
 
 /// Targets of the overlay.
@@ -44,8 +57,44 @@ impl Overlay {
     }
 }
 
+impl Repairs {
+    pub(super) fn between(old: &Side, new: &Side) -> Self {
+        let (kept, gone) = apart(&old.repairs, &new.document);
+        let (known, added) = apart(&new.repairs, &old.document);
+        Self {
+            changed: changed(&kept, &known),
+            with_new: added,
+            with_gone: gone,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.with_new + self.with_gone == 0
+    }
+}
+
+/// The repairs in what another document holds too, and the number of the rest.
+fn apart<'r>(repairs: &'r [Repair], other: &Value) -> (Vec<&'r Repair>, usize) {
+    let (both, rest): (Vec<_>, Vec<_>) = repairs
+        .iter()
+        .partition(|repair| is_held(&repair.pointer, other));
+    (both, rest.len())
+}
+
+/// Whether a document holds the operation or the component of a pointer.
+fn is_held(pointer: &str, document: &Value) -> bool {
+    let depth = 3;
+    let steps: Vec<&str> = pointer.split('/').skip(1).take(depth).collect();
+    match steps.as_slice() {
+        ["paths" | "components", _, _] => {
+            document.pointer(&format!("/{}", steps.join("/"))).is_some()
+        }
+        _ => true,
+    }
+}
+
 /// In the order in which the fixes run.
-pub(super) fn changed(old: &[Repair], new: &[Repair]) -> Vec<RepairsOfFix> {
+fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
     let (before, now) = (counted(old), counted(new));
     let only = |these: &BTreeMap<Kind, usize>, those: &BTreeMap<Kind, usize>, fix: &str| {
         let own = these.iter().filter(|((own, _), _)| *own == fix);
@@ -55,13 +104,9 @@ pub(super) fn changed(old: &[Repair], new: &[Repair]) -> Vec<RepairsOfFix> {
         });
         extra.collect::<Vec<_>>()
     };
-    let mut fixes: Vec<&str> = Vec::new();
-    for repair in old.iter().chain(new) {
-        if !fixes.contains(&repair.fix) {
-            fixes.push(repair.fix);
-        }
-    }
-    fixes.sort_by_key(|fix| crate::normalize::position(fix));
+    let mut fixes: Vec<&str> = old.iter().chain(new).map(|repair| repair.fix).collect();
+    fixes.sort_by_key(|fix| normalize::position(fix));
+    fixes.dedup();
     let all = fixes.into_iter().map(|fix| RepairsOfFix {
         fix: fix.to_string(),
         began: only(&now, &before, fix),
@@ -75,7 +120,7 @@ pub(super) fn changed(old: &[Repair], new: &[Repair]) -> Vec<RepairsOfFix> {
 /// more or less is no other repair.
 type Kind = (&'static str, String);
 
-fn counted(repairs: &[Repair]) -> BTreeMap<Kind, usize> {
+fn counted(repairs: &[&Repair]) -> BTreeMap<Kind, usize> {
     let mut counts = BTreeMap::new();
     for Repair {
         fix,

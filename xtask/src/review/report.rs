@@ -120,7 +120,7 @@ impl Review {
 
     fn repair_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for repairs in &self.repairs {
+        for repairs in &self.repairs.changed {
             let (began, ceased) = (repairs.began.len(), repairs.ceased.len());
             lines.push(format!(
                 "- `{}`: {began} began, {ceased} ceased",
@@ -140,6 +140,13 @@ impl Review {
                         .map(|text| format!("  - ceased: `{text}`")),
                 );
             }
+        }
+        let elsewhere = [
+            ("made in what is new", self.repairs.with_new),
+            ("gone with what is gone", self.repairs.with_gone),
+        ];
+        for (how, count) in elsewhere.into_iter().filter(|(_, count)| *count > 0) {
+            lines.push(format!("- {count} more {how}"));
         }
         lines
     }

@@ -83,7 +83,7 @@ impl Effects<'_> {
         let was = self.renames.in_type(&old.answer);
         if was != new.answer {
             let text = format!(
-                "`send` answers `{}` instead of `{was}`; code that reads it {NO_COMPILE}",
+                "`send` answers `{}` instead of `{was}`: code that reads it {NO_COMPILE}",
                 new.answer
             );
             self.note(Subject::Answer(id.into()), Level::Major, text);
@@ -100,7 +100,7 @@ impl Effects<'_> {
                 let record = self.renames.in_type(&was.record);
                 if record != is.record {
                     let text = format!(
-                        "`items` streams `{}` instead of `{record}`; code that reads it {NO_COMPILE}",
+                        "`items` streams `{}` instead of `{record}`: code that reads it {NO_COMPILE}",
                         is.record
                     );
                     self.note(subject, Level::Major, text);
@@ -126,7 +126,7 @@ impl Effects<'_> {
             let ty = self.renames.in_type(&was.ty);
             if ty != is.ty {
                 let text = format!(
-                    "its setter takes `{}` instead of `{ty}`; code that gives the latter {NO_COMPILE}",
+                    "its setter takes `{}` instead of `{ty}`: code that gives the latter {NO_COMPILE}",
                     is.ty
                 );
                 self.note(subject(&was.name), Level::Major, text);
@@ -229,7 +229,7 @@ impl Effects<'_> {
                 let was = self.renames.in_type(was);
                 if was != *is {
                     let text = format!(
-                        "it holds `{is}` instead of `{was}`; code that uses it {NO_COMPILE}"
+                        "it holds `{is}` instead of `{was}`: code that uses it {NO_COMPILE}"
                     );
                     self.note(subject, Level::Major, text);
                 }
@@ -260,7 +260,7 @@ impl Effects<'_> {
             let ty = self.renames.in_type(&was.ty);
             if ty != is.ty {
                 let text = format!(
-                    "is `{}` instead of `{ty}`; code that uses it {NO_COMPILE}",
+                    "`{}` instead of `{ty}`: code that uses it {NO_COMPILE}",
                     is.ty
                 );
                 self.note(subject(was), Level::Major, text);

@@ -182,7 +182,7 @@ fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
     };
     let body = pages.block.to_token_stream().to_string().replace(' ', "");
     let field = body.split("Found::new(answer.").nth(1);
-    let field = field.and_then(|rest| rest.split(',').next());
+    let field = field.and_then(|rest| rest.split([',', '.']).next());
     Some(List {
         record: short(only_argument(stream)?),
         field: field.unwrap_or("the one list").to_string(),

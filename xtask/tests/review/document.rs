@@ -2,7 +2,7 @@
 //! for each planted change, and the overlay that belongs to it.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use xtask::normalize::derive;
@@ -11,19 +11,22 @@ use xtask::review::Side;
 /// Lists and single objects, bodies and none, marked and free.
 const PATHS: [&str; 9] = [
     "/api/catalog/brands",
-    "/api/catalog/search/products",
     "/api/clinic",
     "/api/clinic/embeddable/session_grants",
     "/api/clinic/patients",
     "/api/clinic/patients/{id}",
     "/api/clinic/practitioners/{practitioner_id}/resources/{id}",
-    "/api/clinic/treatment_plans/{treatment_plan_id}/cancel",
+    "/api/clinic/search/patients",
     "/api/events/orders",
+    "/api/labs",
 ];
 
 pub(crate) const OVERLAY: &str = include_str!("../../../spec/overlay.yaml");
 
 pub(crate) static SLICE: LazyLock<Value> = LazyLock::new(slice);
+
+/// What most of the table is compared with.
+pub(crate) static BASE: LazyLock<Arc<Side>> = LazyLock::new(|| Arc::new(side(&SLICE, OVERLAY)));
 
 /// All that is made of a document.
 #[track_caller]

@@ -2,6 +2,7 @@
 //! `planted.toml` names, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::thread;
 
 use serde::Deserialize;
@@ -9,13 +10,15 @@ use serde_json::Value;
 use xtask::review::{Side, review};
 use xtask::snapshots;
 
-use crate::document::{OVERLAY, SLICE, backwards, put, side, take};
+use crate::document::{BASE, OVERLAY, SLICE, backwards, put, side, take};
 
 /// What may be done to a document; the table holds each of them.
-const CLASSES: [&str; 18] = [
+const CLASSES: [&str; 20] = [
     "operation added",
     "operation removed",
     "operation renamed",
+    "operation deprecated",
+    "type renamed",
     "path changed",
     "argument changed",
     "answer changed",
@@ -81,11 +84,14 @@ pub(crate) fn table() -> Vec<Planted> {
 
 impl Planted {
     /// The two documents, with all that is made of them.
-    pub(crate) fn sides(&self) -> (Side, Side) {
+    pub(crate) fn sides(&self) -> (Arc<Side>, Side) {
         let mut document = SLICE.clone();
         let mut overlay = OVERLAY.to_string();
         edit(&self.given, &mut document, &mut overlay);
-        let old = side(&document, &overlay);
+        let old = match self.given.is_empty() {
+            true => Arc::clone(&BASE),
+            false => Arc::new(side(&document, &overlay)),
+        };
         edit(&self.change, &mut document, &mut overlay);
         (old, side(&document, &overlay))
     }
@@ -140,6 +146,10 @@ fn the_table_holds_every_class_of_change() {
     let names: BTreeSet<&str> = table.iter().map(|planted| planted.name.as_str()).collect();
     assert_eq!(names.len(), table.len(), "two changes of one name");
 }
+
+/// How a report begins where no mark came or went; the table leaves it out.
+const UNMARKED: &str =
+    "## Who may call what\n\nAs before: 1 operation requires commercial approval.\n";
 
 /// What is not as the table says.
 fn wrong(planted: &Planted) -> Option<String> {
