@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Side;
-use crate::normalize::{self, Repair};
+use crate::normalize::{self, METHODS, Repair};
 
 /// The repairs of one fix that only one of two documents needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,6 +86,10 @@ fn is_held(pointer: &str, document: &Value) -> bool {
     let depth = 3;
     let steps: Vec<&str> = pointer.split('/').skip(1).take(depth).collect();
     match steps.as_slice() {
+        // What is said of a path is said of each of its operations.
+        ["paths", path, said] if !METHODS.contains(said) => {
+            document.pointer(&format!("/paths/{path}")).is_some()
+        }
         ["paths" | "components", _, _] => {
             document.pointer(&format!("/{}", steps.join("/"))).is_some()
         }

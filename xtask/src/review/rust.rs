@@ -131,10 +131,14 @@ impl Effects<'_> {
                 );
                 self.note(subject(&was.name), Level::Major, text);
             }
-            match (was.required, is.required) {
+            match (was.needed, is.needed) {
                 (false, true) => self.note(subject(&was.name), Level::Major, UNSET),
                 (true, false) => {
-                    self.note(subject(&was.name), Level::Minor, "calls may leave it out");
+                    self.note(
+                        subject(&was.name),
+                        Level::Minor,
+                        "its setter stays as it is",
+                    );
                 }
                 _ => {}
             }
@@ -143,7 +147,7 @@ impl Effects<'_> {
             .iter()
             .filter(|is| !old.iter().any(|was| was.name == is.name))
         {
-            match is.required {
+            match is.needed {
                 true => self.note(subject(&is.name), Level::Major, UNSET),
                 false => self.note(subject(&is.name), Level::Minor, "a new setter"),
             }

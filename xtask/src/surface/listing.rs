@@ -74,7 +74,7 @@ impl List {
 
 /// `page_number?: i64`.
 fn argument(argument: &Argument) -> String {
-    let optional = if argument.required { "" } else { "?" };
+    let optional = if argument.optional { "?" } else { "" };
     format!("{}{optional}: {}", argument.name, argument.ty)
 }
 

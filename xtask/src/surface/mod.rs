@@ -46,8 +46,11 @@ pub struct Argument {
     pub name: String,
     /// The type it takes.
     pub ty: String,
-    /// Whether a call without it fails before it is sent.
-    pub required: bool,
+    /// Whether the document lets a call leave it out.
+    pub optional: bool,
+    /// Whether a call without it fails before it is sent: a body of optional
+    /// fields is sent empty.
+    pub needed: bool,
 }
 
 /// What an operation streams.

@@ -125,7 +125,10 @@ fn builders(client: Vec<Item>, types: &[Item]) -> Result<BTreeMap<String, Builde
                 let (id, answer) = answer(send).ok_or("a `send` of a new shape")?;
                 let builder = structs.remove(&last_segment(&block.self_ty));
                 let builder = builder.ok_or(format!("{id} has no builder"))?;
-                let arguments = builder.fields.iter().filter_map(argument).collect();
+                let arguments = builder.fields.iter();
+                let arguments = arguments
+                    .filter_map(|field| argument(field, types))
+                    .collect();
                 let list = list(&block, &answer, types);
                 builders.insert(
                     id,
@@ -163,15 +166,17 @@ fn answer(send: &syn::ImplItemFn) -> Option<(String, String)> {
 
 /// `page_number` of `page_number: Result<Option<i64>, String>`; the client
 /// itself is no argument.
-fn argument(field: &syn::Field) -> Option<Argument> {
+fn argument(field: &syn::Field, types: &[Item]) -> Option<Argument> {
     let held = only_argument(&field.ty)?;
     let optional = last_segment(held) == "Option";
     let ty = if optional { only_argument(held)? } else { held };
-    // A builder of a body stands for the body.
+    // A body begins as its builder, which is enough where no field is needed.
+    let begun = ty.to_token_stream().to_string().contains("builder ::");
     Some(Argument {
         name: field_name(field),
         ty: short(ty),
-        required: !optional,
+        optional,
+        needed: !optional && !(begun && is_default(&last_segment(ty), types)),
     })
 }
 
@@ -189,6 +194,21 @@ fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
         by_id: body.contains("known(item.id") || body.contains("OneArray("),
         meta: meta(answer, types),
         paged: body.contains("in_pages("),
+    })
+}
+
+/// Whether a model can be built without a field.
+fn is_default(name: &str, types: &[Item]) -> bool {
+    types.iter().any(|item| match item {
+        Item::Struct(model) => model.ident == name && derives(model, "Default"),
+        _ => false,
+    })
+}
+
+fn derives(model: &ItemStruct, wanted: &str) -> bool {
+    model.attrs.iter().any(|attribute| {
+        let text = attribute.to_token_stream().to_string();
+        attribute.path().is_ident("derive") && text.contains(wanted)
     })
 }
 
@@ -247,15 +267,9 @@ fn structure(model: &ItemStruct) -> Result<Named, String> {
             .iter()
             .any(|attribute| attribute.path().is_ident(wanted))
     };
-    let derives = |wanted: &str| {
-        model.attrs.iter().any(|attribute| {
-            let text = attribute.to_token_stream().to_string();
-            attribute.path().is_ident("derive") && text.contains(wanted)
-        })
-    };
     Ok(Named::Model {
         fields: fields.collect::<Result<_, String>>()?,
-        default: derives("Default"),
+        default: derives(model, "Default"),
         exhaustive: !has("non_exhaustive"),
     })
 }
