@@ -7,6 +7,8 @@ mod derived;
 mod documents;
 mod received;
 mod refused;
+mod released;
+mod reviewed;
 mod sandbox;
 mod server;
 mod updated;
@@ -26,9 +28,12 @@ fn the_help_names_every_command_and_option() {
     for word in [
         "update-spec",
         "check",
+        "snapshots",
+        "record-release",
         "--from",
         "--dry-run",
         "--kind",
+        "--format",
         "--timeout",
         "--spec",
     ] {
