@@ -54,6 +54,19 @@ pub struct Generated {
     pub round_trip: String,
 }
 
+/// The generated code before it is text.
+pub struct Code {
+    /// Models.
+    pub types: Vec<Item>,
+    /// Ids and sets of values.
+    pub own_types: String,
+    /// The client and a builder for each operation.
+    pub client: Vec<Item>,
+    /// The table of operations.
+    pub operations: String,
+    round_trip: String,
+}
+
 #[allow(clippy::print_stdout, reason = "how a build script talks to cargo")]
 fn main() {
     println!("cargo::rerun-if-changed={SPEC}");
@@ -78,6 +91,14 @@ fn main() {
 /// Says why the generator does not take the document, or why what it wrote
 /// is not Rust.
 pub fn generate(spec: &str) -> Result<Generated, String> {
+    Ok(code(spec)?.into_text())
+}
+
+/// Generates everything, and leaves it as it can be read.
+///
+/// # Errors
+/// As for [`generate`].
+pub fn code(spec: &str) -> Result<Code, String> {
     let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
     let tokens = std::panic::catch_unwind(|| generator_output(&document))
         .map_err(|panic| format!("the generator panicked: {}", words_of(&*panic)))??;
@@ -97,12 +118,25 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
     pages::add(&mut client, &types, &answers, &document);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
-    Ok(Generated {
-        types: format!("{}\n{}", unparse(types), own_types::own_types(&document)),
-        client: unparse(client),
+    Ok(Code {
+        types,
+        own_types: own_types::own_types(&document),
+        client,
         operations: operations::table(&document),
         round_trip: operations::round_trip(&answers),
     })
+}
+
+impl Code {
+    /// Writes it down.
+    pub fn into_text(self) -> Generated {
+        Generated {
+            types: format!("{}\n{}", unparse(self.types), self.own_types),
+            client: unparse(self.client),
+            operations: self.operations,
+            round_trip: self.round_trip,
+        }
+    }
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {

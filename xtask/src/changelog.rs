@@ -130,15 +130,18 @@ impl Surface {
             .iter()
             .filter(|(_, operation)| operation.approval);
         let marked: Vec<String> = marked.map(|(id, _)| id.clone()).collect();
-        let all = self.operations.len();
+        let all = match self.operations.len() {
+            1 => "1 operation".to_string(),
+            count => format!("{count} operations"),
+        };
         match marked.len() {
-            0 => format!("{all} operations, none of which requires commercial approval."),
+            0 => format!("{all}, none of which requires commercial approval."),
             1 => format!(
-                "{all} operations, of which 1 requires commercial approval: {}.",
+                "{all}, of which 1 requires commercial approval: {}.",
                 named(&marked)
             ),
             count => format!(
-                "{all} operations, of which {count} require commercial approval: {}.",
+                "{all}, of which {count} require commercial approval: {}.",
                 named(&marked)
             ),
         }

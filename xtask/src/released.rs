@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generate::generate;
+use crate::generate::code;
 use crate::judge::{Refusal, refuse};
 use crate::review::{Level, Line, Version, since};
 use crate::spec_dir::{NORMALIZED, SpecDir};
@@ -96,8 +96,8 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
     let version =
         version.ok_or_else(|| failed("no Cargo.toml with a version beside spec/".into()))?;
     let normalized = spec.file(NORMALIZED).unwrap_or_default();
-    let surface = generate(&String::from_utf8_lossy(normalized))
-        .and_then(|generated| Surface::of(&generated))
+    let surface = code(&String::from_utf8_lossy(normalized))
+        .and_then(|code| Surface::of(&code))
         .map_err(failed)?;
     let release = Release {
         format: FORMAT,

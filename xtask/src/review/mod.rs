@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::generate::{Generated, generate};
+use crate::generate::{Code, Generated, code};
 use crate::normalize::{Derived, Repair};
 use crate::surface::Surface;
 
@@ -116,8 +116,9 @@ impl Side {
     /// # Errors
     /// What the generator or the reading of its output says.
     pub fn new(name: impl Into<String>, derived: Derived) -> Result<Self, String> {
-        let generated = generate(&derived.document.to_string())?;
-        let surface = Surface::of(&generated)?;
+        let code = code(&derived.document.to_string())?;
+        let surface = Surface::of(&code)?;
+        let generated = code.into_text();
         Ok(Self {
             name: name.into(),
             document: derived.document,
@@ -134,8 +135,10 @@ impl Surface {
     ///
     /// # Errors
     /// Says what is of a shape that the generator did not use to write.
-    pub fn of(generated: &Generated) -> Result<Self, String> {
-        Self::read(&generated.types, &generated.client, &generated.operations)
+    pub fn of(code: &Code) -> Result<Self, String> {
+        let own_types = syn::parse_file(&code.own_types).map_err(|error| error.to_string())?;
+        let types: Vec<_> = code.types.iter().chain(&own_types.items).cloned().collect();
+        Self::of_items(&types, &code.client, &code.operations)
     }
 }
 

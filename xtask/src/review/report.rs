@@ -20,7 +20,7 @@ impl fmt::Display for Review {
                 self.to, self.from
             );
         }
-        writeln!(f, "# {} against {}", self.to, self.from)?;
+        writeln!(f, "# {} against {}: {}", self.to, self.from, self.verdict)?;
         section(f, "Who may call what", &self.access())?;
         section(f, "Operations", &self.operation_lines())?;
         section(f, "Types", &self.type_lines())?;

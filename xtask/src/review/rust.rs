@@ -137,7 +137,7 @@ impl Effects<'_> {
                     self.note(
                         subject(&was.name),
                         Level::Minor,
-                        "its setter stays as it is",
+                        "calls without it are sent",
                     );
                 }
                 _ => {}

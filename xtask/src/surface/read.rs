@@ -15,13 +15,17 @@ impl Surface {
     /// # Errors
     /// Says what is of a shape that the generator did not use to write.
     pub fn read(types: &str, client: &str, operations: &str) -> Result<Self, String> {
-        let parse = |name: &str, text: &str| {
-            syn::parse_file(text).map_err(|error| format!("{name}: {error}"))
-        };
-        let types = parse("types.rs", types)?.items;
-        let mut builders = builders(parse("client.rs", client)?.items, &types)?;
+        Self::of_items(&parsed(types)?, &parsed(client)?, operations)
+    }
+
+    /// Reads the same where types and client are parsed already.
+    ///
+    /// # Errors
+    /// As for [`Surface::read`].
+    pub fn of_items(types: &[Item], client: &[Item], operations: &str) -> Result<Self, String> {
+        let mut builders = builders(client, types)?;
         let mut surface = Self::default();
-        for (id, row) in rows(parse("operations.rs", operations)?.items)? {
+        for (id, row) in rows(parsed(operations)?)? {
             let builder = builders.remove(&id);
             let operation = operation(row, builder.ok_or(format!("{id} has no builder"))?)?;
             surface.operations.insert(id, operation);
@@ -29,11 +33,16 @@ impl Surface {
         if let Some(id) = builders.keys().next() {
             return Err(format!("{id} is not in the table of operations"));
         }
-        for item in &types {
+        for item in types {
             surface.types.extend(named(item)?);
         }
         Ok(surface)
     }
+}
+
+fn parsed(text: &str) -> Result<Vec<Item>, String> {
+    let file = syn::parse_file(text).map_err(|error| error.to_string())?;
+    Ok(file.items)
 }
 
 /// What the builder of an operation takes, answers and streams.
@@ -106,38 +115,34 @@ fn elements(expression: &Expr) -> Vec<Expr> {
 }
 
 /// The builder of each operation, by the operation's id.
-fn builders(client: Vec<Item>, types: &[Item]) -> Result<BTreeMap<String, Builder>, String> {
-    let module = client.into_iter().find_map(|item| match item {
-        Item::Mod(module) if module.ident == "builder" => module.content,
+fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>, String> {
+    let module = client.iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == "builder" => module.content.as_ref(),
         _ => None,
     });
     let mut structs = BTreeMap::new();
     let mut builders = BTreeMap::new();
-    for item in module.ok_or("client.rs has no module of builders")?.1 {
+    let (_, items) = module.ok_or("client.rs has no module of builders")?;
+    for item in items {
         match item {
             Item::Struct(builder) => {
                 structs.insert(builder.ident.to_string(), builder);
             }
             Item::Impl(block) => {
-                let Some(send) = method(&block, "send") else {
+                let Some(send) = method(block, "send") else {
                     continue;
                 };
                 let (id, answer) = answer(send).ok_or("a `send` of a new shape")?;
                 let builder = structs.remove(&last_segment(&block.self_ty));
                 let builder = builder.ok_or(format!("{id} has no builder"))?;
                 let arguments = builder.fields.iter();
-                let arguments = arguments
-                    .filter_map(|field| argument(field, types))
-                    .collect();
-                let list = list(&block, &answer, types);
-                builders.insert(
-                    id,
-                    Builder {
-                        arguments,
-                        answer,
-                        list,
-                    },
-                );
+                let arguments = arguments.filter_map(|field| argument(field, types));
+                let known = Builder {
+                    arguments: arguments.collect(),
+                    list: list(block, &answer, types),
+                    answer,
+                };
+                builders.insert(id, known);
             }
             _ => {}
         }
@@ -171,12 +176,12 @@ fn argument(field: &syn::Field, types: &[Item]) -> Option<Argument> {
     let optional = last_segment(held) == "Option";
     let ty = if optional { only_argument(held)? } else { held };
     // A body begins as its builder, which is enough where no field is needed.
-    let begun = ty.to_token_stream().to_string().contains("builder ::");
+    let begun = ty.to_token_stream().to_string().replace(' ', "");
     Some(Argument {
         name: field_name(field),
         ty: short(ty),
         optional,
-        needed: !optional && !(begun && is_default(&last_segment(ty), types)),
+        needed: !optional && !(begun.contains("builder::") && is_default(&last_segment(ty), types)),
     })
 }
 

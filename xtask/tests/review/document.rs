@@ -31,7 +31,12 @@ pub(crate) static BASE: LazyLock<Arc<Side>> = LazyLock::new(|| Arc::new(side(&SL
 /// All that is made of a document.
 #[track_caller]
 pub(crate) fn side(document: &Value, overlay: &str) -> Side {
-    Side::new("a document", derive(document, overlay).unwrap()).unwrap()
+    side_of("a document", document, overlay)
+}
+
+#[track_caller]
+pub(crate) fn side_of(name: &str, document: &Value, overlay: &str) -> Side {
+    Side::new(name, derive(document, overlay).unwrap()).unwrap()
 }
 
 fn slice() -> Value {

@@ -6,5 +6,6 @@
 )]
 
 mod document;
+mod example;
 mod planted;
 mod second_opinion;

@@ -67,7 +67,7 @@ fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
         ### API surface\n\n\
         Written by hand.\n\n\
         <!-- drafted by `cargo xtask update-spec` -->\n\
-        1 operations, none of which requires commercial approval.\n\
+        1 operation, none of which requires commercial approval.\n\
         <!-- end of the draft -->\n\n\
         ## 0.0.9\n";
     let changelog = sandbox.beside("CHANGELOG.md");
@@ -80,8 +80,8 @@ fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
     bring(&sandbox, &marked);
     let now = sandbox.beside("CHANGELOG.md");
     let replaced = changelog.replace(
-        "1 operations, none of which requires commercial approval.",
-        "1 operations, of which 1 requires commercial approval: `get_clinic`.",
+        "1 operation, none of which requires commercial approval.",
+        "1 operation, of which 1 requires commercial approval: `get_clinic`.",
     );
     assert_eq!(now, replaced, "replaced in its place");
 }

@@ -29,7 +29,7 @@ fn an_update_prints_and_writes_its_review() {
     let review = sandbox.read("REVIEW.md");
     assert!(text.starts_with(&review), "{text}");
     assert!(
-        review.starts_with("# new.json against filled.json\n"),
+        review.starts_with("# new.json against filled.json: minor\n"),
         "{review}"
     );
     assert!(review.contains("field `motto` is new (string)"), "{review}");
@@ -56,7 +56,7 @@ fn a_document_that_nothing_can_be_compared_with_is_the_first() {
     assert_eq!(
         review,
         "# filled.json, the first document\n\n\
-         1 operations, none of which requires commercial approval.\n3 types.\n"
+         1 operation, none of which requires commercial approval.\n3 types.\n"
     );
 }
 
@@ -147,7 +147,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
 
     let review = sandbox.read("REVIEW.md");
     assert!(
-        review.starts_with("# new.json against filled.json\n"),
+        review.starts_with("# new.json against filled.json: minor\n"),
         "{review}"
     );
     assert!(review.contains("field `motto` is new"), "{review}");
