@@ -5,7 +5,10 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod compiled;
 mod document;
 mod example;
+#[path = "../package/mod.rs"]
+mod package;
 mod planted;
 mod second_opinion;
