@@ -11,7 +11,9 @@ mod released;
 mod reviewed;
 mod sandbox;
 mod server;
+mod snapshots;
 mod updated;
+mod workflow;
 mod written;
 
 use std::process::Command;
