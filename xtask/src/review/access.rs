@@ -111,10 +111,9 @@ fn pairs<'s>(
     new: &'s Surface,
     renames: &Renames,
 ) -> Vec<(String, Option<&'s Operation>, Option<&'s Operation>)> {
-    let now = |id: &String| renames.operations.get(id).unwrap_or(id).clone();
     let mut pairs: BTreeMap<String, (Option<&Operation>, Option<&Operation>)> = BTreeMap::new();
     for (id, operation) in &old.operations {
-        pairs.entry(now(id)).or_default().0 = Some(operation);
+        pairs.entry(renames.new_id(id)).or_default().0 = Some(operation);
     }
     for (id, operation) in &new.operations {
         pairs.entry(id.clone()).or_default().1 = Some(operation);

@@ -40,10 +40,9 @@ type Said = BTreeMap<String, Value>;
 
 impl Documentation {
     pub(super) fn between(old: &Value, new: &Value, renames: &Renames) -> Self {
-        let now = |id: String| renames.operations.get(&id).cloned().unwrap_or(id);
         let before = by_operation(old)
             .into_iter()
-            .map(|(id, said)| (now(id), said))
+            .map(|(id, said)| (renames.new_id(&id), said))
             .collect();
         let type_now = |(name, said): (String, Said)| (renames.new_name(&name).to_string(), said);
         let types = by_type(old).into_iter().map(type_now).collect();

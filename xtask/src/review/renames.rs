@@ -32,6 +32,14 @@ impl Renames {
         }
     }
 
+    /// The id that an operation has in the new document.
+    pub(super) fn new_id(&self, old: &str) -> String {
+        self.operations
+            .get(old)
+            .map_or(old, String::as_str)
+            .to_string()
+    }
+
     /// The name that a type has in the new document.
     pub(super) fn new_name<'n>(&'n self, old: &'n str) -> &'n str {
         self.types.get(old).map_or(old, String::as_str)

@@ -47,8 +47,8 @@ impl Effects<'_> {
 
     fn operations(&mut self, old: &BTreeMap<String, Operation>, new: &BTreeMap<String, Operation>) {
         let renames = self.renames;
-        let now = |id: &String| renames.operations.get(id).unwrap_or(id).clone();
-        let kept: BTreeMap<String, &String> = old.keys().map(|id| (now(id), id)).collect();
+        let kept: BTreeMap<String, &String> =
+            old.keys().map(|id| (renames.new_id(id), id)).collect();
         for (id, old_id) in &kept {
             let subject = Subject::Operation(id.clone());
             if id != *old_id {

@@ -177,11 +177,12 @@ fn argument(field: &syn::Field, types: &[Item]) -> Option<Argument> {
     let ty = if optional { only_argument(held)? } else { held };
     // A body begins as its builder, which is enough where no field is needed.
     let begun = ty.to_token_stream().to_string().replace(' ', "");
+    let sent_empty = begun.contains("builder::") && is_default(&last_segment(ty), types);
     Some(Argument {
         name: field_name(field),
         ty: short(ty),
         optional,
-        needed: !optional && !(begun.contains("builder::") && is_default(&last_segment(ty), types)),
+        needed: !optional && !sent_empty,
     })
 }
 

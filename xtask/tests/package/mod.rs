@@ -29,7 +29,7 @@ pub(crate) fn copy_of_package(root: &Path, name: &str) -> PathBuf {
     ];
     let alone = changes.iter().fold(manifest, |manifest, (from, to)| {
         assert!(manifest.contains(from), "{from}");
-        manifest.replace(from, &to)
+        manifest.replace(from, to)
     });
     std::fs::write(package.join("Cargo.toml"), alone).unwrap();
     package
