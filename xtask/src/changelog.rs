@@ -13,11 +13,12 @@ const BEGIN: &str = "<!-- drafted by `cargo xtask update-spec` -->";
 const END: &str = "<!-- end of the draft -->";
 const TITLE: &str = "### API surface";
 
-/// What a version changes since the release, or what a first one holds.
+/// What a version changes since the release, or what a first one holds; none
+/// where it changes nothing.
 #[must_use]
-pub fn entry(release: Option<&Release>, surface: &Surface) -> String {
+pub fn entry(release: Option<&Release>, surface: &Surface) -> Option<String> {
     let Some(release) = release else {
-        return surface.summary();
+        return Some(surface.summary());
     };
     let before = &release.surface;
     let ids = |keep: &dyn Fn(&str) -> bool, all: &Surface| -> Vec<String> {
@@ -64,10 +65,7 @@ pub fn entry(release: Option<&Release>, surface: &Surface) -> String {
             .filter(|line| is_breaking(line))
             .map(breaking),
     );
-    if lines.is_empty() {
-        lines.push(format!("- As in {}.", release.version));
-    }
-    lines.join("\n")
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// The text with the drafted part replaced, at the end of "API surface" of
@@ -75,14 +73,18 @@ pub fn entry(release: Option<&Release>, surface: &Surface) -> String {
 ///
 /// # Errors
 /// Says what the text lacks.
-pub fn drafted(text: &str, entry: &str) -> Result<String, String> {
-    let draft = format!("{BEGIN}\n{entry}\n{END}");
+pub fn drafted(text: &str, entry: Option<&str>) -> Result<String, String> {
     if let Some(begin) = text.find(BEGIN) {
         let length = text[begin..].find(END);
         let length = length.ok_or_else(|| format!("{NAME}: {BEGIN:?} without {END:?}"))?;
         let end = begin + length + END.len();
+        let draft = draft(entry.unwrap_or("As in the version before."));
         return Ok(format!("{}{draft}{}", &text[..begin], &text[end..]));
     }
+    let Some(entry) = entry else {
+        return Ok(text.to_string());
+    };
+    let draft = draft(entry);
     let versions = unreleased(text);
     let titled = versions
         .iter()
@@ -146,6 +148,10 @@ impl Surface {
             ),
         }
     }
+}
+
+fn draft(entry: &str) -> String {
+    format!("{BEGIN}\n{entry}\n{END}")
 }
 
 /// Where the versions stand that are not released.

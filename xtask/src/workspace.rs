@@ -72,7 +72,10 @@ impl Workspace {
             return Ok(None);
         };
         let release = Release::of(&self.path).map_err(|fault| format!("released.json: {fault}"))?;
-        let after = changelog::drafted(&before, &changelog::entry(release.as_ref(), surface))?;
+        let after = changelog::drafted(
+            &before,
+            changelog::entry(release.as_ref(), surface).as_deref(),
+        )?;
         Ok((after != before).then_some(Draft { before, after }))
     }
 
