@@ -42,7 +42,7 @@ const CONVERSIONS: [(&str, Option<&str>, &str, bool); 4] = [
 ];
 
 /// The generated files, as text.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
     /// Models, ids and sets of values.
     pub types: String,

@@ -29,6 +29,9 @@ impl Report {
             News::First(side) => writeln!(f, "{side}")?,
             News::Reviewed(review) => writeln!(f, "{review}")?,
         }
+        for target in &self.unmatched {
+            writeln!(f, "warning: overlay target matched nothing: {target}")?;
+        }
         for (name, is_new, new, gone) in self.files() {
             match is_new {
                 false => writeln!(f, "changed {name}: +{new} -{gone} lines")?,
@@ -62,6 +65,7 @@ impl Report {
                 News::Unchanged | News::First(_) => Value::Null,
             },
             "files": files.collect::<Vec<_>>(),
+            "unmatched": self.unmatched,
         })
     }
 

@@ -94,6 +94,7 @@ pub struct Report {
     pub(crate) changes: Vec<Change>,
     pub(crate) draft: Option<Draft>,
     pub(crate) news: News,
+    pub(crate) unmatched: Vec<String>,
 }
 
 /// What the new document means.
@@ -127,6 +128,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let committed = Committed::of(&spec).filter(|_| is_news);
     let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
 
+    let unmatched = after.unmatched.clone();
     let workspace = Workspace::of(&spec);
     let draft = workspace.draft(&after.surface);
     let draft =
@@ -162,6 +164,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
         changes,
         draft,
         news,
+        unmatched,
     })
 }
 

@@ -15,6 +15,7 @@ use package::copy_of_package;
 use serde_json::{Map, Value, json};
 use xtask::generate::generate;
 use xtask::normalize::{Derived, Refusal, derive, operations};
+use xtask::review::{Side, review};
 
 const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";
 
@@ -104,6 +105,28 @@ fn the_generator_takes_each_construct() {
             && let Err(error) = generate(&derived.document.to_string())
         {
             wrong.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_construct_can_be_reviewed() {
+    let mut last: Option<Side> = None;
+    let mut wrong = Vec::new();
+    for (name, document) in constructs() {
+        let Ok(derived) = normalized(&document) else {
+            continue;
+        };
+        match Side::new(&name, derived) {
+            Ok(side) => {
+                if let Some(last) = &last {
+                    let report = review(last, &side).to_string();
+                    assert!(!report.is_empty(), "{name}");
+                }
+                last = Some(side);
+            }
+            Err(error) => wrong.push(format!("{name}: {error}")),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -32,6 +32,18 @@ const COMPARED: [&str; 7] = [
     "x-scopes",
 ];
 
+/// What of a parameter the review compares elsewhere.
+const COMPARED_OF_PARAMETERS: [&str; 8] = [
+    "allowReserved",
+    "content",
+    "explode",
+    "in",
+    "name",
+    "required",
+    "schema",
+    "style",
+];
+
 /// How the description of a marked operation begins.
 const MARKED: &str = "Requires commercial approval";
 
@@ -96,7 +108,10 @@ fn operation_said(operation: &Value) -> Said {
     }
     for parameter in parameters.as_array().into_iter().flatten() {
         let place = format!("{} {}", parameter["in"], parameter["name"]);
-        said.insert(place, Value::Object(words(parameter)));
+        collect(&parameter["schema"], &format!("{place}/schema"), &mut said);
+        let mut own = parameter.as_object().cloned().unwrap_or_default();
+        own.retain(|key, _| !COMPARED_OF_PARAMETERS.contains(&key.as_str()));
+        said.insert(place, own.into());
     }
     let mut errors = Map::new();
     for (status, response) in responses.as_object().into_iter().flatten() {

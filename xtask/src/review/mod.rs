@@ -37,7 +37,7 @@ use renames::Renames;
 pub const FORMAT: u32 = 1;
 
 /// A document with all that is made of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Side {
     /// Where it came from, in a word.
     pub name: String,

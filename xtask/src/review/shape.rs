@@ -82,7 +82,8 @@ impl<'d> Shapes<'d> {
         for (key, value) in schema.as_object().into_iter().flatten() {
             match key.as_str() {
                 said if SAID.contains(&said) => {}
-                "nullable" | "required" => {}
+                // The kind of an id is ours; the rest is compared field by field.
+                "nullable" | "required" | "x-id" => {}
                 // Fields are compared one by one.
                 "properties" => {}
                 "additionalProperties" if value.is_object() => {

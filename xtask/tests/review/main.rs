@@ -12,3 +12,4 @@ mod example;
 mod package;
 mod planted;
 mod second_opinion;
+mod untold;
