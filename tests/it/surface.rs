@@ -9,9 +9,9 @@ use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta};
 
 #[path = "../../xtask/src/surface/mod.rs"]
 #[allow(unreachable_pub, reason = "public where `xtask` has it as a module")]
-mod listing;
+mod generated;
 
-use listing::Surface;
+use generated::Surface;
 
 const CLIENT: &str = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));
 const OPERATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/operations.rs"));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::usage::names;
-use super::{Level, Line, Review, Subject, TypeLines};
+use super::{Access, Level, Line, Review, Subject, TypeLines};
 
 /// How many names a sentence holds before it counts the rest.
 const NAMED: usize = 8;
@@ -20,11 +20,12 @@ impl fmt::Display for Review {
                 self.to, self.from
             );
         }
+        let scopes: Vec<_> = self.scopes.iter().map(access).collect();
         writeln!(f, "# {} against {}: {}", self.to, self.from, self.verdict)?;
-        section(f, "Who may call what", &self.access())?;
+        section(f, "Who may call what", &self.approval_lines())?;
         section(f, "Operations", &self.operation_lines())?;
         section(f, "Types", &self.type_lines())?;
-        section(f, "Scopes", &self.scope_lines())?;
+        section(f, "Scopes", &scopes)?;
         section(f, "Repairs", &self.repair_lines())?;
         section(f, "Overlay", &self.overlay_lines())?;
         section(f, "Documentation", &self.documentation_lines())?;
@@ -33,7 +34,7 @@ impl fmt::Display for Review {
 }
 
 impl Review {
-    fn access(&self) -> Vec<String> {
+    fn approval_lines(&self) -> Vec<String> {
         if self.approval.is_empty() {
             let count = match self.approval_required {
                 0 => "no operation requires".to_string(),
@@ -42,31 +43,7 @@ impl Review {
             };
             return vec![format!("As before: {count} commercial approval.")];
         }
-        let lines = self.approval.iter();
-        lines
-            .map(|access| {
-                format!(
-                    "- {}, {}: {}",
-                    access.level,
-                    access.wire.text(),
-                    access.text
-                )
-            })
-            .collect()
-    }
-
-    fn scope_lines(&self) -> Vec<String> {
-        let lines = self.scopes.iter();
-        lines
-            .map(|access| {
-                format!(
-                    "- {}, {}: {}",
-                    access.level,
-                    access.wire.text(),
-                    access.text
-                )
-            })
-            .collect()
+        self.approval.iter().map(access).collect()
     }
 
     fn operation_lines(&self) -> Vec<String> {
@@ -186,6 +163,13 @@ impl Review {
             (level, count) => format!("{level}: because of {count} changes: {because}."),
         }
     }
+}
+
+fn access(access: &Access) -> String {
+    let Access {
+        level, wire, text, ..
+    } = access;
+    format!("- {level}, {}: {text}", wire.text())
 }
 
 fn of_type(ty: &TypeLines) -> Vec<String> {
