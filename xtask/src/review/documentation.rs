@@ -7,11 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::renames::Renames;
 use super::shape::SAID;
+use super::verdict::Level;
 use crate::normalize::operations;
 
 /// Places whose documentation changed.
 #[derive(Debug, Default, Serialize)]
 pub struct Documentation {
+    /// What it asks of the next version: nothing where it reaches no code.
+    pub level: Level,
     /// Operations, by their ids.
     pub operations: Vec<String>,
     /// Types, by their names.
@@ -62,6 +65,7 @@ impl Documentation {
             operations: changed(&before, &by_operation(new)),
             types: changed(&types, &by_type(new)),
             document: changed(&heads(old), &heads(new)),
+            level: Level::None,
         }
     }
 

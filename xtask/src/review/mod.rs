@@ -4,6 +4,8 @@
 //! The wire is compared on the normalized documents, the code on what is
 //! generated from them. Both name the same things, so each line joins the two.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -104,6 +106,10 @@ pub struct Line {
 pub struct TypeLines {
     /// The type.
     pub name: String,
+    /// Whether the old document has none of this name.
+    pub came: bool,
+    /// Whether the new document has none of this name.
+    pub gone: bool,
     /// The operations that use it, before or now.
     pub used: Usage,
     /// What changed.
@@ -152,6 +158,7 @@ pub fn review(old: &Side, new: &Side) -> Review {
         .partition(|line| line.subject.is_of_type());
     let approval = access::approval(&old.surface, &new.surface, &renames);
     let scopes = access::scopes(&old.surface, &new.surface, &renames);
+    let code_differs = old.generated != new.generated;
     let mut review = Review {
         format: FORMAT,
         from: old.name.clone(),
@@ -165,9 +172,16 @@ pub fn review(old: &Side, new: &Side) -> Review {
         scopes,
         repairs: Repairs::between(old, new),
         overlay: Overlay::between(&old.unmatched, &new.unmatched),
-        documentation: Documentation::between(&old.document, &new.document, &renames),
+        documentation: Documentation {
+            level: if code_differs {
+                Level::Patch
+            } else {
+                Level::None
+            },
+            ..Documentation::between(&old.document, &new.document, &renames)
+        },
     };
-    review.judge(old.generated != new.generated);
+    review.judge(code_differs);
     review
 }
 
@@ -299,16 +313,17 @@ fn join(lines: &mut Vec<Line>, effect: rust::Effect) {
 
 fn by_type(lines: Vec<Line>, old: &Side, new: &Side, renames: &Renames) -> Vec<TypeLines> {
     let (before, now) = (Usage::of_all(&old.document), Usage::of_all(&new.document));
+    let used = |all: &BTreeMap<String, Usage>, name: &str| all.get(name).cloned();
     let mut types: Vec<TypeLines> = Vec::new();
     for line in lines {
         let name = line.subject.owner().to_string();
         if types.last().is_none_or(|last| last.name != name) {
-            let own = |all: &std::collections::BTreeMap<String, Usage>, name: &str| {
-                all.get(name).cloned().unwrap_or_default()
-            };
             let old_name = renames.old_name(&name);
+            let before = used(&before, old_name).unwrap_or_default();
             types.push(TypeLines {
-                used: own(&before, old_name).and(&own(&now, &name)),
+                came: !old.surface.types.contains_key(old_name),
+                gone: !new.surface.types.contains_key(&name),
+                used: before.and(&used(&now, &name).unwrap_or_default()),
                 name,
                 lines: Vec::new(),
             });

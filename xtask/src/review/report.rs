@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::usage::names;
-use super::{Access, Level, Line, Review, Subject, TypeLines};
+use super::{Access, Documentation, Level, Line, Review, Subject, TypeLines};
 
 /// How many names a sentence holds before it counts the rest.
 const NAMED: usize = 8;
@@ -61,25 +61,13 @@ impl Review {
         let mut lines = Vec::new();
         let (mut came, mut gone) = (Vec::new(), Vec::new());
         for ty in &self.types {
-            match ty.lines.as_slice() {
-                // A type alone says nothing that the operations did not say.
-                [
-                    Line {
-                        subject: Subject::Type(name),
-                        effect,
-                        change,
-                        ..
-                    },
-                ] if change.is_empty() => {
-                    if effect == "a new type" {
-                        came.push(name.clone());
-                    } else if effect == "code that names it no longer compiles" {
-                        gone.push(name.clone());
-                    } else {
-                        lines.extend(of_type(ty));
-                    }
-                }
-                _ => lines.extend(of_type(ty)),
+            // A type alone says nothing that the operations did not say.
+            if ty.came {
+                came.push(ty.name.clone());
+            } else if ty.gone {
+                gone.push(ty.name.clone());
+            } else {
+                lines.extend(of_type(ty));
             }
         }
         if !gone.is_empty() {
@@ -141,14 +129,26 @@ impl Review {
     }
 
     fn documentation_lines(&self) -> Vec<String> {
+        let Documentation {
+            level,
+            operations,
+            types,
+            document,
+        } = &self.documentation;
         let groups = [
-            ("operations", &self.documentation.operations),
-            ("types", &self.documentation.types),
-            ("the document", &self.documentation.document),
+            (*level, "of operations", operations),
+            (*level, "of types", types),
+            // No code is made of it.
+            (Level::None, "of the document", document),
         ];
-        let told = groups.iter().filter(|(_, all)| !all.is_empty());
-        told.map(|(what, all)| format!("- of {what}: {}", names(all.iter(), NAMED)))
-            .collect()
+        let told = groups.iter().filter(|(_, _, all)| !all.is_empty());
+        told.map(|(level, what, all)| {
+            format!(
+                "- {level}, compatible: {what}: {}",
+                names(all.iter(), NAMED)
+            )
+        })
+        .collect()
     }
 
     /// The verdict and why, on one line.
