@@ -21,6 +21,7 @@ pub(super) struct Effect {
 pub(super) fn effects(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Effect> {
     let mut effects = Effects {
         renames,
+        new,
         found: Vec::new(),
     };
     effects.operations(&old.operations, &new.operations);
@@ -28,12 +29,22 @@ pub(super) fn effects(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Ef
     effects.found
 }
 
-struct Effects<'r> {
-    renames: &'r Renames,
+struct Effects<'s> {
+    renames: &'s Renames,
+    new: &'s Surface,
     found: Vec<Effect>,
 }
 
 const NO_COMPILE: &str = "no longer compiles";
+
+/// Types of `fullscript::value`, and what they are converted from.
+const TAKEN: [(&str, &str); 5] = [
+    ("Date", "String"),
+    ("Decimal", "String"),
+    ("Decimal", "i64"),
+    ("Flag", "String"),
+    ("Timestamp", "String"),
+];
 
 impl Effects<'_> {
     fn note(&mut self, subject: Subject, level: Level, text: impl Into<String>) {
@@ -112,6 +123,16 @@ impl Effects<'_> {
         }
     }
 
+    /// Whether what a setter took can be converted to what it takes.
+    fn takes(&self, is: &str, was: &str) -> bool {
+        let reads_text = match self.new.types.get(is) {
+            Some(Type::Id(_)) => true,
+            Some(Type::Values { closed, .. }) => !closed,
+            _ => false,
+        };
+        reads_text && was == "String" || TAKEN.contains(&(is, was))
+    }
+
     fn arguments(&mut self, id: &str, old: &[Argument], new: &[Argument]) {
         let subject = |name: &str| Subject::Argument {
             operation: id.to_string(),
@@ -124,9 +145,13 @@ impl Effects<'_> {
                 continue;
             };
             let ty = self.renames.in_type(&was.ty);
-            if ty != is.ty {
+            if ty != is.ty && self.takes(&is.ty, &ty) {
+                let text = format!("its setter takes `{}`, and `{ty}` as before", is.ty);
+                self.note(subject(&was.name), Level::Minor, text);
+            } else if ty != is.ty {
                 let text = format!(
-                    "its setter takes `{}` instead of `{ty}`: code that gives the latter {NO_COMPILE}",
+                    "its setter takes `{}` instead of `{ty}`: \
+                     code that gives the latter {NO_COMPILE}",
                     is.ty
                 );
                 self.note(subject(&was.name), Level::Major, text);

@@ -37,7 +37,7 @@ const fn holds(subject: &'static str, program: &'static str) -> Caller {
     }
 }
 
-const CALLERS: [Caller; 22] = [
+const CALLERS: [Caller; 28] = [
     breaks("list_allergens", "fn f(c: &Client) { c.list_allergens(); }"),
     breaks("AllergenListResponse", "fn f(_: AllergenListResponse) {}"),
     breaks("get_the_brand", "fn f(c: &Client) { c.get_brand(); }"),
@@ -51,6 +51,31 @@ const CALLERS: [Caller; 22] = [
     breaks(
         "search_lab_tests(query)",
         "fn f(c: &Client) { c.search_lab_tests().query(String::new()); }",
+    ),
+    // Text is converted to whatever a setter takes, and an integer to a decimal.
+    holds(
+        "search_patients(query)",
+        "fn f(c: &Client) { c.search_patients().query(String::new()); }",
+    ),
+    holds(
+        "search_products(query)",
+        "fn f(c: &Client) { c.search_products().query(String::new()); }",
+    ),
+    holds(
+        "find_objects_by_metadata(id)",
+        "fn f(c: &Client) { c.find_objects_by_metadata().id(String::new()); }",
+    ),
+    holds(
+        "list_product_events(created_at)",
+        "fn f(c: &Client) { c.list_product_events().created_at(String::new()); }",
+    ),
+    holds(
+        "list_patient_events(created_at)",
+        "fn f(c: &Client) { c.list_patient_events().created_at(String::new()); }",
+    ),
+    holds(
+        "list_lab_orders(page[size])",
+        "fn f(c: &Client) { c.list_lab_orders().page_size(1_i64); }",
     ),
     holds(
         "list_orders(order_number)",
@@ -158,6 +183,37 @@ fn changed(mut document: Value) -> Value {
         &path("/api/labs/search/tests", "get/parameters/0/schema"),
         json!({"type": "integer"}),
     );
+    let retyped = [
+        ("/api/clinic/search/patients", "query", answer("Gender")),
+        (
+            "/api/catalog/search/products",
+            "query",
+            json!({"type": "number"}),
+        ),
+        ("/api/clinic/metadata", "id", answer("Flag")),
+        (
+            "/api/events/products",
+            "created_at",
+            json!({"type": "string", "format": "date-time"}),
+        ),
+        (
+            "/api/events/patients",
+            "created_at",
+            json!({"type": "string", "format": "date"}),
+        ),
+        (
+            "/api/clinic/labs/orders",
+            "page[size]",
+            json!({"type": "number"}),
+        ),
+    ];
+    for (at, name, schema) in retyped {
+        let parameters = d["paths"][at]["get"]["parameters"].as_array_mut().unwrap();
+        let parameter = parameters
+            .iter_mut()
+            .find(|parameter| parameter["name"] == name);
+        parameter.unwrap()["schema"] = schema;
+    }
     put(
         d,
         &path("/api/clinic/orders", "get/parameters/4/required"),
