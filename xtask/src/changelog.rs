@@ -58,7 +58,7 @@ pub fn entry(release: Option<&Release>, surface: &Surface) -> Option<String> {
         .filter(|(_, ids)| !ids.is_empty())
         .map(|(what, ids)| format!("- {what}: {}.", named(ids)))
         .collect();
-    let (_, changes) = release.compared_with(surface);
+    let changes = release.compared_with(surface).lines;
     lines.extend(
         changes
             .iter()

@@ -11,11 +11,9 @@ use serde_json::Value;
 use crate::changelog;
 use crate::judge::{self, Refusal, usage};
 use crate::normalize::{self, Derived};
-use crate::released::{PATH, Release};
 use crate::review::Side;
 use crate::source::Source;
 use crate::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
-use crate::surface::Surface;
 use crate::workspace::Workspace;
 
 /// How to use the command.
@@ -109,7 +107,7 @@ impl Report {
             Err(fault) => self.findings.push(fault),
         }
         self.findings
-            .extend(version(workspace, &surface).unwrap_or_else(Some));
+            .extend(workspace.behind(&surface).unwrap_or_else(Some));
     }
 
     /// The status with which the command ends.
@@ -151,31 +149,6 @@ impl fmt::Display for Report {
 enum Repair {
     Derive,
     Fetch,
-}
-
-/// Says so if the version moved less than what changed since the release
-/// demands.
-fn version(workspace: &Workspace, surface: &Surface) -> Result<Option<String>, String> {
-    let release = Release::of(workspace.path()).map_err(|fault| format!("{PATH}: {fault}"))?;
-    let (Some(release), Some(version)) = (release, workspace.version()?) else {
-        return Ok(None);
-    };
-    let (level, lines) = release.compared_with(surface);
-    let needed = release.next(level)?;
-    if version >= needed {
-        return Ok(None);
-    }
-    let because: Vec<String> = lines
-        .iter()
-        .filter(|line| line.level == level)
-        .map(|line| format!("\n    {}: {}", line.subject, line.effect))
-        .collect();
-    Ok(Some(format!(
-        "Cargo.toml: version {version}, but what changed for users since {} is {level}; \
-         set {needed} or a later one{}",
-        release.version,
-        because.concat()
-    )))
 }
 
 fn source(spec: &SpecDir) -> Result<Source, String> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::generate::code;
 use crate::judge::{Refusal, refuse};
-use crate::review::{Level, Line, Version, since};
+use crate::review::{Level, Since, Version, since};
 use crate::spec_dir::{NORMALIZED, SpecDir};
 use crate::surface::Surface;
 use crate::workspace::Workspace;
@@ -62,7 +62,7 @@ impl Release {
 
     /// How far the surface has moved since, and where.
     #[must_use]
-    pub fn compared_with(&self, present: &Surface) -> (Level, Vec<Line>) {
+    pub fn compared_with(&self, present: &Surface) -> Since {
         since(&self.surface, present)
     }
 

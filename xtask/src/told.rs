@@ -32,6 +32,9 @@ impl Report {
         for target in &self.unmatched {
             writeln!(f, "warning: overlay target matched nothing: {target}")?;
         }
+        if let Some(behind) = &self.behind {
+            writeln!(f, "warning: {behind}")?;
+        }
         for (name, is_new, new, gone) in self.files() {
             match is_new {
                 false => writeln!(f, "changed {name}: +{new} -{gone} lines")?,
@@ -66,6 +69,7 @@ impl Report {
             },
             "files": files.collect::<Vec<_>>(),
             "unmatched": self.unmatched,
+            "version": self.behind,
         })
     }
 

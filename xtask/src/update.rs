@@ -95,6 +95,7 @@ pub struct Report {
     pub(crate) draft: Option<Draft>,
     pub(crate) news: News,
     pub(crate) unmatched: Vec<String>,
+    pub(crate) behind: Option<String>,
 }
 
 /// What the new document means.
@@ -130,6 +131,8 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
 
     let unmatched = after.unmatched.clone();
     let workspace = Workspace::of(&spec);
+    // What is wrong with the record is told by the draft, which needs it too.
+    let behind = workspace.behind(&after.surface).unwrap_or_default();
     let draft = workspace.draft(&after.surface);
     let draft =
         draft.map_err(|fault| refuse(fault, "a changelog to draft in", "mend the named place"))?;
@@ -165,6 +168,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
         draft,
         news,
         unmatched,
+        behind,
     })
 }
 

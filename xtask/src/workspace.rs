@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::changelog;
-use crate::released::Release;
+use crate::released::{PATH, Release};
 use crate::review::Version;
 use crate::spec_dir::SpecDir;
 use crate::surface::Surface;
@@ -59,6 +59,35 @@ impl Workspace {
         version
             .map(Some)
             .ok_or_else(|| "Cargo.toml: its version is not three numbers".into())
+    }
+
+    /// Says so if the version in `Cargo.toml` moved less than what users get
+    /// has moved since the release, and by what.
+    ///
+    /// # Errors
+    /// One line on what is wrong with the record or the manifest.
+    pub fn behind(&self, surface: &Surface) -> Result<Option<String>, String> {
+        let release = Release::of(&self.path).map_err(|fault| format!("{PATH}: {fault}"))?;
+        let (Some(release), Some(version)) = (release, self.version()?) else {
+            return Ok(None);
+        };
+        let since = release.compared_with(surface);
+        let level = since.level;
+        let needed = release.next(level)?;
+        if version >= needed {
+            return Ok(None);
+        }
+        let lines = since.lines.iter().filter(|line| line.level == level);
+        let lines = lines.map(|line| format!("\n    {}: {}", line.subject, line.effect));
+        let access = since.access.iter().filter(|access| access.level == level);
+        let access = access.map(|access| format!("\n    {}", access.text));
+        let because: Vec<String> = access.chain(lines).collect();
+        Ok(Some(format!(
+            "Cargo.toml: version {version}, but what changed for users since {} is {level}; \
+             set {needed} or a later one{}",
+            release.version,
+            because.concat()
+        )))
     }
 
     /// The changelog with the part about this surface drafted anew; none

@@ -185,23 +185,37 @@ pub fn review(old: &Side, new: &Side) -> Review {
     review
 }
 
-/// The effects on code alone, where only surfaces are at hand: from the one
-/// that a release recorded to the present one.
+/// What a surface is beside an earlier one.
+#[derive(Debug)]
+pub struct Since {
+    /// What it asks of the next version.
+    pub level: Level,
+    /// What happens to a caller's code.
+    pub lines: Vec<Line>,
+    /// Who may call what, and what tokens have to be good for.
+    pub access: Vec<Access>,
+}
+
+/// Compares surfaces alone, where no documents are at hand: the one that a
+/// release recorded and the present one.
 #[must_use]
-pub fn since(recorded: &Surface, present: &Surface) -> (Level, Vec<Line>) {
+pub fn since(recorded: &Surface, present: &Surface) -> Since {
     let renames = Renames::default();
-    let effects = rust::effects(recorded, present, &renames);
     let mut lines: Vec<Line> = Vec::new();
-    for effect in effects {
+    for effect in rust::effects(recorded, present, &renames) {
         join(&mut lines, effect);
     }
-    let access = [
-        access::approval(recorded, present, &renames),
-        access::scopes(recorded, present, &renames),
-    ];
-    let level = lines.iter().map(|line| line.level).max();
-    let level = level.max(access.iter().flatten().map(|access| access.level).max());
-    (level.unwrap_or_default(), lines)
+    let mut access = access::approval(recorded, present, &renames);
+    access.extend(access::scopes(recorded, present, &renames));
+    let of_lines = lines.iter().map(|line| line.level);
+    let level = of_lines
+        .chain(access.iter().map(|access| access.level))
+        .max();
+    Since {
+        level: level.unwrap_or_default(),
+        lines,
+        access,
+    }
 }
 
 impl Review {

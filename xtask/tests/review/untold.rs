@@ -27,7 +27,7 @@ fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
     for Case { planted, old, new } in CASES.iter() {
         for (one, other) in [(&**old, new), (new, &**old)] {
             let review = review(one, other);
-            let (level, _) = since(&one.surface, &other.surface);
+            let level = since(&one.surface, &other.surface).level;
             let differs = one.surface != other.surface;
             let name = &planted.name;
             assert_eq!(differs, level > Level::None, "{name}\n{review}");

@@ -51,6 +51,13 @@ fn replaced() -> String {
     })
 }
 
+/// The document with its operation restricted.
+fn marked() -> String {
+    with(|document| {
+        document["paths"]["/api/clinic"]["get"]["x-requires-commercial-approval"] = true.into();
+    })
+}
+
 #[test]
 fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
     let sandbox = workspace();
@@ -74,10 +81,7 @@ fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
     assert!(changelog.contains(draft), "{changelog}");
     assert_eq!(bring(&sandbox, &document("filled")).lines().count(), 1);
     sandbox.check().done();
-    let marked = with(|document| {
-        document["paths"]["/api/clinic"]["get"]["x-requires-commercial-approval"] = true.into();
-    });
-    bring(&sandbox, &marked);
+    bring(&sandbox, &marked());
     let now = sandbox.beside("CHANGELOG.md");
     let replaced = changelog.replace(
         "1 operation, none of which requires commercial approval.",
@@ -130,7 +134,11 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
     let released = sandbox.beside("CHANGELOG.md");
     let released = released.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
     sandbox.write("CHANGELOG.md", released);
-    bring(&sandbox, &replaced());
+    let text = bring(&sandbox, &replaced());
+    assert!(
+        text.contains("warning: Cargo.toml: version 0.1.0, but"),
+        "{text}"
+    );
     let changelog = sandbox.beside("CHANGELOG.md");
     for line in ["- Added: `get_other`.", "- Removed: `get_clinic`."] {
         assert!(changelog.contains(line), "{changelog}");
@@ -155,6 +163,28 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
             !is_enough
         );
     }
+}
+
+#[test]
+fn a_mark_alone_demands_a_version_too() {
+    let sandbox = workspace();
+    bring(&sandbox, &document("filled"));
+    sandbox.record_release().done();
+    let changelog = sandbox.beside("CHANGELOG.md");
+    let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
+    sandbox.write("CHANGELOG.md", changelog);
+    bring(&sandbox, &marked());
+    let text = sandbox.check().ends_with(1);
+    for words in [
+        "since 0.1.0 is minor; set 0.1.1 or a later one",
+        "Apps without commercial approval may no longer call `get_clinic`",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    let drafted = "- Requires commercial approval now: `get_clinic`.";
+    assert!(sandbox.beside("CHANGELOG.md").contains(drafted));
+    version(&sandbox, "0.1.1");
+    sandbox.check().done();
 }
 
 #[test]
