@@ -3,7 +3,7 @@
 //! lines written by hand stay where they are.
 
 use crate::released::Release;
-use crate::review::{Level, Line, Subject};
+use crate::review::{Level, Line, Subject, named};
 use crate::surface::Surface;
 
 /// The name of the file.
@@ -173,9 +173,4 @@ fn is_breaking(line: &Line) -> bool {
 
 fn breaking(line: &Line) -> String {
     format!("- Breaking: `{}`: {}.", line.subject, line.effect)
-}
-
-fn named(ids: &[String]) -> String {
-    let named: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-    named.join(", ")
 }

@@ -30,6 +30,7 @@ pub use documentation::Documentation;
 pub use repairs::{Overlay, Repairs, RepairsOfFix};
 pub use subject::Subject;
 pub use usage::Usage;
+pub(crate) use usage::named;
 pub use verdict::{Level, Version};
 pub use wire::Wire;
 

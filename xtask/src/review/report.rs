@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::usage::names;
+use super::usage::{named, names};
 use super::{Access, Documentation, Level, Line, Review, Subject, TypeLines};
 
 /// How many names a sentence holds before it counts the rest.
@@ -71,14 +71,13 @@ impl Review {
             }
         }
         if !gone.is_empty() {
-            let named = names(gone.iter(), usize::MAX - 1);
             lines.push(format!(
-                "- major, compatible: gone, so that code that names them no longer compiles: {named}"
+                "- major, compatible: gone, so that code that names them no longer compiles: {}",
+                named(&gone)
             ));
         }
         if !came.is_empty() {
-            let named = names(came.iter(), usize::MAX - 1);
-            lines.push(format!("- minor, compatible: new: {named}"));
+            lines.push(format!("- minor, compatible: new: {}", named(&came)));
         }
         lines
     }

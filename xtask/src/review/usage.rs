@@ -63,17 +63,20 @@ impl Usage {
     }
 }
 
+/// Some names, as they stand in a sentence.
+pub(crate) fn named<'n>(all: impl IntoIterator<Item = &'n String>) -> String {
+    let named: Vec<_> = all.into_iter().map(|name| format!("`{name}`")).collect();
+    named.join(", ")
+}
+
 /// The first of some names, and how many more there are.
 pub(super) fn names<'n>(all: impl ExactSizeIterator<Item = &'n String>, most: usize) -> String {
     let count = all.len();
     // To leave out a single one would save nothing.
-    let shown = if count > most + 1 { most } else { count };
-    let named: Vec<_> = all.take(shown).map(|name| format!("`{name}`")).collect();
-    let more = match count - shown {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", named.join(", "))
+    if count <= most + 1 {
+        return named(all);
+    }
+    format!("{} and {} more", named(all.take(most)), count - most)
 }
 
 fn reachable(value: &Value, document: &Value) -> BTreeSet<String> {
