@@ -90,7 +90,7 @@ impl Report {
 /// What a document holds that nothing can be compared with.
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# {}, the first document\n", self.name)?;
+        writeln!(f, "# {}, compared with nothing\n", self.name)?;
         writeln!(f, "{}", self.surface.summary())?;
         writeln!(f, "{} types.", self.surface.types.len())
     }

@@ -55,7 +55,7 @@ fn a_document_that_nothing_can_be_compared_with_is_the_first() {
     let review = sandbox.read("REVIEW.md");
     assert_eq!(
         review,
-        "# filled.json, the first document\n\n\
+        "# filled.json, compared with nothing\n\n\
          1 operation, none of which requires commercial approval.\n3 types.\n"
     );
 }
@@ -159,7 +159,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     assert!(
         sandbox
             .read("REVIEW.md")
-            .starts_with("# filled.json, the first document"),
+            .starts_with("# filled.json, compared with nothing"),
         "an update that is taken back leaves the review of the one before"
     );
 }
