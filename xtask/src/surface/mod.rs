@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 mod listing;
 mod read;
+mod types;
 
 /// Everything of the generated code that a caller can name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use quote::ToTokens;
-use syn::{
-    Attribute, Expr, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemMacro, ItemStruct, Lit, Type,
-};
+use syn::{Expr, ImplItem, Item, ItemImpl, ItemStruct, Lit, Type};
 
-use super::{Argument, Field, List, Operation, Surface, Type as Named, Variant};
+use super::types::named;
+use super::{Argument, List, Operation, Surface};
 
 impl Surface {
     /// Reads the generated `types.rs`, `client.rs` and `operations.rs`.
@@ -211,7 +210,7 @@ fn is_default(name: &str, types: &[Item]) -> bool {
     })
 }
 
-fn derives(model: &ItemStruct, wanted: &str) -> bool {
+pub(super) fn derives(model: &ItemStruct, wanted: &str) -> bool {
     model.attrs.iter().any(|attribute| {
         let text = attribute.to_token_stream().to_string();
         attribute.path().is_ident("derive") && text.contains(wanted)
@@ -230,125 +229,7 @@ fn meta(answer: &str, types: &[Item]) -> String {
     field.map_or("any".into(), |field| short(&field.ty))
 }
 
-/// One item of `types.rs` with its name, unless it is code of another.
-fn named(item: &Item) -> Result<Option<(String, Named)>, String> {
-    Ok(Some(match item {
-        Item::Struct(model) => (model.ident.to_string(), structure(model)?),
-        Item::Enum(model) => (model.ident.to_string(), closed_set(model)),
-        Item::Macro(call) if is_macro(call, "open_enum") => open_set(call)?,
-        Item::Macro(call) if is_macro(call, "id_type") => id(call)?,
-        Item::Type(alias) => (alias.ident.to_string(), Named::Alias(short(&alias.ty))),
-        // Builders of the structs, and the code of both.
-        Item::Impl(_) | Item::Mod(_) => return Ok(None),
-        other => {
-            return Err(format!(
-                "an item of a new kind: {}",
-                other.to_token_stream()
-            ));
-        }
-    }))
-}
-
-fn structure(model: &ItemStruct) -> Result<Named, String> {
-    let fields = match &model.fields {
-        Fields::Named(fields) => &fields.named,
-        fields => {
-            let inner: String = fields.iter().map(|field| short(&field.ty)).collect();
-            return Ok(Named::Wrapper(inner));
-        }
-    };
-    let fields = fields.iter().map(|field| {
-        let name = field_name(field);
-        let wire =
-            renamed(&field.attrs).map_err(|error| format!("{}.{name}: {error}", model.ident));
-        Ok(Field {
-            wire: wire?.unwrap_or_else(|| name.clone()),
-            ty: short(&field.ty),
-            name,
-        })
-    });
-    let has = |wanted: &str| {
-        model
-            .attrs
-            .iter()
-            .any(|attribute| attribute.path().is_ident(wanted))
-    };
-    Ok(Named::Model {
-        fields: fields.collect::<Result<_, String>>()?,
-        default: derives(model, "Default"),
-        exhaustive: !has("non_exhaustive"),
-    })
-}
-
-fn closed_set(model: &ItemEnum) -> Named {
-    let values = model.variants.iter().map(|variant| Variant {
-        name: variant.ident.to_string(),
-        text: variant.to_token_stream().to_string(),
-    });
-    Named::Values {
-        values: values.collect(),
-        closed: true,
-    }
-}
-
-fn open_set(call: &ItemMacro) -> Result<(String, Named), String> {
-    let set: ItemEnum = call.mac.parse_body().map_err(|error| error.to_string())?;
-    let values = set.variants.iter().map(|variant| {
-        let value = variant.discriminant.as_ref();
-        Ok(Variant {
-            name: variant.ident.to_string(),
-            text: value
-                .and_then(|(_, value)| text(value))
-                .ok_or(format!("{}::{} has no text", set.ident, variant.ident))?,
-        })
-    });
-    let values = values.collect::<Result<_, String>>()?;
-    Ok((
-        set.ident.to_string(),
-        Named::Values {
-            values,
-            closed: false,
-        },
-    ))
-}
-
-fn id(call: &ItemMacro) -> Result<(String, Named), String> {
-    let parse = |input: syn::parse::ParseStream<'_>| {
-        let id: ItemStruct = input.parse()?;
-        let kind: syn::LitStr = input.parse()?;
-        Ok((id.ident.to_string(), Named::Id(kind.value())))
-    };
-    call.mac
-        .parse_body_with(parse)
-        .map_err(|error| error.to_string())
-}
-
-fn is_macro(call: &ItemMacro, name: &str) -> bool {
-    let last = call.mac.path.segments.last();
-    last.is_some_and(|last| last.ident == name)
-}
-
-/// What `#[serde(rename = "..")]` says.
-fn renamed(attributes: &[Attribute]) -> syn::Result<Option<String>> {
-    let mut renamed = None;
-    for attribute in attributes {
-        if !attribute.path().is_ident("serde") {
-            continue;
-        }
-        attribute.parse_nested_meta(|meta| {
-            if meta.input.peek(syn::Token![=]) {
-                let value: syn::LitStr = meta.value()?.parse()?;
-                if meta.path.is_ident("rename") {
-                    renamed = Some(value.value());
-                }
-            }
-            Ok(())
-        })?;
-    }
-    Ok(renamed)
-}
-
-fn field_name(field: &syn::Field) -> String {
+pub(super) fn field_name(field: &syn::Field) -> String {
     field
         .ident
         .as_ref()
@@ -356,7 +237,7 @@ fn field_name(field: &syn::Field) -> String {
         .unwrap_or_default()
 }
 
-fn text(expression: &Expr) -> Option<String> {
+pub(super) fn text(expression: &Expr) -> Option<String> {
     match expression {
         Expr::Lit(literal) => match &literal.lit {
             Lit::Str(text) => Some(text.value()),
@@ -397,7 +278,7 @@ fn only_argument(ty: &Type) -> Option<&Type> {
 }
 
 /// A type without the paths of its parts.
-fn short(ty: &Type) -> String {
+pub(super) fn short(ty: &Type) -> String {
     if !matches!(ty, Type::Path(_)) {
         return ty.to_token_stream().to_string();
     }
