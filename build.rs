@@ -50,7 +50,7 @@ const CONVERSIONS: [(&str, Option<&str>, &str, bool); 4] = [
 ];
 
 /// The generated files, as text.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
     /// Models, ids and sets of values.
     pub types: String,
@@ -60,6 +60,26 @@ pub struct Generated {
     pub operations: String,
     /// What decodes and encodes the answers of each operation, for tests.
     pub round_trip: String,
+}
+
+/// The generated code before it is text.
+pub struct Code {
+    /// Models.
+    pub types: Vec<Item>,
+    /// Ids and sets of values.
+    pub own_types: String,
+    /// The client and a builder for each operation.
+    pub client: Vec<Item>,
+    /// The table of operations.
+    pub operations: String,
+    round_trip: String,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The items of `syn` have none but with a feature of their own.
+        f.debug_struct("Code").finish_non_exhaustive()
+    }
 }
 
 #[allow(clippy::print_stdout, reason = "how a build script talks to cargo")]
@@ -86,6 +106,14 @@ fn main() {
 /// Says why the generator does not take the document, or why what it wrote
 /// is not Rust.
 pub fn generate(spec: &str) -> Result<Generated, String> {
+    Ok(code(spec)?.into_text())
+}
+
+/// Generates everything, and leaves it as it can be read.
+///
+/// # Errors
+/// As for [`generate`].
+pub fn code(spec: &str) -> Result<Code, String> {
     let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
     let tokens = std::panic::catch_unwind(|| generator_output(&document))
         .map_err(|panic| format!("the generator panicked: {}", words_of(&*panic)))??;
@@ -108,12 +136,25 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
     model_docs::write(&mut types, &answers, &calls);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
-    Ok(Generated {
-        types: format!("{}\n{}", unparse(types), own_types::own_types(&document)),
-        client: unparse(client),
+    Ok(Code {
+        types,
+        own_types: own_types::own_types(&document),
+        client,
         operations: operations::table(&document),
         round_trip: operations::round_trip(&answers),
     })
+}
+
+impl Code {
+    /// Writes it down.
+    pub fn into_text(self) -> Generated {
+        Generated {
+            types: format!("{}\n{}", unparse(self.types), self.own_types),
+            client: unparse(self.client),
+            operations: self.operations,
+            round_trip: self.round_trip,
+        }
+    }
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -8,16 +8,21 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 use serde_json::Value;
 
+use crate::changelog;
 use crate::judge::{self, Refusal, usage};
-use crate::normalize;
+use crate::normalize::{self, Derived};
+use crate::review::Side;
 use crate::source::Source;
 use crate::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
+use crate::workspace::Workspace;
 
 /// How to use the command.
 pub const HELP: &str = "\
 cargo xtask check [--spec <directory>]
     Derives everything again from the committed openapi.json and overlay.yaml,
-    offline, and compares it with what is committed.
+    offline, and compares it with what is committed. Compares what users get
+    with what the last release gave them, and the version in Cargo.toml with
+    the one that this demands.
     Exit status: 0 all is as derived, 1 something differs, 2 refused
 ";
 
@@ -25,7 +30,7 @@ cargo xtask check [--spec <directory>]
 #[derive(Debug)]
 pub struct Report {
     findings: Vec<String>,
-    repair: Repair,
+    repair: Option<Repair>,
     spec: PathBuf,
 }
 
@@ -38,28 +43,28 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
     let overlay = spec.overlay()?;
     let mut report = Report {
         findings: Vec::new(),
-        repair: Repair::Derive,
+        repair: None,
         spec: spec.path().to_owned(),
     };
     if let Err(fault) = source(&spec) {
-        report.findings.push(format!("{SOURCE}: {fault}"));
-        report.repair = Repair::Fetch;
+        report.found(format!("{SOURCE}: {fault}"), Repair::Fetch);
     }
     let Some(bytes) = spec.file(DOCUMENT) else {
-        report.findings.push(format!("{DOCUMENT}: missing"));
-        report.repair = Repair::Fetch;
+        report.found(format!("{DOCUMENT}: missing"), Repair::Fetch);
         return Ok(report);
     };
     let document = judge::judge(bytes, None)?;
     if bytes != judge::format(&document).as_bytes() {
-        report.findings.push(format!(
-            "{DOCUMENT}: not in the form that update-spec writes"
-        ));
+        let finding = format!("{DOCUMENT}: not in the form that update-spec writes");
+        report.found(finding, Repair::Derive);
     }
-    let derived = normalize::derive(&document, overlay)?.document;
-    report
-        .findings
-        .extend(compare(spec.file(NORMALIZED), &derived));
+    let derived = normalize::derive(&document, overlay)?;
+    if let Some(finding) = compare(spec.file(NORMALIZED), &derived.document) {
+        report.found(finding, Repair::Derive);
+    }
+    if report.findings.is_empty() {
+        report.workspace(&Workspace::of(&spec), derived);
+    }
     Ok(report)
 }
 
@@ -79,6 +84,32 @@ pub fn parse(args: &mut Parser) -> Result<PathBuf, Refusal> {
 }
 
 impl Report {
+    fn found(&mut self, finding: String, repair: Repair) {
+        self.findings.push(finding);
+        self.repair = self.repair.max(Some(repair));
+    }
+
+    /// Looks at what depends on the documents and does not stand among them.
+    fn workspace(&mut self, workspace: &Workspace, derived: Derived) {
+        let surface = match Side::new("", derived) {
+            Ok(side) => side.surface,
+            Err(fault) => return self.found(format!("{NORMALIZED}: {fault}"), Repair::Fetch),
+        };
+        match workspace.draft(&surface) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let finding = format!(
+                    "{}: the part about the API is not as drafted",
+                    changelog::NAME
+                );
+                self.found(finding, Repair::Derive);
+            }
+            Err(fault) => self.findings.push(fault),
+        }
+        self.findings
+            .extend(workspace.behind(&surface).unwrap_or_else(Some));
+    }
+
     /// The status with which the command ends.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::from(!self.findings.is_empty()))
@@ -99,12 +130,13 @@ impl fmt::Display for Report {
             _ => format!(" --spec {}", spec.display()),
         };
         match self.repair {
-            Repair::Derive => writeln!(
+            None => Ok(()),
+            Some(Repair::Derive) => writeln!(
                 f,
                 "repair with: cargo xtask update-spec --from {}{option}",
                 spec.join(DOCUMENT).display()
             ),
-            Repair::Fetch => writeln!(
+            Some(Repair::Fetch) => writeln!(
                 f,
                 "restore the file with git, or repair with: cargo xtask update-spec{option}"
             ),
@@ -112,8 +144,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// What it takes to mend the findings.
-#[derive(Debug, Clone, Copy)]
+/// What it takes to mend the findings; a version takes a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repair {
     Derive,
     Fetch,

@@ -17,7 +17,7 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
-use crate::judge::{Refusal, quote, refuse, usage};
+use crate::judge::{Refusal, quote, refuse, unreachable, usage};
 use crate::source::{Source, without_secrets};
 
 /// Where the vendor publishes the document.
@@ -296,7 +296,7 @@ impl Exchange<'_> {
             format!("no answer from {}: {}", host(url), root_cause(error))
         };
         let remedy = format!("check the network and the address, or {SAVE_BY_HAND}");
-        refuse(came, EXPECTED, remedy)
+        unreachable(refuse(came, EXPECTED, remedy))
     }
 
     fn refuse_break(
@@ -315,11 +315,11 @@ impl Exchange<'_> {
             host(url),
             root_cause(error)
         );
-        refuse(
+        unreachable(refuse(
             came,
             EXPECTED,
             format!("run the command again, or {SAVE_BY_HAND}"),
-        )
+        ))
     }
 
     fn refuse_timeout(&self, url: &Url, received: usize) -> Refusal {
@@ -330,7 +330,7 @@ impl Exchange<'_> {
         );
         let expected = format!("{EXPECTED}, whole within {total} s");
         let remedy = format!("run again with a longer --timeout <seconds>, or {SAVE_BY_HAND}");
-        refuse(came, expected, remedy)
+        unreachable(refuse(came, expected, remedy))
     }
 }
 
@@ -390,16 +390,14 @@ fn refuse_plain_http(what: &str, url: &Url) -> Refusal {
 }
 
 fn refuse_status(status: StatusCode, url: &Url) -> Refusal {
-    let remedy = if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        format!("try again later, or {SAVE_BY_HAND}")
-    } else {
-        format!("look for the document's new address and pass it with --from, or {SAVE_BY_HAND}")
-    };
-    refuse(
-        format!("status {status} from {}", without_secrets(url)),
-        EXPECTED,
-        remedy,
-    )
+    let came = format!("status {status} from {}", without_secrets(url));
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        let remedy = format!("try again later, or {SAVE_BY_HAND}");
+        return unreachable(refuse(came, EXPECTED, remedy));
+    }
+    let remedy =
+        format!("look for the document's new address and pass it with --from, or {SAVE_BY_HAND}");
+    refuse(came, EXPECTED, remedy)
 }
 
 fn refuse_size(limits: &Limits) -> Refusal {

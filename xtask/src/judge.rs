@@ -63,6 +63,15 @@ pub(crate) fn refuse(
         came: came.into(),
         expected: expected.into(),
         remedy: remedy.into(),
+        unreachable: false,
+    }
+}
+
+/// Marks a refusal as one of a server that is down or out of reach.
+pub(crate) fn unreachable(refusal: Refusal) -> Refusal {
+    Refusal {
+        unreachable: true,
+        ..refusal
     }
 }
 

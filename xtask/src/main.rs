@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 use xtask::judge::Refusal;
-use xtask::{check, update};
+use xtask::{check, released, snapshots, update};
 
 /// A refusal, as against 1 for "differs".
 const REFUSED: u8 = 2;
+
+/// A server that is down or out of reach, of which the document knows nothing.
+const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     match run(&mut Parser::from_env()) {
@@ -19,7 +22,11 @@ fn main() -> ExitCode {
         }
         Err(refusal) => {
             eprintln!("{refusal}");
-            ExitCode::from(REFUSED)
+            ExitCode::from(if refusal.unreachable {
+                UNREACHABLE
+            } else {
+                REFUSED
+            })
         }
     }
 }
@@ -34,6 +41,14 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
             let report = check::run(&check::parse(args)?)?;
             Ok((report.to_string(), report.exit_code()))
         }
+        Some(Arg::Value(verb)) if verb == "record-release" => {
+            let text = released::run(&check::parse(args)?)?;
+            Ok((text, ExitCode::SUCCESS))
+        }
+        Some(Arg::Value(verb)) if verb == "snapshots" => {
+            let text = snapshots::run(&check::parse(args)?)?;
+            Ok((text, ExitCode::SUCCESS))
+        }
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
         Some(other) => Err(xtask::judge::usage(other.unexpected())),
@@ -42,5 +57,5 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
 }
 
 fn help() -> String {
-    format!("{}\n{}", update::HELP, check::HELP)
+    [update::HELP, check::HELP, snapshots::HELP, released::HELP].join("\n")
 }

@@ -15,6 +15,7 @@ pub(crate) fn parse(yaml: &str) -> Result<Overlay, Refusal> {
         came: format!("spec/overlay.yaml that does not parse: {error}"),
         expected: "an OpenAPI Overlay 1.0 document in YAML".into(),
         remedy: "mend the named place; https://spec.openapis.org/overlay/v1.0.0.html".into(),
+        unreachable: false,
     })
 }
 

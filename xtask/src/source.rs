@@ -71,6 +71,15 @@ impl Source {
         }
     }
 
+    /// What the document is called in a report: its file or its address.
+    pub fn name(&self) -> String {
+        self.file
+            .as_ref()
+            .or(self.url.as_ref())
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// Tells whether the document came from this address.
     pub fn is_of(&self, url: &Url) -> bool {
         self.url.as_ref() == Some(&without_secrets(url))

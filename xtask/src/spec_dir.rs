@@ -26,8 +26,10 @@ pub const OVERLAY: &str = "overlay.yaml";
 pub const NORMALIZED: &str = "openapi.normalized.json";
 /// Where the document came from.
 pub const SOURCE: &str = "source.toml";
+/// What the last update changed.
+pub const REVIEW: &str = "REVIEW.md";
 
-const READ: [&str; 4] = [DOCUMENT, OVERLAY, NORMALIZED, SOURCE];
+const READ: [&str; 5] = [DOCUMENT, OVERLAY, NORMALIZED, SOURCE, REVIEW];
 
 /// The workspace's own directory.
 pub const DEFAULT_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
@@ -288,24 +290,29 @@ impl SpecDir {
 }
 
 impl Change {
-    /// Counts the lines that are new and those that are gone. A line that only
-    /// moved counts as neither.
+    /// Counts the lines that are new and those that are gone.
     pub fn lines(&self) -> (usize, usize) {
-        let mut balance: BTreeMap<&str, isize> = BTreeMap::new();
-        for line in self.after.lines() {
-            *balance.entry(line).or_default() += 1;
-        }
-        for line in self.before.iter().flat_map(|text| text.lines()) {
-            *balance.entry(line).or_default() -= 1;
-        }
-        balance.values().fold((0, 0), |(new, gone), count| {
-            if *count > 0 {
-                (new + count.unsigned_abs(), gone)
-            } else {
-                (new, gone + count.unsigned_abs())
-            }
-        })
+        lines_changed(self.before.as_deref().unwrap_or_default(), &self.after)
     }
+}
+
+/// Counts the lines that are new and those that are gone. A line that only
+/// moved counts as neither.
+pub(crate) fn lines_changed(before: &str, after: &str) -> (usize, usize) {
+    let mut balance: BTreeMap<&str, isize> = BTreeMap::new();
+    for line in after.lines() {
+        *balance.entry(line).or_default() += 1;
+    }
+    for line in before.lines() {
+        *balance.entry(line).or_default() -= 1;
+    }
+    balance.values().fold((0, 0), |(new, gone), count| {
+        if *count > 0 {
+            (new + count.unsigned_abs(), gone)
+        } else {
+            (new, gone + count.unsigned_abs())
+        }
+    })
 }
 
 /// A file or directory that is removed when done with.

@@ -1,33 +1,34 @@
 //! `cargo xtask update-spec`: the only writer of `spec/`.
 //!
-//! Everything happens in memory first: receive, judge, derive, generate. The
-//! files are replaced only when all of that went well.
+//! Everything happens in memory first: receive, judge, derive, generate,
+//! review. The files are replaced only when all of that went well.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use reqwest::Url;
-use serde_json::Value;
 
-use crate::fetch::{self, DEFAULT_SOURCE, Fetched, Limits, Origin};
-use crate::generate::generate;
+use crate::committed::Committed;
+use crate::fetch::{DEFAULT_SOURCE, Limits, Origin};
+use crate::incoming::{Incoming, receive};
 use crate::judge::{self, Refusal, refuse, usage};
-use crate::normalize;
-use crate::source::{Kind, Source};
-use crate::spec_dir::{Change, DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
+use crate::normalize::{self, Derived};
+use crate::review::{Review, Side, review};
+use crate::source::Kind;
+use crate::spec_dir::{Change, DEFAULT_PATH, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
+use crate::workspace::{Draft, Workspace};
 
 /// How to use the command.
 pub const HELP: &str = "\
 cargo xtask update-spec [options]
     Receives the vendor's document, repairs it, tries the generator on it and
-    only then replaces openapi.json, openapi.normalized.json and source.toml,
-    all or none. An unchanged document changes nothing, the date included.
+    only then replaces openapi.json, openapi.normalized.json, source.toml and
+    REVIEW.md, all or none, and drafts the changelog's part about the API. An
+    unchanged document changes nothing, the date included.
 
     --from <file or address>     where the document comes from, by default
                                  https://us.fullscript.com/docs/api/open-api/v1/openapi.json
@@ -37,11 +38,13 @@ cargo xtask update-spec [options]
                                  overlay.yaml or of the normalizer.
     --dry-run                    do everything but write
     --check                      write nothing, exit 1 if anything would change
+    --format text|json           how to tell what changed, by default in text
     --kind vendor|reconstructed  who wrote the document; by default the vendor,
                                  unless a file says that it is reconstructed
     --timeout <seconds>          for the whole transfer, by default 60
     --spec <directory>           by default the workspace's spec/
-    Exit status: 0 done, 1 would change (--check), 2 refused, nothing written
+    Exit status: 0 done or unchanged, 1 would change (--check), 2 refused and
+    nothing written, 3 the server could not be reached and nothing written
 ";
 
 /// What to do, from where, and to which directory.
@@ -55,6 +58,8 @@ pub struct Options {
     pub mode: Mode,
     /// Who wrote the document, if the caller knows better.
     pub kind: Option<Kind>,
+    /// How to tell what changed.
+    pub format: Format,
     /// How long and how much may be received.
     pub limits: Limits,
 }
@@ -70,15 +75,38 @@ pub enum Mode {
     Check,
 }
 
+/// How to tell what changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The review as `REVIEW.md` holds it, and the files.
+    Text,
+    /// The same for machines.
+    Json,
+}
+
 /// What was changed, or would be.
 #[derive(Debug)]
 pub struct Report {
-    mode: Mode,
-    from: Origin,
-    spec: PathBuf,
-    changes: Vec<Change>,
-    repairs: BTreeMap<&'static str, usize>,
-    unmatched: Vec<String>,
+    pub(crate) mode: Mode,
+    pub(crate) from: Origin,
+    pub(crate) format: Format,
+    pub(crate) spec: PathBuf,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) draft: Option<Draft>,
+    pub(crate) news: News,
+    pub(crate) unmatched: Vec<String>,
+    pub(crate) behind: Option<String>,
+}
+
+/// What the new document means.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Nothing was derived anew.
+    Unchanged,
+    /// There is nothing to compare it with.
+    First(Box<Side>),
+    /// It is compared with the one before.
+    Reviewed(Box<Review>),
 }
 
 /// Brings a document into the directory.
@@ -94,40 +122,53 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let overlay = spec.overlay()?;
     let incoming = receive(options, &spec)?;
     let derived = normalize::derive(&incoming.document, overlay)?;
-    let normalized = judge::format(&derived.document);
-    try_generator(&normalized)?;
+    let mut changes = changes(&spec, &incoming, &derived)?;
+    let is_news = changes
+        .iter()
+        .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
+    let committed = Committed::of(&spec).filter(|_| is_news);
+    let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
 
-    let record = incoming.record.map(|source| source.to_text()).transpose();
-    let record = record.map_err(|error| {
-        refuse(
-            error.to_string(),
-            "a record that toml can write",
-            "report this as a bug",
-        )
-    })?;
-    let changes: Vec<Change> = [
-        spec.change(DOCUMENT, judge::format(&incoming.document)),
-        spec.change(NORMALIZED, normalized),
-        record.and_then(|text| spec.change(SOURCE, text)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let unmatched = after.unmatched.clone();
+    let workspace = Workspace::of(&spec);
+    // What is wrong with the record is told by the draft, which needs it too.
+    let behind = workspace.behind(&after.surface).unwrap_or_default();
+    let draft = workspace.draft(&after.surface);
+    let draft =
+        draft.map_err(|fault| refuse(fault, "a changelog to draft in", "mend the named place"))?;
+    let news = match (is_news, before) {
+        (false, _) => News::Unchanged,
+        (true, None) => News::First(Box::new(after)),
+        (true, Some(before)) => News::Reviewed(Box::new(review(&before, &after))),
+    };
+    changes.extend(
+        news.text(committed.as_ref())
+            .and_then(|text| spec.change(REVIEW, text)),
+    );
+
     if options.mode == Mode::Write && !changes.is_empty() {
         spec.replace(&changes)?;
     }
-
-    let mut repairs = BTreeMap::new();
-    for repair in &derived.repairs {
-        *repairs.entry(repair.fix).or_default() += 1;
+    if let (Mode::Write, Some(draft)) = (options.mode, &draft) {
+        workspace.write(draft).map_err(|error| {
+            let came = format!("a write of CHANGELOG.md that failed: {error}");
+            refuse(
+                came,
+                "a writable file",
+                "mend the permissions, then run the command again",
+            )
+        })?;
     }
     Ok(Report {
         mode: options.mode,
         from: options.from.clone(),
+        format: options.format,
         spec: spec.path().to_owned(),
         changes,
-        repairs,
-        unmatched: derived.unmatched,
+        draft,
+        news,
+        unmatched,
+        behind,
     })
 }
 
@@ -141,6 +182,7 @@ impl Options {
         let mut spec = PathBuf::from(DEFAULT_PATH);
         let mut mode = Mode::Write;
         let mut kind = None;
+        let mut format = Format::Text;
         let mut limits = Limits::default();
         while let Some(arg) = args.next().map_err(usage)? {
             match arg {
@@ -150,6 +192,7 @@ impl Options {
                 Arg::Long("dry-run") if mode == Mode::Check => {}
                 Arg::Long("dry-run") => mode = Mode::DryRun,
                 Arg::Long("kind") => kind = Some(parsed(args)?),
+                Arg::Long("format") => format = parsed(args)?,
                 Arg::Long("timeout") => limits.total = Duration::from_secs(parsed(args)?),
                 other => return Err(usage(other.unexpected())),
             }
@@ -159,6 +202,7 @@ impl Options {
             spec,
             mode,
             kind,
+            format,
             limits,
         })
     }
@@ -167,48 +211,40 @@ impl Options {
 impl Report {
     /// The status with which the command ends.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(u8::from(
-            self.mode == Mode::Check && !self.changes.is_empty(),
-        ))
+        ExitCode::from(u8::from(self.mode == Mode::Check && !self.is_unchanged()))
+    }
+
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.changes.is_empty() && self.draft.is_none()
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spec = self.spec.display();
-        if self.changes.is_empty() {
-            return writeln!(f, "unchanged: {spec} is what {} gives", self.from);
-        }
-        for change in &self.changes {
-            let (new, gone) = change.lines();
-            match change.before {
-                Some(_) => writeln!(f, "changed {}: +{new} -{gone} lines", change.name)?,
-                None => writeln!(f, "new {}: +{new} lines", change.name)?,
+impl News {
+    /// What `REVIEW.md` is to hold, if it changes.
+    fn text(&self, committed: Option<&Committed>) -> Option<String> {
+        match self {
+            Self::Unchanged => None,
+            Self::First(side) => Some(side.to_string()),
+            // An update that was taken back leaves the review of the last one.
+            Self::Reviewed(review) if review.is_empty() => {
+                let last = committed.and_then(|committed| committed.review.clone());
+                Some(last.unwrap_or_else(|| review.to_string()))
             }
-        }
-        writeln!(f, "{} repairs", self.repairs.values().sum::<usize>())?;
-        for (fix, count) in &self.repairs {
-            writeln!(f, "{count:>6} {fix}")?;
-        }
-        for target in &self.unmatched {
-            writeln!(f, "warning: overlay target matched nothing: {target}")?;
-        }
-        match self.mode {
-            Mode::Write => writeln!(f, "updated {spec} from {}", self.from),
-            Mode::DryRun => writeln!(f, "dry run: nothing was written to {spec}"),
-            Mode::Check => writeln!(
-                f,
-                "outdated: {spec} is not what {} gives; run the command without --check",
-                self.from
-            ),
+            Self::Reviewed(review) => Some(review.to_string()),
         }
     }
 }
 
-/// A judged document, with its record unless the old one stays.
-struct Incoming {
-    document: Value,
-    record: Option<Source>,
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("is neither text nor json".to_owned()),
+        }
+    }
 }
 
 fn parsed<T>(args: &mut Parser) -> Result<T, Refusal>
@@ -219,127 +255,54 @@ where
     args.value().and_then(|value| value.parse()).map_err(usage)
 }
 
-fn receive(options: &Options, spec: &SpecDir) -> Result<Incoming, Refusal> {
-    let known = known_source(spec);
-    match &options.from {
-        Origin::File(path) if spec.is_document(path) => rederive(options, spec, known.as_ref()),
-        Origin::File(path) => from_file(path, options, known),
-        Origin::Url(url) => from_url(url, options, spec, known),
-    }
+/// The files of documents that are to be written.
+fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Result<Vec<Change>, Refusal> {
+    let record = incoming.record.as_ref().map(|source| source.to_text());
+    let record = record.transpose().map_err(|error| {
+        refuse(
+            error.to_string(),
+            "a record that toml can write",
+            "report this as a bug",
+        )
+    })?;
+    let changes = [
+        spec.change(DOCUMENT, judge::format(&incoming.document)),
+        spec.change(NORMALIZED, judge::format(&derived.document)),
+        record.and_then(|text| spec.change(SOURCE, text)),
+    ];
+    Ok(changes.into_iter().flatten().collect())
 }
 
-fn from_file(path: &Path, options: &Options, known: Option<Source>) -> Result<Incoming, Refusal> {
-    let received = fetch::read_file(path, &options.limits)?;
-    let document = judge::judge(&received.bytes, None)?;
-    let kind = options.kind.unwrap_or_else(|| Kind::of(&document));
-    let record = Source::of_file(path, &received.bytes, kind);
-    Ok(Incoming {
-        document,
-        record: renewed(record, known, options.kind),
-    })
-}
-
-fn from_url(
-    url: &Url,
-    options: &Options,
-    spec: &SpecDir,
-    known: Option<Source>,
-) -> Result<Incoming, Refusal> {
-    // A validator belongs to the whole address, of which the record leaves
-    // the query out.
-    let is_whole = url.query().is_none();
-    let held = known
-        .as_ref()
-        .filter(|known| is_whole && known.is_of(url))
-        .and_then(|known| Some((known, committed_document(spec)?)));
-    let conditional = held.as_ref().map(|(known, _)| *known);
-    let received = match (fetch::fetch(url, conditional, &options.limits)?, held) {
-        (Fetched::Document(received), _) => received,
-        (Fetched::Unchanged, Some((known, document))) => {
-            let record = options.kind.and_then(|kind| known.clone().with_kind(kind));
-            return Ok(Incoming { document, record });
-        }
-        (Fetched::Unchanged, None) => {
-            return Err(refuse(
-                "the answer \"unchanged\" to a request without conditions",
-                "the document",
-                "save the document with a browser and pass the file with --from",
-            ));
-        }
-    };
-    let document = judge::judge(&received.bytes, received.content_type.as_deref())?;
-    let kind = options.kind.unwrap_or(Kind::Vendor);
-    let record = Source {
-        etag: received.etag.filter(|_| is_whole),
-        last_modified: received.last_modified.filter(|_| is_whole),
-        ..Source::of_url(url, &received.bytes, kind)
-    };
-    Ok(Incoming {
-        document,
-        record: renewed(record, known, options.kind),
-    })
-}
-
-fn rederive(
-    options: &Options,
-    spec: &SpecDir,
-    known: Option<&Source>,
-) -> Result<Incoming, Refusal> {
-    if options.kind.is_some() {
-        return Err(usage(format!(
-            "--kind together with the committed {DOCUMENT}, whose record stays as it is"
-        )));
-    }
-    if known.is_none() {
-        return Err(refuse(
-            format!("the committed {DOCUMENT} without a readable {SOURCE} beside it"),
-            "a record of where the document came from",
-            format!("restore {SOURCE} with git, or run `cargo xtask update-spec`"),
-        ));
-    }
-    let bytes = spec.file(DOCUMENT).unwrap_or_default();
-    Ok(Incoming {
-        document: judge::judge(bytes, None)?,
-        record: None,
-    })
-}
-
-/// A broken record counts as none: this command is what mends it.
-fn known_source(spec: &SpecDir) -> Option<Source> {
-    let text = str::from_utf8(spec.file(SOURCE)?).ok()?;
-    Source::parse(text).ok()
-}
-
-/// The document we hold, if it can stand in for one that is unchanged.
-fn committed_document(spec: &SpecDir) -> Option<Value> {
-    let bytes = spec.file(DOCUMENT)?;
-    let document = judge::judge(bytes, None).ok()?;
-    (judge::format(&document).as_bytes() == bytes).then_some(document)
-}
-
-/// Leaves the old record, and so its date, to a document that is the same.
-fn renewed(record: Source, known: Option<Source>, kind: Option<Kind>) -> Option<Source> {
-    match known {
-        Some(known) if known.sha256 == record.sha256 => known.with_kind(kind?),
-        _ => Some(record),
-    }
-}
-
-/// Runs the generator, whose output users compile.
-fn try_generator(normalized: &str) -> Result<(), Refusal> {
+/// Runs the generator, whose output users compile, on the old and the new
+/// document at once.
+fn sides(
+    committed: Option<&Committed>,
+    overlay: &str,
+    name: &str,
+    derived: Derived,
+) -> Result<(Option<Side>, Side), Refusal> {
     // The generator asserts where it should return, so a panic is an answer;
     // `generate` catches it, and its message is told below.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    let outcome = generate(normalized);
+    let (before, after) = thread::scope(|scope| {
+        let before = scope.spawn(|| {
+            let committed = committed?;
+            Side::new(&committed.name, committed.derived(overlay).ok()?).ok()
+        });
+        let after = Side::new(name, derived);
+        (before.join(), after)
+    });
     panic::set_hook(hook);
-    let Err(reason) = outcome else {
-        return Ok(());
-    };
-    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    Err(refuse(
-        format!("a document from which no code can be generated: {reason}"),
-        "a normalized document that progenitor turns into Rust",
-        "add a fix to xtask/src/normalize for what the generator cannot take",
-    ))
+    let after = after.map_err(|reason| {
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        refuse(
+            format!("a document from which no code can be generated: {reason}"),
+            "a normalized document that progenitor turns into Rust",
+            "add a fix to xtask/src/normalize for what the generator cannot take",
+        )
+    })?;
+    // A committed document that today's generator does not take is as good as
+    // none: the new one is then the first.
+    Ok((before.ok().flatten(), after))
 }

@@ -6,12 +6,16 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+mod package;
+
+use package::copy_of_package;
 use serde_json::{Map, Value, json};
 use xtask::generate::generate;
 use xtask::normalize::{Derived, Refusal, derive, operations};
+use xtask::review::{Side, review};
 
 const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";
 
@@ -106,6 +110,28 @@ fn the_generator_takes_each_construct() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn each_construct_can_be_reviewed() {
+    let mut last: Option<Side> = None;
+    let mut wrong = Vec::new();
+    for (name, document) in constructs() {
+        let Ok(derived) = normalized(&document) else {
+            continue;
+        };
+        match Side::new(&name, derived) {
+            Ok(side) => {
+                if let Some(last) = &last {
+                    let report = review(last, &side).to_string();
+                    assert!(!report.is_empty(), "{name}");
+                }
+                last = Some(side);
+            }
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// All constructs beside the real document in one crate, each under names of
 /// its own: one build instead of hundreds.
 #[test]
@@ -121,7 +147,7 @@ fn the_generated_crate_compiles_with_all_constructs() {
         }
     }
     assert!(number > 250, "{number} constructs were taken");
-    let package = copy_of_package(root);
+    let package = copy_of_package(root, "constructs");
     let spec = package.join("spec/openapi.normalized.json");
     std::fs::create_dir_all(spec.parent().unwrap()).unwrap();
     std::fs::write(spec, whole.to_string()).unwrap();
@@ -179,47 +205,5 @@ fn add(whole: &mut Value, document: Value, number: usize) {
             }
         }
         paths.insert(format!("/c{number}{path}"), item);
-    }
-}
-
-fn copy_of_package(root: &Path) -> PathBuf {
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("constructs");
-    let _absent = std::fs::remove_dir_all(&package);
-    // What the manifest names must be there, though only `src` is compiled.
-    for folder in ["src", "benches", "examples"] {
-        copy(&root.join(folder), &package.join(folder));
-    }
-    for file in ["build.rs", "Cargo.lock", "README.md", "CHANGELOG.md"] {
-        std::fs::copy(root.join(file), package.join(file)).unwrap();
-    }
-    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    // A name of its own: cargo would take it for the package beside it in the
-    // shared target directory.
-    let changes = [
-        ("members = [\"fuzz\", \"xtask\"]", "members = []"),
-        ("\nname = \"fullscript\"", "\nname = \"constructs\""),
-        (
-            "\nfullscript = { path = \".\"",
-            "\nconstructs = { path = \".\"",
-        ),
-    ];
-    let alone = changes.iter().fold(manifest, |manifest, (from, to)| {
-        assert!(manifest.contains(from), "{from}");
-        manifest.replace(from, to)
-    });
-    std::fs::write(package.join("Cargo.toml"), alone).unwrap();
-    package
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
     }
 }

@@ -5,24 +5,20 @@
 )]
 
 use xtask::normalize::derive;
+use xtask::review::Side;
+use xtask::snapshots;
 
 #[test]
 fn repairs_are_as_reviewed() {
     let raw = serde_json::from_str(include_str!("../../spec/openapi.json")).unwrap();
     let derived = derive(&raw, include_str!("../../spec/overlay.yaml")).unwrap();
-    let mut lines: Vec<String> = derived.repairs.iter().map(ToString::to_string).collect();
-    lines.extend(
-        derived
-            .unmatched
-            .iter()
-            .map(|target| format!("overlay matched nothing    {target}")),
-    );
+    let side = Side::new("", derived).unwrap();
     insta::with_settings!({
         snapshot_path => "../../tests/snapshots",
         prepend_module_to_snapshot => false,
         omit_expression => true,
     }, {
-        insta::assert_snapshot!("repairs", lines.join("\n"));
+        insta::assert_snapshot!("repairs", snapshots::of(&side)["repairs"].join("\n"));
     });
 }
 

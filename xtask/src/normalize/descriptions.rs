@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::walk::{element, escape};
 use super::{Refusal, Report};
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -14,7 +15,7 @@ fn clean_all(value: &mut Value, pointer: &str, report: &mut Report) {
     match value {
         Value::Object(object) => {
             for (key, child) in object {
-                let below = format!("{pointer}/{}", super::walk::escape(key));
+                let below = format!("{pointer}/{}", escape(key));
                 match (key.as_str(), &*child) {
                     ("description" | "summary", Value::String(text)) => {
                         let clean = plain(text);
@@ -32,7 +33,8 @@ fn clean_all(value: &mut Value, pointer: &str, report: &mut Report) {
         }
         Value::Array(list) => {
             for (index, child) in list.iter_mut().enumerate() {
-                clean_all(child, &format!("{pointer}/{index}"), report);
+                let below = format!("{pointer}/{}", element(pointer, index, child));
+                clean_all(child, &below, report);
             }
         }
         _ => {}

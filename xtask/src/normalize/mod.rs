@@ -58,7 +58,8 @@ pub struct Derived {
 pub struct Repair {
     /// The fix that made it.
     pub fix: &'static str,
-    /// JSON pointer into the document as it stood then.
+    /// JSON pointer into the document as it stood then, but for parameters,
+    /// which have their name for a step.
     pub pointer: String,
     /// What stood there.
     pub before: String,
@@ -91,6 +92,9 @@ pub struct Refusal {
     pub expected: String,
     /// What the reader can do about it.
     pub remedy: String,
+    /// Whether the server could not be reached, which says nothing of the
+    /// document.
+    pub unreachable: bool,
 }
 
 impl fmt::Display for Refusal {
@@ -276,6 +280,12 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
         repairs: report.repairs,
         unmatched,
     })
+}
+
+/// Where a fix stands in the order in which they run.
+pub(crate) fn position(fix: &str) -> Option<usize> {
+    let mut fixes = STRUCTURE.iter().chain(EVIDENCE).chain(SHAPE);
+    fixes.position(|own| own.name == fix)
 }
 
 fn run(fixes: &[Fix], document: &mut Value, report: &mut Report) -> Result<(), Refusal> {

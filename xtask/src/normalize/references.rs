@@ -247,6 +247,7 @@ pub(super) fn resolve<'d>(
             came: format!("an external $ref {target:?} at {pointer}"),
             expected: "references inside the document".into(),
             remedy: "bundle the document into one file first".into(),
+            unreachable: false,
         });
     };
     let found = whole.pointer(inside).filter(|found| found.is_object());
@@ -254,6 +255,7 @@ pub(super) fn resolve<'d>(
         came: format!("a dangling $ref {target:?} at {pointer}"),
         expected: "every $ref to lead to an object in the document".into(),
         remedy: "report it to the vendor, or mend a copy and give it with --from".into(),
+        unreachable: false,
     })
 }
 
@@ -280,6 +282,7 @@ pub(super) fn endless(pointer: &str) -> Refusal {
         came: format!("references at {pointer} that only lead to each other"),
         expected: "a schema with an end".into(),
         remedy: "report it to the vendor, or mend a copy and give it with --from".into(),
+        unreachable: false,
     }
 }
 

@@ -12,6 +12,15 @@ pub(crate) fn escape(step: &str) -> String {
     step.replace('~', "~0").replace('/', "~1")
 }
 
+/// The step to an element of a list: a parameter is known by its name, so
+/// that those before it may come and go.
+pub(crate) fn element(list: &str, index: usize, element: &Value) -> String {
+    let name = element["name"]
+        .as_str()
+        .filter(|_| list.ends_with("/parameters"));
+    name.map_or_else(|| index.to_string(), escape)
+}
+
 /// Every operation of the document, with its path and method.
 pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     document["paths"]
@@ -127,7 +136,8 @@ fn find_roots(value: &mut Value, pointer: &str, visit: &mut dyn FnMut(&str, &mut
         }
         Value::Array(list) => {
             for (index, child) in list.iter_mut().enumerate() {
-                find_roots(child, &format!("{pointer}/{index}"), visit);
+                let below = format!("{pointer}/{}", element(pointer, index, child));
+                find_roots(child, &below, visit);
             }
         }
         _ => {}

@@ -14,6 +14,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             came: "JSON that is not an object".into(),
             expected: "an OpenAPI document".into(),
             remedy: "look at what the address answers".into(),
+            unreachable: false,
         });
     };
     let mut shape = Shape { report };

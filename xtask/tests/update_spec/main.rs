@@ -7,9 +7,13 @@ mod derived;
 mod documents;
 mod received;
 mod refused;
+mod released;
+mod reviewed;
 mod sandbox;
 mod server;
+mod snapshots;
 mod updated;
+mod workflow;
 mod written;
 
 use std::process::Command;
@@ -26,9 +30,12 @@ fn the_help_names_every_command_and_option() {
     for word in [
         "update-spec",
         "check",
+        "snapshots",
+        "record-release",
         "--from",
         "--dry-run",
         "--kind",
+        "--format",
         "--timeout",
         "--spec",
     ] {

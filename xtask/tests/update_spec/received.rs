@@ -11,13 +11,13 @@ use crate::sandbox::Sandbox;
 use crate::server::{JSON, Server, answer};
 
 #[test]
-fn a_check_of_what_cannot_be_reached_is_refused() {
+fn a_check_tells_a_server_out_of_reach_from_a_document() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let address = format!("http://{closed}/");
-    Sandbox::filled().refuses(
+    Sandbox::filled().reaches_no_server(
         &["--check", "--from", &address],
         "no connection to 127.0.0.1",
     );
@@ -28,7 +28,6 @@ fn a_status_other_than_200_is_refused() {
     let sandbox = Sandbox::filled();
     for line in [
         "404 Not Found",
-        "500 Internal Server Error",
         "204 No Content",
         "206 Partial Content",
         "304 Not Modified",
@@ -38,6 +37,23 @@ fn a_status_other_than_200_is_refused() {
         let server = Server::status(line);
         sandbox.refuses(
             &["--from", &server.address],
+            &format!("came: status {}", &line[..3]),
+        );
+    }
+}
+
+#[test]
+fn a_server_that_is_down_or_busy_is_told_from_a_document() {
+    let sandbox = Sandbox::filled();
+    for line in [
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "429 Too Many Requests",
+    ] {
+        let server = Server::status(line);
+        sandbox.reaches_no_server(
+            &["--check", "--from", &server.address],
             &format!("came: status {}", &line[..3]),
         );
     }
@@ -85,7 +101,7 @@ fn an_answer_that_breaks_off_is_refused() {
         ("SSH-2.0-server\r\n", "no answer from 127.0.0.1"),
     ] {
         let server = Server::raw(reply);
-        sandbox.refuses(&["--from", &server.address], came);
+        sandbox.reaches_no_server(&["--from", &server.address], came);
     }
 }
 
@@ -109,7 +125,7 @@ fn a_slow_answer_is_given_up() {
     let sandbox = Sandbox::filled();
     for server in [silent, trickling, stalled] {
         let start = Instant::now();
-        sandbox.refuses(
+        sandbox.reaches_no_server(
             &["--timeout", "1", "--from", &server.address],
             "when 1 s were over",
         );
@@ -176,7 +192,7 @@ fn what_cannot_be_reached_or_trusted_is_refused() {
     let sandbox = Sandbox::filled();
     let plain = Server::raw(answer(JSON, document("1")));
     let tls = plain.address.replace("http:", "https:");
-    sandbox.refuses(&["--from", &tls], "no connection to 127.0.0.1: ");
+    sandbox.reaches_no_server(&["--from", &tls], "no connection to 127.0.0.1: ");
     sandbox.refuses(
         &["--from", "http://us.fullscript.com/a"],
         "the plain http address",

@@ -78,6 +78,15 @@ impl Sandbox {
         Run(self.command("update-spec", args).output().unwrap())
     }
 
+    /// What stands in a file beside the spec directory.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn record_release(&self) -> Run {
+        Run(self.command("record-release", &[]).output().unwrap())
+    }
+
     pub(crate) fn check(&self) -> Run {
         Run(self.command("check", &[]).output().unwrap())
     }
@@ -98,10 +107,21 @@ impl Sandbox {
     /// The command refuses, says why in full, and leaves every byte in place.
     #[track_caller]
     pub(crate) fn refuses(&self, args: &[&str], came: &str) {
+        self.fails(args, 2, came);
+    }
+
+    /// The same where it is the server that failed, and no document.
+    #[track_caller]
+    pub(crate) fn reaches_no_server(&self, args: &[&str], came: &str) {
+        self.fails(args, 3, came);
+    }
+
+    #[track_caller]
+    fn fails(&self, args: &[&str], code: i32, came: &str) {
         let before = self.files();
         let run = self.update(args);
         let message = run.stderr();
-        assert_eq!(run.0.status.code(), Some(2), "{message}");
+        assert_eq!(run.0.status.code(), Some(code), "{message}");
         for part in ["came: ", "expected: ", "do: "] {
             let lines = message.lines().filter(|line| line.starts_with(part));
             assert_eq!(lines.count(), 1, "{part} in {message}");

@@ -1,0 +1,141 @@
+//! Who may call what: the vendor's approval, and the scopes of tokens.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::renames::Renames;
+use super::verdict::Level;
+use super::wire::Wire;
+use crate::surface::{Operation, Surface};
+
+/// A change of who may call an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Access {
+    /// The operation's id.
+    pub operation: String,
+    /// What it asks of the next version.
+    pub level: Level,
+    /// Whether calls that were allowed may be refused.
+    pub wire: Wire,
+    /// The change in words, for users.
+    pub text: String,
+}
+
+/// Approval marks that came or went.
+pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
+    let mut found = Vec::new();
+    for (id, before, now) in pairs(old, new, renames) {
+        let place =
+            |operation: &Operation| format!("`{id}` ({} {})", operation.method, operation.path);
+        let (breaks, text) = match (before, now) {
+            (Some(before), Some(now)) => match (before.approval, now.approval) {
+                (false, true) => (
+                    true,
+                    format!(
+                        "Apps without commercial approval may no longer call {}.",
+                        place(now)
+                    ),
+                ),
+                (true, false) => (
+                    false,
+                    format!(
+                        "Any app may call {} now; it required commercial approval.",
+                        place(now)
+                    ),
+                ),
+                _ => continue,
+            },
+            (None, Some(now)) if now.approval => (
+                false,
+                format!(
+                    "Only apps with commercial approval may call the new {}.",
+                    place(now)
+                ),
+            ),
+            (Some(before), None) if before.approval => (
+                true,
+                format!(
+                    "Nobody may call {} any more; it required commercial approval.",
+                    place(before)
+                ),
+            ),
+            _ => continue,
+        };
+        found.push(access(id, breaks, text));
+    }
+    found
+}
+
+/// Scopes of operations that were there and are still.
+pub(super) fn scopes(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
+    let mut found = Vec::new();
+    for (id, before, now) in pairs(old, new, renames) {
+        let (Some(before), Some(now)) = (before, now) else {
+            continue;
+        };
+        let (was, is) = (sorted(&before.scopes), sorted(&now.scopes));
+        if was == is {
+            continue;
+        }
+        // A token that was good enough has to be so still.
+        let suffices = |token: &Vec<String>| {
+            is.is_empty()
+                || is
+                    .iter()
+                    .any(|needed| needed.iter().all(|scope| token.contains(scope)))
+        };
+        let breaks = !was.iter().all(suffices) || was.is_empty() && !is.is_empty();
+        let text = format!("`{id}` needs {}; it needed {}.", words(&is), words(&was));
+        found.push(access(id, breaks, text));
+    }
+    found
+}
+
+fn access(operation: String, breaks_requests: bool, text: String) -> Access {
+    Access {
+        operation,
+        // The table of operations says otherwise to programs that read it.
+        level: Level::Minor,
+        wire: Wire {
+            breaks_requests,
+            breaks_answers: false,
+        },
+        text,
+    }
+}
+
+/// The operations before and now, by their present ids.
+fn pairs<'s>(
+    old: &'s Surface,
+    new: &'s Surface,
+    renames: &Renames,
+) -> Vec<(String, Option<&'s Operation>, Option<&'s Operation>)> {
+    let mut pairs: BTreeMap<String, (Option<&Operation>, Option<&Operation>)> = BTreeMap::new();
+    for (id, operation) in &old.operations {
+        pairs.entry(renames.new_id(id)).or_default().0 = Some(operation);
+    }
+    for (id, operation) in &new.operations {
+        pairs.entry(id.clone()).or_default().1 = Some(operation);
+    }
+    let pairs = pairs.into_iter();
+    pairs.map(|(id, (before, now))| (id, before, now)).collect()
+}
+
+fn sorted(alternatives: &[Vec<String>]) -> Vec<Vec<String>> {
+    let mut alternatives = alternatives.to_vec();
+    alternatives.iter_mut().for_each(|scopes| scopes.sort());
+    alternatives.sort();
+    alternatives
+}
+
+fn words(alternatives: &[Vec<String>]) -> String {
+    let together = |scopes: &Vec<String>| {
+        let named: Vec<_> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+        named.join(" and ")
+    };
+    match alternatives.iter().map(together).collect::<Vec<_>>() {
+        none if none.is_empty() => "no scope that is known".into(),
+        some => some.join(", or "),
+    }
+}

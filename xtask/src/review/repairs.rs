@@ -1,0 +1,141 @@
+//! Repairs that began or ceased, and overlay actions that lost their place:
+//! signs that the vendor changed habits.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Side;
+use crate::normalize::{self, METHODS, Repair};
+
+/// The repairs of one fix that only one of two documents needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepairsOfFix {
+    /// The fix.
+    pub fix: String,
+    /// Repairs that the old document did not need.
+    pub began: Vec<String>,
+    /// Repairs that the new document does not need.
+    pub ceased: Vec<String>,
+}
+
+/// What changed in what both documents hold, and how much elsewhere.
+#[derive(Debug, Default, Serialize)]
+pub struct Repairs {
+    /// In operations and components that both hold: the vendor's habits.
+    pub changed: Vec<RepairsOfFix>,
+    /// How many are made in what only the new document holds.
+    pub with_new: usize,
+    /// How many were made in what only the old document holds.
+    pub with_gone: usize,
+}
+
+/// Targets of the overlay.
+#[derive(Debug, Default, Serialize)]
+pub struct Overlay {
+    /// Those that matched and match nothing any more.
+    pub lost: Vec<String>,
+    /// Those that matched nothing and match again.
+    pub found: Vec<String>,
+}
+
+impl Overlay {
+    pub(super) fn between(old: &[String], new: &[String]) -> Self {
+        let only = |these: &[String], those: &[String]| {
+            let only = these.iter().filter(|target| !those.contains(target));
+            only.cloned().collect()
+        };
+        Self {
+            lost: only(new, old),
+            found: only(old, new),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.found.is_empty()
+    }
+}
+
+impl Repairs {
+    pub(super) fn between(old: &Side, new: &Side) -> Self {
+        let (kept, gone) = apart(&old.repairs, &new.document);
+        let (known, added) = apart(&new.repairs, &old.document);
+        Self {
+            changed: changed(&kept, &known),
+            with_new: added,
+            with_gone: gone,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.with_new + self.with_gone == 0
+    }
+}
+
+/// The repairs in what another document holds too, and the number of the rest.
+fn apart<'r>(repairs: &'r [Repair], other: &Value) -> (Vec<&'r Repair>, usize) {
+    let (both, rest): (Vec<_>, Vec<_>) = repairs
+        .iter()
+        .partition(|repair| is_held(&repair.pointer, other));
+    (both, rest.len())
+}
+
+/// Whether a document holds the operation or the component of a pointer.
+fn is_held(pointer: &str, document: &Value) -> bool {
+    let depth = 3;
+    let steps: Vec<&str> = pointer.split('/').skip(1).take(depth).collect();
+    match steps.as_slice() {
+        // What is said of a path is said of each of its operations.
+        ["paths", path, said] if !METHODS.contains(said) => {
+            document.pointer(&format!("/paths/{path}")).is_some()
+        }
+        ["paths" | "components", _, _] => {
+            document.pointer(&format!("/{}", steps.join("/"))).is_some()
+        }
+        _ => true,
+    }
+}
+
+/// In the order in which the fixes run.
+fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
+    let (before, now) = (counted(old), counted(new));
+    let only = |these: &BTreeMap<Kind, usize>, those: &BTreeMap<Kind, usize>, fix: &str| {
+        let own = these.iter().filter(|((own, _), _)| *own == fix);
+        let extra = own.flat_map(|(kind, count)| {
+            let extra = count.saturating_sub(those.get(kind).copied().unwrap_or_default());
+            std::iter::repeat_n(kind.1.clone(), extra)
+        });
+        extra.collect::<Vec<_>>()
+    };
+    let mut fixes: Vec<&str> = old.iter().chain(new).map(|repair| repair.fix).collect();
+    fixes.sort_by_key(|fix| normalize::position(fix));
+    fixes.dedup();
+    let all = fixes.into_iter().map(|fix| RepairsOfFix {
+        fix: fix.to_string(),
+        began: only(&now, &before, fix),
+        ceased: only(&before, &now, fix),
+    });
+    all.filter(|of| !of.began.is_empty() || !of.ceased.is_empty())
+        .collect()
+}
+
+/// A fix, and what it did where. What it rests on may change: an example
+/// more or less is no other repair.
+type Kind = (&'static str, String);
+
+fn counted(repairs: &[&Repair]) -> BTreeMap<Kind, usize> {
+    let mut counts = BTreeMap::new();
+    for Repair {
+        fix,
+        pointer,
+        before,
+        after,
+        ..
+    } in repairs
+    {
+        let text = format!("{pointer}: {before} -> {after}");
+        *counts.entry((*fix, text)).or_default() += 1;
+    }
+    counts
+}

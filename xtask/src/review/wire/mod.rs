@@ -1,0 +1,142 @@
+//! Old against new on the wire: what the server takes and answers, and whether
+//! a client built from the old document gets on with it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::renames::Renames;
+use super::subject::Subject;
+use super::usage::Usage;
+use crate::normalize;
+
+mod operations;
+mod types;
+
+/// Whether a client of the old document gets on with the new server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Wire {
+    /// Requests that were right may be refused or misunderstood.
+    pub breaks_requests: bool,
+    /// Answers may not decode, or lack what they held.
+    pub breaks_answers: bool,
+}
+
+/// A difference on the wire.
+#[derive(Debug)]
+pub(super) struct Difference {
+    pub(super) subject: Subject,
+    pub(super) wire: Wire,
+    pub(super) text: String,
+}
+
+/// One operation of a document.
+struct Operation<'d> {
+    method: String,
+    path: &'d str,
+    value: &'d Value,
+}
+
+/// Compares two normalized documents.
+pub(super) struct Comparison<'d> {
+    old: &'d Value,
+    new: &'d Value,
+    renames: &'d Renames,
+    /// Who used the types so far: only their requests and answers can break.
+    used: BTreeMap<String, Usage>,
+    found: Vec<Difference>,
+}
+
+impl Wire {
+    const COMPATIBLE: Self = Self::breaking(false, false);
+    const REQUESTS: Self = Self::breaking(true, false);
+
+    const fn breaking(requests: bool, answers: bool) -> Self {
+        Self {
+            breaks_requests: requests,
+            breaks_answers: answers,
+        }
+    }
+
+    /// The two together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self::breaking(
+            self.breaks_requests || other.breaks_requests,
+            self.breaks_answers || other.breaks_answers,
+        )
+    }
+
+    /// The class in words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match (self.breaks_requests, self.breaks_answers) {
+            (false, false) => "compatible",
+            (true, false) => "breaks requests",
+            (false, true) => "breaks answers",
+            (true, true) => "breaks requests and answers",
+        }
+    }
+}
+
+impl<'d> Comparison<'d> {
+    pub(super) fn new(old: &'d Value, new: &'d Value, renames: &'d Renames) -> Self {
+        Self {
+            old,
+            new,
+            renames,
+            used: Usage::of_all(old),
+            found: Vec::new(),
+        }
+    }
+
+    /// All differences of operations and types.
+    pub(super) fn run(mut self) -> Vec<Difference> {
+        let (old, new) = (by_id(self.old), by_id(self.new));
+        let kept: BTreeMap<String, (&String, &Operation<'_>)> = old
+            .iter()
+            .map(|(id, operation)| (self.renames.new_id(id), (id, operation)))
+            .collect();
+        for (id, (old_id, before)) in &kept {
+            match new.get(id) {
+                Some(after) => self.operation(id, old_id, before, after),
+                None => self.note(
+                    Subject::Operation(id.clone()),
+                    Wire::REQUESTS,
+                    format!("is gone ({} {})", before.method, before.path),
+                ),
+            }
+        }
+        for (id, added) in new.iter().filter(|(id, _)| !kept.contains_key(*id)) {
+            let text = format!("is new ({} {})", added.method, added.path);
+            self.note(Subject::Operation(id.clone()), Wire::COMPATIBLE, text);
+        }
+        self.types();
+        self.found
+    }
+
+    fn note(&mut self, subject: Subject, wire: Wire, text: impl Into<String>) {
+        let text = text.into();
+        self.found.push(Difference {
+            subject,
+            wire,
+            text,
+        });
+    }
+}
+
+fn by_id(document: &Value) -> BTreeMap<String, Operation<'_>> {
+    let named = normalize::operations(document).filter_map(|(path, method, value)| {
+        let id = value["operationId"].as_str()?;
+        let method = method.to_uppercase();
+        Some((
+            id.to_string(),
+            Operation {
+                method,
+                path,
+                value,
+            },
+        ))
+    });
+    named.collect()
+}

@@ -1,0 +1,193 @@
+//! Operations: where they are, what they take, what they answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Comparison, Operation, Wire};
+use crate::review::renames::{Renames, anonymous};
+use crate::review::shape::{Shape, Shapes};
+use crate::review::subject::Subject;
+
+impl Comparison<'_> {
+    pub(super) fn operation(
+        &mut self,
+        id: &str,
+        old_id: &str,
+        old: &Operation<'_>,
+        new: &Operation<'_>,
+    ) {
+        let place = Subject::Operation(id.to_string());
+        if id != old_id {
+            let text = format!("is the new name of `{old_id}`");
+            self.note(place.clone(), Wire::COMPATIBLE, text);
+        }
+        if (&old.method, anonymous(old.path)) != (&new.method, anonymous(new.path)) {
+            let text = format!(
+                "moved from {} {} to {} {}",
+                old.method, old.path, new.method, new.path
+            );
+            self.note(place.clone(), Wire::REQUESTS, text);
+        }
+        let deprecated = |operation: &Operation<'_>| operation.value["deprecated"] == true;
+        match (deprecated(old), deprecated(new)) {
+            (false, true) => self.note(place.clone(), Wire::COMPATIBLE, "is deprecated"),
+            (true, false) => self.note(place.clone(), Wire::COMPATIBLE, "is no longer deprecated"),
+            _ => {}
+        }
+        let paged = |operation: &Operation<'_>| operation.value["x-paged"] == true;
+        match (paged(old), paged(new)) {
+            (false, true) => self.note(place, Wire::COMPATIBLE, "comes in pages"),
+            (true, false) => self.note(place, Wire::COMPATIBLE, "no longer comes in pages"),
+            _ => {}
+        }
+        self.parameters(id, old.value, new.value);
+        self.body(id, old.value, new.value);
+        self.answer(id, old.value, new.value);
+    }
+
+    fn parameters(&mut self, id: &str, old: &Value, new: &Value) {
+        let (before, after) = (parameters(old), parameters(new));
+        let subject = |name: &str| Subject::Argument {
+            operation: id.to_string(),
+            name: name.to_string(),
+        };
+        let now = Renames::default();
+        for ((place, name), parameter) in &before {
+            let was = Shapes::new(self.old, self.renames).of(&parameter["schema"]);
+            let Some(other) = after.get(&(*place, *name)) else {
+                // A variable of the path is what it is by its place.
+                let wire = Wire::breaking(*place != "path", false);
+                self.note(
+                    subject(name),
+                    wire,
+                    format!("is gone from the {place} ({})", was.text),
+                );
+                continue;
+            };
+            let is = Shapes::new(self.new, &now).of(&other["schema"]);
+            if was.values != is.values {
+                let text = format!("was {} and is {}", was.text, is.text);
+                self.note(subject(name), Wire::REQUESTS, text);
+            } else if sent_as(parameter) != sent_as(other) {
+                self.note(subject(name), Wire::REQUESTS, "is written in another way");
+            }
+            match (parameter["required"] == true, other["required"] == true) {
+                (false, true) => self.note(subject(name), Wire::REQUESTS, "is required now"),
+                (true, false) => self.note(subject(name), Wire::COMPATIBLE, "may be left out now"),
+                _ => {}
+            }
+        }
+        for ((place, name), parameter) in &after {
+            if before.contains_key(&(*place, *name)) {
+                continue;
+            }
+            let is = Shapes::new(self.new, &now).of(&parameter["schema"]);
+            let required = parameter["required"] == true && *place != "path";
+            let wire = Wire::breaking(required, false);
+            let needed = if parameter["required"] == true {
+                "required"
+            } else {
+                "optional"
+            };
+            self.note(
+                subject(name),
+                wire,
+                format!("is new in the {place} ({}, {needed})", is.text),
+            );
+        }
+    }
+
+    fn body(&mut self, id: &str, old: &Value, new: &Value) {
+        let subject = Subject::Argument {
+            operation: id.to_string(),
+            name: "body".into(),
+        };
+        let now = Renames::default();
+        let was = content(&old["requestBody"], &Shapes::new(self.old, self.renames));
+        let is = content(&new["requestBody"], &Shapes::new(self.new, &now));
+        match (was, is) {
+            (None, Some((_, shape))) => {
+                let text = format!("is new ({})", shape.text);
+                self.note(subject, Wire::REQUESTS, text);
+            }
+            (Some((_, shape)), None) => {
+                let text = format!("is gone ({})", shape.text);
+                self.note(subject, Wire::REQUESTS, text);
+            }
+            (Some((media, shape)), Some((new_media, new_shape))) => {
+                if media != new_media {
+                    let text = format!("was sent as {media} and is sent as {new_media}");
+                    self.note(subject.clone(), Wire::REQUESTS, text);
+                }
+                if shape.values != new_shape.values {
+                    let text = format!("was {} and is {}", shape.text, new_shape.text);
+                    self.note(subject, Wire::REQUESTS, text);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn answer(&mut self, id: &str, old: &Value, new: &Value) {
+        let subject = Subject::Answer(id.to_string());
+        let now = Renames::default();
+        let (old_status, was) = success(old, &Shapes::new(self.old, self.renames));
+        let (new_status, is) = success(new, &Shapes::new(self.new, &now));
+        if old_status != new_status {
+            let text = format!("has status {new_status} instead of {old_status}");
+            self.note(subject.clone(), Wire::COMPATIBLE, text);
+        }
+        let text = |shape: &Option<(&str, Shape)>| match shape {
+            None => "nothing".to_string(),
+            Some((media, shape)) if media.ends_with("json") => shape.text.clone(),
+            Some((media, _)) => media.to_string(),
+        };
+        let values = |shape: &Option<(&str, Shape)>| {
+            shape
+                .as_ref()
+                .map(|(media, shape)| (media.to_string(), shape.values.clone()))
+        };
+        if values(&was) != values(&is) {
+            let wire = Wire::breaking(false, was.is_some());
+            let text = format!("was {} and is {}", text(&was), text(&is));
+            self.note(subject, wire, text);
+        }
+    }
+}
+
+/// The parameters by place and name.
+fn parameters(operation: &Value) -> BTreeMap<(&str, &str), &Value> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let named = parameters.filter_map(|parameter| {
+        let key = (parameter["in"].as_str()?, parameter["name"].as_str()?);
+        Some((key, parameter))
+    });
+    named.collect()
+}
+
+/// How a parameter is written, beside its schema.
+fn sent_as(parameter: &Value) -> Value {
+    let mut rest = parameter.as_object().cloned().unwrap_or_default();
+    rest.retain(|key, _| ["explode", "style", "allowReserved", "content"].contains(&key.as_str()));
+    rest.into()
+}
+
+/// Media type and shape of a body or an answer.
+fn content<'d>(holder: &'d Value, shapes: &Shapes<'_>) -> Option<(&'d str, Shape)> {
+    let (media, content) = holder["content"].as_object()?.iter().next()?;
+    Some((media, shapes.of(&content["schema"])))
+}
+
+/// The statuses and the content of a success.
+fn success<'d>(operation: &'d Value, shapes: &Shapes<'_>) -> (String, Option<(&'d str, Shape)>) {
+    let responses = operation["responses"].as_object().into_iter().flatten();
+    let successes: BTreeMap<_, _> = responses
+        .filter(|(status, _)| status.starts_with('2'))
+        .collect();
+    let statuses: Vec<&str> = successes.keys().map(|status| status.as_str()).collect();
+    let shape = successes
+        .values()
+        .find_map(|response| content(response, shapes));
+    (statuses.join(" or "), shape)
+}

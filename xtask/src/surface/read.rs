@@ -1,0 +1,289 @@
+//! Reads the surface from the text of the generated files, through `syn`.
+
+use std::collections::BTreeMap;
+
+use quote::ToTokens;
+use syn::{Expr, ImplItem, Item, ItemImpl, ItemStruct, Lit, Type};
+
+use super::types::named;
+use super::{Argument, List, Operation, Surface};
+
+impl Surface {
+    /// Reads the generated `types.rs`, `client.rs` and `operations.rs`.
+    ///
+    /// # Errors
+    /// Says what is of a shape that the generator did not use to write.
+    pub fn read(types: &str, client: &str, operations: &str) -> Result<Self, String> {
+        Self::of_items(&parsed(types)?, &parsed(client)?, operations)
+    }
+
+    /// Reads the same where types and client are parsed already.
+    ///
+    /// # Errors
+    /// As for [`Surface::read`].
+    pub fn of_items(types: &[Item], client: &[Item], operations: &str) -> Result<Self, String> {
+        let mut builders = builders(client, types)?;
+        let mut surface = Self::default();
+        for (id, row) in rows(parsed(operations)?)? {
+            let builder = builders.remove(&id);
+            let operation = operation(row, builder.ok_or(format!("{id} has no builder"))?)?;
+            surface.operations.insert(id, operation);
+        }
+        if let Some(id) = builders.keys().next() {
+            return Err(format!("{id} is not in the table of operations"));
+        }
+        for item in types {
+            surface.types.extend(named(item)?);
+        }
+        Ok(surface)
+    }
+}
+
+fn parsed(text: &str) -> Result<Vec<Item>, String> {
+    let file = syn::parse_file(text).map_err(|error| error.to_string())?;
+    Ok(file.items)
+}
+
+/// What the builder of an operation takes, answers and streams.
+struct Builder {
+    arguments: Vec<Argument>,
+    answer: String,
+    list: Option<List>,
+}
+
+/// The fields of a row of the table.
+type Row = BTreeMap<String, Expr>;
+
+fn rows(items: Vec<Item>) -> Result<Vec<(String, Row)>, String> {
+    let [Item::Static(table)] = items.as_slice() else {
+        return Err("operations.rs is not one table".into());
+    };
+    let Expr::Reference(list) = &*table.expr else {
+        return Err("the table of operations is no reference".into());
+    };
+    let Expr::Array(list) = &*list.expr else {
+        return Err("the table of operations is no array".into());
+    };
+    let rows = list.elems.iter().map(|row| {
+        let Expr::Struct(row) = row else {
+            return Err(format!("a row of a new shape: {}", row.to_token_stream()));
+        };
+        let fields = row.fields.iter().map(|field| {
+            let name = field.member.to_token_stream().to_string();
+            (name, field.expr.clone())
+        });
+        let mut fields: Row = fields.collect();
+        let id = fields.remove("id").as_ref().and_then(text);
+        Ok((id.ok_or("a row without an id")?, fields))
+    });
+    rows.collect()
+}
+
+/// What programs may read in a row and the rest of the surface does not hold.
+const ROW: [&str; 3] = ["authenticated", "content_type", "paged"];
+
+fn operation(mut row: Row, builder: Builder) -> Result<Operation, String> {
+    let mut take = |name: &str| row.remove(name).ok_or(format!("a row without `{name}`"));
+    let method = text(&take("method")?).ok_or("a method that is no text")?;
+    let path = text(&take("path")?).ok_or("a path that is no text")?;
+    let approval = take("requires_commercial_approval")?;
+    let scopes = elements(&take("scopes")?).into_iter();
+    let scopes = scopes.map(|together| elements(&together).iter().filter_map(text).collect());
+    Ok(Operation {
+        method,
+        path,
+        approval: approval.to_token_stream().to_string() == "true",
+        scopes: scopes.collect(),
+        row: ROW
+            .iter()
+            .map(|name| Ok((name.to_string(), take(name)?.to_token_stream().to_string())))
+            .collect::<Result<_, String>>()?,
+        arguments: builder.arguments,
+        answer: builder.answer,
+        list: builder.list,
+    })
+}
+
+/// The elements of `&[..]`.
+fn elements(expression: &Expr) -> Vec<Expr> {
+    match expression {
+        Expr::Reference(list) => elements(&list.expr),
+        Expr::Array(list) => list.elems.iter().cloned().collect(),
+        _ => vec![],
+    }
+}
+
+/// The builder of each operation, by the operation's id.
+fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>, String> {
+    let module = client.iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == "builder" => module.content.as_ref(),
+        _ => None,
+    });
+    let mut structs = BTreeMap::new();
+    let mut builders = BTreeMap::new();
+    let (_, items) = module.ok_or("client.rs has no module of builders")?;
+    for item in items {
+        match item {
+            Item::Struct(builder) => {
+                structs.insert(builder.ident.to_string(), builder);
+            }
+            Item::Impl(block) => {
+                let Some(send) = method(block, "send") else {
+                    continue;
+                };
+                let (id, answer) = answer(send).ok_or("a `send` of a new shape")?;
+                let builder = structs.remove(&last_segment(&block.self_ty));
+                let builder = builder.ok_or(format!("{id} has no builder"))?;
+                let arguments = builder.fields.iter();
+                let arguments = arguments.filter_map(|field| argument(field, types));
+                let known = Builder {
+                    arguments: arguments.collect(),
+                    list: list(block, &answer, types),
+                    answer,
+                };
+                builders.insert(id, known);
+            }
+            _ => {}
+        }
+    }
+    Ok(builders)
+}
+
+fn method<'b>(block: &'b ItemImpl, wanted: &str) -> Option<&'b syn::ImplItemFn> {
+    block.items.iter().find_map(|item| match item {
+        ImplItem::Fn(method) if method.sig.ident == wanted => Some(method),
+        _ => None,
+    })
+}
+
+/// The id that `send` reads the answer for, and the answer's type: the
+/// `T` of `-> Result<Response<T>, Error>`.
+fn answer(send: &syn::ImplItemFn) -> Option<(String, String)> {
+    let syn::ReturnType::Type(_, result) = &send.sig.output else {
+        return None;
+    };
+    let answer = only_argument(only_argument(result)?)?;
+    let body = send.block.to_token_stream().to_string();
+    let id = body.split('"').nth(1)?;
+    Some((id.to_string(), short(answer)))
+}
+
+/// `page_number` of `page_number: Result<Option<i64>, String>`; the client
+/// itself is no argument.
+fn argument(field: &syn::Field, types: &[Item]) -> Option<Argument> {
+    let held = only_argument(&field.ty)?;
+    let optional = last_segment(held) == "Option";
+    let ty = if optional { only_argument(held)? } else { held };
+    // A body begins as its builder, which is enough where no field is needed.
+    let begun = ty.to_token_stream().to_string().replace(' ', "");
+    let sent_empty = begun.contains("builder::") && is_default(&last_segment(ty), types);
+    Some(Argument {
+        name: field_name(field),
+        ty: short(ty),
+        optional,
+        needed: !optional && !sent_empty,
+    })
+}
+
+fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
+    let pages = method(block, "pages")?;
+    let syn::ReturnType::Type(_, stream) = &pages.sig.output else {
+        return None;
+    };
+    let body = pages.block.to_token_stream().to_string().replace(' ', "");
+    let field = body.split("Found::new(answer.").nth(1);
+    let field = field.and_then(|rest| rest.split([',', '.']).next());
+    Some(List {
+        record: short(only_argument(stream)?),
+        field: field.unwrap_or("the one list").to_string(),
+        by_id: body.contains("known(item.id") || body.contains("OneArray("),
+        meta: meta(answer, types),
+        paged: body.contains("in_pages("),
+    })
+}
+
+/// Whether a model can be built without a field.
+fn is_default(name: &str, types: &[Item]) -> bool {
+    types.iter().any(|item| match item {
+        Item::Struct(model) => model.ident == name && derives(model, "Default"),
+        _ => false,
+    })
+}
+
+pub(super) fn derives(model: &ItemStruct, wanted: &str) -> bool {
+    model.attrs.iter().any(|attribute| {
+        let text = attribute.to_token_stream().to_string();
+        attribute.path().is_ident("derive") && text.contains(wanted)
+    })
+}
+
+/// The type of `meta` in an answer.
+fn meta(answer: &str, types: &[Item]) -> String {
+    let field = types.iter().find_map(|item| match item {
+        Item::Struct(model) if model.ident == answer => model
+            .fields
+            .iter()
+            .find(|field| field_name(field) == "meta"),
+        _ => None,
+    });
+    field.map_or("any".into(), |field| short(&field.ty))
+}
+
+pub(super) fn field_name(field: &syn::Field) -> String {
+    field
+        .ident
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+pub(super) fn text(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Str(text) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn last_segment(ty: &Type) -> String {
+    match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.map(|last| last.ident.to_string()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+fn arguments(ty: &Type) -> Vec<&Type> {
+    let Type::Path(path) = ty else { return vec![] };
+    let Some(last) = path.path.segments.last() else {
+        return vec![];
+    };
+    let syn::PathArguments::AngleBracketed(list) = &last.arguments else {
+        return vec![];
+    };
+    let types = list.args.iter().filter_map(|argument| match argument {
+        syn::GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    types.collect()
+}
+
+/// The `T` of `Option<T>` and of `Result<T, E>`.
+fn only_argument(ty: &Type) -> Option<&Type> {
+    arguments(ty).first().copied()
+}
+
+/// A type without the paths of its parts.
+pub(super) fn short(ty: &Type) -> String {
+    if !matches!(ty, Type::Path(_)) {
+        return ty.to_token_stream().to_string();
+    }
+    match arguments(ty).into_iter().map(short).collect::<Vec<_>>() {
+        none if none.is_empty() => last_segment(ty),
+        some => format!("{}<{}>", last_segment(ty), some.join(", ")),
+    }
+}

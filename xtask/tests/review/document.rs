@@ -1,0 +1,133 @@
+//! A slice of the committed document, small enough to be derived and generated
+//! for each planted change, and the overlay that belongs to it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::{Value, json};
+use xtask::normalize::derive;
+use xtask::review::Side;
+
+/// Lists and single objects, bodies and none, marked and free.
+const PATHS: [&str; 9] = [
+    "/api/catalog/brands",
+    "/api/clinic",
+    "/api/clinic/embeddable/session_grants",
+    "/api/clinic/patients",
+    "/api/clinic/patients/{id}",
+    "/api/clinic/practitioners/{practitioner_id}/resources/{id}",
+    "/api/clinic/search/patients",
+    "/api/events/orders",
+    "/api/labs",
+];
+
+pub(crate) const OVERLAY: &str = include_str!("../../../spec/overlay.yaml");
+
+pub(crate) static SLICE: LazyLock<Value> = LazyLock::new(slice);
+
+/// What most of the table is compared with.
+pub(crate) static BASE: LazyLock<Arc<Side>> = LazyLock::new(|| Arc::new(side(&SLICE, OVERLAY)));
+
+/// All that is made of a document.
+#[track_caller]
+pub(crate) fn side(document: &Value, overlay: &str) -> Side {
+    side_of("a document", document, overlay)
+}
+
+#[track_caller]
+pub(crate) fn side_of(name: &str, document: &Value, overlay: &str) -> Side {
+    Side::new(name, derive(document, overlay).unwrap()).unwrap()
+}
+
+fn slice() -> Value {
+    let mut document: Value =
+        serde_json::from_str(include_str!("../../../spec/openapi.json")).unwrap();
+    let paths = document["paths"].as_object_mut().unwrap();
+    paths.retain(|path, _| PATHS.contains(&path.as_str()));
+    assert_eq!(paths.len(), PATHS.len(), "a path that the vendor has moved");
+    // A field of a recorded answer comes back though the schema loses it.
+    without_examples(&mut document["paths"]);
+    let mut kept = BTreeSet::new();
+    let mut open = referenced(&document["paths"]);
+    while let Some(name) = open.pop() {
+        if kept.insert(name.clone()) {
+            open.extend(referenced(&document["components"]["schemas"][&name]));
+        }
+    }
+    let schemas = document["components"]["schemas"].as_object_mut().unwrap();
+    schemas.retain(|name, _| kept.contains(name));
+    document
+}
+
+fn without_examples(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.remove("example");
+            object.values_mut().for_each(without_examples);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_examples),
+        _ => {}
+    }
+}
+
+fn referenced(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(object) => {
+            let own = object.get("$ref").and_then(Value::as_str);
+            let own = own.and_then(|target| target.rsplit('/').next());
+            let inner = object.values().flat_map(referenced);
+            own.map(str::to_string).into_iter().chain(inner).collect()
+        }
+        Value::Array(list) => list.iter().flat_map(referenced).collect(),
+        _ => vec![],
+    }
+}
+
+/// Puts a value at a pointer whose last part need not be there yet; a number
+/// past the end of a list, or `-`, appends.
+#[track_caller]
+pub(crate) fn put(document: &mut Value, pointer: &str, value: Value) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = document
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("nothing at {parent}"));
+    let name = name.replace("~1", "/").replace("~0", "~");
+    match parent {
+        Value::Array(list) if name == "-" => list.push(value),
+        Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+        parent => parent[name] = value,
+    }
+}
+
+/// Takes a value away.
+#[track_caller]
+pub(crate) fn take(document: &mut Value, pointer: &str) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = document
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("nothing at {parent}"));
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let taken = match parent {
+        Value::Array(list) => Some(list.remove(name.parse().unwrap())),
+        Value::Object(object) => object.remove(&name),
+        _ => None,
+    };
+    taken.unwrap_or_else(|| panic!("nothing at {pointer}"))
+}
+
+/// The same document with the fields of each object the other way round.
+pub(crate) fn backwards(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let fields = object.iter().rev();
+            Value::Object(
+                fields
+                    .map(|(key, value)| (key.clone(), backwards(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(list) => list.iter().map(backwards).collect(),
+        Value::Null => json!(null),
+        other => other.clone(),
+    }
+}

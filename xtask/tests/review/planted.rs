@@ -1,0 +1,222 @@
+//! Each change flips exactly the lines, the verdict and the snapshots that
+//! `planted.toml` names, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+
+use serde::Deserialize;
+use serde_json::Value;
+use xtask::review::{Side, review};
+use xtask::snapshots;
+
+use crate::document::{BASE, OVERLAY, SLICE, backwards, put, side, take};
+
+/// What may be done to a document; the table holds each of them.
+const CLASSES: [&str; 20] = [
+    "operation added",
+    "operation removed",
+    "operation renamed",
+    "operation deprecated",
+    "type renamed",
+    "path changed",
+    "argument changed",
+    "answer changed",
+    "field added",
+    "field removed",
+    "field retyped",
+    "field made required in a request",
+    "field made required in an answer",
+    "enum value added",
+    "enum value removed",
+    "mark added",
+    "mark removed",
+    "scope changed",
+    "description only",
+    "reordering only",
+];
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    planted: Vec<Planted>,
+}
+
+/// One line of the table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Planted {
+    pub(crate) name: String,
+    class: String,
+    /// What both documents have beyond the slice.
+    #[serde(default)]
+    given: Vec<Edit>,
+    /// What only the new document has.
+    #[serde(default)]
+    change: Vec<Edit>,
+    verdict: String,
+    /// The report without its title and empty lines.
+    report: String,
+    /// Lines of snapshots that are gone and new.
+    #[serde(default)]
+    snapshots: String,
+}
+
+/// One edit of the document, or of the overlay.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Edit {
+    /// A pointer and what is put there, in JSON.
+    Put(String, String),
+    /// A pointer to what is taken away.
+    Take(String),
+    /// A pointer to what moves, and to where.
+    Move(String, String),
+    /// A pointer to a list or an object that is turned round.
+    Turn(String),
+    /// A text of the overlay, and what stands in its place.
+    Overlay(String, String),
+}
+
+/// A change with the two documents, and all that is made of them.
+pub(crate) struct Case {
+    pub(crate) planted: Planted,
+    pub(crate) old: Arc<Side>,
+    pub(crate) new: Side,
+}
+
+/// The whole table.
+pub(crate) static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let table: Table = toml::from_str(include_str!("planted.toml")).unwrap();
+    thread::scope(|scope| {
+        let mut table = table.planted.into_iter();
+        let mut threads = Vec::new();
+        while !table.as_slice().is_empty() {
+            let part: Vec<Planted> = table.by_ref().take(10).collect();
+            threads.push(scope.spawn(|| part.into_iter().map(Case::new).collect::<Vec<_>>()));
+        }
+        let cases = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap());
+        cases.collect()
+    })
+});
+
+impl Case {
+    fn new(planted: Planted) -> Self {
+        let mut document = SLICE.clone();
+        let mut overlay = OVERLAY.to_string();
+        edit(&planted.given, &mut document, &mut overlay);
+        let old = match planted.given.is_empty() {
+            true => Arc::clone(&BASE),
+            false => Arc::new(side(&document, &overlay)),
+        };
+        edit(&planted.change, &mut document, &mut overlay);
+        let new = side(&document, &overlay);
+        Self { planted, old, new }
+    }
+}
+
+fn edit(edits: &[Edit], document: &mut Value, overlay: &mut String) {
+    for edit in edits {
+        match edit {
+            Edit::Put(pointer, json) => put(document, pointer, serde_json::from_str(json).unwrap()),
+            Edit::Take(pointer) => drop(take(document, pointer)),
+            Edit::Move(from, to) => {
+                let value = take(document, from);
+                put(document, to, value);
+            }
+            Edit::Turn(pointer) => {
+                let place = document.pointer_mut(pointer).unwrap();
+                match place {
+                    Value::Array(list) => list.reverse(),
+                    other => *other = backwards(other),
+                }
+            }
+            Edit::Overlay(from, to) => {
+                assert!(overlay.contains(from), "not in the overlay: {from}");
+                *overlay = overlay.replace(from, to);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_planted_change_flips_its_own_lines_and_no_other() {
+    assert!(CASES.len() >= 40, "{} planted changes", CASES.len());
+    let wrong: Vec<String> = CASES.iter().filter_map(wrong).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_holds_every_class_of_change() {
+    let planted = || CASES.iter().map(|case| &case.planted);
+    let held: BTreeSet<&str> = planted().map(|planted| planted.class.as_str()).collect();
+    assert_eq!(held, BTreeSet::from(CLASSES));
+    let names: BTreeSet<&str> = planted().map(|planted| planted.name.as_str()).collect();
+    assert_eq!(names.len(), CASES.len(), "two changes of one name");
+}
+
+/// How a report begins where no mark came or went; the table leaves it out.
+const UNMARKED: &str =
+    "## Who may call what\n\nAs before: 1 operation requires commercial approval.\n";
+
+/// What is not as the table says.
+fn wrong(Case { planted, old, new }: &Case) -> Option<String> {
+    let review = review(old, new);
+    let lines = |text: &str| -> Vec<String> {
+        let text = text.replace(UNMARKED, "");
+        let lines = text.lines();
+        let told = lines.filter(|line| !line.is_empty() && !line.starts_with("# "));
+        told.map(str::to_string).collect()
+    };
+    let is = (
+        review.verdict.to_string(),
+        lines(&review.to_string()),
+        flipped(&snapshots::of(old), &snapshots::of(new)),
+    );
+    let should = (
+        planted.verdict.clone(),
+        lines(&planted.report),
+        lines(&planted.snapshots),
+    );
+    (is != should).then(|| {
+        format!(
+            "\n## {}\nverdict = {:?}\nreport = '''\n{}\n'''\nsnapshots = '''\n{}\n'''",
+            planted.name,
+            is.0,
+            is.1.join("\n"),
+            is.2.join("\n")
+        )
+    })
+}
+
+/// The lines that only one of two sets of snapshots has.
+fn flipped(old: &BTreeMap<&str, Vec<String>>, new: &BTreeMap<&str, Vec<String>>) -> Vec<String> {
+    let mut flipped = Vec::new();
+    for (name, before) in old {
+        let after = &new[name];
+        let only = |these: &[String], those: &[String]| -> Vec<String> {
+            these
+                .iter()
+                .filter(|line| !those.contains(line))
+                .cloned()
+                .collect()
+        };
+        flipped.extend(
+            only(before, after)
+                .iter()
+                .map(|line| format!("{name} - {}", squeezed(line))),
+        );
+        flipped.extend(
+            only(after, before)
+                .iter()
+                .map(|line| format!("{name} + {}", squeezed(line))),
+        );
+    }
+    flipped
+}
+
+/// A line without its padding.
+fn squeezed(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}

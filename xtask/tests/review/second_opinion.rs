@@ -1,0 +1,42 @@
+//! `drift`, which compares OpenAPI documents, as an independent judge of the
+//! wire: what it calls incompatible, the review calls breaking.
+
+use std::panic;
+
+use drift::{ChangeClass, ChangeInfo};
+use xtask::review::review;
+
+use crate::planted::{CASES, Case};
+
+#[test]
+fn what_drift_calls_incompatible_breaks_in_the_review_too() {
+    let mut judged = 0;
+    for Case { planted, old, new } in CASES.iter() {
+        // It asserts that media types and path variables are the same.
+        let changes = panic::catch_unwind(|| drift::compare(&old.document, &new.document));
+        let Ok(Ok(changes)) = changes else { continue };
+        if !changes
+            .iter()
+            .flat_map(|change| &change.changes)
+            .any(breaks)
+        {
+            continue;
+        }
+        judged += 1;
+        let report = review(old, new).to_string();
+        assert!(report.contains(", breaks "), "{}\n{report}", planted.name);
+    }
+    assert!(
+        judged >= 5,
+        "drift found {judged} of the changes incompatible"
+    );
+}
+
+fn breaks(change: &ChangeInfo) -> bool {
+    let incompatible = [ChangeClass::BackwardIncompatible, ChangeClass::Incompatible];
+    // The client takes any 2xx for a success, and reads any error.
+    let of_status = change
+        .message
+        .starts_with("operation added a new response code");
+    incompatible.contains(&change.class) && !of_status
+}

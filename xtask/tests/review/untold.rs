@@ -1,0 +1,128 @@
+//! Nothing of a document changes untold, and nothing is told of what is the
+//! same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use xtask::normalize::Derived;
+use xtask::review::{Level, Side, review, since};
+
+use crate::document::BASE;
+use crate::planted::{CASES, Case};
+
+#[test]
+fn a_document_is_the_same_as_itself() {
+    for Case { planted, old, new } in CASES.iter() {
+        for side in [&**old, new] {
+            let review = review(side, side);
+            assert!(review.is_empty(), "{}\n{review}", planted.name);
+            assert_eq!(review.to_string().lines().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
+    for Case { planted, old, new } in CASES.iter() {
+        for (one, other) in [(&**old, new), (new, &**old)] {
+            let review = review(one, other);
+            let level = since(&one.surface, &other.surface).level;
+            let differs = one.surface != other.surface;
+            let name = &planted.name;
+            assert_eq!(differs, level > Level::None, "{name}\n{review}");
+            assert!(!differs || !review.because.is_empty(), "{name}\n{review}");
+            // The version that is demanded later is the one that was announced.
+            if review.verdict.max(level) > Level::Patch {
+                assert_eq!(review.verdict, level, "{name}\n{review}");
+            }
+        }
+    }
+}
+
+/// One leaf of each kind of place of the normalized document, changed alone.
+#[test]
+fn no_leaf_of_a_document_changes_untold() {
+    let base: &Arc<Side> = &BASE;
+    let mut leaves = BTreeMap::new();
+    collect(&base.document, &mut String::new(), &mut leaves);
+    assert!(leaves.len() > 80, "{} kinds of places", leaves.len());
+    let mut untold = Vec::new();
+    for (kind, pointer) in &leaves {
+        let mut side = (**base).clone();
+        let leaf = side.document.pointer_mut(pointer).unwrap();
+        *leaf = match leaf.take() {
+            Value::Bool(flag) => json!(!flag),
+            Value::String(text) => json!(format!("{text}x")),
+            other => json!([other]),
+        };
+        // Marks, scopes and ids are read from the code that is made of them.
+        let told = !review(base, &side).is_empty() || !review(base, &again(side)).is_empty();
+        if !told && !FIXED.iter().any(|fixed| kind.ends_with(fixed)) {
+            untold.push(pointer.as_str());
+        }
+    }
+    assert!(untold.is_empty(), "{}", untold.join("\n"));
+}
+
+/// What the fixes leave no choice about: a body is required wherever there is
+/// one, and `security` is made of `x-scopes`.
+const FIXED: [&str; 2] = ["/requestBody/required", "/x-scopes/*/*"];
+
+/// The code made anew.
+fn again(side: Side) -> Side {
+    let derived = Derived {
+        document: side.document,
+        repairs: side.repairs,
+        unmatched: side.unmatched,
+    };
+    Side::new(side.name, derived).unwrap()
+}
+
+/// The first leaf of each kind of place, by the place without its names.
+fn collect(value: &Value, pointer: &mut String, leaves: &mut BTreeMap<String, String>) {
+    let length = pointer.len();
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, inner)| (key.replace('~', "~0").replace('/', "~1"), inner))
+            .collect(),
+        Value::Array(list) => {
+            let numbered = list.iter().enumerate();
+            numbered
+                .map(|(index, inner)| (index.to_string(), inner))
+                .collect()
+        }
+        _ => {
+            leaves
+                .entry(kind(pointer))
+                .or_insert_with(|| pointer.clone());
+            return;
+        }
+    };
+    for (step, inner) in inner {
+        pointer.push('/');
+        pointer.push_str(&step);
+        collect(inner, pointer, leaves);
+        pointer.truncate(length);
+    }
+}
+
+/// A place without the names that documents give.
+fn kind(pointer: &str) -> String {
+    const NAMING: [&str; 6] = [
+        "paths",
+        "schemas",
+        "properties",
+        "responses",
+        "content",
+        "securitySchemes",
+    ];
+    let mut named = false;
+    let steps = pointer.split('/').map(|step| {
+        let name = named || step.bytes().all(|byte| byte.is_ascii_digit());
+        named = !named && NAMING.contains(&step);
+        if name { "*" } else { step }
+    });
+    steps.collect::<Vec<_>>().join("/")
+}
