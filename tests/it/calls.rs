@@ -3,6 +3,7 @@
 mod answers;
 mod below;
 mod limits;
+mod tls;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ mod coverage;
 
 use std::collections::BTreeMap;
 
-use fullscript::operations;
+use fullscript::operations::{self, Operation};
 use serde_json::Value;
 use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta};
 

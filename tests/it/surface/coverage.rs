@@ -9,7 +9,7 @@ use fullscript::types::EventType;
 use fullscript::webhook::Event;
 use serde_json::{Value, json};
 
-use super::{PUBLISHED, lists, method_docs};
+use super::{PUBLISHED, method_docs, surface};
 
 const PLACE: &str = "docs/coverage.md";
 
@@ -105,7 +105,7 @@ fn coverage() -> String {
     let bound = bound.count();
     let of_all =
         |is: fn(&Operation) -> bool| operations::all().iter().filter(|own| is(own)).count();
-    let lists = lists();
+    let lists = records();
     let mut out = format!(
         "# Coverage of the vendor's reference\n\n\
          Each endpoint of the reference, and the method of `Client` that calls it.\n\
@@ -154,19 +154,26 @@ fn coverage() -> String {
     out
 }
 
+/// The type of the records that each list streams.
+fn records() -> BTreeMap<String, String> {
+    let operations = surface().operations.into_iter();
+    operations
+        .filter_map(|(id, operation)| Some((id, operation.list?.record)))
+        .collect()
+}
+
 fn row(endpoint: &Endpoint, lists: &BTreeMap<String, String>) -> String {
     let Endpoint { method, path, .. } = endpoint;
     let Some(operation) = endpoint.operation else {
         return format!("| `{method} {path}` | none; `Client::request` | | | | | |\n");
     };
     let list = lists.get(operation.id).map(|list| {
-        let record = list.split(' ').next().unwrap_or_default();
         let how = if operation.paged {
             "in pages"
         } else {
             "at once"
         };
-        format!("`{record}`, {how}")
+        format!("`{list}`, {how}")
     });
     let scopes = operation.scopes.iter().map(|together| {
         let scopes = together.iter().map(|scope| format!("`{scope}`"));
