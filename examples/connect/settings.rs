@@ -6,18 +6,11 @@ use std::error::Error;
 use fullscript::Environment;
 use fullscript::auth::OAuthApp;
 use fullscript::embed::Embed;
-use fullscript::testing::{FakeFullscript, FakeRequest, Script};
+use fullscript::testing::FakeFullscript;
 use fullscript::webhook::Receiver;
-use serde_json::json;
 
 /// How many patients the fake has.
-const PATIENTS: i64 = 45;
-
-const FIRST_NAMES: [&str; 9] = [
-    "Ada", "Ben", "Cleo", "Dara", "Elif", "Finn", "Goro", "Hana", "Ines",
-];
-
-const LAST_NAMES: [&str; 5] = ["Abel", "Brook", "Castillo", "Duarte", "Ekberg"];
+const PATIENTS: usize = 45;
 
 /// In place of the vendor's script, which shows nothing without a grant of its
 /// own.
@@ -63,8 +56,8 @@ impl Settings {
 
     async fn of_the_fake(url: &str) -> Result<Self, Box<dyn Error>> {
         // Lives as long as the process.
-        let fake = Box::leak(Box::new(FakeFullscript::start().await?));
-        fake.answer_with("list_patients", patients);
+        let fake = FakeFullscript::builder().patients(PATIENTS).start().await?;
+        let fake = Box::leak(Box::new(fake));
         let builder = fake.app_builder();
         Ok(Self {
             app: builder.redirect_uri(format!("{url}/callback")).build()?,
@@ -73,40 +66,6 @@ impl Settings {
             server: format!("the embedded fake at {}", fake.url()),
         })
     }
-}
-
-/// The page of patients that is asked for.
-fn patients(request: &FakeRequest) -> Script {
-    let argument = |name, default| {
-        let text = request.query(name);
-        text.and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    let (number, size) = (
-        argument("page[number]", 1_i64),
-        argument("page[size]", 20_i64),
-    );
-    let first = (number - 1) * size;
-    let patients = (first..PATIENTS.min(first + size)).map(|index| {
-        let name = |names: &[&str]| names[index as usize % names.len()].to_string();
-        json!({
-            "id": format!("patient-{index}"),
-            "first_name": name(&FIRST_NAMES),
-            "last_name": name(&LAST_NAMES),
-        })
-    });
-    let total = (PATIENTS + size - 1) / size;
-    Script::json(
-        200,
-        &json!({
-            "patients": patients.collect::<Vec<_>>(),
-            "meta": {
-                "current_page": number,
-                "next_page": (number < total).then_some(number + 1),
-                "total_pages": total,
-                "total_count": PATIENTS,
-            },
-        }),
-    )
 }
 
 /// A name for a session that nobody guesses.
