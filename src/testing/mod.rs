@@ -96,13 +96,15 @@
 //!   endpoint, signed, and again in the vendor's gaps until it is answered; with
 //!   [`WebhookFault`] it comes twice, late, or never.
 
+// First, so that its methods stand first in the documentation.
+mod fake;
+
 mod body;
 mod builder;
 mod call;
 mod clock;
 mod consent;
 mod drift;
-mod fake;
 mod fault;
 mod oauth;
 mod permission;
