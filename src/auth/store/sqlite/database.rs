@@ -217,8 +217,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::auth::store::sqlite::SqliteStore;
     use crate::auth::store::sqlite::worker::{Access, Worker};
+    use crate::auth::store::sqlite::{SqliteError, SqliteStore};
     use crate::auth::store::{StoreError, Swap, TokenStore};
     use crate::auth::token::{AccessToken, Owner, TokenSet};
 
@@ -298,7 +298,7 @@ mod tests {
         let panics = store
             .worker
             .ask::<()>(Access::Write, |_| panic!("on purpose"));
-        let error = panics.await.unwrap_err();
+        let error = SqliteError::from(panics.await.unwrap_err());
         assert!(error.to_string().contains("has ended"), "{error}");
         let error = store.load("a").await.unwrap_err();
         assert!(cause(&error).contains("has ended"), "{error:?}");

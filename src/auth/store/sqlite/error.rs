@@ -14,7 +14,7 @@ pub struct SqliteError(Failure);
 
 /// What the store fails with inside: SQLite's own error becomes one by `?`,
 /// and is so no part of what the crate promises.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     kind: Kind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
