@@ -28,6 +28,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// was: the limit counts when a request leaves.
 const LATE: Duration = Duration::from_millis(500);
 
+/// How long the body of a refusal is waited for.
+const REFUSAL: Duration = Duration::from_secs(2);
+
 /// One call, from its start to its end.
 pub(crate) struct Call<'c> {
     http: &'c reqwest::Client,
@@ -139,7 +142,8 @@ impl<'c> Call<'c> {
         if let Some(request) = &mut self.request {
             self.trace.repeatable = retry::is_idempotent(request.method());
             if request.method() == Method::POST
-                && let Some(key) = self.options.key_of_a_call()
+                && let own = request.headers().get(&IDEMPOTENCY_KEY)
+                && let Some(key) = self.options.key_of_a_call(own)
             {
                 let key = key.map_err(Failure::Invalid)?;
                 request.headers_mut().insert(IDEMPOTENCY_KEY, key);
@@ -176,12 +180,12 @@ impl<'c> Call<'c> {
             }
             self.note_scopes(&bearer, &sent);
             match self.pause_before_the_next(&sent) {
-                Some(pause) if self.request.is_some() => {
+                Some(pause) => {
                     span::note_retry(sent.status(), pause);
                     drop(sent);
                     sleep(pause).await;
                 }
-                _ => return Ok(sent),
+                None => return Ok(sent),
             }
         }
     }
@@ -193,15 +197,17 @@ impl<'c> Call<'c> {
         if now >= self.deadline {
             return Err(Failure::Late("its turn came"));
         }
-        let others = self.trace.attempts + 1 < self.options.number_of_attempts();
-        let until = match self.trace.repeatable && others {
+        let under_way = self.start(&bearer, now)?;
+        self.trace.attempts += 1;
+        let others = self.request.is_some()
+            && self.trace.repeatable
+            && self.trace.attempts < self.options.number_of_attempts();
+        let until = match others {
             true => now
                 .checked_add(self.options.timeout_of_attempts())
                 .map_or(self.deadline, |until| until.min(self.deadline)),
             false => self.deadline,
         };
-        let under_way = self.start(&bearer, now)?;
-        self.trace.attempts += 1;
         let sent = self.answer_to(under_way, until).await;
         self.trace.may_have_arrived |= !sent.never_left();
         Ok((bearer, sent))
@@ -247,13 +253,36 @@ impl<'c> Call<'c> {
                 // The address may carry health data in its query.
                 error: error.without_url(),
             },
-            // Read here, so that an answer that breaks off can be asked for
-            // again.
-            Ok(Ok(mut response)) if self.whole => {
-                let body = read_body(&mut response, Some(until)).await;
-                Sent::Answer(response, Some(body))
+            Ok(Ok(response)) => {
+                // At once, for others are about to send.
+                if retry::reason_of(response.status()) == Some(Reason::Throttle) {
+                    self.calls.limiter.throttled(self.asked_to_wait(&response));
+                }
+                match self.whole {
+                    true => self.read(response, until).await,
+                    false => Sent::Answer(response, None),
+                }
             }
-            Ok(Ok(response)) => Sent::Answer(response, None),
+        }
+    }
+
+    /// Reads an answer in the time of its attempt, so that one that breaks off
+    /// can be asked for again.
+    async fn read(&self, mut response: Response, until: Instant) -> Sent {
+        let until = match response.status().is_success() {
+            true => until,
+            // What to do about a refusal is known from its head.
+            false => until.min(Instant::now() + REFUSAL),
+        };
+        let body = read_body(&mut response, Some(until)).await;
+        Sent::Answer(response, Some(body))
+    }
+
+    /// How long a refusal asks to wait.
+    fn asked_to_wait(&self, response: &Response) -> Option<Duration> {
+        match response.status().is_success() {
+            true => None,
+            false => retry_after(response.headers(), self.calls.clock.now()),
         }
     }
 
@@ -333,7 +362,10 @@ impl<'c> Call<'c> {
     /// How long to wait before the next attempt, if there is to be one; paid
     /// for when this says so.
     fn pause_before_the_next(&mut self, sent: &Sent) -> Option<Duration> {
-        let asked = sent.asked_to_wait(self.calls);
+        let asked = match sent {
+            Sent::Answer(response, _) => self.asked_to_wait(response),
+            Sent::Nothing { .. } | Sent::TimedOut => None,
+        };
         self.trace.retry_after = asked;
         let reason = match sent {
             // A refusal stays a refusal though its body breaks off.
@@ -353,10 +385,8 @@ impl<'c> Call<'c> {
             },
             Sent::Nothing { .. } | Sent::TimedOut => Reason::Failure,
         };
-        if reason == Reason::Throttle {
-            self.calls.limiter.throttled(asked);
-        }
-        if !(self.trace.repeatable || sent.never_left())
+        if self.request.is_none()
+            || !(self.trace.repeatable || sent.never_left())
             || self.trace.attempts >= self.options.number_of_attempts()
         {
             return None;
@@ -391,15 +421,6 @@ impl Sent {
 
     fn never_left(&self) -> bool {
         matches!(self, Self::Nothing { unsent: true, .. })
-    }
-
-    fn asked_to_wait(&self, calls: &Calls) -> Option<Duration> {
-        match self {
-            Self::Answer(response, _) if !response.status().is_success() => {
-                retry_after(response.headers(), calls.clock.now())
-            }
-            _ => None,
-        }
     }
 
     /// Whether the connection ended before a byte of the answer.

@@ -57,7 +57,8 @@ macro_rules! connection_setters {
         /// It takes the place of [`connect_timeout`](Self::connect_timeout),
         /// [`user_agent`](Self::user_agent) and [`proxy`](Self::proxy). Let it
         /// follow no redirects to other hosts; the default one follows none at
-        /// all.
+        /// all. A time-out that it has of its own holds for each attempt, beside
+        /// those of [`CallOptions`](crate::CallOptions).
         #[must_use]
         pub fn http_client(mut self, http: reqwest::Client) -> Self {
             self.connection.http = Some(http);

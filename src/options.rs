@@ -133,16 +133,23 @@ impl CallOptions {
         self.attempts.unwrap_or(ATTEMPTS)
     }
 
-    /// The header of a new call, if there is to be one.
-    pub(crate) fn key_of_a_call(&self) -> Option<Result<HeaderValue, &'static str>> {
+    /// The header of a new call, if there is to be one: the one that the caller
+    /// has set already, or one of these options.
+    pub(crate) fn key_of_a_call(
+        &self,
+        own: Option<&HeaderValue>,
+    ) -> Option<Result<HeaderValue, &'static str>> {
         const BAD: &str = "the idempotency key is not 1 to 255 visible ASCII characters";
+        let checked = |key: &[u8]| {
+            let good = (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+            let value = HeaderValue::from_bytes(key).ok().filter(|_| good);
+            value.ok_or(BAD)
+        };
+        if let Some(own) = own {
+            return Some(checked(own.as_bytes()));
+        }
         match self.idempotency.as_ref()? {
-            Idempotency::Key(key) => {
-                let good = (1..=255).contains(&key.len())
-                    && key.bytes().all(|byte| byte.is_ascii_graphic());
-                let value = HeaderValue::from_str(key).ok().filter(|_| good);
-                Some(value.ok_or(BAD))
-            }
+            Idempotency::Key(key) => Some(checked(key.as_bytes())),
             Idempotency::Random => {
                 let mut random = [0; 16];
                 if getrandom::fill(&mut random).is_err() {

@@ -183,8 +183,9 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
 
 pub(crate) async fn read_nothing(
     operation_id: &'static str,
-    ending: Ending,
+    mut ending: Ending,
 ) -> Result<Response<()>, Error> {
+    read_refusal(&mut ending).await;
     let success = success(operation_id, ending)?;
     Ok(success.with(|_| ()))
 }
@@ -193,11 +194,7 @@ pub(crate) async fn read_bytes(
     operation_id: &'static str,
     mut ending: Ending,
 ) -> Result<Response<Bytes>, Error> {
-    if let Outcome::Answered(response, body @ None) = &mut ending.outcome
-        && !response.status().is_success()
-    {
-        *body = Some(read_body(response, None).await);
-    }
+    read_refusal(&mut ending).await;
     let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
     Ok(success.with(|response| Bytes {
@@ -205,6 +202,15 @@ pub(crate) async fn read_bytes(
         trace,
         response,
     }))
+}
+
+/// Reads what a refusal says, where the answer was left to be read.
+async fn read_refusal(ending: &mut Ending) {
+    if let Outcome::Answered(response, body @ None) = &mut ending.outcome
+        && !response.status().is_success()
+    {
+        *body = Some(read_body(response, None).await);
+    }
 }
 
 /// An answer whose status is a success.

@@ -90,13 +90,13 @@ mod on {
             Outcome::Failed(Failure::Late(_) | Failure::TimedOut) => Some("timeout"),
             Outcome::Failed(Failure::Transport(error)) if error.is_timeout() => Some("timeout"),
             Outcome::Failed(Failure::Transport(_)) => Some("connection"),
-            Outcome::Answered(_, Some(Err(Unreadable::Broken(..)))) => Some("broken_answer"),
-            Outcome::Answered(_, Some(Err(Unreadable::Late(_)))) => Some("timeout"),
-            Outcome::Answered(_, Some(Err(Unreadable::TooLarge(_)))) => Some("answer_too_large"),
-            Outcome::Answered(response, _) => match response.status() {
-                status if status.is_server_error() => Some("server_error"),
-                status if !status.is_success() => Some("refused"),
-                _ => None,
+            Outcome::Answered(response, body) => match (response.status(), body) {
+                (status, _) if status.is_server_error() => Some("server_error"),
+                (status, _) if !status.is_success() => Some("refused"),
+                (_, Some(Err(Unreadable::Broken(..)))) => Some("broken_answer"),
+                (_, Some(Err(Unreadable::Late(_)))) => Some("timeout"),
+                (_, Some(Err(Unreadable::TooLarge(_)))) => Some("answer_too_large"),
+                (_, Some(Ok(_)) | None) => None,
             },
         }
     }

@@ -90,7 +90,7 @@ async fn with_settings_it_opens_the_browser_and_waits_on_loopback() {
     // Gives this process its TLS provider, without which reqwest makes nothing.
     let _client = fake.client();
     let page = reqwest::get(callback).await.unwrap().text().await.unwrap();
-    assert!(page.contains("Connected"), "{page}");
+    assert!(page.contains("Back in the terminal"), "{page}");
     let mut rest = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         rest += &line;

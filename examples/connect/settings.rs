@@ -39,16 +39,16 @@ impl Settings {
         };
         let app = OAuthApp::builder(Environment::UsSandbox)
             .client_id(client_id)
-            .client_secret(var("FULLSCRIPT_CLIENT_SECRET")?)
+            .client_secret(needed("FULLSCRIPT_CLIENT_SECRET")?)
             .redirect_uri(format!("{url}/callback"))
             .build()?;
 
         Ok(Self {
             app,
-            embed: Embed::new(Environment::UsSandbox, var("FULLSCRIPT_PUBLIC_KEY")?),
+            embed: Embed::new(Environment::UsSandbox, needed("FULLSCRIPT_PUBLIC_KEY")?),
             receiver: Receiver::new(
-                var("FULLSCRIPT_WEBHOOK_SECRET")?,
-                var("FULLSCRIPT_CHALLENGE_TOKEN")?,
+                needed("FULLSCRIPT_WEBHOOK_SECRET")?,
+                needed("FULLSCRIPT_CHALLENGE_TOKEN")?,
             )?,
             server: "the US sandbox".into(),
         })
@@ -66,6 +66,11 @@ impl Settings {
             server: format!("the embedded fake at {}", fake.url()),
         })
     }
+}
+
+/// A setting that must be there where one is.
+fn needed(name: &str) -> Result<String, String> {
+    var(name).map_err(|_| format!("set {name} too"))
 }
 
 /// A name for a session that nobody guesses.

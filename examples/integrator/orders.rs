@@ -1,5 +1,6 @@
 //! The webhook that counts orders.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use fullscript::auth::{Clock, SystemClock};
 use fullscript::webhook::axum::receive;
-use fullscript::webhook::{Claim, Event, EventData, Receiver, Seen, SeenError, Sighting};
+use fullscript::webhook::{Claim, Event, EventData, Receiver, Seen, Sighting};
 use tokio::net::TcpListener;
 
 /// More than counting ever takes.
@@ -33,17 +34,21 @@ impl Orders {
     }
 
     /// Counts an order once, however often it is delivered.
-    async fn handle(&self, event: Event) -> Result<(), SeenError> {
+    async fn handle(&self, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
         let now = SystemClock.now();
         let sighting = Sighting::from(&event);
         let claim = self.seen.claim(&sighting, now, now + TIME_TO_HANDLE);
-        if let Claim::Granted(grant) = claim.await? {
-            if matches!(event.data, EventData::OrderPlaced(_)) {
-                self.count.fetch_add(1, Ordering::Relaxed);
+        match claim.await? {
+            Claim::Granted(grant) => {
+                if matches!(event.data, EventData::OrderPlaced(_)) {
+                    self.count.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(self.seen.done(&grant, SystemClock.now()).await?)
             }
-            self.seen.done(&grant, SystemClock.now()).await?;
+            Claim::Done => Ok(()),
+            // Not answered as received, so that it comes again if they die.
+            Claim::HeldUntil(_) => Err("somebody else is at it".into()),
         }
-        Ok(())
     }
 }
 

@@ -86,7 +86,7 @@ async fn main() -> Result<(), Failure> {
             }
         }
         // The sandbox may not let every app write plans: the text says why.
-        Err(error) => tell("Refused", error),
+        Err(error) => tell("No plan", error),
     }
 
     match client.list_orders().send().await {

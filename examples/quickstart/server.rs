@@ -44,11 +44,13 @@ impl Server {
         let Ok(client_id) = var("FULLSCRIPT_CLIENT_ID") else {
             return Self::fake().await;
         };
+        let secret = var("FULLSCRIPT_CLIENT_SECRET");
+        let secret = secret.map_err(|_| "set FULLSCRIPT_CLIENT_SECRET too")?;
         let redirect_uri = var("FULLSCRIPT_REDIRECT_URI")
             .unwrap_or_else(|_| "http://127.0.0.1:4321/callback".into());
         let mut app = OAuthApp::builder(Environment::UsSandbox)
             .client_id(client_id)
-            .client_secret(var("FULLSCRIPT_CLIENT_SECRET")?)
+            .client_secret(secret)
             .redirect_uri(redirect_uri.clone());
         if let Ok(base_url) = var("FULLSCRIPT_BASE_URL") {
             app = app.base_url(base_url);
@@ -160,7 +162,7 @@ async fn came_back(request: &AuthorizationRequest, redirect_uri: &Url) -> Result
         // A second visit has nobody to tell.
         let _told = sender.try_send(uri.to_string());
         visited.notify_one();
-        "Connected. You can close this page."
+        "Back in the terminal it goes on. You can close this page."
     });
     let site = Router::new().route(redirect_uri.path(), route);
     // Ends when the page is there, not before.

@@ -233,9 +233,10 @@ fn split_send(
         ),
         _ => (answer.clone(), parse_quote!(read_json)),
     };
-    let make: syn::Ident = match read == "read_bytes" {
-        true => parse_quote!(make_unread),
-        false => parse_quote!(make),
+    // A body that nobody looks at is no reason to call again.
+    let make: syn::Ident = match read == "read_json" {
+        true => parse_quote!(make),
+        false => parse_quote!(make_unread),
     };
     Ok(parse_quote! {
         #(#attributes)*

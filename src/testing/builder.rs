@@ -72,7 +72,7 @@ impl FakeBuilder {
 
     /// So many patients in all: the recorded one, and others that are made up
     /// of the seed, every tenth a dependent, every fourth with a plan and
-    /// every eighth with an order. One unless set.
+    /// every eighth with an order. One unless set, and at least.
     pub fn patients(mut self, patients: usize) -> Self {
         self.patients = patients;
         self

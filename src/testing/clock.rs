@@ -159,8 +159,9 @@ impl FakeFullscript {
     /// [`app_builder`](Self::app_builder) and the clients of
     /// [`client_builder`](Self::client_builder) have too.
     ///
-    /// It begins with the machine's time and goes on by itself; move it with
-    /// [`advance`](Self::advance).
+    /// It begins with the machine's time and goes on by itself, unless
+    /// [`FakeBuilder::clock`](super::FakeBuilder::clock) gave another; move it
+    /// with [`advance`](Self::advance).
     #[must_use]
     pub fn clock(&self) -> ManualClock {
         self.shared.clock.clone()

@@ -1,7 +1,7 @@
 //! The pages of the fake: where a user says yes or no, and where a connection
 //! is ended.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use url::Url;
@@ -18,7 +18,7 @@ pub(super) fn answer(
     tokens: &mut TokenServer,
     now: SystemTime,
 ) -> Option<Script> {
-    let query: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes())
+    let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect();
     match path {
@@ -30,7 +30,7 @@ pub(super) fn answer(
 
 /// The page of a user's connected apps, in place of the one in the vendor's
 /// web app.
-fn account(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script {
+fn account(query: &BTreeMap<String, String>, tokens: &mut TokenServer) -> Script {
     let form = match query.get("end") {
         Some(user) => {
             tokens.end(user);
@@ -48,7 +48,7 @@ fn account(query: &HashMap<String, String>, tokens: &mut TokenServer) -> Script 
 
 /// The authorize address: the page that asks, or, once it says how the user
 /// decided, the way back.
-fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer, now: SystemTime) -> Script {
+fn consent(query: &BTreeMap<String, String>, tokens: &mut TokenServer, now: SystemTime) -> Script {
     let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let back = Url::parse(value("redirect_uri"));
     let (Ok(mut back), false, "code") =
@@ -79,7 +79,7 @@ fn consent(query: &HashMap<String, String>, tokens: &mut TokenServer, now: Syste
     Script::html(302, "").header("location", back)
 }
 
-fn question(query: &HashMap<String, String>) -> String {
+fn question(query: &BTreeMap<String, String>) -> String {
     let hidden: String = query
         .iter()
         .map(|(name, value)| {

@@ -1,6 +1,6 @@
 //! The handle of a fake: what a test sets up, and what it looks at.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use url::Url;
 
 use super::builder::{FakeBuilder, joined};
 use super::drift::Drift;
+use super::fault::known;
 use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
@@ -22,7 +23,8 @@ use crate::{AccessToken, Client, Environment};
 ///
 /// It begins with the clinic that the examples of the vendor's document
 /// describe, and keeps what is created, changed, activated and cancelled.
-/// Lists have pages and filters. What is only read (the catalog, say) and what
+/// Lists have pages and filters; a filter by what no record tells (allergens,
+/// ingredients, availability) leaves out none. What is only read (the catalog, say) and what
 /// has no known shape is answered as recorded.
 ///
 /// It refuses, in the vendor's form, a call without its token (401), one
@@ -117,7 +119,10 @@ impl FakeFullscript {
     }
 
     /// Answers this operation so from now on.
-    pub fn answer(&self, operation_id: impl Into<String>, script: Script) {
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn answer(&self, operation_id: &str, script: Script) {
         self.answer_with(operation_id, move |_| script.clone());
     }
 
@@ -142,25 +147,36 @@ impl FakeFullscript {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
     pub fn answer_with(
         &self,
-        operation_id: impl Into<String>,
+        operation_id: &str,
         handler: impl Fn(&FakeRequest) -> Script + Send + Sync + 'static,
     ) {
-        lock(&self.shared.handlers).insert(operation_id.into(), Arc::new(handler));
+        lock(&self.shared.handlers).insert(known(operation_id), Arc::new(handler));
     }
 
     /// Answers this operation so the next `times` times, before all else.
-    pub fn answer_times(&self, operation_id: impl Into<String>, times: usize, script: Script) {
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn answer_times(&self, operation_id: &str, times: usize, script: Script) {
+        let operation_id = known(operation_id);
         let mut next = lock(&self.shared.next);
-        let queue = next.entry(operation_id.into()).or_default();
+        let queue = next.entry(operation_id).or_default();
         queue.extend(std::iter::repeat_n(script, times));
     }
 
     /// The next `times` successes of this operation are as they may become.
-    pub fn drift(&self, operation_id: impl Into<String>, times: usize, drift: Drift) {
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
+    pub fn drift(&self, operation_id: &str, times: usize, drift: Drift) {
+        let operation_id = known(operation_id);
         let mut drifts = lock(&self.shared.drifts);
-        let queue = drifts.entry(operation_id.into()).or_default();
+        let queue = drifts.entry(operation_id).or_default();
         queue.extend(std::iter::repeat_n(drift, times));
     }
 
@@ -183,7 +199,7 @@ impl FakeFullscript {
     /// When the address is not of [`OAuthApp::authorize`].
     #[must_use]
     pub fn approve(&self, authorize_url: &Url, user: &str) -> String {
-        let query: HashMap<_, _> = authorize_url.query_pairs().into_owned().collect();
+        let query: BTreeMap<_, _> = authorize_url.query_pairs().into_owned().collect();
         let mut callback = Url::parse(&query["redirect_uri"]).expect("a redirect URI");
         let code = lock(&self.shared.tokens).code(user, &query, self.shared.clock.now());
         callback
@@ -258,18 +274,21 @@ impl FakeFullscript {
     }
 
     /// How often an operation was asked for so far.
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
     #[must_use]
     pub fn count(&self, operation_id: &str) -> usize {
-        let requests = lock(&self.shared.requests);
-        requests
-            .iter()
-            .filter(|request| request.operation_id.as_deref() == Some(operation_id))
-            .count()
+        self.requests_for(operation_id).len()
     }
 
     /// What an operation was asked so far, the oldest first.
+    ///
+    /// # Panics
+    /// When no operation has this id: the test would show nothing.
     #[must_use]
     pub fn requests_for(&self, operation_id: &str) -> Vec<FakeRequest> {
+        let operation_id = known(operation_id);
         let requests = lock(&self.shared.requests);
         let own = requests
             .iter()

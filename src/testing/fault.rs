@@ -219,7 +219,7 @@ pub(super) fn rate_limited(retry_after: Duration) -> Script {
 }
 
 /// The id of an operation, which there must be.
-fn known(operation_id: &str) -> &'static str {
+pub(super) fn known(operation_id: &str) -> &'static str {
     match operations::find(operation_id) {
         Some(operation) => operation.id,
         None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),

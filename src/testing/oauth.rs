@@ -4,7 +4,7 @@
 //! old one dies when the new access token is first used. Two harsher ways are
 //! there too, so that an integration can be tried on all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl TokenServer {
     pub(super) fn code(
         &mut self,
         user: &str,
-        request: &HashMap<String, String>,
+        request: &BTreeMap<String, String>,
         now: SystemTime,
     ) -> String {
         self.issued += 1;

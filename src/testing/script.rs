@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// An answer to give instead of the recorded one.
+/// An answer to give instead of the fake's own.
 #[derive(Clone)]
 pub struct Script {
     pub(super) status: u16,

@@ -37,11 +37,11 @@ pub(super) const TOKEN: &str = "fake-access-token";
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) handlers: Mutex<HashMap<String, Handler>>,
+    pub(super) handlers: Mutex<HashMap<&'static str, Handler>>,
     /// Answers to give first, the next at the front.
-    pub(super) next: Mutex<HashMap<String, VecDeque<Script>>>,
+    pub(super) next: Mutex<HashMap<&'static str, VecDeque<Script>>>,
     /// How the next answers drift, the next at the front.
-    pub(super) drifts: Mutex<HashMap<String, VecDeque<Drift>>>,
+    pub(super) drifts: Mutex<HashMap<&'static str, VecDeque<Drift>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
     pub(super) faults: Mutex<Faults>,

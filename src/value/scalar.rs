@@ -84,6 +84,15 @@ impl Number {
     }
 }
 
+impl Number {
+    /// Moves the text to a place of its own, and overwrites this one.
+    pub(crate) fn keep_apart(&mut self) {
+        let apart = Self::Long(self.as_str().into());
+        self.zeroize();
+        *self = apart;
+    }
+}
+
 impl Zeroize for Number {
     fn zeroize(&mut self) {
         match self {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hint::black_box;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroize;
 
 use super::scalar::Scalar;
@@ -13,9 +13,20 @@ use super::scalar::Scalar;
 /// Debug is redacted and there is no Display: the one way to the text is
 /// [`expose`](Self::expose), and serializing. The copy held here is overwritten
 /// when dropped; the buffers of the network and of the JSON parser are not.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Secret(Scalar);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut scalar = Scalar::deserialize(deserializer)?;
+        if let Scalar::Number(number) = &mut scalar {
+            // What is kept in place leaves a copy behind wherever it is moved.
+            number.keep_apart();
+        }
+        Ok(Self(scalar))
+    }
+}
 
 impl Secret {
     /// Returns the text, which the caller must keep out of logs and messages.

@@ -158,6 +158,40 @@ fn key_of(request: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() {
+    let patient = fullscript::types::PatientId::new("1").unwrap();
+    let plan = || fullscript::types::CreateTreatmentPlanRequest::draft(vec![]);
+    for options in [
+        CallOptions::new(),
+        CallOptions::new().random_idempotency_keys(),
+    ] {
+        let made = r#"{"treatment_plan":{"id":"7"}}"#;
+        let made = Act::Answer(answer(201, "application/json", made));
+        let server = Misbehaving::start([status(503), made]).await;
+        let client = builder(&server.url()).options(options).build().unwrap();
+        let call = client
+            .create_treatment_plan()
+            .patient_id(patient.clone())
+            .idempotency_key("visit-42")
+            .body(plan());
+        assert_eq!(call.send().await.unwrap().attempts(), 2);
+        let keys: Vec<_> = server
+            .requests()
+            .iter()
+            .map(|request| key_of(request))
+            .collect();
+        assert_eq!(keys, ["visit-42", "visit-42"]);
+    }
+    // As wrong as in the options.
+    let server = Misbehaving::start([good()]).await;
+    let call = client(&server.url());
+    let call = call.create_treatment_plan().patient_id(patient);
+    let error = call.idempotency_key("").body(plan()).send().await;
+    assert!(error.unwrap_err().is_invalid_request());
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
 async fn random_keys_differ_and_a_bad_key_is_not_sent() {
     let server = Misbehaving::start([good()]).await;
     let client = client(&server.url());

@@ -7,6 +7,7 @@
 mod auth;
 mod calls;
 mod compare;
+mod dependencies;
 mod download;
 mod embed;
 mod encryption;

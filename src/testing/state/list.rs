@@ -75,9 +75,10 @@ fn sort(call: &Call<'_>, records: &mut [&Value]) {
         }
         return;
     };
-    // Two arguments have fields of other names.
+    // Some arguments have fields of other names.
     let field = |record: &Value| match by {
         "event_type" => record["type"].clone(),
+        "treatment_plan_id" => record["treatment_plan_ids"][0].clone(),
         "event_id" => record["event_payload"]["event"]["id"].clone(),
         by => record[by].clone(),
     };

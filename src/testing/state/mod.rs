@@ -43,7 +43,8 @@ pub(super) struct State {
     orders: Records,
     lab_orders: Records,
     products: Records,
-    /// What was created with an idempotency key: the body, and the answer.
+    /// What was created with an idempotency key: for whom, with which body, and
+    /// the answer.
     created_by_key: HashMap<String, (Value, Value)>,
     /// By practitioner.
     resources: HashMap<String, Records>,

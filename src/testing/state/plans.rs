@@ -36,11 +36,12 @@ impl State {
             return self.create_new_plan(call);
         };
         let key = format!("{} {key}", call.caller);
-        let body = call.body.cloned().unwrap_or_default();
+        let body = json!([call.variable("patient_id"), call.body]);
         match self.created_by_key.get(&key) {
             Some((own, answer)) if *own == body => Ok((201, answer.clone())),
             Some(_) => {
-                let message = "Idempotency-Key was used for another body: make a new one";
+                let message =
+                    "Idempotency-Key was used for another body or patient: make a new one";
                 Err(Refusal::unprocessable(&[message.into()]))
             }
             None => {
@@ -157,7 +158,8 @@ impl State {
 
     pub(super) fn make_active(&mut self, plan: &mut Value) {
         let now = self.now();
-        let number = self.seed.number("invitation", self.plans.len() as u64);
+        *self.issued.entry("invitation").or_default() += 1;
+        let number = self.seed.number("invitation", self.issued["invitation"]);
         plan["state"] = "active".into();
         plan["available_at"] = now[..10].into();
         plan["invitation_url"] = format!(

@@ -84,11 +84,13 @@ impl FakeFullscript {
         Ok(())
     }
 
-    /// Lets something happen at the vendor's: an event of this type, with this
-    /// for its `data`, which the Events API lists too.
+    /// Sends an event of this type, with this for its `data`, which the Events
+    /// API lists too.
     ///
-    /// Returns the event, as the webhook gets it. [`web_app`](Self::web_app) has
-    /// what usually happens, with data that fits.
+    /// Nothing else changes: a patient that it tells of is not in the clinic.
+    /// [`web_app`](Self::web_app) changes the clinic and tells of it.
+    ///
+    /// Returns the event, as the webhook gets it.
     pub fn send_event(&self, event_type: &str, data: Value) -> Event {
         Event::from_json(lock(&self.shared.state).emit(event_type, data))
     }

@@ -1,9 +1,11 @@
 //! Answers that are no answer, or not the one that was expected.
 
+use std::time::{Duration, Instant};
+
 use fullscript::CallOptions;
 use fullscript::http::Method;
 
-use super::{CLINIC, client, good};
+use super::{CLINIC, builder, client, good, post};
 use crate::support::{Act, Misbehaving, answer};
 
 #[tokio::test]
@@ -59,4 +61,55 @@ async fn a_body_that_breaks_off_while_it_is_read_is_an_answer_all_the_same() {
         (error.attempts(), error.status().unwrap().as_u16()),
         (1, 200)
     );
+}
+
+/// A head whose body never comes.
+fn stalled(head: &str) -> Act {
+    let head = format!("HTTP/1.1 {head}\r\ncontent-length: 100\r\n\r\n");
+    Act::Slow(head, "{".repeat(100), Duration::from_secs(60))
+}
+
+#[tokio::test]
+async fn a_refusal_is_acted_on_though_its_body_stalls() {
+    let server = Misbehaving::start([stalled("503 Service Unavailable"), good()]).await;
+    let started = Instant::now();
+    let clinic = client(&server.url()).get_clinic().send().await.unwrap();
+    assert_eq!(clinic.attempts(), 2);
+    assert!(started.elapsed() < Duration::from_secs(10));
+
+    let server = Misbehaving::start([stalled("422 Unprocessable Content")]).await;
+    let error = post(&client(&server.url())).await.unwrap_err();
+    assert!(error.is_validation(), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_once_whatever_becomes_of_a_body_that_nobody_wants() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
+    let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}gone"))]).await;
+    let client = client(&server.url());
+    let call = client
+        .delete_practitioner_resource()
+        .practitioner_id("1")
+        .id("2");
+    assert_eq!(call.send().await.unwrap().attempts(), 1);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_once_has_all_the_time_of_the_call() {
+    let slow = Act::Slow(
+        String::new(),
+        answer(200, "application/json", CLINIC),
+        Duration::from_millis(5),
+    );
+    let server = Misbehaving::start([slow]).await;
+    let options = CallOptions::new().attempt_timeout(Duration::from_millis(50));
+    let client = builder(&server.url()).options(options).build().unwrap();
+    let body = futures_util::stream::iter([Ok::<_, std::io::Error>("file")]);
+    let call = client
+        .request(Method::PUT, "/api/clinic/new")
+        .body(reqwest::Body::wrap_stream(body));
+    let answered = call.send::<serde_json::Value>().await.unwrap();
+    assert_eq!(answered["clinic"]["id"], "1");
 }

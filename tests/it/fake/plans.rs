@@ -311,7 +311,17 @@ async fn a_key_makes_one_plan_of_two_requests() {
         error.messages()[0].contains("was used for another body"),
         "{error}"
     );
+    // The same words to another patient are another plan.
+    let other = clinic
+        .fake
+        .web_app()
+        .add_patient(&json!({"first_name": "Basil"}));
+    let plan = CreateTreatmentPlanRequest::draft(vec![clinic.recommendation()]);
+    let call = clinic.client.create_treatment_plan().idempotency_key("one");
+    let call = call.patient_id(other["id"].as_str().unwrap());
+    let call = call.body(plan.personal_message("Rest well.".to_string()));
+    assert!(call.send().await.unwrap_err().is_validation());
     // The recorded one, and two.
     assert_eq!(clinic.fake.treatment_plans().len(), 3);
-    assert_eq!(clinic.fake.requests_for("create_treatment_plan").len(), 4);
+    assert_eq!(clinic.fake.requests_for("create_treatment_plan").len(), 5);
 }

@@ -301,7 +301,7 @@ async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
         "lab_order",
         "clinic_key",
     ] {
-        fake.answer(format!("list_{list}_events"), refused.clone());
+        fake.answer(&format!("list_{list}_events"), refused.clone());
     }
     fake.answer("list_webhook_deliveries", refused);
     let event = serde_json::json!({"id": secrets.key, "type": "patient.created",

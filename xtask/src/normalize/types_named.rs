@@ -130,7 +130,8 @@ fn values_by_reference(document: &mut Value, report: &mut Report) {
             report.note(format!("/components/schemas/{name}"), "absent", "added");
             schemas.insert(
                 name.into(),
-                json!({"description": description, "oneOf": forms, "x-value": name}),
+                // In a query all is text, which is more than one of the forms.
+                json!({"description": description, "anyOf": forms, "x-value": name}),
             );
         }
     }

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind, SqliteError};
 use crate::text::read_hex;
 
 /// The first byte of an encrypted value: what follows is a nonce, the
@@ -51,7 +51,7 @@ impl EncryptionKey {
         };
         found
             .map(Self)
-            .ok_or_else(|| SqliteError::new(Kind::KeyText))
+            .ok_or_else(|| Failure::new(Kind::KeyText).into())
     }
 
     /// Makes a new key; keep its text with [`expose`](Self::expose).
@@ -60,7 +60,7 @@ impl EncryptionKey {
     /// When the machine has no randomness.
     pub fn generate() -> Result<Self, SqliteError> {
         let mut bytes = Zeroizing::new([0; KEY]);
-        getrandom::fill(&mut *bytes).map_err(|_| SqliteError::new(Kind::NoRandomness))?;
+        getrandom::fill(&mut *bytes).map_err(|_| Failure::new(Kind::NoRandomness))?;
         Ok(Self(bytes))
     }
 
@@ -133,9 +133,9 @@ impl Cipher {
         Self(XChaCha20Poly1305::new((&*key.0).into()))
     }
 
-    pub(super) fn seal(&self, text: &str, place: Place<'_>) -> Result<Vec<u8>, SqliteError> {
+    pub(super) fn seal(&self, text: &str, place: Place<'_>) -> Result<Vec<u8>, Failure> {
         let mut nonce = XNonce::default();
-        getrandom::fill(&mut nonce).map_err(|_| SqliteError::new(Kind::NoRandomness))?;
+        getrandom::fill(&mut nonce).map_err(|_| Failure::new(Kind::NoRandomness))?;
         let payload = Payload {
             msg: text.as_bytes(),
             aad: &place.bytes(),
@@ -144,7 +144,7 @@ impl Cipher {
         let sealed = self
             .0
             .encrypt(&nonce, payload)
-            .map_err(|_| SqliteError::new(Kind::Other))?;
+            .map_err(|_| Failure::new(Kind::Other))?;
         Ok([&[FORMAT], nonce.as_slice(), &sealed].concat())
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::cipher::{Cipher, Keys, Place};
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind};
 use super::rows::Rows;
 use super::{file, schema};
 
@@ -44,9 +44,9 @@ enum Encryption {
 
 impl Database {
     /// Opens the file; makes or updates it where that is needed.
-    pub(super) fn open(path: &Path, keys: &Keys) -> Result<Self, SqliteError> {
+    pub(super) fn open(path: &Path, keys: &Keys) -> Result<Self, Failure> {
         if keys.current.is_none() && keys.previous.is_some() {
-            return Err(SqliteError::new(Kind::OnlyPreviousKey));
+            return Err(Failure::new(Kind::OnlyPreviousKey));
         }
         let path = file::make(path)?;
         let begun = Instant::now();
@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    fn open_now(path: &Path, keys: &Keys) -> Result<Self, SqliteError> {
+    fn open_now(path: &Path, keys: &Keys) -> Result<Self, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(PATIENCE)?;
@@ -68,13 +68,13 @@ impl Database {
         look(&transaction, keys)?;
         drop(transaction);
         if connection.is_readonly("main")? {
-            return Err(SqliteError::new(Kind::ReadOnly));
+            return Err(Failure::new(Kind::ReadOnly));
         }
         file::narrow(path)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         if mode != "wal" {
-            return Err(SqliteError::new(Kind::NoWriteAheadLog));
+            return Err(Failure::new(Kind::NoWriteAheadLog));
         }
         connection.execute_batch(
             "PRAGMA synchronous = FULL;
@@ -107,8 +107,8 @@ impl Database {
     /// Reads in one transaction.
     pub(super) fn read(
         &self,
-        work: &mut dyn FnMut(&Self) -> Result<(), SqliteError>,
-    ) -> Result<(), SqliteError> {
+        work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.transaction(TransactionBehavior::Deferred, work)
     }
 
@@ -117,8 +117,8 @@ impl Database {
     pub(super) fn write(
         &self,
         on_disk: bool,
-        work: &mut dyn FnMut(&Self) -> Result<(), SqliteError>,
-    ) -> Result<(), SqliteError> {
+        work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         // With NORMAL the file is as whole after a loss of power; the last
         // transactions may be missing. The next FULL one saves them too.
         let synchronous = if on_disk { "FULL" } else { "NORMAL" };
@@ -130,11 +130,11 @@ impl Database {
     fn transaction(
         &self,
         behavior: TransactionBehavior,
-        work: &mut dyn FnMut(&Self) -> Result<(), SqliteError>,
-    ) -> Result<(), SqliteError> {
+        work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let transaction = Transaction::new_unchecked(&self.connection, behavior)?;
         if key_check(&transaction)? != self.key_check {
-            return Err(SqliteError::new(Kind::KeyChanged));
+            return Err(Failure::new(Kind::KeyChanged));
         }
         work(self)?;
         Ok(transaction.commit()?)
@@ -150,7 +150,7 @@ impl Database {
 }
 
 /// Looks whether the file is one of ours and which of the keys fits.
-fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, SqliteError> {
+fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, Failure> {
     let is_new = schema::version(connection)? == 0;
     let key_check = match is_new {
         true => None,
@@ -163,7 +163,7 @@ fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, SqliteError>
             Some(new) => Encryption::Changes(None, new),
         });
     };
-    let current = current.ok_or_else(|| SqliteError::new(Kind::KeyMissing))?;
+    let current = current.ok_or_else(|| Failure::new(Kind::KeyMissing))?;
     let fits = |cipher: &Cipher| cipher.open(&key_check, KEY_CHECK).is_some();
     if fits(&current) {
         return Ok(Encryption::Fits(Some(current)));
@@ -171,17 +171,17 @@ fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, SqliteError>
     let previous = keys.previous.as_ref().map(Cipher::new).filter(fits);
     match previous {
         Some(previous) => Ok(Encryption::Changes(Some(previous), current)),
-        None => Err(SqliteError::new(Kind::KeyWrong)),
+        None => Err(Failure::new(Kind::KeyWrong)),
     }
 }
 
-fn key_check(connection: &Connection) -> Result<Option<Vec<u8>>, SqliteError> {
+fn key_check(connection: &Connection) -> Result<Option<Vec<u8>>, Failure> {
     let found = connection.query_row("SELECT key_check FROM encryption", [], |row| row.get(0));
     Ok(found.optional()?)
 }
 
 /// Encrypts all tokens anew.
-fn encrypt(connection: &Connection, old: Option<&Cipher>, new: &Cipher) -> Result<(), SqliteError> {
+fn encrypt(connection: &Connection, old: Option<&Cipher>, new: &Cipher) -> Result<(), Failure> {
     let rows = |cipher| Rows { connection, cipher };
     for user in rows(old).users()? {
         if let Some(tokens) = rows(old).load(&user)? {
@@ -197,7 +197,7 @@ fn encrypt(connection: &Connection, old: Option<&Cipher>, new: &Cipher) -> Resul
 
 /// Writes file and log anew after [`encrypt`], so that nothing of what stood
 /// there before is left. Taken up again by the next process if this one dies.
-fn clean(connection: &Connection) -> Result<(), SqliteError> {
+fn clean(connection: &Connection) -> Result<(), Failure> {
     let unclean = "SELECT count(*) FROM encryption WHERE cleaned = 0";
     if connection.query_row(unclean, [], |row| row.get::<_, i64>(0))? == 0 {
         return Ok(());
@@ -206,7 +206,7 @@ fn clean(connection: &Connection) -> Result<(), SqliteError> {
     let busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
-        return Err(SqliteError::new(Kind::Busy));
+        return Err(Failure::new(Kind::Busy));
     }
     connection.execute("UPDATE encryption SET cleaned = 1", [])?;
     Ok(())
@@ -217,8 +217,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::auth::store::sqlite::SqliteStore;
     use crate::auth::store::sqlite::worker::{Access, Worker};
+    use crate::auth::store::sqlite::{SqliteError, SqliteStore};
     use crate::auth::store::{StoreError, Swap, TokenStore};
     use crate::auth::token::{AccessToken, Owner, TokenSet};
 
@@ -298,7 +298,7 @@ mod tests {
         let panics = store
             .worker
             .ask::<()>(Access::Write, |_| panic!("on purpose"));
-        let error = panics.await.unwrap_err();
+        let error = SqliteError::from(panics.await.unwrap_err());
         assert!(error.to_string().contains("has ended"), "{error}");
         let error = store.load("a").await.unwrap_err();
         assert!(cause(&error).contains("has ended"), "{error:?}");

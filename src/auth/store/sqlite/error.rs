@@ -10,7 +10,12 @@ use rusqlite::ErrorCode;
 /// `Display` says what to do next; neither it nor `Debug` shows a token or a
 /// key. Cheap to clone: writes that went to the disk together fail together.
 #[derive(Clone)]
-pub struct SqliteError {
+pub struct SqliteError(Failure);
+
+/// What the store fails with inside: SQLite's own error becomes one by `?`,
+/// and is so no part of what the crate promises.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
     kind: Kind,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -42,6 +47,29 @@ pub(super) enum Kind {
 }
 
 impl SqliteError {
+    /// Whether the file is encrypted and the key was not given, is another
+    /// one, or is no key at all.
+    #[must_use]
+    pub fn is_key_refused(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::KeyMissing
+                | Kind::KeyWrong
+                | Kind::KeyChanged
+                | Kind::OnlyPreviousKey
+                | Kind::KeyText
+        )
+    }
+
+    /// Whether other processes kept the file locked for too long: trying again
+    /// may help.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.0.is_busy()
+    }
+}
+
+impl Failure {
     pub(super) fn new(kind: Kind) -> Self {
         Self { kind, source: None }
     }
@@ -56,24 +84,7 @@ impl SqliteError {
         }
     }
 
-    /// Whether the file is encrypted and the key was not given, is another
-    /// one, or is no key at all.
-    #[must_use]
-    pub fn is_key_refused(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::KeyMissing
-                | Kind::KeyWrong
-                | Kind::KeyChanged
-                | Kind::OnlyPreviousKey
-                | Kind::KeyText
-        )
-    }
-
-    /// Whether other processes kept the file locked for too long: trying again
-    /// may help.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.kind == Kind::Busy
     }
 
@@ -84,7 +95,13 @@ impl SqliteError {
     }
 }
 
-impl From<rusqlite::Error> for SqliteError {
+impl From<Failure> for SqliteError {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Cause;
         let kind = match error.sqlite_error_code() {
@@ -109,7 +126,7 @@ impl From<rusqlite::Error> for SqliteError {
 
 impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
+        f.write_str(match self.0.kind {
             Kind::NoDirectory => "the directory of the token file does not exist, make it first",
             Kind::IsDirectory => "the path of the token file is a directory, name a file in it",
             Kind::NotAllowed => {
@@ -163,15 +180,15 @@ impl fmt::Display for SqliteError {
 impl fmt::Debug for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteError")
-            .field("kind", &self.kind)
-            .field("source", &self.source)
+            .field("kind", &self.0.kind)
+            .field("source", &self.0.source)
             .finish()
     }
 }
 
 impl std::error::Error for SqliteError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let source = self.source.as_deref()?;
+        let source = self.0.source.as_deref()?;
         Some(source)
     }
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind};
 
 /// Held while a file is made. Closing any handle of a file gives up all locks
 /// that this process has on it (POSIX), those of SQLite too, so nobody here may
@@ -14,11 +14,11 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// Makes the file where there is none, for its owner alone, and tells its
 /// whole path.
-pub(super) fn make(path: &Path) -> Result<PathBuf, SqliteError> {
+pub(super) fn make(path: &Path) -> Result<PathBuf, Failure> {
     create(path)?;
     let path = fs::canonicalize(path).map_err(refused)?;
     match path.is_dir() {
-        true => Err(SqliteError::new(Kind::IsDirectory)),
+        true => Err(Failure::new(Kind::IsDirectory)),
         false => Ok(path),
     }
 }
@@ -26,7 +26,7 @@ pub(super) fn make(path: &Path) -> Result<PathBuf, SqliteError> {
 /// Sees to it that only the owner may read the file and those beside it, to
 /// which SQLite gives the mode of the file.
 #[cfg(unix)]
-pub(super) fn narrow(path: &Path) -> Result<(), SqliteError> {
+pub(super) fn narrow(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = path.as_os_str().to_owned();
@@ -49,11 +49,11 @@ pub(super) fn narrow(path: &Path) -> Result<(), SqliteError> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn narrow(_: &Path) -> Result<(), SqliteError> {
+pub(super) fn narrow(_: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn create(path: &Path) -> Result<(), SqliteError> {
+fn create(path: &Path) -> Result<(), Failure> {
     let _held = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -68,7 +68,7 @@ fn create(path: &Path) -> Result<(), SqliteError> {
     }
 }
 
-fn refused(error: std::io::Error) -> SqliteError {
+fn refused(error: std::io::Error) -> Failure {
     let kind = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Kind::NoDirectory,
         ErrorKind::PermissionDenied => Kind::NotAllowed,
@@ -77,5 +77,5 @@ fn refused(error: std::io::Error) -> SqliteError {
         ErrorKind::IsADirectory => Kind::IsDirectory,
         _ => Kind::CannotOpen,
     };
-    SqliteError::caused(kind, error)
+    Failure::caused(kind, error)
 }

@@ -20,6 +20,7 @@ use super::{Lease, StoreError, StoreFuture, Swap, TokenStore};
 use crate::auth::token::TokenSet;
 
 pub use self::cipher::EncryptionKey;
+use self::error::Failure;
 pub use self::error::SqliteError;
 pub use self::seen::SqliteSeen;
 
@@ -133,10 +134,14 @@ impl SqliteStore {
     fn ask<T: Send + 'static>(
         &self,
         access: Access,
-        work: impl FnMut(&Database) -> Result<T, SqliteError> + Send + 'static,
+        work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'static, T> {
         let answer = self.worker.ask(access, work);
-        Box::pin(async { answer.await.map_err(StoreError::new) })
+        Box::pin(async {
+            answer
+                .await
+                .map_err(|failure| StoreError::new(SqliteError::from(failure)))
+        })
     }
 }
 

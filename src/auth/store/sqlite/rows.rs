@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
 use super::cipher::{self, Cipher, Place};
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind};
 use crate::auth::store::{Lease, Swap};
 use crate::auth::token::{AccessToken, Owner, RefreshToken, Scope, TokenSet};
 
@@ -18,7 +18,7 @@ pub(super) struct Rows<'d> {
 }
 
 impl Rows<'_> {
-    pub(super) fn load(self, user: &str) -> Result<Option<TokenSet>, SqliteError> {
+    pub(super) fn load(self, user: &str) -> Result<Option<TokenSet>, Failure> {
         let sql = "SELECT access_token, refresh_token, owner_id, owner_kind, scopes, issuer, \
                    issued_at, lifetime, generation, needs_reconnect FROM tokens WHERE user = ?1";
         let mut statement = self.connection.prepare(sql)?;
@@ -31,7 +31,7 @@ impl Rows<'_> {
         user: &str,
         expected: Option<u64>,
         new: &TokenSet,
-    ) -> Result<Swap, SqliteError> {
+    ) -> Result<Swap, Failure> {
         let generation: Option<i64> = self
             .connection
             .query_row(
@@ -47,7 +47,7 @@ impl Rows<'_> {
         Ok(Swap::Lost(self.load(user)?))
     }
 
-    pub(super) fn delete(self, user: &str) -> Result<(), SqliteError> {
+    pub(super) fn delete(self, user: &str) -> Result<(), Failure> {
         for sql in [
             "DELETE FROM tokens WHERE user = ?1",
             "DELETE FROM leases WHERE user = ?1",
@@ -63,7 +63,7 @@ impl Rows<'_> {
         owner: &str,
         now: SystemTime,
         deadline: SystemTime,
-    ) -> Result<Lease, SqliteError> {
+    ) -> Result<Lease, Failure> {
         let held: Option<(String, i64)> = self
             .connection
             .query_row(
@@ -85,7 +85,7 @@ impl Rows<'_> {
         Ok(Lease::Granted)
     }
 
-    pub(super) fn release(self, user: &str, owner: &str) -> Result<(), SqliteError> {
+    pub(super) fn release(self, user: &str, owner: &str) -> Result<(), Failure> {
         self.connection.execute(
             "DELETE FROM leases WHERE user = ?1 AND owner = ?2",
             [user, owner],
@@ -94,13 +94,13 @@ impl Rows<'_> {
     }
 
     /// All users with tokens.
-    pub(super) fn users(self) -> Result<Vec<String>, SqliteError> {
+    pub(super) fn users(self) -> Result<Vec<String>, Failure> {
         let mut statement = self.connection.prepare("SELECT user FROM tokens")?;
         let users = statement.query_map([], |row| row.get(0))?;
         Ok(users.collect::<Result<_, _>>()?)
     }
 
-    pub(super) fn write(self, user: &str, new: &TokenSet) -> Result<(), SqliteError> {
+    pub(super) fn write(self, user: &str, new: &TokenSet) -> Result<(), Failure> {
         let seal = |column, text: &str| {
             let place = Place {
                 column,
@@ -111,7 +111,7 @@ impl Rows<'_> {
                 Some(cipher) => cipher.seal(text, place)?,
                 None => text.as_bytes().to_vec(),
             };
-            Ok::<_, SqliteError>(Zeroizing::new(bytes))
+            Ok::<_, Failure>(Zeroizing::new(bytes))
         };
         let access_token = seal("access_token", new.access_token.expose())?;
         let refresh_token = match &new.refresh_token {
@@ -140,8 +140,8 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn read(self, user: &str, row: &Row<'_>) -> Result<TokenSet, SqliteError> {
-        let damaged = || SqliteError::new(Kind::DamagedTokens);
+    fn read(self, user: &str, row: &Row<'_>) -> Result<TokenSet, Failure> {
+        let damaged = || Failure::new(Kind::DamagedTokens);
         let issuer: String = row.get("issuer")?;
         let open = |column, bytes: Vec<u8>| {
             let place = Place {

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind};
 
 /// Marks the file as ours: "FSTK".
 const APPLICATION: i32 = 0x4653_544b;
@@ -59,7 +59,7 @@ const STEPS: &[&str] = &[
 ///
 /// # Errors
 /// When the file is none of ours, or knows more steps than we do.
-pub(super) fn version(connection: &Connection) -> Result<usize, SqliteError> {
+pub(super) fn version(connection: &Connection) -> Result<usize, Failure> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
@@ -68,16 +68,16 @@ pub(super) fn version(connection: &Connection) -> Result<usize, SqliteError> {
         Ok(0) if application == 0 && tables == 0 => Ok(0),
         Ok(version) if application == APPLICATION && version > 0 => {
             if version > STEPS.len() {
-                return Err(SqliteError::new(Kind::Newer));
+                return Err(Failure::new(Kind::Newer));
             }
             Ok(version)
         }
-        _ => Err(SqliteError::new(Kind::Foreign)),
+        _ => Err(Failure::new(Kind::Foreign)),
     }
 }
 
 /// Takes the steps that the file has not seen yet; inside a transaction.
-pub(super) fn migrate(connection: &Connection) -> Result<(), SqliteError> {
+pub(super) fn migrate(connection: &Connection) -> Result<(), Failure> {
     let steps = &STEPS[version(connection)?..];
     if steps.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
 use super::database::Database;
-use super::error::SqliteError;
+use super::error::{Failure, SqliteError};
 use super::rows::{from_nanos, to_nanos};
 use super::worker::{Access, Worker};
 use crate::webhook::{Claim, DEFAULT_AGE, Grant, Seen, SeenError, SeenFuture, Sighting};
@@ -50,10 +50,14 @@ impl SqliteSeen {
     fn ask<T: Send + 'static>(
         &self,
         access: Access,
-        work: impl FnMut(&Database) -> Result<T, SqliteError> + Send + 'static,
+        work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> SeenFuture<'static, T> {
         let answer = self.worker.ask(access, work);
-        Box::pin(async { answer.await.map_err(SeenError::new) })
+        Box::pin(async {
+            answer
+                .await
+                .map_err(|failure| SeenError::new(SqliteError::from(failure)))
+        })
     }
 }
 
@@ -121,7 +125,7 @@ impl Seen for SqliteSeen {
     }
 }
 
-fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(), SqliteError> {
+fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(), Failure> {
     let Some(oldest) = now.checked_sub(age) else {
         return Ok(());
     };
@@ -139,7 +143,7 @@ fn claim(
     sighting: &Sighting,
     now: SystemTime,
     deadline: SystemTime,
-) -> Result<Claim, SqliteError> {
+) -> Result<Claim, Failure> {
     let known: Option<(i64, Option<i64>)> = connection
         .query_row(
             "SELECT attempt, until FROM webhook_events WHERE key = ?1",
@@ -172,7 +176,7 @@ fn newer(
     connection: &Connection,
     sighting: &Sighting,
     now: SystemTime,
-) -> Result<Option<SystemTime>, SqliteError> {
+) -> Result<Option<SystemTime>, Failure> {
     let (Some(subject), Some(created_at)) = (&sighting.subject, sighting.created_at) else {
         return Ok(None);
     };

@@ -6,7 +6,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::database::Database;
-use super::error::{Kind, SqliteError};
+use super::error::{Failure, Kind};
 
 /// So many requests are answered together at most: few enough that other
 /// processes wait for a fraction of a second.
@@ -36,23 +36,23 @@ pub(super) struct Request {
 /// Work with somebody who waits for it.
 trait Job: Send {
     /// Does the work and keeps the outcome.
-    fn run(&mut self, database: &Database) -> Result<(), SqliteError>;
+    fn run(&mut self, database: &Database) -> Result<(), Failure>;
 
     /// Tells the outcome, unless the transaction failed.
-    fn answer(self: Box<Self>, transaction: Result<(), SqliteError>);
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>);
 }
 
 struct Asked<T, W> {
     work: W,
-    outcome: Option<Result<T, SqliteError>>,
-    reply: oneshot::Sender<Result<T, SqliteError>>,
+    outcome: Option<Result<T, Failure>>,
+    reply: oneshot::Sender<Result<T, Failure>>,
 }
 
 impl Worker {
     /// Starts the thread, and waits until it has the file open.
     pub(super) async fn start(
-        open: impl FnOnce() -> Result<Database, SqliteError> + Send + 'static,
-    ) -> Result<Self, SqliteError> {
+        open: impl FnOnce() -> Result<Database, Failure> + Send + 'static,
+    ) -> Result<Self, Failure> {
         let (requests, queue) = channel();
         let (opened, open_ended) = oneshot::channel();
         let run = move || match open() {
@@ -67,7 +67,7 @@ impl Worker {
         thread::Builder::new()
             .name("fullscript-sqlite".into())
             .spawn(run)
-            .map_err(|error| SqliteError::caused(Kind::NoThread, error))?;
+            .map_err(|error| Failure::caused(Kind::NoThread, error))?;
         open_ended.await.unwrap_or_else(|_| Err(ended()))?;
         Ok(Self { requests })
     }
@@ -76,8 +76,8 @@ impl Worker {
     pub(super) fn ask<T: Send + 'static>(
         &self,
         access: Access,
-        work: impl FnMut(&Database) -> Result<T, SqliteError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, SqliteError>> + Send + 'static {
+        work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Asked {
             work,
@@ -90,8 +90,8 @@ impl Worker {
     }
 }
 
-fn ended() -> SqliteError {
-    SqliteError::new(Kind::ThreadEnded)
+fn ended() -> Failure {
+    Failure::new(Kind::ThreadEnded)
 }
 
 /// Answers what is in the queue, all of it together, until nobody can ask any
@@ -116,9 +116,7 @@ fn serve(database: Database, queue: &Receiver<Request>) {
 /// Runs the requests in one transaction, and tells their outcomes after it.
 fn answer(
     mut requests: Vec<Request>,
-    transaction: impl FnOnce(
-        &mut dyn FnMut(&Database) -> Result<(), SqliteError>,
-    ) -> Result<(), SqliteError>,
+    transaction: impl FnOnce(&mut dyn FnMut(&Database) -> Result<(), Failure>) -> Result<(), Failure>,
 ) {
     let ended = transaction(&mut |database| {
         for request in &mut requests {
@@ -137,16 +135,16 @@ fn answer(
 impl<T, W> Job for Asked<T, W>
 where
     T: Send,
-    W: FnMut(&Database) -> Result<T, SqliteError> + Send,
+    W: FnMut(&Database) -> Result<T, Failure> + Send,
 {
-    fn run(&mut self, database: &Database) -> Result<(), SqliteError> {
+    fn run(&mut self, database: &Database) -> Result<(), Failure> {
         let outcome = (self.work)(database);
         let ended = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
         self.outcome = Some(outcome);
         ended
     }
 
-    fn answer(self: Box<Self>, transaction: Result<(), SqliteError>) {
+    fn answer(self: Box<Self>, transaction: Result<(), Failure>) {
         let outcome = match transaction {
             Err(error) => Err(error),
             Ok(()) => self.outcome.unwrap_or_else(|| Err(ended())),
