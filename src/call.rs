@@ -1,5 +1,6 @@
 //! The way of a call: its token, its turn, its attempts.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use tokio::sync::SemaphorePermit;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use crate::auth::TokenSet;
 use crate::calls::{CallReport, Calls};
@@ -16,7 +17,7 @@ use crate::hooks::{Context, Credentials, authorize};
 use crate::limit::Turn;
 use crate::operations::Operation;
 use crate::options::CallOptions;
-use crate::response::read_body;
+use crate::response::{before, read_body};
 use crate::retry::{self, Reason};
 use crate::retry_after::retry_after;
 use crate::span::{self, CallSpan};
@@ -244,38 +245,28 @@ impl<'c> Call<'c> {
         under_way: impl Future<Output = reqwest::Result<Response>>,
         until: Instant,
     ) -> Sent {
-        match timeout_at(until, under_way).await {
-            Err(_) => Sent::TimedOut,
-            Ok(Err(error)) => Sent::Nothing {
+        // One for the head and the body.
+        let mut timer = std::pin::pin!(sleep_until(until));
+        match before(timer.as_mut(), under_way).await {
+            None => Sent::TimedOut,
+            Some(Err(error)) => Sent::Nothing {
                 // A client of the caller's may have followed a redirect: then
                 // something has left.
                 unsent: error.is_connect() && error.url().is_none_or(|at| self.was_sent_to(at)),
                 // The address may carry health data in its query.
                 error: error.without_url(),
             },
-            Ok(Ok(response)) => {
+            Some(Ok(response)) => {
                 // At once, for others are about to send.
                 if retry::reason_of(response.status()) == Some(Reason::Throttle) {
                     self.calls.limiter.throttled(self.asked_to_wait(&response));
                 }
                 match self.whole {
-                    true => self.read(response, until).await,
+                    true => read(response, timer).await,
                     false => Sent::Answer(response, None),
                 }
             }
         }
-    }
-
-    /// Reads an answer in the time of its attempt, so that one that breaks off
-    /// can be asked for again.
-    async fn read(&self, mut response: Response, until: Instant) -> Sent {
-        let until = match response.status().is_success() {
-            true => until,
-            // What to do about a refusal is known from its head.
-            false => until.min(Instant::now() + REFUSAL),
-        };
-        let body = read_body(&mut response, Some(until)).await;
-        Sent::Answer(response, Some(body))
     }
 
     /// How long a refusal asks to wait.
@@ -443,4 +434,16 @@ impl Sent {
         }
         false
     }
+}
+
+/// Reads an answer in the time of its attempt, so that one that breaks off can
+/// be asked for again.
+async fn read(mut response: Response, mut timer: Pin<&mut Sleep>) -> Sent {
+    if !response.status().is_success() {
+        // What to do about a refusal is known from its head.
+        let until = timer.deadline().min(Instant::now() + REFUSAL);
+        timer.as_mut().reset(until);
+    }
+    let body = read_body(&mut response, Some(timer)).await;
+    Sent::Answer(response, Some(body))
 }

@@ -1,12 +1,15 @@
 //! What a call answers: the decoded value with status and headers.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::ops::Deref;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Sleep;
 
 use crate::ending::{Ending, Outcome, Trace, Unreadable};
 use crate::error::{Answer, Error};
@@ -255,10 +258,26 @@ fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error>
     Err(Error::refused(operation_id, answer).traced(trace))
 }
 
-/// The whole body, or what comes of it until this time.
+/// What comes of the work before the timer ends.
+///
+/// The timer is registered once for all that it is given to, which for a body
+/// in many pieces costs less than one each.
+pub(crate) async fn before<T>(
+    mut timer: Pin<&mut Sleep>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
+/// The whole body, or what comes of it until the timer ends.
 pub(crate) async fn read_body(
     response: &mut reqwest::Response,
-    until: Option<Instant>,
+    mut timer: Option<Pin<&mut Sleep>>,
 ) -> Result<bytes::Bytes, Unreadable> {
     let limit = match response.status().is_success() {
         true => LARGEST_ANSWER,
@@ -275,10 +294,10 @@ pub(crate) async fn read_body(
         false => bytes::Bytes::from(body),
     };
     loop {
-        let chunk = match until {
-            Some(until) => match timeout_at(until, response.chunk()).await {
-                Ok(chunk) => chunk,
-                Err(_) => return Err(Unreadable::Late(so_far(first, body))),
+        let chunk = match &mut timer {
+            Some(timer) => match before(timer.as_mut(), response.chunk()).await {
+                Some(chunk) => chunk,
+                None => return Err(Unreadable::Late(so_far(first, body))),
             },
             None => response.chunk().await,
         };
