@@ -37,7 +37,7 @@
 //! # let fake = FakeFullscript::start().await?;
 //! # for list in ["patient", "treatment_plan", "product", "lab_order", "clinic_key"] {
 //! #     let none = Script::json(200, &serde_json::json!({"events": []}));
-//! #     fake.answer(format!("list_{list}_events"), none);
+//! #     fake.answer(&format!("list_{list}_events"), none);
 //! # }
 //! # let seen = fullscript::webhook::MemorySeen::new();
 //! # let cursor = catch_up(&fake.client(), seen, Cursor::default()).await?;
