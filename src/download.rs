@@ -206,7 +206,7 @@ impl Download<'_> {
 
     /// Whether the address is the API's own, which gets the token.
     fn is_own(&self, url: &Url) -> bool {
-        Url::parse(self.client.baseurl()).is_ok_and(|base| base.origin() == url.origin())
+        self.client.inner().base.origin() == url.origin()
     }
 
     fn context_for(&self, url: &Url) -> Context {

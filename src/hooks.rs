@@ -43,11 +43,16 @@ impl Context {
     /// is done before the request leaves.
     pub(crate) fn address(&self, path: &str) -> Url {
         let mut url = Url::clone(&self.base);
-        match self.base.path().trim_end_matches('/') {
+        match self.base_path() {
             "" => url.set_path(path),
             prefix => url.set_path(&format!("{prefix}{path}")),
         }
         url
+    }
+
+    /// The path of the base URL, without a slash at its end.
+    pub(crate) fn base_path(&self) -> &str {
+        self.base.path().trim_end_matches('/')
     }
 }
 
@@ -65,7 +70,7 @@ pub(crate) fn call<'c>(
 ) -> Result<Call<'c>, Error> {
     let (client, mut request) = built?;
     if let Some(operation) = operation {
-        if !is_own_path(client.baseurl(), &request, operation) {
+        if !is_own_path(client.inner(), &request, operation) {
             let reason = "an id in the path is empty or leads to another operation";
             return Err(Error::invalid_request(operation.id, reason.into()));
         }
@@ -110,17 +115,11 @@ pub(crate) fn encode_path(id: &str) -> String {
 }
 
 /// Whether the request still goes to the operation that was called.
-fn is_own_path(base_url: &str, request: &Request, operation: &Operation) -> bool {
+fn is_own_path(context: &Context, request: &Request, operation: &Operation) -> bool {
     if operation.variables == 0 {
         return true;
     }
-    let prefix = base_url.splitn(4, '/').nth(3).unwrap_or_default();
     let path = request.url().path();
-    let own = if prefix.is_empty() {
-        Some(path)
-    } else {
-        path.strip_prefix('/')
-            .and_then(|path| path.strip_prefix(prefix))
-    };
+    let own = path.strip_prefix(context.base_path());
     own.is_some_and(|path| operation.is_at(request.method().as_str(), path))
 }

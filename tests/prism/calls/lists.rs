@@ -21,45 +21,52 @@ macro_rules! read {
     )*};
 }
 
+/// Does the same with every list, bare.
+macro_rules! every_list {
+    ($do:ident, $client:ident, $sent:ident) => {
+        $do! { $client, $sent;
+            find_objects_by_metadata;
+            list_allergens;
+            list_brands;
+            list_categories;
+            list_category_products.category_id("1");
+            list_clinic_key_events;
+            list_fullscript_protocols;
+            list_fullscript_resources;
+            list_ingredients;
+            list_lab_order_events;
+            list_lab_orders;
+            list_lab_tests;
+            list_order_events;
+            list_orders;
+            list_patient_addresses.patient_id("1");
+            list_patient_dependents.patient_id("1");
+            list_patient_events;
+            list_patient_orders.patient_id("1");
+            list_patient_treatment_plans.patient_id("1");
+            list_patients;
+            list_practitioner_protocols.practitioner_id("1");
+            list_practitioner_resources.practitioner_id("1");
+            list_practitioner_templates.practitioner_id("1");
+            list_practitioner_types;
+            list_practitioners;
+            list_product_events;
+            list_products;
+            list_similar_products.product_id("1");
+            list_staff;
+            list_supplement_types;
+            list_third_party_certifications;
+            list_treatment_plan_events;
+            list_webhook_deliveries;
+            search_lab_tests;
+            search_patients;
+            search_products;
+        }
+    };
+}
+
 pub(crate) async fn read_bare(client: &Client, sent: &mut Vec<&'static str>) {
-    send! { client, sent;
-        find_objects_by_metadata;
-        list_allergens;
-        list_brands;
-        list_categories;
-        list_category_products.category_id("1");
-        list_clinic_key_events;
-        list_fullscript_protocols;
-        list_fullscript_resources;
-        list_ingredients;
-        list_lab_order_events;
-        list_lab_orders;
-        list_lab_tests;
-        list_order_events;
-        list_orders;
-        list_patient_addresses.patient_id("1");
-        list_patient_dependents.patient_id("1");
-        list_patient_events;
-        list_patient_orders.patient_id("1");
-        list_patient_treatment_plans.patient_id("1");
-        list_patients;
-        list_practitioner_protocols.practitioner_id("1");
-        list_practitioner_resources.practitioner_id("1");
-        list_practitioner_templates.practitioner_id("1");
-        list_practitioner_types;
-        list_practitioners;
-        list_product_events;
-        list_products;
-        list_similar_products.product_id("1");
-        list_staff;
-        list_supplement_types;
-        list_third_party_certifications;
-        list_treatment_plan_events;
-        list_webhook_deliveries;
-        search_lab_tests;
-        search_patients;
-        search_products;
-    }
+    every_list! { send, client, sent }
 }
 
 pub(crate) async fn read_filtered(client: &Client, sent: &mut Vec<&'static str>) {
@@ -192,44 +199,7 @@ pub(crate) async fn read_filtered(client: &Client, sent: &mut Vec<&'static str>)
 }
 
 pub(crate) async fn read_pages(client: &Client, sent: &mut Vec<&'static str>) {
-    read! { client, sent;
-        find_objects_by_metadata;
-        list_allergens;
-        list_brands;
-        list_categories;
-        list_category_products.category_id("1");
-        list_clinic_key_events;
-        list_fullscript_protocols;
-        list_fullscript_resources;
-        list_ingredients;
-        list_lab_order_events;
-        list_lab_orders;
-        list_lab_tests;
-        list_order_events;
-        list_orders;
-        list_patient_addresses.patient_id("1");
-        list_patient_dependents.patient_id("1");
-        list_patient_events;
-        list_patient_orders.patient_id("1");
-        list_patient_treatment_plans.patient_id("1");
-        list_patients;
-        list_practitioner_protocols.practitioner_id("1");
-        list_practitioner_resources.practitioner_id("1");
-        list_practitioner_templates.practitioner_id("1");
-        list_practitioner_types;
-        list_practitioners;
-        list_product_events;
-        list_products;
-        list_similar_products.product_id("1");
-        list_staff;
-        list_supplement_types;
-        list_third_party_certifications;
-        list_treatment_plan_events;
-        list_webhook_deliveries;
-        search_lab_tests;
-        search_patients;
-        search_products;
-    }
+    every_list! { read, client, sent }
 }
 
 /// Typed ids, one of which needs encoding.
