@@ -140,7 +140,7 @@ fn public_types() -> BTreeSet<String> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("codegen") {
+            if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();

@@ -3,11 +3,10 @@
 
 pub mod changelog;
 pub mod check;
+#[path = "../../codegen/mod.rs"]
+pub mod codegen;
 mod committed;
 pub mod fetch;
-#[path = "../../build.rs"]
-#[allow(dead_code, reason = "its `main` is the build script's")]
-pub mod generate;
 mod incoming;
 pub mod judge;
 pub mod normalize;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generate::code;
+use crate::codegen::code;
 use crate::judge::{Refusal, refuse};
 use crate::review::{Level, Since, Version, since};
 use crate::spec_dir::{NORMALIZED, SpecDir};

@@ -13,7 +13,7 @@ mod package;
 
 use package::copy_of_package;
 use serde_json::{Map, Value, json};
-use xtask::generate::generate;
+use xtask::codegen::generate;
 use xtask::normalize::{Derived, Refusal, derive, operations};
 use xtask::review::{Side, review};
 

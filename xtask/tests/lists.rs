@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use xtask::generate::generate;
+use xtask::codegen::generate;
 use xtask::normalize::derive;
 
 const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";

@@ -5,7 +5,7 @@
 )]
 
 use serde_json::{Value, json};
-use xtask::generate::generate;
+use xtask::codegen::generate;
 use xtask::normalize::derive;
 
 const OVERLAY: &str = include_str!("../../spec/overlay.yaml");

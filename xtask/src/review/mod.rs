@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::generate::{Code, Generated, code};
+use crate::codegen::{Code, Generated, code};
 use crate::normalize::{Derived, Repair};
 use crate::surface::Surface;
 

@@ -7,7 +7,7 @@ pub(crate) fn copy_of_package(root: &Path, name: &str) -> PathBuf {
     let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _absent = std::fs::remove_dir_all(&package);
     // What the manifest names must be there, though only `src` is compiled.
-    for folder in ["src", "benches", "examples"] {
+    for folder in ["src", "codegen", "benches", "examples"] {
         copy(&root.join(folder), &package.join(folder));
     }
     for file in ["build.rs", "Cargo.lock", "README.md", "CHANGELOG.md"] {

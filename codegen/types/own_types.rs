@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use heck::ToPascalCase;
 use serde_json::Value;
 
-pub(super) fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(crate) fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
     document["components"]["schemas"]
         .as_object()
         .into_iter()
@@ -14,11 +14,11 @@ pub(super) fn components(document: &Value) -> impl Iterator<Item = (&String, &Va
 
 /// Ids and sets of values are written here and not by the generator: its own
 /// would refuse a new value, and mix up ids of different kinds.
-pub(super) fn is_own(schema: &Value) -> bool {
+pub(crate) fn is_own(schema: &Value) -> bool {
     schema["x-id"].is_string() || schema["type"] == "string" && schema["enum"].is_array()
 }
 
-pub(super) fn own_types(document: &Value) -> String {
+pub(crate) fn own_types(document: &Value) -> String {
     let mut out = String::new();
     for (name, schema) in components(document).filter(|(_, schema)| is_own(schema)) {
         if let Some(kind) = schema["x-id"].as_str() {

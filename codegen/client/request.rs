@@ -8,7 +8,7 @@ use syn::visit_mut::VisitMut;
 
 /// Ends a `send` where the request is built, with the client and the request
 /// as its value.
-pub(super) fn only_build(
+pub(crate) fn only_build(
     block: &mut syn::Block,
     id: &str,
     optional: &[String],
@@ -94,7 +94,7 @@ fn without_version(block: &mut syn::Block) {
 }
 
 /// The arguments that `new` begins without.
-pub(super) fn optional(builder: &syn::ItemImpl) -> Vec<String> {
+pub(crate) fn optional(builder: &syn::ItemImpl) -> Vec<String> {
     let mut found = Optional::default();
     for item in &builder.items {
         if let syn::ImplItem::Fn(function) = item

@@ -5,13 +5,14 @@ use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
 use syn::{Ident, ImplItem, Item, ItemImpl, ItemStruct, parse_quote};
 
-use super::client::Answers;
-use super::lists::{Known, Shape, is_called, is_named, text};
-use super::operations::described;
+use super::lists::{Known, Shape};
+use crate::codegen::document::described;
+use crate::codegen::syntax::{is_called, is_named, text};
+use crate::codegen::tables::Answers;
 
 /// Adds the two methods to the builder of each list. A paged operation whose
 /// builder can't have them says so and why in the documentation of `send`.
-pub(super) fn add(client: &mut [Item], types: &[Item], answers: &Answers, document: &Value) {
+pub(crate) fn add(client: &mut [Item], types: &[Item], answers: &Answers, document: &Value) {
     let known = Known { types, document };
     let module = client.iter_mut().find_map(|item| match item {
         Item::Mod(module) if module.ident == "builder" => module.content.as_mut(),

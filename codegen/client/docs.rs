@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use syn::{Attribute, ImplItem, Item, parse_quote};
+use syn::{ImplItem, Item};
 
-use super::calls::{Argument, Call, documentation};
-use super::lists::is_named;
-use super::operations::{alternatives, described};
+use super::calls::{Argument, Call};
+use crate::codegen::document::{Described, alternatives, described};
+use crate::codegen::syntax::{documentation, is_named, set};
 
 /// How the documentation of a restricted operation begins.
 const APPROVAL: &str = "Requires commercial approval";
 
 /// Documents the client's methods, the builders and their setters.
-pub(super) fn write(client: &mut [Item], calls: &[Call], document: &Value) {
+pub(crate) fn write(client: &mut [Item], calls: &[Call], document: &Value) {
     for item in client {
         match item {
             Item::Impl(block) if block.trait_.is_none() => {
@@ -40,20 +40,6 @@ pub(super) fn write(client: &mut [Item], calls: &[Call], document: &Value) {
             _ => {}
         }
     }
-}
-
-/// Replaces an item's documentation.
-pub(super) fn set(attributes: &mut Vec<Attribute>, text: &str) {
-    attributes.retain(|attribute| !attribute.path().is_ident("doc"));
-    let lines = text.lines().map(|line| -> Attribute {
-        let line = match line {
-            "" => String::new(),
-            line => format!(" {line}"),
-        };
-        parse_quote!(#[doc = #line])
-    });
-    let lines: Vec<_> = lines.collect();
-    attributes.splice(0..0, lines);
 }
 
 fn of_builders(items: &mut [Item], calls: &[Call], document: &Value) {
@@ -118,13 +104,6 @@ fn of_setter(name: &str, call: &Call) -> String {
         ("body_map", None) => "Changes the builder of what to send.".into(),
         _ => String::new(),
     }
-}
-
-/// An operation of the document, and where it stands there.
-pub(super) struct Described<'d> {
-    pub(super) path: &'d str,
-    pub(super) method: &'d str,
-    pub(super) value: &'d Value,
 }
 
 /// What rustdoc says of an operation: a restriction first, then what it does,

@@ -5,12 +5,12 @@ use heck::ToSnakeCase;
 use quote::ToTokens;
 use syn::{ImplItem, Item, ItemMod};
 
-use super::calls::{Call, documentation};
-use super::client::Answers;
-use super::docs::set;
+use crate::codegen::client::calls::Call;
+use crate::codegen::syntax::{documentation, set};
+use crate::codegen::tables::Answers;
 
 /// Documents models, and the builders of models.
-pub(super) fn write(types: &mut [Item], answers: &Answers, calls: &[Call]) {
+pub(crate) fn write(types: &mut [Item], answers: &Answers, calls: &[Call]) {
     let models: Vec<Model> = types.iter().filter_map(model).collect();
     for item in types {
         match item {

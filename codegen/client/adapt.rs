@@ -6,9 +6,10 @@ use quote::ToTokens;
 use syn::visit_mut::VisitMut;
 use syn::{Item, parse_quote};
 
-use super::docs;
-use super::models::{opaque_structs, without_debug};
 use super::request;
+use crate::codegen::syntax::{self, answer_of};
+use crate::codegen::tables::Answers;
+use crate::codegen::types::models::{opaque_structs, without_debug};
 
 /// The documentation of the generated client.
 const CLIENT_DOCS: &str = "\
@@ -35,11 +36,8 @@ Of each operation is said which scopes it needs and how sure that is, whether it
 is restricted to approved partners, whether it comes in pages, and where all
 that is from; [`operations`](crate::operations) has the same as a table.";
 
-/// The answer of each operation: its id and the type's tokens.
-pub(super) type Answers = Vec<(String, syn::Type)>;
-
 /// `ids` are those of the table of operations, in its order.
-pub(super) fn adapt_client(items: &mut Vec<Item>, ids: &[String]) -> Result<Answers, String> {
+pub(crate) fn adapt_client(items: &mut Vec<Item>, ids: &[String]) -> Result<Answers, String> {
     let mut answers = Vec::new();
     // It asks for hooks; requests are sent by `hooks::send`.
     items.retain(|item| !matches!(item, Item::Const(_)));
@@ -52,7 +50,7 @@ pub(super) fn adapt_client(items: &mut Vec<Item>, ids: &[String]) -> Result<Answ
             }
             Item::Struct(client) => {
                 without_debug(&mut client.attrs);
-                docs::set(&mut client.attrs, CLIENT_DOCS);
+                syntax::set(&mut client.attrs, CLIENT_DOCS);
             }
             Item::Impl(block) if block.trait_.is_none() => {
                 // The way in is `ClientBuilder`, which knows about tokens.
@@ -182,31 +180,6 @@ fn operation_of(send: &syn::ImplItemFn) -> Option<String> {
     let body = send.block.to_token_stream().to_string();
     let (_, after) = body.split_once("operation_id : \"")?;
     after.split('"').next().map(str::to_string)
-}
-
-/// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
-pub(super) fn answer_of(send: &syn::ImplItemFn) -> Option<syn::Type> {
-    let syn::ReturnType::Type(_, result) = &send.sig.output else {
-        return None;
-    };
-    let (_, response) = argument(result)?;
-    let (_, answer) = argument(response)?;
-    Some(answer.clone())
-}
-
-/// The name and the first argument of a type: `Vec` and `T` of `Vec<T>`.
-pub(super) fn argument(ty: &syn::Type) -> Option<(&syn::Ident, &syn::Type)> {
-    let syn::Type::Path(path) = ty else {
-        return None;
-    };
-    let last = path.path.segments.last()?;
-    let syn::PathArguments::AngleBracketed(list) = &last.arguments else {
-        return None;
-    };
-    match list.args.first()? {
-        syn::GenericArgument::Type(argument) => Some((&last.ident, argument)),
-        _ => None,
-    }
 }
 
 /// Leaves the generated `send` to build the request, and returns the public one

@@ -1,24 +1,14 @@
 //! The tables beside the client: the operations, and their answers by name.
 
-use heck::ToSnakeCase;
 use quote::{ToTokens, quote};
 use serde_json::{Value, json};
 use syn::{Item, parse_quote};
 
-use super::client::Answers;
-use super::docs::Described;
-use super::unparse;
+use super::document::{alternatives, strings};
+use super::syntax::unparse;
 
-/// The ids of all operations, in the order of the table.
-pub(super) fn ids(document: &Value) -> Vec<String> {
-    let items = document["paths"].as_object().into_iter().flatten();
-    let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
-    let mut ids: Vec<String> = operations
-        .filter_map(|(_, operation)| operation["operationId"].as_str().map(str::to_string))
-        .collect();
-    ids.sort();
-    ids
-}
+/// The answer of each operation: its id and the type's tokens.
+pub(super) type Answers = Vec<(String, syn::Type)>;
 
 /// The table behind `fullscript::operations`, sorted by id.
 pub(super) fn table(document: &Value) -> String {
@@ -60,42 +50,6 @@ pub(super) fn table(document: &Value) -> String {
         "pub(crate) static OPERATIONS: &[Operation] = &[\n{}\n];\n",
         rows.join(",\n")
     )
-}
-
-/// What the document says of an operation, by the name of its method.
-pub(super) fn described<'d>(document: &'d Value, id: &str) -> Option<Described<'d>> {
-    let items = document["paths"].as_object().into_iter().flatten();
-    let mut operations = items.flat_map(|(path, item)| {
-        let operations = item.as_object().into_iter().flatten();
-        operations.map(move |(method, value)| Described {
-            path,
-            method,
-            value,
-        })
-    });
-    operations.find(|operation| {
-        let own = operation.value["operationId"].as_str();
-        own.is_some_and(|own| own == id || own.to_snake_case() == id)
-    })
-}
-
-/// The scopes of an operation: alternatives, each needed together.
-pub(super) fn alternatives(security: Option<&Value>) -> Vec<Vec<String>> {
-    let alternatives = security.and_then(Value::as_array).into_iter().flatten();
-    let scopes = alternatives.filter_map(|alternative| alternative.as_object());
-    scopes
-        .map(|schemes| schemes.values().flat_map(strings).collect::<Vec<_>>())
-        .filter(|scopes| !scopes.is_empty())
-        .collect()
-}
-
-fn strings(value: &Value) -> Vec<String> {
-    let texts = value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    texts.map(str::to_string).collect()
 }
 
 pub(super) fn round_trip(answers: &Answers) -> String {

@@ -5,32 +5,32 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use serde_json::Value;
 use syn::visit_mut::VisitMut;
-use syn::{Ident, Item, ItemStruct, Type, parse_quote};
+use syn::{Item, ItemStruct, Type, parse_quote};
 
-use super::client;
+use crate::codegen::syntax::{self, is_called, is_named, text};
 
 /// How the list is taken out of an answer.
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// The type of its records.
-    pub(super) item: Type,
+    pub(crate) item: Type,
     /// What the documentation calls it.
-    pub(super) list: String,
+    pub(crate) list: String,
     /// A `Found`, made of `answer`.
-    pub(super) read: TokenStream,
+    pub(crate) read: TokenStream,
 }
 
 /// What was generated, and what from.
-pub(super) struct Known<'g> {
-    pub(super) types: &'g [Item],
-    pub(super) document: &'g Value,
+pub(crate) struct Known<'g> {
+    pub(crate) types: &'g [Item],
+    pub(crate) document: &'g Value,
 }
 
 impl Known<'_> {
     /// How to read an operation's answer, or why it is not one list.
-    pub(super) fn shape(&self, answer: &Type, paged: bool) -> Result<Shape, String> {
+    pub(crate) fn shape(&self, answer: &Type, paged: bool) -> Result<Shape, String> {
         self.shape_of(answer, &quote!(answer), paged)
     }
 
@@ -158,27 +158,8 @@ impl VisitMut for Qualify {
     }
 }
 
-/// Whether a field has this name.
-pub(super) fn is_called(field: &syn::Field, name: &str) -> bool {
-    field.ident.as_ref().is_some_and(|own| own == name)
-}
-
 /// The `T` of a type called so: `Vec<T>`, `::std::option::Option<T>`.
 fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
-    let (own, argument) = client::argument(ty)?;
+    let (own, argument) = syntax::argument(ty)?;
     (own == name).then_some(argument)
-}
-
-/// Whether a type's last part has this name.
-pub(super) fn is_named<N: ?Sized>(ty: &Type, name: &N) -> bool
-where
-    Ident: PartialEq<N>,
-{
-    matches!(ty, Type::Path(path)
-        if path.path.segments.last().is_some_and(|last| last.ident == *name))
-}
-
-/// A type without spaces.
-pub(super) fn text(ty: &Type) -> String {
-    ty.to_token_stream().to_string().replace(' ', "")
 }

@@ -3,32 +3,31 @@
 
 use syn::{ImplItem, Item, ItemImpl, ItemStruct, Type};
 
-use super::client::argument;
-use super::lists::{is_named, text};
+use crate::codegen::syntax::{argument, documentation, is_named, text};
 
 /// A method of the client with its builder.
-pub(super) struct Call {
+pub(crate) struct Call {
     /// The operation's id, which is the method's name.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The name of the builder.
-    pub(super) builder: String,
-    pub(super) arguments: Vec<Argument>,
+    pub(crate) builder: String,
+    pub(crate) arguments: Vec<Argument>,
     /// Whether the builder has `items()`.
-    pub(super) streams: bool,
+    pub(crate) streams: bool,
 }
 
 /// An argument of a call.
-pub(super) struct Argument {
-    pub(super) name: String,
+pub(crate) struct Argument {
+    pub(crate) name: String,
     /// What its setter converts to, without spaces.
-    pub(super) ty: String,
-    pub(super) optional: bool,
+    pub(crate) ty: String,
+    pub(crate) optional: bool,
     /// What the document says of it, perhaps nothing.
-    pub(super) description: String,
+    pub(crate) description: String,
 }
 
 /// All calls, in the order of the client's methods.
-pub(super) fn calls(client: &[Item]) -> Vec<Call> {
+pub(crate) fn calls(client: &[Item]) -> Vec<Call> {
     let items = builder_items(client);
     let methods = client.iter().flat_map(|item| match item {
         Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
@@ -119,21 +118,4 @@ fn converted_to(setter: &syn::ImplItemFn) -> Option<Type> {
         syn::GenericArgument::Type(target) if last.ident == "TryInto" => Some(target.clone()),
         _ => None,
     }
-}
-
-/// The text of an item's documentation.
-pub(super) fn documentation(attributes: &[syn::Attribute]) -> String {
-    let lines = attributes
-        .iter()
-        .filter_map(|attribute| match &attribute.meta {
-            syn::Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
-                syn::Expr::Lit(syn::ExprLit {
-                    lit: syn::Lit::Str(text),
-                    ..
-                }) => Some(text.value()),
-                _ => None,
-            },
-            _ => None,
-        });
-    lines.collect::<Vec<_>>().join("\n")
 }

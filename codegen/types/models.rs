@@ -25,7 +25,7 @@ const LENIENT: [(&str, &str); 4] = [
     ),
 ];
 
-pub(super) fn adapt_types(items: &mut Vec<Item>) {
+pub(crate) fn adapt_types(items: &mut Vec<Item>) {
     let mut added = Vec::new();
     for item in items.iter_mut() {
         let attributes = match item {
@@ -58,7 +58,7 @@ pub(super) fn adapt_types(items: &mut Vec<Item>) {
 }
 
 /// Gives each of the structs a `Debug` that shows its name alone.
-pub(super) fn opaque_structs(items: &mut Vec<Item>) {
+pub(crate) fn opaque_structs(items: &mut Vec<Item>) {
     let mut added = Vec::new();
     for item in items.iter_mut() {
         if let Item::Struct(model) = item {
@@ -111,7 +111,7 @@ fn hiding_debug(model: &ItemStruct) -> Item {
 }
 
 /// Takes `Debug` out of what is derived.
-pub(super) fn without_debug(attributes: &mut [syn::Attribute]) {
+pub(crate) fn without_debug(attributes: &mut [syn::Attribute]) {
     for attribute in attributes
         .iter_mut()
         .filter(|attribute| attribute.path().is_ident("derive"))

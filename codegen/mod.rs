@@ -1,0 +1,162 @@
+//! Generates `types.rs`, `client.rs`, `operations.rs` and `round_trip.rs` from the
+//! normalized OpenAPI document.
+//!
+//! Decisions about the API are in `spec/`; here is only what the generator
+//! can't be told by a document: which types of ours stand for which schemas,
+//! and that a call fails with our error instead of the generator's, whose
+//! `Debug` prints bodies and addresses. `xtask` includes this file, to try a
+//! new document before it is taken.
+
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
+use quote::quote;
+use serde_json::{Value, json};
+use syn::Item;
+
+mod client;
+mod document;
+mod generator_view;
+mod sound;
+mod syntax;
+mod tables;
+mod types;
+
+/// Formats whose values are types of ours, wherever they stand.
+const CONVERSIONS: [(&str, Option<&str>, &str, bool); 4] = [
+    ("string", Some("date-time"), "crate::value::Timestamp", true),
+    ("string", Some("date"), "crate::value::Date", true),
+    ("string", Some("password"), "crate::value::Secret", false),
+    ("number", None, "crate::value::Decimal", true),
+];
+
+/// The generated files, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Models, ids and sets of values.
+    pub types: String,
+    /// The client and a builder for each operation.
+    pub client: String,
+    /// The table of operations.
+    pub operations: String,
+    /// What decodes and encodes the answers of each operation, for tests.
+    pub round_trip: String,
+}
+
+/// The generated code before it is text.
+pub struct Code {
+    /// Models.
+    pub types: Vec<Item>,
+    /// Ids and sets of values.
+    pub own_types: String,
+    /// The client and a builder for each operation.
+    pub client: Vec<Item>,
+    /// The table of operations.
+    pub operations: String,
+    round_trip: String,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The items of `syn` have none but with a feature of their own.
+        f.debug_struct("Code").finish_non_exhaustive()
+    }
+}
+
+/// Generates everything from the text of a normalized document.
+///
+/// # Errors
+/// Says why the generator does not take the document, or why what it wrote
+/// is not Rust.
+pub fn generate(spec: &str) -> Result<Generated, String> {
+    Ok(code(spec)?.into_text())
+}
+
+/// Generates everything, and leaves it as it can be read.
+///
+/// # Errors
+/// As for [`generate`].
+pub fn code(spec: &str) -> Result<Code, String> {
+    let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
+    let tokens = std::panic::catch_unwind(|| generator_output(&document))
+        .map_err(|panic| format!("the generator panicked: {}", words_of(&*panic)))??;
+    let file: syn::File =
+        syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
+    let mut types = Vec::new();
+    let mut client = Vec::new();
+    for item in file.items {
+        match item {
+            Item::Mod(module) if module.ident == "types" => types = syntax::members(module),
+            Item::Mod(module) if module.ident == "prelude" => {}
+            other => client.push(other),
+        }
+    }
+    types::models::adapt_types(&mut types);
+    let answers = client::adapt::adapt_client(&mut client, &document::ids(&document))?;
+    client::pages::add(&mut client, &types, &answers, &document);
+    let calls = client::calls::calls(&client);
+    client::docs::write(&mut client, &calls, &document);
+    types::docs::write(&mut types, &answers, &calls);
+    sound::check(&types, "types::")?;
+    sound::check(&client, "")?;
+    Ok(Code {
+        types,
+        own_types: types::own_types::own_types(&document),
+        client,
+        operations: tables::table(&document),
+        round_trip: tables::round_trip(&answers),
+    })
+}
+
+impl Code {
+    /// Writes it down.
+    pub fn into_text(self) -> Generated {
+        Generated {
+            types: format!("{}\n{}", syntax::unparse(self.types), self.own_types),
+            client: syntax::unparse(self.client),
+            operations: self.operations,
+            round_trip: self.round_trip,
+        }
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
+}
+
+fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String> {
+    let mut settings = GenerationSettings::default();
+    settings
+        .with_interface(InterfaceStyle::Builder)
+        .with_hooks(HooksMode::Expected)
+        .with_inner_type(quote!(crate::hooks::Context))
+        .with_derive("PartialEq")
+        .with_map_type("::std::collections::BTreeMap");
+    for (name, format, path, shown) in CONVERSIONS {
+        let schema = match format {
+            Some(format) => json!({"type": name, "format": format}),
+            None => json!({ "type": name }),
+        };
+        let schema = serde_json::from_value(schema).map_err(|error| error.to_string())?;
+        let impls = if shown {
+            vec![TypeImpl::Display, TypeImpl::FromStr]
+        } else {
+            vec![]
+        };
+        settings.with_conversion(schema, path, impls.into_iter());
+    }
+    for (name, schema) in types::own_types::components(document) {
+        let path = match schema["x-value"].as_str() {
+            Some(value) => format!("crate::value::{value}"),
+            None if types::own_types::is_own(schema) => format!("crate::types::{name}"),
+            None => continue,
+        };
+        let impls = [TypeImpl::Display, TypeImpl::FromStr];
+        settings.with_replacement(name, path, impls.into_iter());
+    }
+    let spec = serde_json::from_value(generator_view::generator_view(document))
+        .map_err(|error| format!("not what the generator reads: {error}"))?;
+    Generator::new(&settings)
+        .generate_tokens(&spec)
+        .map_err(|error| error.to_string())
+}

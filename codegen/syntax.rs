@@ -1,0 +1,92 @@
+//! Reads and documents `syn` items; what the passes over the generated code share.
+
+use quote::ToTokens;
+use syn::{Attribute, Ident, Item, ItemMod, Type, parse_quote};
+
+/// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
+pub(super) fn answer_of(send: &syn::ImplItemFn) -> Option<Type> {
+    let syn::ReturnType::Type(_, result) = &send.sig.output else {
+        return None;
+    };
+    let (_, response) = argument(result)?;
+    let (_, answer) = argument(response)?;
+    Some(answer.clone())
+}
+
+/// The name and the first argument of a type: `Vec` and `T` of `Vec<T>`.
+pub(super) fn argument(ty: &Type) -> Option<(&syn::Ident, &Type)> {
+    let Type::Path(path) = ty else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let syn::PathArguments::AngleBracketed(list) = &last.arguments else {
+        return None;
+    };
+    match list.args.first()? {
+        syn::GenericArgument::Type(argument) => Some((&last.ident, argument)),
+        _ => None,
+    }
+}
+
+/// Whether a field has this name.
+pub(super) fn is_called(field: &syn::Field, name: &str) -> bool {
+    field.ident.as_ref().is_some_and(|own| own == name)
+}
+
+/// Whether a type's last part has this name.
+pub(super) fn is_named<N: ?Sized>(ty: &Type, name: &N) -> bool
+where
+    Ident: PartialEq<N>,
+{
+    matches!(ty, Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident == *name))
+}
+
+/// A type without spaces.
+pub(super) fn text(ty: &Type) -> String {
+    ty.to_token_stream().to_string().replace(' ', "")
+}
+
+/// The text of an item's documentation.
+pub(super) fn documentation(attributes: &[Attribute]) -> String {
+    let lines = attributes
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            syn::Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
+                syn::Expr::Lit(syn::ExprLit {
+                    lit: syn::Lit::Str(text),
+                    ..
+                }) => Some(text.value()),
+                _ => None,
+            },
+            _ => None,
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Replaces an item's documentation.
+pub(super) fn set(attributes: &mut Vec<Attribute>, text: &str) {
+    attributes.retain(|attribute| !attribute.path().is_ident("doc"));
+    let lines = text.lines().map(|line| -> Attribute {
+        let line = match line {
+            "" => String::new(),
+            line => format!(" {line}"),
+        };
+        parse_quote!(#[doc = #line])
+    });
+    let lines: Vec<_> = lines.collect();
+    attributes.splice(0..0, lines);
+}
+
+pub(super) fn members(module: ItemMod) -> Vec<Item> {
+    module.content.map(|(_, items)| items).unwrap_or_default()
+}
+
+pub(super) fn unparse(items: Vec<Item>) -> String {
+    prettyplease::unparse(&syn::File {
+        shebang: None,
+        frontmatter: None,
+        attrs: vec![],
+        items,
+    })
+}
