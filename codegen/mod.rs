@@ -129,7 +129,7 @@ fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String
     settings
         .with_interface(InterfaceStyle::Builder)
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::hooks::Context))
+        .with_inner_type(quote!(crate::call::context::Context))
         .with_derive("PartialEq")
         .with_map_type("::std::collections::BTreeMap");
     for (name, format, path, shown) in CONVERSIONS {

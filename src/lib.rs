@@ -72,7 +72,7 @@
 //! |---|---|---|
 //! | `client` | yes | The HTTP client. Without it: models, webhooks, the table of operations. |
 //! | `rustls-ring` | yes | TLS by rustls with ring; leave it off to bring another provider. |
-//! | `sqlite` | no | [`auth::SqliteStore`]; takes a C compiler. |
+//! | `sqlite` | no | [`sqlite::SqliteStore`]; takes a C compiler. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
 //! | `tracing` | no | A span for each call. |
@@ -87,86 +87,68 @@
     )
 )]
 
-#[cfg(feature = "client")]
-pub mod auth;
-#[cfg(feature = "client")]
-mod call;
-#[cfg(feature = "client")]
-mod calls;
-#[cfg(feature = "client")]
-mod client;
-#[cfg(feature = "client")]
-mod connection;
-#[cfg(feature = "client")]
-mod download;
+// In the order of the layers: a module uses those above it, never those below.
+
+pub mod types;
+
+mod clock;
 pub mod embed;
-#[cfg(feature = "client")]
-mod ending;
 mod environment;
-#[cfg(feature = "client")]
-mod error;
-mod generated;
-#[cfg(all(feature = "client", any(doc, doctest)))]
-pub mod guide;
-#[cfg(feature = "client")]
-mod hooks;
-#[cfg(feature = "client")]
-mod limit;
 pub mod operations;
-#[cfg(feature = "client")]
-mod options;
-#[cfg(feature = "client")]
-mod page;
-#[cfg(feature = "client")]
-pub mod replay;
-#[cfg(feature = "client")]
-mod request;
-#[cfg(feature = "client")]
-mod response;
-#[cfg(feature = "client")]
-mod retry;
-#[cfg(feature = "client")]
-mod retry_after;
-#[cfg(feature = "client")]
-mod span;
-#[cfg(feature = "testing")]
-pub mod testing;
 mod text;
 mod treatment_plan;
 pub mod value;
 pub mod webhook;
+
+#[cfg(feature = "client")]
+mod transport;
+
+#[cfg(feature = "client")]
+pub mod auth;
+
+#[cfg(feature = "client")]
+mod error;
+
+#[cfg(feature = "client")]
+mod call;
+
+#[cfg(feature = "client")]
+mod client;
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "client")]
+pub mod replay;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(all(feature = "client", any(doc, doctest)))]
+pub mod guide;
 
 /// Holds the README's examples to what compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-#[cfg(feature = "client")]
-#[doc(inline)]
-pub use auth::AccessToken;
-#[cfg(feature = "client")]
-pub use calls::CallReport;
-#[cfg(feature = "client")]
-pub use client::{BuildError, ClientBuilder};
-#[cfg(feature = "client")]
-pub use download::{Download, File};
+pub use clock::{Clock, SystemClock};
 pub use environment::Environment;
-#[cfg(feature = "client")]
-pub use error::Error;
-#[cfg(feature = "client")]
-pub use generated::client::{Client, builder};
-pub use generated::types;
-#[cfg(feature = "client")]
-pub use limit::RateLimit;
-#[cfg(feature = "client")]
-pub use options::CallOptions;
-#[cfg(feature = "client")]
-pub use page::{Items, ListChanges, Page, PageMeta, Pages};
-#[cfg(feature = "client")]
-pub use request::RequestBuilder;
-#[cfg(feature = "client")]
-pub use response::{Bytes, Response};
-
 /// The version of `http` whose methods, statuses and headers are used here.
 #[cfg(feature = "http")]
 pub use http;
+
+#[cfg(feature = "client")]
+mod exports {
+    #[doc(inline)]
+    pub use crate::auth::AccessToken;
+    pub use crate::call::response::{Bytes, Response};
+    pub use crate::client::{
+        Client, ClientBuilder, Download, File, Items, ListChanges, Page, PageMeta, Pages,
+        RequestBuilder, builder,
+    };
+    pub use crate::error::Error;
+    pub use crate::transport::{BuildError, CallOptions, CallReport, RateLimit};
+}
+#[cfg(feature = "client")]
+pub use exports::*;

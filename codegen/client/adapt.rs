@@ -76,13 +76,13 @@ pub(crate) fn adapt_client(items: &mut Vec<Item>, ids: &[String]) -> Result<Answ
     items.insert(
         0,
         parse_quote!(
-            use super::types;
+            use crate::types;
         ),
     );
     items.insert(
         1,
         parse_quote!(
-            use crate::hooks::encode_path;
+            use crate::call::prepare::encode_path;
         ),
     );
     Ok(answers)
@@ -195,13 +195,13 @@ fn split_send(
     request::only_build(&mut send.block, id, optional)?;
     send.sig.ident = parse_quote!(built_request);
     send.sig.asyncness = None;
-    send.sig.output = parse_quote!(-> Result<(&'a super::Client, ::reqwest::Request), Error<()>>);
+    send.sig.output = parse_quote!(-> Result<(&'a ::reqwest::Client, &'a crate::call::context::Context, ::reqwest::Request), Error<()>>);
     send.vis = syn::Visibility::Inherited;
     let answer_text = answer.to_token_stream().to_string();
     let (answer, read): (syn::Type, syn::Ident) = match answer_text.as_str() {
         "()" => (answer.clone(), parse_quote!(read_nothing)),
         "ByteStream" => (
-            parse_quote!(crate::response::Bytes),
+            parse_quote!(crate::call::response::Bytes),
             parse_quote!(read_bytes),
         ),
         _ => (answer.clone(), parse_quote!(read_json)),
@@ -221,8 +221,8 @@ fn split_send(
             let built = self.built_request();
             let built = built.map_err(|error| crate::Error::unsent(#id, error));
             let operation = crate::operations::OPERATIONS.get(#place);
-            let mut call = crate::hooks::call(operation, built)?;
-            crate::response::#read(#id, call.#make().await).await
+            let mut call = crate::call::prepare::call(operation, built)?;
+            crate::call::response::#read(#id, call.#make().await).await
         }
     })
 }

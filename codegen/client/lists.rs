@@ -40,7 +40,7 @@ impl Known<'_> {
             return Ok(Shape {
                 item: self.qualified(item),
                 list: "the list".into(),
-                read: quote!(crate::page::list::Found::new(#value, #id, None)),
+                read: quote!(crate::client::page::list::Found::new(#value, #id, None)),
             });
         }
         let name = text(ty);
@@ -49,7 +49,7 @@ impl Known<'_> {
                 true => Ok(Shape {
                     item: parse_quote!(::serde_json::Value),
                     list: "the one list of an answer of unknown shape".into(),
-                    read: quote!(crate::page::list::OneArray(#value.into()).into()),
+                    read: quote!(crate::client::page::list::OneArray(#value.into()).into()),
                 }),
                 false => Err("its answer has no known shape".into()),
             };
@@ -83,7 +83,7 @@ impl Known<'_> {
             false => quote!(#value.#name),
         };
         let meta = match named("meta") {
-            Some(_) => quote!(crate::page::list::meta(&#value.meta)),
+            Some(_) => quote!(crate::client::page::list::meta(&#value.meta)),
             None => quote!(None),
         };
         Ok(Shape {
@@ -92,7 +92,7 @@ impl Known<'_> {
             // The list is moved out of the answer last.
             read: quote!({
                 let meta = #meta;
-                crate::page::list::Found::new(#items, #id, meta)
+                crate::client::page::list::Found::new(#items, #id, meta)
             }),
         })
     }
@@ -102,7 +102,7 @@ impl Known<'_> {
     /// is the caller's, and stands on several.
     fn id_of(&self, item: &Type) -> TokenStream {
         if text(item).starts_with("::serde_json::") {
-            return quote!(|item| crate::page::list::id_of(item.get("id")));
+            return quote!(|item| crate::client::page::list::id_of(item.get("id")));
         }
         let fields = self.model(item).into_iter().flat_map(|model| &model.fields);
         let Some(id) = fields.into_iter().find(|field| is_called(field, "id")) else {
@@ -114,9 +114,9 @@ impl Known<'_> {
         let schema = &self.document["components"]["schemas"][name];
         match (schema["x-id"].is_string(), optional) {
             (false, _) => quote!(|_| None),
-            (true, None) => quote!(|item| crate::page::list::known(item.id.as_str())),
+            (true, None) => quote!(|item| crate::client::page::list::known(item.id.as_str())),
             (true, Some(_)) => {
-                quote!(|item| crate::page::list::known(item.id.as_ref()?.as_str()))
+                quote!(|item| crate::client::page::list::known(item.id.as_ref()?.as_str()))
             }
         }
     }

@@ -103,16 +103,16 @@ fn methods(
     }
     let stream = match (paged, has_number("page_size")) {
         (true, true) => quote! {
-            let size = crate::page::list::wanted(&own_page_size, crate::page::list::LARGEST_PAGE);
-            let own_page_size = crate::page::list::set(&own_page_size, size);
-            let first = crate::page::list::wanted(&own_page_number, 1);
-            let list = crate::page::list::List::in_pages(#id, first, Some(size));
+            let size = crate::client::page::list::wanted(&own_page_size, crate::client::page::list::LARGEST_PAGE);
+            let own_page_size = crate::client::page::list::set(&own_page_size, size);
+            let first = crate::client::page::list::wanted(&own_page_number, 1);
+            let list = crate::client::page::list::List::in_pages(#id, first, Some(size));
         },
         (true, false) => quote! {
-            let first = crate::page::list::wanted(&own_page_number, 1);
-            let list = crate::page::list::List::in_pages(#id, first, None);
+            let first = crate::client::page::list::wanted(&own_page_number, 1);
+            let list = crate::client::page::list::List::in_pages(#id, first, None);
         },
-        (false, _) => quote!(let list = crate::page::list::List::at_once(#id);),
+        (false, _) => quote!(let list = crate::client::page::list::List::at_once(#id);),
     };
     let Call {
         kept,
@@ -173,7 +173,7 @@ fn call(builder: &ItemStruct, paged: bool) -> Call {
         let own = format_ident!("own_{name}");
         call.kept.push(quote!(#name: #own));
         call.copies.push(match paged && name == "page_number" {
-            true => quote!(let #own = crate::page::list::set(&#own, number);),
+            true => quote!(let #own = crate::client::page::list::set(&#own, number);),
             false => quote!(let #own = #own.clone();),
         });
         // The client is borrowed, whatever its name beside the arguments'.

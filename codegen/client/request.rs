@@ -23,7 +23,7 @@ pub(crate) fn only_build(
         .position(|statement| mentions(statement, "OperationInfo"))
         .ok_or_else(|| format!("{id}: `send` does not say what it sends"))?;
     statements.truncate(built);
-    statements.push(parse_quote!(return Ok((#client, #request));));
+    statements.push(parse_quote!(return Ok((&#client.client, &#client.inner, #request));));
     without_version(block);
     address_below_the_base(block);
     query_of_what_is_given(block, &request, optional);

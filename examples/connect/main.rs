@@ -28,11 +28,12 @@ use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use fullscript::auth::{self, Clock, OAuthApp, SystemClock};
+use fullscript::auth::{self, OAuthApp};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
 use fullscript::webhook::axum::receive;
 use fullscript::webhook::{Claim, Event, MemorySeen, Seen, Sighting};
+use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
 use settings::Settings;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use fullscript::auth::{Clock, SystemClock};
 use fullscript::webhook::axum::receive;
 use fullscript::webhook::{Claim, Event, EventData, Receiver, Seen, Sighting};
+use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
 /// More than counting ever takes.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authorize::CallbackFault;
 use super::store::StoreError;
 
 /// A step of OAuth that did not succeed.
@@ -204,3 +203,100 @@ impl std::error::Error for AuthError {
         }
     }
 }
+
+/// Why a request could not be made or a callback gave no code.
+///
+/// Neither Display nor Debug shows the state, the code, or a description that
+/// could name a person.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum CallbackFault {
+    NoState,
+    StateMismatch,
+    StateForged,
+    NoCode,
+    Duplicate(&'static str),
+    Empty(&'static str),
+    TooLong(&'static str),
+    WrongAddress,
+    Denied,
+    Refused {
+        /// Empty where the server's was no plain word.
+        error: String,
+        /// As the server sent it, so it may say anything about anyone.
+        description: Option<String>,
+    },
+    PayloadTooLong {
+        limit: usize,
+    },
+}
+
+impl fmt::Display for CallbackFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoState => f.write_str(
+                "callback carries no state, so nothing says who asked for it: \
+                 start the connection again, and pass the callback on with its whole query",
+            ),
+            Self::StateMismatch => f.write_str(
+                "callback's state is not the one remembered, so another browser or an older \
+                 attempt may have asked for it: start the connection again",
+            ),
+            Self::StateForged => f.write_str(
+                "state was not made by this app with this client secret: \
+                 start the connection again, and check who could have changed the session",
+            ),
+            Self::NoCode => f.write_str(
+                "callback carries neither a code nor an error: start the connection again",
+            ),
+            Self::Duplicate(name) => write!(
+                f,
+                "callback carries {name} more than once: start the connection again"
+            ),
+            Self::Empty(name) => write!(f, "{name} is empty: start the connection again"),
+            Self::TooLong(name) => write!(
+                f,
+                "{name} is longer than any the server or this app makes: \
+                 start the connection again"
+            ),
+            Self::WrongAddress => f.write_str(
+                "callback came to another address than the redirect URI: configure the one \
+                 the browser sees, or pass on only the query if a proxy rewrites it",
+            ),
+            Self::Denied => {
+                f.write_str("the user declined: offer to connect again when they ask for it")
+            }
+            Self::Refused { error, description } => {
+                f.write_str("the server refused the authorization")?;
+                let description = description.as_deref().filter(|text| is_presentable(text));
+                match (error.as_str(), description) {
+                    ("", None) => {}
+                    ("", Some(text)) | (text, None) => write!(f, " ({text})")?,
+                    (error, Some(description)) => write!(f, " ({error}: {description})")?,
+                }
+                f.write_str(": check the app in the vendor's dashboard, then start again")
+            }
+            Self::PayloadTooLong { limit } => write!(
+                f,
+                "payload is longer than {limit} bytes: \
+                 keep it in the session and pass a reference to it"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for CallbackFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallbackFault({self})")
+    }
+}
+
+/// Whether a description can be shown: short, of one line, and without what
+/// looks like a mail address.
+fn is_presentable(text: &str) -> bool {
+    text.len() <= MAX_SHOWN_DESCRIPTION
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'@')
+}
+
+const MAX_SHOWN_DESCRIPTION: usize = 200;

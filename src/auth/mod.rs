@@ -20,20 +20,21 @@
 
 mod app;
 mod authorize;
-mod clock;
+mod builder;
 mod error;
-mod exchange;
+mod event;
 mod randomness;
 mod session;
-pub(crate) mod store;
+mod shared;
+mod store;
 mod token;
+mod token_endpoint;
 
-pub use app::{AuthEvent, OAuthApp, OAuthAppBuilder, User};
+pub use app::{OAuthApp, User};
 pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
-pub use clock::{Clock, SystemClock};
+pub use builder::OAuthAppBuilder;
 pub use error::AuthError;
+pub use event::AuthEvent;
 pub(crate) use session::Session;
-#[cfg(feature = "sqlite")]
-pub use store::{EncryptionKey, SqliteError, SqliteStore, SqliteStoreBuilder};
 pub use store::{Lease, MemoryStore, StoreError, StoreFuture, Swap, TokenStore};
 pub use token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope, TokenSet};

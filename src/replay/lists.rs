@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Days, NaiveDate};
 
-use crate::generated::client::Client;
-use crate::page::Items;
+use crate::client::Client;
+use crate::client::page::Items;
 use crate::types::{self, SortOrder};
 use crate::webhook::DEFAULT_AGE;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Cursor;
 use super::progress::{Open, Progress};
-use crate::auth::Clock;
+use crate::clock::Clock;
 use crate::webhook::{Event, Grant, Seen, SeenError};
 
 /// An event that nobody has handled yet, and that is the caller's to handle.

@@ -101,8 +101,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use progenitor_client::ClientInfo;
 
-use crate::auth::Clock;
-use crate::generated::client::Client;
+use crate::client::Client;
+use crate::clock::Clock;
 use crate::webhook::Seen;
 
 use pass::Pass;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::FakeFullscript;
-use crate::auth::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 
 /// A clock that is moved by hand; clones are the same clock.
 ///
@@ -53,7 +53,7 @@ impl ManualClock {
     /// ```
     /// use std::time::Duration;
     ///
-    /// use fullscript::auth::Clock;
+    /// use fullscript::Clock;
     /// use fullscript::testing::ManualClock;
     ///
     /// let clock = ManualClock::running();

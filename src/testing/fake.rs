@@ -15,8 +15,9 @@ use super::oauth::RefreshMode;
 use super::script::{FakeRequest, Script};
 use super::server::{Shared, TOKEN, lock, serve};
 use super::web_app::WebApp;
-use crate::auth::{Clock, OAuthApp, OAuthAppBuilder};
+use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
+use crate::clock::Clock;
 use crate::{AccessToken, Client, Environment};
 
 /// A fake of the Fullscript API, in this process, on a port of its own.

@@ -29,7 +29,7 @@ use super::script::{FakeRequest, Script};
 use super::state::State;
 use super::validate;
 use super::webhooks::Webhooks;
-use crate::auth::Clock;
+use crate::clock::Clock;
 use crate::operations::{self, Operation};
 
 /// The one token that the fake takes.

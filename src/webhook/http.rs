@@ -136,7 +136,7 @@ const UNHANDLED: &str = "the event could not be handled, deliver it again";
 /// use std::convert::Infallible;
 /// use std::sync::Arc;
 ///
-/// use fullscript::auth::{Clock, SystemClock};
+/// use fullscript::{Clock, SystemClock};
 /// use fullscript::webhook::{Event, Receiver, http::answer};
 /// use http_body_util::{BodyExt, Full, Limited};
 /// use hyper::body::{Bytes, Incoming};

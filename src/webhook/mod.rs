@@ -100,8 +100,6 @@ mod view;
 #[cfg(feature = "client")]
 pub(crate) use seen::AGE as DEFAULT_AGE;
 
-#[cfg(feature = "sqlite")]
-pub use crate::auth::store::SqliteSeen;
 pub use data::{
     BrandData, DosageData, EventData, LabOrderData, LabRecommendationData, LabTestData,
     LineItemData, OrderData, PatientData, PatientReferenceData, PractitionerReferenceData,

@@ -12,8 +12,8 @@ mod site;
 
 use std::time::SystemTime;
 
-use fullscript::auth::{Clock, SystemClock};
 use fullscript::webhook::{SIGNATURE_HEADER, sign};
+use fullscript::{Clock, SystemClock};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper_util::client::legacy::Client;

@@ -1,7 +1,9 @@
 //! The encrypted token file: what it shows, which keys open it, how they
 //! change.
 
-use fullscript::auth::{EncryptionKey, SqliteError, SqliteStore, TokenStore};
+use fullscript::auth::TokenStore;
+
+use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
 
 use crate::sqlite::{Place, cause, fill, is_filled, key};
 use crate::store::tokens;

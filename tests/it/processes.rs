@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fullscript::Environment;
-use fullscript::auth::{OAuthApp, SqliteStore, StoreFuture, TokenStore};
+use fullscript::auth::{OAuthApp, StoreFuture, TokenStore};
+use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
 use crate::sqlite::Place;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fullscript::auth::{EncryptionKey, SqliteError, SqliteStore, Swap, TokenStore};
+use fullscript::auth::{Swap, TokenStore};
+
+use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
 use fullscript::webhook::{Claim, Event, Seen, Sighting};
 use rusqlite::Connection;
 use tempfile::TempDir;

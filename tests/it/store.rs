@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fullscript::auth::{
-    AccessToken, EncryptionKey, Lease, MemoryStore, Owner, RefreshToken, Scope, SqliteStore, Swap,
-    TokenSet, TokenStore,
+    AccessToken, Lease, MemoryStore, Owner, RefreshToken, Scope, Swap, TokenSet, TokenStore,
 };
+
+use fullscript::sqlite::{EncryptionKey, SqliteStore};
 use tempfile::TempDir;
 
 use crate::support::at;

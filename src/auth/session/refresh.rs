@@ -8,18 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use super::save::Unsaved;
 use super::{Refreshed, Session, is_expired};
-use crate::auth::app::AuthEvent;
 use crate::auth::error::{AuthError, Kind};
-use crate::auth::exchange::{Issued, Outcome};
+use crate::auth::event::AuthEvent;
 use crate::auth::store::{Lease, Swap};
 use crate::auth::token::TokenSet;
-use crate::retry;
-
-/// How often an unclear refresh is asked again, with the same token.
-pub(in crate::auth) const ATTEMPTS: u32 = 4;
-
-/// The longest pause that a server's `Retry-After` is believed for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::auth::token_endpoint::{ATTEMPTS, Issued, Outcome, pause};
 
 /// How long a process that has died keeps the others from refreshing. One
 /// that lives renews its lease in time.
@@ -208,11 +201,6 @@ impl Session {
             }
         }
     }
-}
-
-/// The pause before the attempt that follows this one.
-pub(in crate::auth) fn pause(attempt: u32, wait: Option<Duration>) -> Duration {
-    wait.map_or_else(|| retry::pause(attempt), |wait| wait.min(LONGEST_PAUSE))
 }
 
 /// The set that follows another; what the reply leaves out stays.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::{Refreshed, Session};
-use crate::auth::app::AuthEvent;
 use crate::auth::error::{AuthError, Kind};
+use crate::auth::event::AuthEvent;
 use crate::auth::store::Swap;
 use crate::auth::token::TokenSet;
-use crate::retry;
+use crate::transport::retry;
 
 /// How often saving a new pair is tried before a call is told of it.
 const SAVES: u32 = 4;

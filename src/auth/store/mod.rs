@@ -1,8 +1,6 @@
 //! Where tokens rest.
 
 mod memory;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
 use std::fmt;
 use std::future::Future;
@@ -13,8 +11,6 @@ use std::time::SystemTime;
 use super::token::TokenSet;
 
 pub use memory::MemoryStore;
-#[cfg(feature = "sqlite")]
-pub use sqlite::{EncryptionKey, SqliteError, SqliteSeen, SqliteStore, SqliteStoreBuilder};
 
 /// What a store's methods return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::list::{is_on_days, page};
-use crate::auth::Clock;
+use crate::clock::Clock;
 use crate::testing::call::{Answer, Call, Refusal};
 use crate::testing::clock::timestamp;
 use crate::testing::webhooks::Webhooks;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::list::page;
 use super::records::{Records, change, id_of};
-use crate::auth::Clock;
+use crate::clock::Clock;
 use crate::testing::call::{Answer, Call, Refusal};
 
 impl State {

@@ -26,7 +26,7 @@ use super::recorded::example;
 use super::seed::Seed;
 use super::session_grant::SessionGrants;
 use super::webhooks::Webhooks;
-use crate::auth::Clock;
+use crate::clock::Clock;
 
 /// The state of one clinic.
 pub(super) struct State {

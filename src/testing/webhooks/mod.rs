@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::FakeFullscript;
 use super::server::lock;
-use crate::connection::install_tls_provider;
+use crate::transport::install_tls_provider;
 use crate::webhook::Event;
 
 pub use attempt::{DeliveryAttempt, DeliveryFailure};

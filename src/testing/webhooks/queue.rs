@@ -17,7 +17,7 @@ use super::attempt::{DeliveryAttempt, DeliveryFailure};
 use super::fault::{Faults, Kind};
 use super::send::Answer;
 use super::subscription::Webhook;
-use crate::auth::Clock;
+use crate::clock::Clock;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 

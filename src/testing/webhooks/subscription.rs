@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::auth::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use crate::value::Secret;
 
 /// How long an endpoint has to answer (source: the vendor's page on setting up

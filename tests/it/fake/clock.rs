@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fullscript::auth::Clock;
+use fullscript::Clock;
 use fullscript::testing::{FakeFullscript, ManualClock};
 use fullscript::types::{CreateSessionGrantRequest, UserId, UserType};
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fullscript::replay::{Cursor, EventList, InvalidCursor};
-use fullscript::webhook::{MemorySeen, SqliteSeen};
+use fullscript::sqlite::SqliteSeen;
+use fullscript::webhook::MemorySeen;
 
 use super::handled;
 use super::vendor::{DAY, HOUR, NOW, Vendor, event, time};

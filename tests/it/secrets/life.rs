@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::FromRequest;
 use fullscript::auth::{
-    AuthEvent, AuthorizationRequest, ClientSecret, Clock, EncryptionKey, MemoryStore, OAuthApp,
-    SqliteStore, StoreError, SystemClock, TokenSet, TokenStore,
+    AuthEvent, AuthorizationRequest, ClientSecret, MemoryStore, OAuthApp, StoreError, TokenSet,
+    TokenStore,
 };
 use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::http::Method;
+use fullscript::sqlite::{EncryptionKey, SqliteStore};
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
 use fullscript::webhook::{Claim, Delivery, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
+use fullscript::{Clock, SystemClock};
 
 use super::deliveries::show_deliveries;
 use super::{Secrets, Shown};

@@ -156,7 +156,9 @@ fn every_fault_reads_as_a_lower_case_fragment() {
         CallbackFault::Denied,
         refused("", None),
         refused("invalid_scope", Some("Unknown scope.")),
-        CallbackFault::PayloadTooLong,
+        CallbackFault::PayloadTooLong {
+            limit: MAX_PAYLOAD_BYTES,
+        },
     ] {
         let text = fault.to_string();
         assert!(

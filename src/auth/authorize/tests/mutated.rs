@@ -55,7 +55,7 @@ fn no_mutated_callback_panics_or_gets_by_with_a_wrong_state() {
                 codes += 1;
                 // URLs are read without tabs and line breaks.
                 let text = callback.replace(['\t', '\n'], "");
-                let pairs = form_urlencoded::parse(text.as_bytes());
+                let pairs = url::form_urlencoded::parse(text.as_bytes());
                 let decoded: String = pairs.flat_map(|(key, value)| [key, value]).collect();
                 assert!(decoded.contains(state), "{callback:?}");
                 assert_eq!(code.payload(), Some("42"));

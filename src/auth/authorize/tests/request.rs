@@ -62,7 +62,13 @@ fn the_longest_payload_fits_and_one_byte_more_does_not() {
         .authorize()
         .request_with(&"x".repeat(1_025))
         .unwrap_err();
-    assert_eq!(error.to_string(), CallbackFault::PayloadTooLong.to_string());
+    assert_eq!(
+        error.to_string(),
+        CallbackFault::PayloadTooLong {
+            limit: MAX_PAYLOAD_BYTES
+        }
+        .to_string()
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Callbacks whose address or state is not the one that was asked for.
 
 use super::*;
+use crate::auth::authorize::state::hmac;
 
 #[test]
 fn a_callback_to_another_address_is_refused() {
@@ -135,7 +136,11 @@ fn a_signature_by_the_raw_secret_is_refused() {
 fn a_state_is_signed_as_in_a_vector_made_by_other_code() {
     // Python's hmac: the key is HMAC(client secret, label).
     let random = "A".repeat(43);
-    let signature = App::new().authorize().signature(&random, "cGF0aWVudCA0Mg");
+    let signature = signature(
+        App::new().authorize().client_secret,
+        &random,
+        "cGF0aWVudCA0Mg",
+    );
     assert_eq!(signature, "QgytmRi55cewZ9d1_W1f6-FkZH2yRIY2O_nC8Z8g6_Q");
 }
 

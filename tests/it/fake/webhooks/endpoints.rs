@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use fullscript::auth::Clock;
+use fullscript::Clock;
 use fullscript::testing::{DeliveryFailure, Envelope, FakeFullscript, Webhook};
 use fullscript::webhook::Receiver;
 use serde_json::json;

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use fullscript::auth::{Clock, SystemClock};
 use fullscript::replay::EventList;
 use fullscript::testing::{DeliveryFailure, FakeFullscript, Webhook, WebhookFault};
 use fullscript::webhook::{Claim, Event, MemorySeen, Receiver, Seen, Sighting, axum::receive};
+use fullscript::{Clock, SystemClock};
 use serde_json::json;
 
 use super::{App, CHALLENGE, MINUTE, SECRET, happens, outcomes, serve, subscribed};

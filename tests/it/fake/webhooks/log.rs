@@ -1,6 +1,6 @@
 //! What the list of deliveries tells, and what a replay makes of it.
 
-use fullscript::auth::Clock;
+use fullscript::Clock;
 use fullscript::replay::EventList;
 use fullscript::types::SortOrder;
 use fullscript::webhook::{Event, MemorySeen};

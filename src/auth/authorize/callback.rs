@@ -1,0 +1,226 @@
+//! The way back from the consent page: the callback becomes an [`AuthorizationCode`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use super::Authorize;
+use super::state::{MAX_STATE, State, signature};
+use crate::auth::error::{AuthError, CallbackFault};
+
+/// A one-time code, to be exchanged for tokens at once.
+///
+/// It can't be cloned, for the server takes it once.
+pub struct AuthorizationCode {
+    code: Zeroizing<String>,
+    verifier: Option<Zeroizing<String>>,
+    payload: Option<Zeroizing<String>>,
+    received_at: SystemTime,
+}
+
+impl AuthorizationCode {
+    /// Returns the payload that was given to the request, as it was then.
+    ///
+    /// An empty payload comes back as none.
+    #[must_use]
+    pub fn payload(&self) -> Option<&str> {
+        self.payload.as_deref().map(String::as_str)
+    }
+
+    /// Returns when the callback was read.
+    #[must_use]
+    pub fn received_at(&self) -> SystemTime {
+        self.received_at
+    }
+
+    /// Says whether the server will refuse the code as too old.
+    ///
+    /// A code lives for ten minutes. A clock that was set back does not
+    /// count against it: then the server decides.
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        now.duration_since(self.received_at)
+            .is_ok_and(|age| age >= CODE_LIFETIME)
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.code
+    }
+
+    pub(crate) fn verifier(&self) -> Option<&str> {
+        self.verifier.as_deref().map(String::as_str)
+    }
+}
+
+impl fmt::Debug for AuthorizationCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthorizationCode(***)")
+    }
+}
+
+/// The one value of a name in a query, decoded.
+fn value<'q>(
+    query: &'q str,
+    name: &'static str,
+    limit: usize,
+) -> Result<Option<Cow<'q, str>>, CallbackFault> {
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    let Some((_, value)) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        Err(CallbackFault::Duplicate(name))
+    } else if value.is_empty() {
+        Err(CallbackFault::Empty(name))
+    } else if value.len() > limit {
+        Err(CallbackFault::TooLong(name))
+    } else {
+        Ok(Some(value))
+    }
+}
+
+/// What the server's `error` means. An unreadable description is dropped
+/// rather than put before the refusal it came with.
+fn refusal(error: &str, query: &str, remembered: &State) -> CallbackFault {
+    if error == "access_denied" {
+        return CallbackFault::Denied;
+    }
+    // A server may quote what it was sent, and both texts end up in logs.
+    let quotes_secret = |text: &str| {
+        text.contains(remembered.random())
+            || form_urlencoded::parse(query.as_bytes())
+                .any(|(key, code)| key == "code" && !code.is_empty() && text.contains(&*code))
+    };
+    let is_plain =
+        error.len() <= MAX_SHOWN_ERROR && error.bytes().all(is_word) && !quotes_secret(error);
+    let description = value(query, "error_description", MAX_VALUE).ok().flatten();
+    CallbackFault::Refused {
+        error: if is_plain {
+            error.to_owned()
+        } else {
+            String::new()
+        },
+        description: description
+            .filter(|text| !quotes_secret(text))
+            .map(Cow::into_owned),
+    }
+}
+
+/// Whether a text starts as a URL does; a query has `=` or `&` before any
+/// colon.
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
+}
+
+/// What of a callback must equal the redirect URI.
+fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
+    (
+        url.scheme(),
+        url.host_str(),
+        url.port_or_known_default(),
+        url.path(),
+    )
+}
+
+/// How long a code can be exchanged, by the vendor's page on requesting one.
+/// Counted from the callback's receipt, for nothing tells when it was made.
+const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// The vendor's examples have at most 64 characters, and may grow.
+const MAX_VALUE: usize = 1_024;
+
+/// What may be shown of an error's name and of its description.
+const MAX_SHOWN_ERROR: usize = 64;
+
+impl Authorize<'_> {
+    /// Reads the callback: a full URL, its path and query, or its query.
+    ///
+    /// The state is checked before anything else is believed, then comes the
+    /// server's `error`, then the code.
+    pub(crate) fn callback(
+        &self,
+        callback: &str,
+        remembered: &State,
+        now: SystemTime,
+    ) -> Result<AuthorizationCode, AuthError> {
+        Ok(self.read(callback, remembered, now)?)
+    }
+
+    pub(super) fn read(
+        &self,
+        callback: &str,
+        remembered: &State,
+        now: SystemTime,
+    ) -> Result<AuthorizationCode, CallbackFault> {
+        let query = self.query(callback)?;
+        let state = value(&query, "state", MAX_STATE)?.ok_or(CallbackFault::NoState)?;
+        let is_remembered = state.as_bytes().ct_eq(remembered.in_url().as_bytes());
+        if !bool::from(is_remembered) {
+            return Err(CallbackFault::StateMismatch);
+        }
+        let payload = self.payload(&state)?;
+        if let Some(error) = value(&query, "error", MAX_VALUE)? {
+            return Err(refusal(&error, &query, remembered));
+        }
+        let code = value(&query, "code", MAX_VALUE)?.ok_or(CallbackFault::NoCode)?;
+        Ok(AuthorizationCode {
+            code: Zeroizing::new(code.into_owned()),
+            verifier: remembered
+                .verifier()
+                .map(|verifier| Zeroizing::new(verifier.to_owned())),
+            payload,
+            received_at: now,
+        })
+    }
+
+    /// The callback's query, if the callback came to the redirect URI or
+    /// doesn't say where it came to.
+    fn query<'c>(&self, callback: &'c str) -> Result<Cow<'c, str>, CallbackFault> {
+        let address = if callback.starts_with('/') {
+            // Joined, not compared as text: `//host/path` names a host.
+            self.redirect_uri.join(callback)
+        } else if has_scheme(callback) {
+            Url::parse(callback)
+        } else {
+            let query = callback.strip_prefix('?').unwrap_or(callback);
+            let end = query.find('#').unwrap_or(query.len());
+            return Ok(Cow::Borrowed(&query[..end]));
+        };
+        let address = address.map_err(|_| CallbackFault::WrongAddress)?;
+        if place(&address) != place(self.redirect_uri) {
+            return Err(CallbackFault::WrongAddress);
+        }
+        Ok(Cow::Owned(address.query().unwrap_or_default().to_owned()))
+    }
+
+    /// The payload of a state, if this app signed it.
+    fn payload(&self, state: &str) -> Result<Option<Zeroizing<String>>, CallbackFault> {
+        let (signed, given) = state.rsplit_once('.').ok_or(CallbackFault::StateForged)?;
+        let (random, payload) = signed.split_once('.').ok_or(CallbackFault::StateForged)?;
+        let expected = signature(self.client_secret, random, payload);
+        if !bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {
+            return Err(CallbackFault::StateForged);
+        }
+        let payload = URL_SAFE_NO_PAD
+            .decode(payload)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or(CallbackFault::StateForged)?;
+        Ok((!payload.is_empty()).then(|| Zeroizing::new(payload)))
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte == b'_'
+}

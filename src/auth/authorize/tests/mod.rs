@@ -1,0 +1,82 @@
+mod answer;
+mod mutated;
+mod request;
+mod state;
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+const CODE: &str = "the-code-of-the-vendor";
+const PAYLOAD: &str = "return to patient 42, \"émile\" & co";
+
+struct App {
+    authorize_url: Url,
+    redirect_uri: Url,
+    client_secret: &'static str,
+    pkce: bool,
+    randomness: Randomness,
+}
+
+impl App {
+    fn new() -> Self {
+        let authorize_url = "https://api-us-snd.fullscript.io/api/oauth/authorize";
+        Self {
+            authorize_url: authorize_url.parse().unwrap(),
+            redirect_uri: "https://ehr.example/fullscript/callback".parse().unwrap(),
+            client_secret: "the-client-secret",
+            pkce: false,
+            randomness: Randomness::new().unwrap(),
+        }
+    }
+
+    fn with_pkce() -> Self {
+        let pkce = true;
+        Self {
+            pkce,
+            ..Self::new()
+        }
+    }
+
+    fn authorize(&self) -> Authorize<'_> {
+        Authorize {
+            authorize_url: &self.authorize_url,
+            client_id: "the client",
+            client_secret: self.client_secret,
+            redirect_uri: &self.redirect_uri,
+            pkce: self.pkce,
+            randomness: &self.randomness,
+        }
+    }
+
+    fn request(&self, payload: Option<&str>) -> AuthorizationRequest {
+        self.authorize()
+            .request_with(payload.unwrap_or_default())
+            .unwrap()
+    }
+
+    fn read(&self, callback: &str, state: &State) -> Result<AuthorizationCode, CallbackFault> {
+        self.authorize().read(callback, state, now())
+    }
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// Reads a callback, in which `{state}` stands for the right one, and expects
+/// it to fail.
+#[track_caller]
+fn check(callback: &str, fault: CallbackFault) {
+    let app = App::new();
+    let request = app.request(None);
+    let callback = callback.replace("{state}", request.state().in_url());
+    assert_eq!(app.read(&callback, request.state()).unwrap_err(), fault);
+}
+
+fn refused(error: &str, description: Option<&str>) -> CallbackFault {
+    CallbackFault::Refused {
+        error: error.to_owned(),
+        description: description.map(str::to_owned),
+    }
+}

@@ -1,0 +1,11 @@
+//! The generated client and its request builders, and the lints they are exempt from.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_qualifications,
+    clippy::all,
+    rustdoc::bare_urls,
+    reason = "the vendor's words and the generator's style are not ours to polish"
+)]
+include!(concat!(env!("OUT_DIR"), "/client.rs"));

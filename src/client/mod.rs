@@ -1,0 +1,124 @@
+//! What an application holds: the client, its builder, and lists as streams.
+
+mod download;
+mod generated;
+mod of_user;
+pub(crate) mod page;
+mod request;
+
+use std::fmt;
+use std::sync::Arc;
+
+use progenitor_client::ClientInfo;
+
+use crate::auth::AccessToken;
+use crate::call::context::{Context, Credentials};
+use crate::clock::{Clock, SystemClock};
+use crate::environment::Environment;
+use crate::transport::CallOptions;
+use crate::transport::{BuildError, Connection, connection_setters};
+
+pub use self::download::{Download, File};
+pub use self::generated::{Client, builder};
+pub use self::page::{Items, ListChanges, Page, PageMeta, Pages};
+pub use self::request::RequestBuilder;
+
+impl Client {
+    /// Starts a client for an environment.
+    ///
+    /// ```
+    /// use fullscript::{AccessToken, Client, Environment};
+    ///
+    /// let client = Client::builder(Environment::UsSandbox)
+    ///     .access_token(AccessToken::new("from the token endpoint"))
+    ///     .build()?;
+    /// # Ok::<_, fullscript::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn builder(environment: Environment) -> ClientBuilder {
+        ClientBuilder {
+            connection: Connection::to(environment),
+            token: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// This client with other options, which count where they say something;
+    /// shares everything else with it.
+    #[must_use]
+    pub fn with_options(&self, options: CallOptions) -> Self {
+        let mut context = self.inner().clone();
+        context.options = context.options.overridden_by(options);
+        Self::new_with_client(self.baseurl(), self.client().clone(), context)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.baseurl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a client is made of; see [`Client::builder`].
+pub struct ClientBuilder {
+    connection: Connection,
+    token: Option<AccessToken>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Shows nothing: an address not checked yet may hold a password, and an HTTP
+/// client of the caller's shows its headers.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    /// The token that every call carries.
+    #[must_use]
+    pub fn access_token(mut self, token: AccessToken) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Another address than the environment's: of a proxy, or of a fake.
+    ///
+    /// `https`, or `http` to a loopback address.
+    #[must_use]
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.connection.base_url = base_url.into();
+        self
+    }
+
+    /// Another clock, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    connection_setters!();
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// When the address is none, or is neither `https` nor loopback, or when
+    /// TLS can't be set up.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let connected = self.connection.open(self.clock)?;
+        let context = Context {
+            base: connected.base,
+            credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),
+            calls: connected.calls,
+            options: connected.options,
+        };
+        Ok(Client::new_with_client(
+            &connected.base_url,
+            connected.http,
+            context,
+        ))
+    }
+}

@@ -1,0 +1,199 @@
+//! What is in the tables, read and written inside a transaction.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use zeroize::Zeroizing;
+
+use super::cipher::{self, Cipher, Place};
+use super::error::{Failure, Kind};
+use crate::auth::{AccessToken, Owner, RefreshToken, Scope, TokenSet};
+use crate::auth::{Lease, Swap};
+
+/// The rows, with the cipher that their tokens need.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'d> {
+    pub(super) connection: &'d Connection,
+    pub(super) cipher: Option<&'d Cipher>,
+}
+
+impl Rows<'_> {
+    pub(super) fn load(self, user: &str) -> Result<Option<TokenSet>, Failure> {
+        let sql = "SELECT access_token, refresh_token, owner_id, owner_kind, scopes, issuer, \
+                   issued_at, lifetime, generation, needs_reconnect FROM tokens WHERE user = ?1";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([user])?;
+        rows.next()?.map(|row| self.read(user, row)).transpose()
+    }
+
+    pub(super) fn swap(
+        self,
+        user: &str,
+        expected: Option<u64>,
+        new: &TokenSet,
+    ) -> Result<Swap, Failure> {
+        let generation: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT generation FROM tokens WHERE user = ?1",
+                [user],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if generation.map(i64::cast_unsigned) == expected {
+            self.write(user, new)?;
+            return Ok(Swap::Done);
+        }
+        Ok(Swap::Lost(self.load(user)?))
+    }
+
+    pub(super) fn delete(self, user: &str) -> Result<(), Failure> {
+        for sql in [
+            "DELETE FROM tokens WHERE user = ?1",
+            "DELETE FROM leases WHERE user = ?1",
+        ] {
+            self.connection.execute(sql, [user])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn lease(
+        self,
+        user: &str,
+        owner: &str,
+        now: SystemTime,
+        deadline: SystemTime,
+    ) -> Result<Lease, Failure> {
+        let held: Option<(String, i64)> = self
+            .connection
+            .query_row(
+                "SELECT owner, until FROM leases WHERE user = ?1",
+                [user],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if let Some((holder, until)) = held
+            && holder != owner
+            && until > to_nanos(now)
+        {
+            return Ok(Lease::HeldUntil(from_nanos(until)));
+        }
+        self.connection.execute(
+            "INSERT OR REPLACE INTO leases (user, owner, until) VALUES (?1, ?2, ?3)",
+            params![user, owner, to_nanos(deadline)],
+        )?;
+        Ok(Lease::Granted)
+    }
+
+    pub(super) fn release(self, user: &str, owner: &str) -> Result<(), Failure> {
+        self.connection.execute(
+            "DELETE FROM leases WHERE user = ?1 AND owner = ?2",
+            [user, owner],
+        )?;
+        Ok(())
+    }
+
+    /// All users with tokens.
+    pub(super) fn users(self) -> Result<Vec<String>, Failure> {
+        let mut statement = self.connection.prepare("SELECT user FROM tokens")?;
+        let users = statement.query_map([], |row| row.get(0))?;
+        Ok(users.collect::<Result<_, _>>()?)
+    }
+
+    pub(super) fn write(self, user: &str, new: &TokenSet) -> Result<(), Failure> {
+        let seal = |column, text: &str| {
+            let place = Place {
+                column,
+                user,
+                issuer: &new.issuer,
+            };
+            let bytes = match self.cipher {
+                Some(cipher) => cipher.seal(text, place)?,
+                None => text.as_bytes().to_vec(),
+            };
+            Ok::<_, Failure>(Zeroizing::new(bytes))
+        };
+        let access_token = seal("access_token", new.access_token.expose())?;
+        let refresh_token = match &new.refresh_token {
+            Some(token) => Some(seal("refresh_token", token.expose())?),
+            None => None,
+        };
+        let scopes: serde_json::Value = new.scopes.iter().map(Scope::as_str).collect();
+        self.connection.execute(
+            "INSERT OR REPLACE INTO tokens (user, access_token, refresh_token, owner_id, \
+             owner_kind, scopes, issuer, issued_at, lifetime, generation, needs_reconnect) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                user,
+                *access_token,
+                refresh_token.as_deref(),
+                new.owner.id,
+                new.owner.kind,
+                scopes.to_string(),
+                new.issuer,
+                to_nanos(new.issued_at),
+                i64::try_from(new.lifetime.as_nanos()).unwrap_or(i64::MAX),
+                new.generation.cast_signed(),
+                new.needs_reconnect,
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn read(self, user: &str, row: &Row<'_>) -> Result<TokenSet, Failure> {
+        let damaged = || Failure::new(Kind::DamagedTokens);
+        let issuer: String = row.get("issuer")?;
+        let open = |column, bytes: Vec<u8>| {
+            let place = Place {
+                column,
+                user,
+                issuer: &issuer,
+            };
+            let text = match self.cipher {
+                Some(cipher) => cipher.open(&bytes, place),
+                None => cipher::text(bytes),
+            };
+            text.ok_or_else(damaged)
+        };
+        let access_token = open("access_token", row.get("access_token")?)?;
+        let refresh_token: Option<Vec<u8>> = row.get("refresh_token")?;
+        let refresh_token = refresh_token
+            .map(|bytes| open("refresh_token", bytes))
+            .transpose()?;
+        let scopes: String = row.get("scopes")?;
+        let scopes: Vec<String> = serde_json::from_str(&scopes).map_err(|_| damaged())?;
+        let lifetime: i64 = row.get("lifetime")?;
+        let generation: i64 = row.get("generation")?;
+        Ok(TokenSet {
+            access_token: AccessToken::new(access_token),
+            refresh_token: refresh_token.map(RefreshToken::new),
+            owner: Owner {
+                id: row.get("owner_id")?,
+                kind: row.get("owner_kind")?,
+            },
+            scopes: scopes.iter().map(Scope::new).collect(),
+            issued_at: from_nanos(row.get("issued_at")?),
+            lifetime: Duration::from_nanos(lifetime.unsigned_abs()),
+            generation: generation.cast_unsigned(),
+            needs_reconnect: row.get("needs_reconnect")?,
+            issuer,
+        })
+    }
+}
+
+/// Nanoseconds since 1970, negative before; times beyond the years 1677 and
+/// 2262 are those.
+pub(super) fn to_nanos(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
+    }
+}
+
+pub(super) fn from_nanos(nanos: i64) -> SystemTime {
+    let distance = Duration::from_nanos(nanos.unsigned_abs());
+    match nanos < 0 {
+        true => SystemTime::UNIX_EPOCH - distance,
+        false => SystemTime::UNIX_EPOCH + distance,
+    }
+}
