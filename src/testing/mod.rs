@@ -96,37 +96,30 @@
 //!   endpoint, signed, and again in the vendor's gaps until it is answered; with
 //!   [`WebhookFault`] it comes twice, late, or never.
 
-// First, so that its methods stand first in the documentation.
+// In the order of the layers: a module uses those below it in this list.
 mod fake;
 
-mod body;
-mod builder;
-mod call;
-mod clock;
-mod consent;
-mod drift;
-mod fault;
-mod oauth;
-mod permission;
-mod rate;
-mod recorded;
-mod round_trip;
-mod script;
-mod seed;
+mod shared;
+
 mod server;
-mod session_grant;
+
 mod state;
-mod validate;
-mod web_app;
+
 mod webhooks;
 
-pub use builder::FakeBuilder;
+mod clock;
+mod lock;
+mod round_trip;
+mod seed;
+mod settings;
+
 pub use clock::ManualClock;
-pub use drift::Drift;
 pub use fake::FakeFullscript;
-pub use fault::Fault;
-pub use oauth::RefreshMode;
+pub use fake::builder::FakeBuilder;
+pub use fake::web_app::WebApp;
 pub use round_trip::{RoundTripError, round_trip};
-pub use script::{FakeRequest, Script};
-pub use web_app::WebApp;
+pub use server::drift::Drift;
+pub use server::fault::Fault;
+pub use server::oauth::RefreshMode;
+pub use server::script::{FakeRequest, Script};
 pub use webhooks::{DeliveryAttempt, DeliveryFailure, Envelope, Webhook, WebhookFault};

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::State;
 use super::list::page;
 use super::records::{fill, id_of, wrapped};
-use crate::testing::call::{Answer, Call, Refusal};
-use crate::testing::recorded::example;
+use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::server::recorded::example;
 
 /// A list of which the document records all there is.
 pub(super) fn list_recorded(call: &Call<'_>, name: &str) -> Answer {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::State;
 use super::list::{is_on_days, page};
 use crate::clock::Clock;
-use crate::testing::call::{Answer, Call, Refusal};
 use crate::testing::clock::timestamp;
+use crate::testing::server::call::{Answer, Call, Refusal};
 use crate::testing::webhooks::Webhooks;
 
 /// The Events API forgets what is older than 30 days.

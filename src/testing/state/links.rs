@@ -7,7 +7,7 @@ use super::State;
 use super::list::page;
 use super::records::{Records, change, id_of};
 use crate::clock::Clock;
-use crate::testing::call::{Answer, Call, Refusal};
+use crate::testing::server::call::{Answer, Call, Refusal};
 
 impl State {
     /// A draft, for the patient with this e-mail address, who is made where

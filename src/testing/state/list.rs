@@ -3,8 +3,8 @@
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
-use crate::testing::call::{Answer, Call, Refusal};
-use crate::testing::recorded::example;
+use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::server::recorded::example;
 
 /// The size of a page where none is asked for; the vendor does not tell its
 /// own.

@@ -20,13 +20,13 @@ use self::catalog::{get_recorded, list_recorded};
 use self::events::EventLog;
 use self::people::People;
 use self::records::Records;
-use super::call::{Answer, Call};
-use super::clock::{ManualClock, timestamp};
-use super::recorded::example;
-use super::seed::Seed;
-use super::session_grant::SessionGrants;
-use super::webhooks::Webhooks;
 use crate::clock::Clock;
+use crate::testing::clock::{ManualClock, timestamp};
+use crate::testing::seed::Seed;
+use crate::testing::server::call::{Answer, Call};
+use crate::testing::server::recorded::example;
+use crate::testing::server::session_grant::SessionGrants;
+use crate::testing::webhooks::Webhooks;
 
 /// The state of one clinic.
 pub(super) struct State {

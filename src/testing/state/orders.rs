@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::State;
 use super::list::{is_on_days, page};
 use super::records::{fill, id_of, wrapped};
-use crate::testing::call::{Answer, Call};
-use crate::testing::recorded::example;
+use crate::testing::server::call::{Answer, Call};
+use crate::testing::server::recorded::example;
 
 impl State {
     pub(super) fn list_orders(&self, call: &Call<'_>) -> Answer {

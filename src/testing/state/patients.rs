@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::list::page;
 use super::records::{change, fill, id_of, wrapped};
 use super::{State, blank};
-use crate::testing::call::{Answer, Call, Refusal};
-use crate::testing::recorded::example;
+use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::server::recorded::example;
 
 impl State {
     pub(super) fn list_patients(&self, call: &Call<'_>) -> Answer {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::list::page;
 use super::records::{Records, change, wrapped};
 use super::{State, blank};
-use crate::testing::call::{Answer, Call, Refusal};
-use crate::testing::recorded::example;
+use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::server::recorded::example;
 
 /// Those who work at the clinic.
 #[derive(Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use super::State;
 use super::list::page;
 use super::records::{change, fill, id_of, in_kind_of, wrapped};
 use crate::auth::Scope;
-use crate::testing::call::{Answer, Call, Refusal};
+use crate::testing::server::call::{Answer, Call, Refusal};
 
 /// Why a plan can't be made active or cancelled.
 const NOT_A_DRAFT: &str = "Treatment plan is not a draft";

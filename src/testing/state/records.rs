@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::testing::call::Refusal;
+use crate::testing::server::call::Refusal;
 
 /// Things of one kind, in the order in which they were made.
 #[derive(Default)]

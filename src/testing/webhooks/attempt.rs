@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::super::clock::timestamp;
+use crate::testing::clock::timestamp;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 
 /// One try of the fake to deliver an event; see
-/// [`FakeFullscript::deliveries`](super::super::FakeFullscript::deliveries).
+/// [`FakeFullscript::deliveries`](crate::testing::FakeFullscript::deliveries).
 ///
 /// Debug shows no reply, for the challenge token is in it.
 #[derive(Clone)]
@@ -34,8 +34,8 @@ pub struct DeliveryAttempt {
     pub reply: String,
     /// Why the try does not count, if it does not.
     pub failure: Option<DeliveryFailure>,
-    pub(super) reply_headers: String,
-    pub(super) reply_address: String,
+    pub(in crate::testing) reply_headers: String,
+    pub(in crate::testing) reply_address: String,
 }
 
 /// Why the vendor would not count an answer of a webhook's endpoint.
@@ -65,7 +65,7 @@ impl DeliveryAttempt {
     }
 
     /// The try as `list_webhook_deliveries` shows it.
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::testing) fn json(&self) -> Value {
         json!({
             "id": self.id.to_string(),
             "attempt_number": self.attempt_number,

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::super::call::{Answer, Call, Refusal};
-use super::super::state::list::{is_on_days, page};
 use super::queue::Webhooks;
+use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::state::list::{is_on_days, page};
 
 /// What is older is not listed.
 const LISTED: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -11,13 +11,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::super::clock::ManualClock;
-use super::super::server::lock;
 use super::attempt::{DeliveryAttempt, DeliveryFailure};
 use super::fault::{Faults, Kind};
 use super::send::Answer;
 use super::subscription::Webhook;
 use crate::clock::Clock;
+use crate::testing::clock::ManualClock;
+use crate::testing::lock::lock;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 
@@ -46,16 +46,16 @@ pub(in crate::testing) struct Webhooks {
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    pub(super) webhook: Option<Arc<Webhook>>,
-    pub(super) faults: Faults,
-    pub(super) attempts: Vec<DeliveryAttempt>,
+pub(in crate::testing) struct State {
+    pub(in crate::testing) webhook: Option<Arc<Webhook>>,
+    pub(in crate::testing) faults: Faults,
+    pub(in crate::testing) attempts: Vec<DeliveryAttempt>,
     /// By when they are due, and then in the order of the events.
     waiting: BTreeMap<(SystemTime, u64), Waiting>,
     taken_up: u64,
     is_under_way: bool,
     failing_since: Option<SystemTime>,
-    pub(super) is_disabled: bool,
+    pub(in crate::testing) is_disabled: bool,
     courier: Option<AbortHandle>,
 }
 
@@ -70,7 +70,7 @@ struct Waiting {
 }
 
 impl Webhooks {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::testing) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
@@ -82,7 +82,7 @@ impl Webhooks {
     }
 
     /// Begins to deliver to this endpoint, and to no other.
-    pub(super) fn begin(
+    pub(in crate::testing) fn begin(
         self: &Arc<Self>,
         webhook: Webhook,
         clock: &ManualClock,

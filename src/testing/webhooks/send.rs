@@ -8,16 +8,16 @@ use crate::webhook::{SIGNATURE_HEADER, sign};
 
 /// What came back.
 #[derive(Default)]
-pub(super) struct Answer {
-    pub(super) status: Option<u16>,
-    pub(super) headers: String,
-    pub(super) body: String,
-    pub(super) address: String,
+pub(in crate::testing) struct Answer {
+    pub(in crate::testing) status: Option<u16>,
+    pub(in crate::testing) headers: String,
+    pub(in crate::testing) body: String,
+    pub(in crate::testing) address: String,
 }
 
 impl Webhook {
     /// Asks with an empty body whether the address is the partner's.
-    pub(super) async fn ping(
+    pub(in crate::testing) async fn ping(
         &self,
         http: &reqwest::Client,
     ) -> (Answer, Result<(), DeliveryFailure>) {
@@ -25,7 +25,7 @@ impl Webhook {
     }
 
     /// Delivers an event, with a signature made just before.
-    pub(super) async fn deliver(
+    pub(in crate::testing) async fn deliver(
         &self,
         http: &reqwest::Client,
         event: &Value,

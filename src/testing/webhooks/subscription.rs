@@ -15,19 +15,19 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The endpoint that the fake delivers events to, as it would be entered in the
 /// vendor's dashboard; see
-/// [`FakeFullscript::subscribe`](super::super::FakeFullscript::subscribe).
+/// [`FakeFullscript::subscribe`](crate::testing::FakeFullscript::subscribe).
 ///
 /// Debug shows neither address nor secrets.
 #[derive(Clone)]
 pub struct Webhook {
-    pub(super) url: String,
-    pub(super) signing_secret: Secret,
-    pub(super) challenge_token: Secret,
-    pub(super) event_types: Option<Vec<String>>,
-    pub(super) envelope: Envelope,
-    pub(super) pings: bool,
-    pub(super) timeout: Duration,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(in crate::testing) url: String,
+    pub(in crate::testing) signing_secret: Secret,
+    pub(in crate::testing) challenge_token: Secret,
+    pub(in crate::testing) event_types: Option<Vec<String>>,
+    pub(in crate::testing) envelope: Envelope,
+    pub(in crate::testing) pings: bool,
+    pub(in crate::testing) timeout: Duration,
+    pub(in crate::testing) clock: Arc<dyn Clock>,
 }
 
 /// What an event comes in: the vendor's pages disagree.
@@ -106,13 +106,13 @@ impl Webhook {
         self
     }
 
-    pub(super) fn takes(&self, event: &Value) -> bool {
+    pub(in crate::testing) fn takes(&self, event: &Value) -> bool {
         let type_ = event["type"].as_str().unwrap_or_default();
         let types = self.event_types.as_deref();
         types.is_none_or(|types| types.iter().any(|own| own == type_))
     }
 
-    pub(super) fn body(&self, event: &Value) -> String {
+    pub(in crate::testing) fn body(&self, event: &Value) -> String {
         let body = match self.envelope {
             Envelope::Event => json!({ "event": event }),
             Envelope::EventPayload => json!({"event_payload": {"event": event}}),

@@ -7,11 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::FakeFullscript;
-use super::body::{Piece, Sending};
-use super::script::Script;
-use super::server::lock;
-use crate::operations;
+use crate::testing::server::body::{Piece, Sending};
+use crate::testing::server::script::{Script, rate_limited};
 
 /// How many pieces a slow body comes in.
 const PIECES: usize = 10;
@@ -140,7 +137,7 @@ impl Fault {
     }
 
     /// This answer.
-    pub(super) fn answer(answer: Script) -> Self {
+    pub(in crate::testing) fn answer(answer: Script) -> Self {
         Self::new(Kind::Answer(answer))
     }
 
@@ -157,7 +154,7 @@ impl Fault {
     }
 
     /// What is sent where this befalls a request.
-    pub(super) fn befall(self, answer: impl FnOnce() -> Script) -> Sending {
+    pub(in crate::testing) fn befall(self, answer: impl FnOnce() -> Script) -> Sending {
         // Carries the operation out.
         let answer = if self.after_effect {
             answer()
@@ -211,21 +208,6 @@ fn slow(body: &Bytes, takes: Duration) -> VecDeque<Piece> {
     pieces.collect()
 }
 
-/// What a server says that is asked too often.
-pub(super) fn rate_limited(retry_after: Duration) -> Script {
-    let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-    let body = json!({"status": 429, "error": "Too Many Requests"});
-    Script::json(429, &body).header("retry-after", whole.to_string())
-}
-
-/// The id of an operation, which there must be.
-pub(super) fn known(operation_id: &str) -> &'static str {
-    match operations::find(operation_id) {
-        Some(operation) => operation.id,
-        None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),
-    }
-}
-
 /// Shows what goes wrong, and nothing of an answer.
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -248,76 +230,18 @@ impl fmt::Debug for Fault {
 
 /// The faults of each operation.
 #[derive(Default)]
-pub(super) struct Faults {
+pub(in crate::testing) struct Faults {
     /// Those of the next requests, the next at the front.
-    next: HashMap<&'static str, VecDeque<Fault>>,
-    lasting: HashMap<&'static str, Fault>,
+    pub(in crate::testing) next: HashMap<&'static str, VecDeque<Fault>>,
+    pub(in crate::testing) lasting: HashMap<&'static str, Fault>,
 }
 
 impl Faults {
     /// What befalls a request that has just come.
-    pub(super) fn befalling(&mut self, operation_id: &str) -> Fault {
+    pub(in crate::testing) fn befalling(&mut self, operation_id: &str) -> Fault {
         let next = self.next.get_mut(operation_id);
         next.and_then(VecDeque::pop_front)
             .or_else(|| self.lasting.get(operation_id).cloned())
             .unwrap_or_else(Fault::none)
-    }
-}
-
-impl FakeFullscript {
-    /// Lets this go wrong with each request of an operation from now on, until
-    /// [`end_faults`](Self::end_faults) or another fault.
-    ///
-    /// What is wrong comes before all that the fake would answer: before the
-    /// check of the token, before [`answer`](Self::answer) and
-    /// [`answer_times`](Self::answer_times). Only a request beyond the
-    /// [`rate_limit`](Self::rate_limit) is refused first. The token endpoint is
-    /// `create_oauth_token`.
-    ///
-    /// # Panics
-    /// When no operation has this id: the test would show nothing.
-    pub fn fault(&self, operation_id: &str, fault: Fault) {
-        let mut faults = lock(&self.shared.faults);
-        faults.lasting.insert(known(operation_id), fault);
-    }
-
-    /// Lets this go wrong with the next `times` requests of an operation, after
-    /// those that are to go wrong already.
-    ///
-    /// ```
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// use std::time::Duration;
-    ///
-    /// use fullscript::CallOptions;
-    /// use fullscript::testing::{FakeFullscript, Fault};
-    ///
-    /// let fake = FakeFullscript::start().await?;
-    ///
-    /// // A read is repeated until it is whole.
-    /// fake.fault_times("list_patients", 1, Fault::status(503));
-    /// fake.fault_times("list_patients", 1, Fault::reset_within_body());
-    /// let patients = fake.client().list_patients().send().await?;
-    /// assert_eq!(patients.attempts(), 3);
-    ///
-    /// // What an error page looks like to the app.
-    /// fake.fault("get_clinic", Fault::rate_limited(Duration::from_secs(30)));
-    /// let once = fake.client().with_options(CallOptions::new().attempts(1));
-    /// let error = once.get_clinic().send().await.unwrap_err();
-    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
-    /// # Ok::<_, Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Panics
-    /// When no operation has this id: the test would show nothing.
-    pub fn fault_times(&self, operation_id: &str, times: usize, fault: Fault) {
-        let mut faults = lock(&self.shared.faults);
-        let queue = faults.next.entry(known(operation_id)).or_default();
-        queue.extend(std::iter::repeat_n(fault, times));
-    }
-
-    /// Nothing goes wrong with any operation any more.
-    pub fn end_faults(&self) {
-        *lock(&self.shared.faults) = Faults::default();
     }
 }

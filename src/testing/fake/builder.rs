@@ -1,11 +1,11 @@
 //! What a fake is like, before it starts.
 
-use super::clock::ManualClock;
-use super::fake::FakeFullscript;
-use super::permission::all_scopes;
-use super::seed::Seed;
-use super::server::Shared;
-use super::state::State;
+use crate::testing::clock::ManualClock;
+use crate::testing::fake::FakeFullscript;
+use crate::testing::seed::Seed;
+use crate::testing::settings::{Settings, joined};
+use crate::testing::shared::Shared;
+use crate::testing::state::State;
 
 /// Builds a [`FakeFullscript`]: made by [`FakeFullscript::builder`].
 ///
@@ -29,32 +29,24 @@ pub struct FakeBuilder {
     settings: Settings,
 }
 
-/// How a fake answers.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    /// Whether all answers are the recorded ones, whatever is asked.
-    pub(super) stateless: bool,
-    /// Whether calls are taken that are not as the document has them.
-    pub(super) lenient: bool,
-    /// The scopes that the app has, as one text.
-    pub(super) scope: String,
-    /// Whether the vendor has approved the app.
-    pub(super) approved: bool,
-}
+impl FakeFullscript {
+    /// Starts the fake as a [`builder`](Self::builder) has it of itself: with
+    /// the clinic that the vendor's examples describe.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    pub async fn start() -> std::io::Result<Self> {
+        Self::builder().start().await
+    }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            stateless: false,
-            lenient: false,
-            scope: all_scopes(),
-            approved: true,
-        }
+    /// Says what the fake is like, before it starts.
+    pub fn builder() -> FakeBuilder {
+        FakeBuilder::new()
     }
 }
 
 impl FakeBuilder {
-    pub(super) fn new() -> Self {
+    pub(in crate::testing) fn new() -> Self {
         Self {
             seed: Seed::default(),
             patients: 1,
@@ -133,10 +125,4 @@ impl FakeBuilder {
         state.settle(self.patients);
         FakeFullscript::serving(Shared::new(state, self.settings)).await
     }
-}
-
-/// Scopes as a token has them.
-pub(super) fn joined<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
-    let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_string());
-    scopes.collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,11 @@
 //! The handle of a fake: what a test sets up, and what it looks at.
 
+pub(super) mod builder;
+mod faults;
+mod time;
+pub(super) mod web_app;
+mod webhooks;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,16 +14,18 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::builder::{FakeBuilder, joined};
-use super::drift::Drift;
-use super::fault::known;
-use super::oauth::RefreshMode;
-use super::script::{FakeRequest, Script};
-use super::server::{Shared, TOKEN, lock, serve};
-use super::web_app::WebApp;
 use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::clock::Clock;
+use crate::testing::fake::web_app::WebApp;
+use crate::testing::lock::lock;
+use crate::testing::server::call::known;
+use crate::testing::server::drift::Drift;
+use crate::testing::server::oauth::RefreshMode;
+use crate::testing::server::script::{FakeRequest, Script};
+use crate::testing::server::{TOKEN, serve};
+use crate::testing::settings::joined;
+use crate::testing::shared::Shared;
 use crate::{AccessToken, Client, Environment};
 
 /// A fake of the Fullscript API, in this process, on a port of its own.
@@ -56,26 +64,12 @@ use crate::{AccessToken, Client, Environment};
 #[derive(Debug)]
 pub struct FakeFullscript {
     address: SocketAddr,
-    pub(super) shared: Arc<Shared>,
+    pub(in crate::testing) shared: Arc<Shared>,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl FakeFullscript {
-    /// Starts the fake as a [`builder`](Self::builder) has it of itself: with
-    /// the clinic that the vendor's examples describe.
-    ///
-    /// # Errors
-    /// When no port can be opened.
-    pub async fn start() -> std::io::Result<Self> {
-        Self::builder().start().await
-    }
-
-    /// Says what the fake is like, before it starts.
-    pub fn builder() -> FakeBuilder {
-        FakeBuilder::new()
-    }
-
-    pub(super) async fn serving(shared: Shared) -> std::io::Result<Self> {
+    pub(in crate::testing) async fn serving(shared: Shared) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(shared);
@@ -301,6 +295,32 @@ impl FakeFullscript {
     #[must_use]
     pub fn requests(&self) -> Vec<FakeRequest> {
         lock(&self.shared.requests).clone()
+    }
+
+    /// Whether a page that is given this `secret_token` shows Fullscript: it is
+    /// of a grant of this fake, not claimed before, and not older than 120
+    /// seconds on the fake's [`clock`](Self::clock).
+    ///
+    /// In a browser the vendor's script claims the grant when it is mounted.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use fullscript::testing::FakeFullscript;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// let client = fake.client();
+    /// let grant = client.create_session_grant().send().await?.into_inner();
+    /// let secret = grant.secret_token.ok_or("a grant has a secret")?;
+    /// fake.advance(Duration::from_secs(121)).await;
+    /// assert!(!fake.claim_session_grant(secret.expose()));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn claim_session_grant(&self, secret_token: &str) -> bool {
+        lock(&self.shared.state).claim_session_grant(secret_token)
     }
 }
 

@@ -14,10 +14,10 @@ use hyper::body::{Frame, SizeHint};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::script::Script;
+use crate::testing::server::script::Script;
 
 /// What is done with one request.
-pub(super) enum Sending {
+pub(in crate::testing) enum Sending {
     /// An answer, whose body is these pieces.
     Answer(Script, VecDeque<Piece>),
     /// The connection is reset.
@@ -27,7 +27,7 @@ pub(super) enum Sending {
 }
 
 /// A part of a body, or what happens to it.
-pub(super) enum Piece {
+pub(in crate::testing) enum Piece {
     Bytes(Bytes),
     Pause(Duration),
     /// The connection is closed.
@@ -38,20 +38,20 @@ pub(super) enum Piece {
 
 /// What the server and the bodies of one connection share.
 #[derive(Clone, Default)]
-pub(super) struct Link {
+pub(in crate::testing) struct Link {
     is_reset: Arc<AtomicBool>,
 }
 
 impl Link {
     /// Has the connection reset as soon as the server lets go of it, which it
     /// does with this error.
-    pub(super) fn reset(&self) -> Cut {
+    pub(in crate::testing) fn reset(&self) -> Cut {
         self.is_reset.store(true, Ordering::Relaxed);
         Cut
     }
 
     /// Ends the connection, as was decided.
-    pub(super) fn end(&self, stream: &TcpStream) {
+    pub(in crate::testing) fn end(&self, stream: &TcpStream) {
         if self.is_reset.load(Ordering::Relaxed) {
             #[allow(
                 deprecated,
@@ -66,7 +66,7 @@ impl Link {
 
 /// The connection ends before the answer does.
 #[derive(Debug)]
-pub(super) struct Cut;
+pub(in crate::testing) struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +77,7 @@ impl fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 /// The body of an answer.
-pub(super) struct Body {
+pub(in crate::testing) struct Body {
     pieces: VecDeque<Piece>,
     /// How long it says that it is.
     length: usize,
@@ -86,7 +86,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(pieces: VecDeque<Piece>, length: usize, link: Link) -> Self {
+    pub(in crate::testing) fn new(pieces: VecDeque<Piece>, length: usize, link: Link) -> Self {
         Self {
             pieces,
             length,

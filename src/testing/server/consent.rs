@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use url::Url;
 
-use super::oauth::TokenServer;
-use super::script::Script;
 use crate::environment::AUTHORIZE_PATH;
+use crate::testing::server::oauth::TokenServer;
+use crate::testing::server::script::Script;
 use crate::text::html;
 
 /// Answers a browser, if there is a page at this path.
-pub(super) fn answer(
+pub(in crate::testing) fn answer(
     path: &str,
     query: &str,
     tokens: &mut TokenServer,

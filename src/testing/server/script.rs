@@ -4,16 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An answer to give instead of the fake's own.
 #[derive(Clone)]
 pub struct Script {
-    pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Bytes,
-    pub(super) delay: Duration,
+    pub(in crate::testing) status: u16,
+    pub(in crate::testing) content_type: &'static str,
+    pub(in crate::testing) headers: Vec<(String, String)>,
+    pub(in crate::testing) body: Bytes,
+    pub(in crate::testing) delay: Duration,
 }
 
 impl Script {
@@ -29,7 +29,11 @@ impl Script {
         Self::new(status, "text/html", body)
     }
 
-    pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(in crate::testing) fn new(
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
         Self {
             status,
             content_type,
@@ -97,4 +101,11 @@ impl fmt::Debug for FakeRequest {
             .field("operation_id", &self.operation_id)
             .finish_non_exhaustive()
     }
+}
+
+/// What a server says that is asked too often.
+pub(in crate::testing) fn rate_limited(retry_after: Duration) -> Script {
+    let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let body = json!({"status": 429, "error": "Too Many Requests"});
+    Script::json(429, &body).header("retry-after", whole.to_string())
 }

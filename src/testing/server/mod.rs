@@ -1,8 +1,20 @@
 //! The fake's server: takes a request down, and finds its answer.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(super) mod body;
+pub(super) mod call;
+pub(super) mod consent;
+pub(super) mod drift;
+pub(super) mod fault;
+pub(super) mod oauth;
+pub(super) mod permission;
+pub(super) mod rate;
+pub(super) mod recorded;
+pub(super) mod script;
+pub(super) mod session_grant;
+pub(super) mod validate;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http_body_util::BodyExt;
@@ -14,77 +26,20 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::body::{Body, Cut, Link, Piece, Sending};
-use super::builder::Settings;
-use super::call::Call;
-use super::clock::ManualClock;
-use super::consent;
-use super::drift::Drift;
-use super::fault::{Fault, Faults};
-use super::oauth::TokenServer;
-use super::permission;
-use super::rate::Rate;
-use super::recorded::{RECORDED, example};
-use super::script::{FakeRequest, Script};
-use super::state::State;
-use super::validate;
-use super::webhooks::Webhooks;
 use crate::clock::Clock;
 use crate::operations::{self, Operation};
+use crate::testing::lock::lock;
+use crate::testing::server::body::{Body, Cut, Link, Piece, Sending};
+use crate::testing::server::call::Call;
+use crate::testing::server::fault::Fault;
+use crate::testing::server::recorded::{RECORDED, example};
+use crate::testing::server::script::{FakeRequest, Script};
+use crate::testing::shared::Shared;
 
 /// The one token that the fake takes.
-pub(super) const TOKEN: &str = "fake-access-token";
+pub(in crate::testing) const TOKEN: &str = "fake-access-token";
 
-pub(super) struct Shared {
-    pub(super) settings: Settings,
-    pub(super) handlers: Mutex<HashMap<&'static str, Handler>>,
-    /// Answers to give first, the next at the front.
-    pub(super) next: Mutex<HashMap<&'static str, VecDeque<Script>>>,
-    /// How the next answers drift, the next at the front.
-    pub(super) drifts: Mutex<HashMap<&'static str, VecDeque<Drift>>>,
-    pub(super) tokens: Mutex<TokenServer>,
-    pub(super) requests: Mutex<Vec<FakeRequest>>,
-    pub(super) faults: Mutex<Faults>,
-    pub(super) rate: Mutex<Rate>,
-    pub(super) state: Mutex<State>,
-    pub(super) webhooks: Arc<Webhooks>,
-    /// What the fake and the apps that it makes take for now.
-    pub(super) clock: ManualClock,
-}
-
-impl Shared {
-    pub(super) fn new(state: State, settings: Settings) -> Self {
-        Self {
-            tokens: Mutex::new(TokenServer::new(settings.scope.clone())),
-            settings,
-            handlers: Mutex::default(),
-            next: Mutex::default(),
-            drifts: Mutex::default(),
-            requests: Mutex::default(),
-            faults: Mutex::default(),
-            rate: Mutex::default(),
-            webhooks: state.webhooks(),
-            clock: state.clock(),
-            state: Mutex::new(state),
-        }
-    }
-}
-
-/// What makes an answer of a request.
-pub(super) type Handler = Arc<dyn Fn(&FakeRequest) -> Script + Send + Sync>;
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-/// A test that panicked elsewhere leaves the log readable.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(in crate::testing) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     // Dropped with the server's task, which ends the connections too.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {

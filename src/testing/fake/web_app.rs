@@ -2,16 +2,17 @@
 
 use serde_json::Value;
 
-use super::server::{Shared, lock};
+use crate::testing::lock::lock;
+use crate::testing::shared::Shared;
 
 /// What practitioners and patients do without your app: made by
-/// [`FakeFullscript::web_app`](super::FakeFullscript::web_app).
+/// [`FakeFullscript::web_app`](crate::testing::FakeFullscript::web_app).
 ///
 /// Events tell of these changes, as they tell of nothing that an app does by
 /// calls of its own (documented by the vendor). What is not given is filled
 /// in; each returns the record as the API shows it.
 #[derive(Clone, Copy, Debug)]
-pub struct WebApp<'f>(pub(super) &'f Shared);
+pub struct WebApp<'f>(pub(in crate::testing) &'f Shared);
 
 impl WebApp<'_> {
     /// A patient comes to the clinic: `patient.created`.

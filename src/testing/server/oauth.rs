@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::clock::timestamp;
+use crate::testing::clock::timestamp;
 
 /// How long an access token lives (source: the vendor's page on access tokens).
 /// A refresh token lives until it is replaced or revoked.
@@ -34,10 +34,10 @@ pub enum RefreshMode {
 }
 
 #[derive(Default)]
-pub(super) struct TokenServer {
-    pub(super) mode: RefreshMode,
+pub(in crate::testing) struct TokenServer {
+    pub(in crate::testing) mode: RefreshMode,
     /// The scopes of tokens that a user gives from now on.
-    pub(super) scope: String,
+    pub(in crate::testing) scope: String,
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
@@ -66,7 +66,7 @@ struct Row {
 }
 
 impl TokenServer {
-    pub(super) fn new(scope: String) -> Self {
+    pub(in crate::testing) fn new(scope: String) -> Self {
         Self {
             scope,
             ..Self::default()
@@ -74,7 +74,7 @@ impl TokenServer {
     }
 
     /// A code for a user who said yes to an authorize request.
-    pub(super) fn code(
+    pub(in crate::testing) fn code(
         &mut self,
         user: &str,
         request: &BTreeMap<String, String>,
@@ -95,7 +95,7 @@ impl TokenServer {
     }
 
     /// Whether an access token is good; using it ends the pair it replaced.
-    pub(super) fn admit(&mut self, access: &str, now: SystemTime) -> bool {
+    pub(in crate::testing) fn admit(&mut self, access: &str, now: SystemTime) -> bool {
         let found = self
             .rows
             .iter()
@@ -108,20 +108,20 @@ impl TokenServer {
     }
 
     /// The id of the user whose access token this is, and its scopes.
-    pub(super) fn holder(&self, access: &str) -> Option<(String, String)> {
+    pub(in crate::testing) fn holder(&self, access: &str) -> Option<(String, String)> {
         let row = self.rows.iter().find(|row| row.access == access);
         row.map(|row| (row.user.clone(), row.scope.clone()))
     }
 
     /// All access tokens die of age; their refresh tokens stay good.
-    pub(super) fn expire(&mut self) {
+    pub(in crate::testing) fn expire(&mut self) {
         self.rows
             .iter_mut()
             .for_each(|row| row.expires_at = SystemTime::UNIX_EPOCH);
     }
 
     /// A user ends the connection in the vendor's web app.
-    pub(super) fn end(&mut self, user: &str) {
+    pub(in crate::testing) fn end(&mut self, user: &str) {
         self.rows
             .iter_mut()
             .filter(|row| row.user == user)
@@ -129,7 +129,11 @@ impl TokenServer {
     }
 
     /// Answers the token endpoint.
-    pub(super) fn token(&mut self, body: Option<&Value>, now: SystemTime) -> (u16, Value) {
+    pub(in crate::testing) fn token(
+        &mut self,
+        body: Option<&Value>,
+        now: SystemTime,
+    ) -> (u16, Value) {
         let text = |key: &str| body.and_then(|body| body[key].as_str()).unwrap_or_default();
         if text("client_id").is_empty() || text("client_secret").is_empty() {
             return (401, json!({"error": "invalid_client"}));
@@ -204,7 +208,7 @@ impl TokenServer {
     }
 
     /// Answers the revoke endpoint.
-    pub(super) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
+    pub(in crate::testing) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
         let token = body
             .and_then(|body| body["token"].as_str())
             .unwrap_or_default();

@@ -1,11 +1,11 @@
 //! Who may call what: by the scopes of the token, and by the approval of the
 //! app.
 
-use super::call::{Call, Refusal};
 use crate::auth::Scope;
+use crate::testing::server::call::{Call, Refusal};
 
 /// All scopes that the vendor documents, as one text.
-pub(super) fn all_scopes() -> String {
+pub(in crate::testing) fn all_scopes() -> String {
     [
         Scope::CATALOG_READ,
         Scope::CLINIC_READ,
@@ -20,7 +20,7 @@ pub(super) fn all_scopes() -> String {
 
 /// Refuses an operation that the token is not good for, or that is kept for
 /// approved apps.
-pub(super) fn check(call: &Call<'_>, approved: bool) -> Result<(), Refusal> {
+pub(in crate::testing) fn check(call: &Call<'_>, approved: bool) -> Result<(), Refusal> {
     let operation = call.operation;
     let mut ways = operation.scopes.iter();
     let is_let_in = operation.scopes.is_empty()

@@ -5,35 +5,36 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::script::Script;
 use crate::operations::{self, Operation};
+use crate::testing::server::script::Script;
 
 /// The normalized document, whose recorded examples are the answers: read
 /// once for all fakes of the process, for it is large.
-pub(super) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let text = include_str!("../../spec/openapi.normalized.json");
+pub(in crate::testing) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let text = include_str!("../../../spec/openapi.normalized.json");
     serde_json::from_str(text).expect("the document that built this crate")
 });
 
 /// What each operation answers, from the examples of the document.
-pub(super) static RECORDED: LazyLock<HashMap<&'static str, Script>> = LazyLock::new(|| {
-    let answers = operations::all().iter().map(|operation| {
-        let script = success(operation).map(|(status, answer)| {
-            let status = status.parse().unwrap_or(200);
-            match answer["content"].get("application/json") {
-                Some(media) => Script::json(status, recorded(media).unwrap_or(&json!({}))),
-                None => Script::new(status, "application/octet-stream", ""),
-            }
+pub(in crate::testing) static RECORDED: LazyLock<HashMap<&'static str, Script>> =
+    LazyLock::new(|| {
+        let answers = operations::all().iter().map(|operation| {
+            let script = success(operation).map(|(status, answer)| {
+                let status = status.parse().unwrap_or(200);
+                match answer["content"].get("application/json") {
+                    Some(media) => Script::json(status, recorded(media).unwrap_or(&json!({}))),
+                    None => Script::new(status, "application/octet-stream", ""),
+                }
+            });
+            let script = script.unwrap_or_else(|| Script::json(200, &json!({})));
+            (operation.id, script)
         });
-        let script = script.unwrap_or_else(|| Script::json(200, &json!({})));
-        (operation.id, script)
+        answers.collect()
     });
-    answers.collect()
-});
 
 /// The body that an operation answers with in the document, or null where
 /// none is recorded.
-pub(super) fn example(operation_id: &str) -> &'static Value {
+pub(in crate::testing) fn example(operation_id: &str) -> &'static Value {
     operations::find(operation_id)
         .and_then(success)
         .and_then(|(_, answer)| recorded(&answer["content"]["application/json"]))
@@ -41,12 +42,14 @@ pub(super) fn example(operation_id: &str) -> &'static Value {
 }
 
 /// The operation in the document.
-pub(super) fn described(operation: &Operation) -> &'static Value {
+pub(in crate::testing) fn described(operation: &Operation) -> &'static Value {
     &DOCUMENT["paths"][operation.path][operation.method.to_lowercase()]
 }
 
 /// Status and description of an operation's success.
-pub(super) fn success(operation: &Operation) -> Option<(&'static String, &'static Value)> {
+pub(in crate::testing) fn success(
+    operation: &Operation,
+) -> Option<(&'static String, &'static Value)> {
     let responses = described(operation)["responses"].as_object()?;
     responses.iter().find(|(status, _)| status.starts_with('2'))
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::recorded::{DOCUMENT, success};
-use super::script::Script;
 use crate::operations::Operation;
+use crate::testing::server::recorded::{DOCUMENT, success};
+use crate::testing::server::script::Script;
 
 /// A change of answers that the vendor counts as harmless, or makes without
 /// notice.
@@ -39,7 +39,7 @@ const NEW: &str = "newly_invented";
 
 impl Drift {
     /// The same answer, drifted; one without JSON stays.
-    pub(super) fn apply(self, operation: &Operation, mut script: Script) -> Script {
+    pub(in crate::testing) fn apply(self, operation: &Operation, mut script: Script) -> Script {
         let (Ok(mut body), Some((_, answer))) =
             (serde_json::from_slice(&script.body), success(operation))
         else {

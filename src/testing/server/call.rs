@@ -4,26 +4,26 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::script::{FakeRequest, Script};
-use crate::operations::Operation;
+use crate::operations::{self, Operation};
+use crate::testing::server::script::{FakeRequest, Script};
 
 /// A request that leads to an operation.
-pub(super) struct Call<'a> {
-    pub(super) operation: &'static Operation,
+pub(in crate::testing) struct Call<'a> {
+    pub(in crate::testing) operation: &'static Operation,
     /// The id of the user whose token it is.
-    pub(super) caller: String,
+    pub(in crate::testing) caller: String,
     /// The scopes of the token, as one text.
-    pub(super) scope: String,
+    pub(in crate::testing) scope: String,
     /// The variables of the path, by name.
     variables: Vec<(&'static str, String)>,
-    pub(super) query: Vec<(String, String)>,
+    pub(in crate::testing) query: Vec<(String, String)>,
     headers: &'a [(String, String)],
     /// The body, if it is JSON.
-    pub(super) body: Option<&'a Value>,
+    pub(in crate::testing) body: Option<&'a Value>,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(
+    pub(in crate::testing) fn new(
         operation: &'static Operation,
         asked: &'a FakeRequest,
         (caller, scope): (String, String),
@@ -49,49 +49,49 @@ impl<'a> Call<'a> {
     }
 
     /// A variable of the path.
-    pub(super) fn variable(&self, name: &str) -> &str {
+    pub(in crate::testing) fn variable(&self, name: &str) -> &str {
         let mut variables = self.variables.iter();
         let found = variables.find(|(own, _)| *own == name);
         found.map_or("", |(_, value)| value)
     }
 
     /// An argument of the query.
-    pub(super) fn argument(&self, name: &str) -> Option<&str> {
+    pub(in crate::testing) fn argument(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// A header, by its name in lower case.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::testing) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// Whether the token has a scope.
-    pub(super) fn has_scope(&self, scope: &str) -> bool {
+    pub(in crate::testing) fn has_scope(&self, scope: &str) -> bool {
         let mut own = self.scope.split_whitespace();
         own.any(|own| own.eq_ignore_ascii_case(scope))
     }
 
     /// A field of the body; null where there is none.
-    pub(super) fn field(&self, name: &str) -> &Value {
+    pub(in crate::testing) fn field(&self, name: &str) -> &Value {
         self.body.map_or(&Value::Null, |body| &body[name])
     }
 }
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(in crate::testing) struct Refusal {
     status: u16,
     body: Value,
 }
 
 /// What an operation answers: status and body.
-pub(super) type Answer = Result<(u16, Value), Refusal>;
+pub(in crate::testing) type Answer = Result<(u16, Value), Refusal>;
 
 impl Refusal {
     /// Nothing has this id, in the body that Rails gives.
-    pub(super) fn not_found() -> Self {
+    pub(in crate::testing) fn not_found() -> Self {
         Self {
             status: 404,
             body: json!({"status": 404, "error": "Not Found"}),
@@ -99,7 +99,7 @@ impl Refusal {
     }
 
     /// The arguments are wrong, for these reasons.
-    pub(super) fn unprocessable(reasons: &[String]) -> Self {
+    pub(in crate::testing) fn unprocessable(reasons: &[String]) -> Self {
         Self {
             status: 422,
             body: json!({"error": reasons}),
@@ -107,7 +107,7 @@ impl Refusal {
     }
 
     /// The token or the app is not good for it.
-    pub(super) fn forbidden(message: &str) -> Self {
+    pub(in crate::testing) fn forbidden(message: &str) -> Self {
         Self {
             status: 403,
             body: json!({"error": message}),
@@ -115,7 +115,7 @@ impl Refusal {
     }
 
     /// Refuses where there is a reason to.
-    pub(super) fn if_any(reasons: &[String]) -> Result<(), Self> {
+    pub(in crate::testing) fn if_any(reasons: &[String]) -> Result<(), Self> {
         match reasons {
             [] => Ok(()),
             reasons => Err(Self::unprocessable(reasons)),
@@ -126,5 +126,13 @@ impl Refusal {
 impl From<Refusal> for Script {
     fn from(refusal: Refusal) -> Self {
         Self::json(refusal.status, &refusal.body)
+    }
+}
+
+/// The id of an operation, which there must be.
+pub(in crate::testing) fn known(operation_id: &str) -> &'static str {
+    match operations::find(operation_id) {
+        Some(operation) => operation.id,
+        None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),
     }
 }

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use boon::{Compiler, Draft, ErrorKind, SchemaIndex, Schemas, Type, ValidationError};
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Refusal};
-use super::recorded::{DOCUMENT, described};
 use crate::operations;
+use crate::testing::server::call::{Call, Refusal};
+use crate::testing::server::recorded::{DOCUMENT, described};
 
 /// Refuses a call that is not as the document has its operation.
-pub(super) fn check(call: &Call<'_>) -> Result<(), Refusal> {
+pub(in crate::testing) fn check(call: &Call<'_>) -> Result<(), Refusal> {
     let mut reasons = Vec::new();
     let arguments = arguments(call, &mut reasons);
     let id = call.operation.id;
