@@ -4,30 +4,15 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod api;
 mod auth;
-mod calls;
-mod compare;
-mod dependencies;
-mod download;
+mod call;
 mod embed;
-mod encryption;
 mod fake;
-mod ids;
-mod json_schema;
-mod pages;
-mod processes;
-mod query;
-mod refresh;
+mod page;
 mod replay;
-mod round_trip;
 mod secrets;
-mod spans;
-mod sqlite;
-mod store;
+mod stores;
 mod support;
-mod surface;
-mod token_endpoint;
-mod tolerance;
+mod value;
 mod webhook;
-mod webhook_adapters;
-mod wire;

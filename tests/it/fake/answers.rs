@@ -6,7 +6,7 @@ use fullscript::operations::{self, Operation};
 use fullscript::testing::{FakeFullscript, round_trip};
 use serde_json::{Value, json};
 
-use crate::round_trip::difference;
+use crate::value::round_trip::difference;
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {

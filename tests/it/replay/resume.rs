@@ -8,7 +8,7 @@ use fullscript::webhook::MemorySeen;
 
 use super::handled;
 use super::vendor::{DAY, HOUR, NOW, Vendor, event, time};
-use crate::sqlite::Place;
+use crate::stores::sqlite::Place;
 
 async fn reopened(place: &Place) -> SqliteSeen {
     place.open().await.unwrap().seen()

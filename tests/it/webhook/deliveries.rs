@@ -9,7 +9,7 @@ use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting, sign};
 use serde_json::{Value, json};
 
 use super::{HEADER, SECRET, at, receiver};
-use crate::sqlite::Place;
+use crate::stores::sqlite::Place;
 
 /// Seconds between the vendor's tries.
 const GAPS: [u64; 5] = [60, 300, 1_800, 3_600, 18_000];

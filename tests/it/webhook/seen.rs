@@ -7,7 +7,7 @@ use fullscript::webhook::{Claim, Event, Grant, MemorySeen, Seen, Sighting};
 use serde_json::json;
 
 use super::at;
-use crate::sqlite::{Place, key};
+use crate::stores::sqlite::{Place, key};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

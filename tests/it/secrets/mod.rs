@@ -9,7 +9,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::spans::log_all;
+use crate::call::spans::log_all;
 
 /// What no one may see.
 #[derive(Clone, Debug)]

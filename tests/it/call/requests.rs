@@ -5,7 +5,7 @@ use fullscript::types::{self, CreateOauthTokenRequest, GrantType};
 use fullscript::{AccessToken, Client, Environment, Error};
 use serde_json::json;
 
-use super::client;
+use super::wire::client;
 
 #[test]
 fn an_address_without_tls_is_refused_unless_it_is_this_machine() {

@@ -11,7 +11,7 @@ use fullscript::value::Secret;
 use fullscript::{AccessToken, Client, Environment};
 use serde_json::json;
 
-use super::answering;
+use super::wire::answering;
 
 #[tokio::test]
 async fn no_error_shows_the_call_or_the_answer() {

@@ -10,7 +10,7 @@ use fullscript::webhook::{Claim, Event, Seen, Sighting};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::store::{shown, tokens};
+use crate::stores::{shown, tokens};
 
 /// A path for a token file, in a directory of its own.
 pub(crate) struct Place {

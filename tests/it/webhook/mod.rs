@@ -1,5 +1,6 @@
 //! What a receiver accepts and refuses, and what it answers.
 
+mod adapters;
 pub(crate) mod deliveries;
 mod events;
 mod seen;

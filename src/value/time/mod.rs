@@ -243,5 +243,4 @@ fn unix_time(text: &str) -> Option<DateTime<FixedOffset>> {
 }
 
 #[cfg(test)]
-#[path = "time_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-const OURS: &str = include_str!("../../spec/openapi.normalized.json");
+const OURS: &str = include_str!("../../../spec/openapi.normalized.json");
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 /// Differences that are meant: the place as the test names it, and why.

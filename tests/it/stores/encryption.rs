@@ -5,8 +5,8 @@ use fullscript::auth::TokenStore;
 
 use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
 
-use crate::sqlite::{Place, cause, fill, is_filled, key};
-use crate::store::tokens;
+use crate::stores::sqlite::{Place, cause, fill, is_filled, key};
+use crate::stores::tokens;
 
 /// What the tokens of the tests begin with.
 const PLANTED: &[u8] = b"planted-";

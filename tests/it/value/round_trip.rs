@@ -10,7 +10,7 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 #[test]
 fn every_answer_of_the_committed_document_comes_back_whole() {
-    let text = include_str!("../../spec/openapi.normalized.json");
+    let text = include_str!("../../../spec/openapi.normalized.json");
     check(&serde_json::from_str(text).unwrap(), 65);
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use Change::{Remove, Set};
 
 /// The document whose recorded examples stand for what the vendor sends.
-const DOCUMENT: &str = include_str!("../../spec/openapi.normalized.json");
+const DOCUMENT: &str = include_str!("../../../spec/openapi.normalized.json");
 
 #[test]
 fn every_recorded_answer_comes_back_whole() {

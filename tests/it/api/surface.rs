@@ -1,15 +1,13 @@
 //! What users get, read from the compiled output: a reviewer of a new
 //! document reads these snapshots instead of the generated files.
 
-mod coverage;
-
 use std::collections::BTreeMap;
 
 use fullscript::operations::{self, Operation};
 use serde_json::Value;
 use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta};
 
-#[path = "../../xtask/src/surface/mod.rs"]
+#[path = "../../../xtask/src/surface/mod.rs"]
 #[allow(unreachable_pub, reason = "public where `xtask` has it as a module")]
 mod generated;
 
@@ -20,7 +18,7 @@ const OPERATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/operations.rs")
 const TYPES: &str = include_str!(concat!(env!("OUT_DIR"), "/types.rs"));
 
 /// What the vendor published, before any repair.
-const PUBLISHED: &str = include_str!("../../spec/openapi.json");
+pub(super) const PUBLISHED: &str = include_str!("../../../spec/openapi.json");
 
 /// How the documentation of a marked operation begins.
 const MARK: &str = "Requires commercial approval";
@@ -146,7 +144,7 @@ fn every_operation_is_a_method_of_the_client() {
     assert_eq!(methods, ids);
 }
 
-fn surface() -> Surface {
+pub(super) fn surface() -> Surface {
     Surface::read(TYPES, CLIENT, OPERATIONS).unwrap()
 }
 
@@ -154,14 +152,14 @@ fn surface() -> Surface {
 #[track_caller]
 fn check(name: &str, lines: Vec<String>) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
+    settings.set_snapshot_path("../../snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, lines.join("\n")));
 }
 
 /// The documentation of each operation's method.
-fn method_docs() -> BTreeMap<String, String> {
+pub(super) fn method_docs() -> BTreeMap<String, String> {
     let mut docs = BTreeMap::new();
     for item in syn::parse_file(CLIENT).unwrap().items {
         let Item::Impl(block) = item else { continue };

@@ -14,7 +14,7 @@ use fullscript::auth::{OAuthApp, StoreFuture, TokenStore};
 use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
-use crate::sqlite::Place;
+use crate::stores::sqlite::Place;
 use crate::support::{Hook, Hooked, MODES, Step, TWO_HOURS, at, connect};
 
 const ROLE: &str = "FULLSCRIPT_TEST_ROLE";
@@ -117,7 +117,7 @@ struct Child {
 impl Child {
     fn start(role: Role, server: &str, file: &Path) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "processes::child", "--nocapture"])
+            .args(["--exact", "auth::processes::child", "--nocapture"])
             .env(ROLE, format!("{role:?}"))
             .env(SERVER, server)
             .env(FILE, file)

@@ -1,8 +1,5 @@
 //! What is made of whatever the server answers.
 
-mod redaction;
-mod requests;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 
@@ -311,7 +308,7 @@ async fn another_refusal_names_the_scope_and_how_sure_that_is() {
     );
 }
 
-fn client(url: &str) -> Client {
+pub(super) fn client(url: &str) -> Client {
     let builder = Client::builder(Environment::UsSandbox).base_url(url);
     builder
         .access_token(AccessToken::new("token"))
@@ -323,7 +320,7 @@ fn client(url: &str) -> Client {
 
 /// The address of a server that answers one request with these bytes and
 /// hangs up.
-fn answering(bytes: String) -> String {
+pub(super) fn answering(bytes: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     std::thread::spawn(move || {

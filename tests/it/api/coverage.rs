@@ -9,7 +9,7 @@ use fullscript::types::EventType;
 use fullscript::webhook::Event;
 use serde_json::{Value, json};
 
-use super::{PUBLISHED, method_docs, surface};
+use super::surface::{PUBLISHED, method_docs, surface};
 
 const PLACE: &str = "docs/coverage.md";
 

@@ -1,5 +1,8 @@
 //! What every token store guarantees, tried on all that the crate has.
 
+mod encryption;
+pub(crate) mod sqlite;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,9 +1,12 @@
 //! Connect once: the flow, whose tokens they are, and how it ends.
 
+mod concurrent;
+mod connect;
 mod elsewhere;
 mod failures;
-mod fake;
+mod processes;
 mod refreshes;
+mod token_endpoint;
 
 use fullscript::auth::{AuthEvent, Scope};
 use fullscript::testing::{FakeFullscript, Script};

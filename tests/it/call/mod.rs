@@ -2,8 +2,14 @@
 
 mod answers;
 mod below;
+mod download;
 mod limits;
+mod query;
+mod redaction;
+mod requests;
+pub(crate) mod spans;
 mod tls;
+mod wire;
 
 use std::time::Duration;
 

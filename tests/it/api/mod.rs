@@ -1,0 +1,6 @@
+//! What users get: the generated surface, its documentation, its dependencies.
+
+mod compare;
+mod coverage;
+mod dependencies;
+mod surface;
