@@ -14,9 +14,10 @@ const TOGETHER: u32 = 20;
 
 fn main() {
     // Without `--bench`, which `cargo bench` gives, it only shows that it runs.
-    let samples = match std::env::args().any(|argument| argument == "--bench") {
-        true => 2_000,
-        false => 1,
+    let samples = if std::env::args().any(|argument| argument == "--bench") {
+        2_000
+    } else {
+        1
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let body = body(BYTES);

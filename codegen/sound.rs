@@ -57,8 +57,9 @@ pub(super) fn check(items: &[Item], place: &str) -> Result<(), String> {
 }
 
 fn once(seen: &mut BTreeSet<String>, name: &str) -> Result<(), String> {
-    match seen.insert(name.to_string()) {
-        true => Ok(()),
-        false => Err(format!("{name} is there twice")),
+    if seen.insert(name.to_string()) {
+        Ok(())
+    } else {
+        Err(format!("{name} is there twice"))
     }
 }

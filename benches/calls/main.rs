@@ -29,9 +29,10 @@ fn main() {
         return server::serve();
     }
     // Without `--bench`, which `cargo bench` gives, it only shows that it runs.
-    let effort = match has("--bench") {
-        true => Effort::lasting(Duration::from_secs(10)),
-        false => Effort::lasting(Duration::from_millis(10)),
+    let effort = if has("--bench") {
+        Effort::lasting(Duration::from_secs(10))
+    } else {
+        Effort::lasting(Duration::from_millis(10))
     };
     let server = server::Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -110,13 +110,15 @@ fn answer(address: &str) -> Arc<[u8]> {
         let found = url.query_pairs().find(|(key, _)| key == name);
         found.and_then(|(_, value)| value.parse().ok())
     };
-    let kind = match address.starts_with(WHOLE) {
-        true => Kind::Whole,
-        false => Kind::Listed,
+    let kind = if address.starts_with(WHOLE) {
+        Kind::Whole
+    } else {
+        Kind::Listed
     };
-    let pages = match address.starts_with(DISTANT) {
-        true => PAGES,
-        false => 1,
+    let pages = if address.starts_with(DISTANT) {
+        PAGES
+    } else {
+        1
     };
     let (size, number) = (asked("page[size]"), asked("page[number]"));
     let body = page(kind, size.unwrap_or(25), number.unwrap_or(1), pages);

@@ -207,9 +207,10 @@ fn split_send(
         _ => (answer.clone(), parse_quote!(read_json)),
     };
     // A body that nobody looks at is no reason to call again.
-    let make: syn::Ident = match read == "read_json" {
-        true => parse_quote!(make),
-        false => parse_quote!(make_unread),
+    let make: syn::Ident = if read == "read_json" {
+        parse_quote!(make)
+    } else {
+        parse_quote!(make_unread)
     };
     Ok(parse_quote! {
         #(#attributes)*

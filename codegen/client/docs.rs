@@ -52,12 +52,11 @@ fn of_builders(items: &mut [Item], calls: &[Call], document: &Value) {
                         .map(|operation| format!(": {}", first_line(operation.value)));
                     let what = what.unwrap_or_default();
                     let link = format!("[`{id}`](crate::Client::{id})");
-                    let end = match streams {
-                        true => {
-                            "[`items`](Self::items) or [`pages`](Self::pages), or for one page \
+                    let end = if *streams {
+                        "[`items`](Self::items) or [`pages`](Self::pages), or for one page \
                              [`send`](Self::send)"
-                        }
-                        false => "[`send`](Self::send)",
+                    } else {
+                        "[`send`](Self::send)"
                     };
                     let text = format!("A call of {link}{what}\n\nIt is made by {end}.");
                     set(&mut builder.attrs, &text);
@@ -91,9 +90,10 @@ fn of_setter(name: &str, call: &Call) -> String {
                 ("", None) => String::new(),
                 (known, _) => sentence(known),
             };
-            let need = match argument.optional {
-                true => "May be left out.",
-                false => "Must be given.",
+            let need = if argument.optional {
+                "May be left out."
+            } else {
+                "Must be given."
             };
             format!("{what}\n\n{need}").trim_start().into()
         }
@@ -150,12 +150,11 @@ fn of_operation(operation: &Described<'_>, call: &Call) -> String {
 
 fn facts(operation: &Described<'_>, call: &Call) -> String {
     let (value, Call { builder, .. }) = (operation.value, call);
-    let approval = match is_marked(value) {
-        true => {
-            "required; the vendor decides which apps may call this, and \
+    let approval = if is_marked(value) {
+        "required; the vendor decides which apps may call this, and \
              [`needs_approval`](crate::Error::needs_approval) tells a refusal that may come of it"
-        }
-        false => "not required",
+    } else {
+        "not required"
     };
     let streams = format!(
         "[`items`](builder::{builder}::items) and [`pages`](builder::{builder}::pages) read \
@@ -168,13 +167,13 @@ fn facts(operation: &Described<'_>, call: &Call) -> String {
         (false, false) => "none".into(),
     };
     let sources = value["x-source"].as_array().into_iter().flatten();
-    let sources =
-        sources
-            .filter_map(Value::as_str)
-            .map(|source| match source.starts_with("https://") {
-                true => format!("<{source}>"),
-                false => source.into(),
-            });
+    let sources = sources.filter_map(Value::as_str).map(|source| {
+        if source.starts_with("https://") {
+            format!("<{source}>")
+        } else {
+            source.into()
+        }
+    });
     let sources = sources.collect::<Vec<_>>().join("; ");
     let mut facts = vec![
         format!(
@@ -222,14 +221,16 @@ fn scopes(value: &Value) -> String {
 fn first_line(value: &Value) -> String {
     let (description, summary) = (description(value), text(value, "summary"));
     let says_more = says_all(description, summary) && !says_all(summary, description);
-    let what = match says_more {
-        true => first_paragraph(description),
-        false => summary,
+    let what = if says_more {
+        first_paragraph(description)
+    } else {
+        summary
     };
     let what = sentence(what);
-    match is_marked(value) {
-        true => format!("{APPROVAL}. {what}").trim_end().into(),
-        false => what,
+    if is_marked(value) {
+        format!("{APPROVAL}. {what}").trim_end().into()
+    } else {
+        what
     }
 }
 
@@ -238,9 +239,10 @@ fn more(value: &Value) -> Option<String> {
     let (description, summary) = (description(value), text(value, "summary"));
     let first = first_paragraph(description);
     let rest = description[first.len()..].trim();
-    let more = match says_all(description, summary) || says_all(summary, first) {
-        true => rest,
-        false => description,
+    let more = if says_all(description, summary) || says_all(summary, first) {
+        rest
+    } else {
+        description
     };
     (!more.is_empty()).then(|| sentence(more))
 }
@@ -278,9 +280,10 @@ fn sentence(text: &str) -> String {
         .lines()
         .last()
         .is_some_and(|line| line.starts_with(['*', '-']));
-    match ends && !in_list {
-        true => format!("{}.", text.trim_end()),
-        false => text.trim_end().into(),
+    if ends && !in_list {
+        format!("{}.", text.trim_end())
+    } else {
+        text.trim_end().into()
     }
 }
 
@@ -304,21 +307,24 @@ fn example(call: &Call) -> String {
         let _ = write!(parameters, ", {name}: {}", outside(ty));
         given.push(format!(".{name}({name})"));
     }
-    given.extend(match call.streams {
-        true => vec![".items()".to_string()],
-        false => vec![".send()".to_string(), ".await?".to_string()],
+    given.extend(if call.streams {
+        vec![".items()".to_string()]
+    } else {
+        vec![".send()".to_string(), ".await?".to_string()]
     });
     let line = format!("client.{id}(){}", given.concat());
-    let chain = match line.len() <= 70 {
-        true => line,
-        false => format!("client\n    .{id}()\n    {}", given.join("\n    ")),
+    let chain = if line.len() <= 70 {
+        line
+    } else {
+        format!("client\n    .{id}()\n    {}", given.join("\n    "))
     };
-    let (shown, rest) = match call.streams {
-        true => (
+    let (shown, rest) = if call.streams {
+        (
             format!("let mut records = {chain};"),
             "\nwhile let Some(record) = records.next().await {\n    let record = record?;\n}",
-        ),
-        false => (format!("let answer = {chain};"), ""),
+        )
+    } else {
+        (format!("let answer = {chain};"), "")
     };
     format!(
         "```no_run\n# async fn example(client: fullscript::Client{parameters}) -> \

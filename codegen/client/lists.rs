@@ -45,13 +45,14 @@ impl Known<'_> {
         }
         let name = text(ty);
         if name == "::serde_json::Value" || name.starts_with("::serde_json::Map<") {
-            return match paged {
-                true => Ok(Shape {
+            return if paged {
+                Ok(Shape {
                     item: parse_quote!(::serde_json::Value),
                     list: "the one list of an answer of unknown shape".into(),
                     read: quote!(crate::client::page::list::OneArray(#value.into()).into()),
-                }),
-                false => Err("its answer has no known shape".into()),
+                })
+            } else {
+                Err("its answer has no known shape".into())
             };
         }
         let fields = match self.model(ty).map(|model| &model.fields) {
@@ -78,9 +79,10 @@ impl Known<'_> {
             return Err("its answer holds more than a list".into());
         }
         let id = self.id_of(item);
-        let items = match optional {
-            true => quote!(#value.#name.unwrap_or_default()),
-            false => quote!(#value.#name),
+        let items = if optional {
+            quote!(#value.#name.unwrap_or_default())
+        } else {
+            quote!(#value.#name)
         };
         let meta = match named("meta") {
             Some(_) => quote!(crate::client::page::list::meta(&#value.meta)),

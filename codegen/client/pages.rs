@@ -172,9 +172,10 @@ fn call(builder: &ItemStruct, paged: bool) -> Call {
         // A prefix of our own: an argument may be called anything.
         let own = format_ident!("own_{name}");
         call.kept.push(quote!(#name: #own));
-        call.copies.push(match paged && name == "page_number" {
-            true => quote!(let #own = crate::client::page::list::set(&#own, number);),
-            false => quote!(let #own = #own.clone();),
+        call.copies.push(if paged && name == "page_number" {
+            quote!(let #own = crate::client::page::list::set(&#own, number);)
+        } else {
+            quote!(let #own = #own.clone();)
         });
         // The client is borrowed, whatever its name beside the arguments'.
         if matches!(field.ty, syn::Type::Reference(_)) {

@@ -151,9 +151,10 @@ fn address(format: &syn::Macro) -> Option<syn::Expr> {
     let template = template.value();
     let path = template.strip_prefix("{}")?;
     let ids: Vec<syn::Expr> = arguments.collect();
-    Some(match ids.is_empty() {
-        true => parse_quote!(#client.inner.address(#path)),
-        false => parse_quote!(#client.inner.address(&format!(#path, #(#ids),*))),
+    Some(if ids.is_empty() {
+        parse_quote!(#client.inner.address(#path))
+    } else {
+        parse_quote!(#client.inner.address(&format!(#path, #(#ids),*)))
     })
 }
 

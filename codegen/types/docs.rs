@@ -117,9 +117,10 @@ fn of_model(name: &str, answers: &Answers, calls: &[Call], models: &[Model]) -> 
     } else {
         "A"
     };
-    match holders.is_empty() {
-        true => format!("{article} {words}."),
-        false => format!("{article} {words}, part of {}.", listed(&holders)),
+    if holders.is_empty() {
+        format!("{article} {words}.")
+    } else {
+        format!("{article} {words}, part of {}.", listed(&holders))
     }
 }
 

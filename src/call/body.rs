@@ -29,9 +29,10 @@ pub(crate) async fn read_body(
     response: &mut reqwest::Response,
     mut timer: Option<Pin<&mut Sleep>>,
 ) -> Result<bytes::Bytes, Unreadable> {
-    let limit = match response.status().is_success() {
-        true => LARGEST_ANSWER,
-        false => LARGEST_REFUSAL,
+    let limit = if response.status().is_success() {
+        LARGEST_ANSWER
+    } else {
+        LARGEST_REFUSAL
     };
     let expected = response
         .content_length()
@@ -39,9 +40,12 @@ pub(crate) async fn read_body(
     // Most answers come in one piece, which is not copied.
     let mut first = bytes::Bytes::new();
     let mut body = Vec::new();
-    let so_far = |first, body: Vec<u8>| match body.is_empty() {
-        true => first,
-        false => bytes::Bytes::from(body),
+    let so_far = |first, body: Vec<u8>| {
+        if body.is_empty() {
+            first
+        } else {
+            bytes::Bytes::from(body)
+        }
     };
     loop {
         let chunk = match &mut timer {

@@ -91,9 +91,10 @@ impl<'c> Call<'c> {
         Self {
             http,
             calls: &context.calls,
-            credentials: match authenticated {
-                true => &context.credentials,
-                false => &Credentials::NotNeeded,
+            credentials: if authenticated {
+                &context.credentials
+            } else {
+                &Credentials::NotNeeded
             },
             options: &context.options,
             operation,
@@ -211,11 +212,11 @@ impl<'c> Call<'c> {
         let others = self.request.is_some()
             && self.trace.repeatable
             && self.trace.attempts < self.options.number_of_attempts();
-        let until = match others {
-            true => now
-                .checked_add(self.options.timeout_of_attempts())
-                .map_or(self.deadline, |until| until.min(self.deadline)),
-            false => self.deadline,
+        let until = if others {
+            now.checked_add(self.options.timeout_of_attempts())
+                .map_or(self.deadline, |until| until.min(self.deadline))
+        } else {
+            self.deadline
         };
         let sent = self.answer_to(under_way, until).await;
         self.trace.may_have_arrived |= !sent.never_left();
@@ -269,9 +270,10 @@ impl<'c> Call<'c> {
                 if retry::reason_of(response.status()) == Some(Reason::Throttle) {
                     self.calls.limiter.throttled(self.asked_to_wait(&response));
                 }
-                match self.whole {
-                    true => read(response, timer).await,
-                    false => Sent::Answer(response, None),
+                if self.whole {
+                    read(response, timer).await
+                } else {
+                    Sent::Answer(response, None)
                 }
             }
         }
@@ -279,9 +281,10 @@ impl<'c> Call<'c> {
 
     /// How long a refusal asks to wait.
     fn asked_to_wait(&self, response: &Response) -> Option<Duration> {
-        match response.status().is_success() {
-            true => None,
-            false => retry_after(response.headers(), self.calls.clock.now()),
+        if response.status().is_success() {
+            None
+        } else {
+            retry_after(response.headers(), self.calls.clock.now())
         }
     }
 
@@ -393,9 +396,10 @@ impl<'c> Call<'c> {
         // A connection that the server closed while it was idle tells nothing
         // of the server: the next attempt goes over a new one.
         let stale = self.trace.attempts == 1 && sent.is_stale_connection();
-        let pause = match stale {
-            true => Duration::ZERO,
-            false => asked.unwrap_or_else(|| retry::pause(self.trace.attempts)),
+        let pause = if stale {
+            Duration::ZERO
+        } else {
+            asked.unwrap_or_else(|| retry::pause(self.trace.attempts))
         };
         let in_time = Instant::now() + pause < self.deadline;
         (in_time && (stale || self.calls.budget.pay(reason))).then_some(pause)

@@ -61,9 +61,10 @@ impl Error {
             )
         });
         let mut advice: Vec<String> = self.advice_on_scopes().into_iter().collect();
-        match self.is_missing_scope() {
-            true => advice.extend(approval),
-            false => advice.splice(0..0, approval).for_each(drop),
+        if self.is_missing_scope() {
+            advice.extend(approval)
+        } else {
+            advice.splice(0..0, approval).for_each(drop)
         }
         (!advice.is_empty()).then(|| advice.join("; "))
     }

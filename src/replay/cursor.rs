@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::EventList;
+use super::lists::{EventList, to_seconds};
 
 /// The form of the text, so that a later one can be told from it.
 const FORM: &str = "1:";
@@ -54,12 +54,6 @@ impl From<SystemTime> for Cursor {
             seconds: [Some(to_seconds(since)); EventList::ALL.len()],
         }
     }
-}
-
-/// Nothing before 1970 is asked for.
-pub(super) fn to_seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
 
 impl fmt::Display for Cursor {

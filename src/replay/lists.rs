@@ -149,6 +149,12 @@ pub(super) fn days(since: Option<SystemTime>, now: SystemTime) -> Option<String>
 }
 
 fn day(time: SystemTime) -> Option<NaiveDate> {
-    let seconds = i64::try_from(super::cursor::to_seconds(time)).ok()?;
+    let seconds = i64::try_from(to_seconds(time)).ok()?;
     Some(DateTime::from_timestamp(seconds, 0)?.date_naive())
+}
+
+/// Nothing before 1970 is asked for.
+pub(super) fn to_seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

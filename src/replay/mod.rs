@@ -87,6 +87,7 @@
 
 mod cursor;
 mod error;
+mod events;
 mod lists;
 mod missed;
 mod pass;
@@ -102,7 +103,6 @@ use futures_core::Stream;
 use progenitor_client::ClientInfo;
 
 use crate::client::Client;
-use crate::clock::Clock;
 use crate::webhook::Seen;
 
 use pass::Pass;
@@ -110,6 +110,7 @@ use progress::Progress;
 
 pub use cursor::{Cursor, InvalidCursor};
 pub use error::ReplayError;
+pub use events::Events;
 pub use lists::EventList;
 pub use missed::Missed;
 
@@ -135,43 +136,7 @@ impl Client {
     }
 }
 
-/// The events of a clinic; made by [`Client::events`].
-#[derive(Clone)]
-pub struct Events {
-    client: Client,
-    seen: Arc<dyn Seen>,
-    clock: Arc<dyn Clock>,
-    lists: Vec<EventList>,
-    time_to_handle: Duration,
-}
-
 impl Events {
-    /// The lists to read; all of them unless told.
-    ///
-    /// [`EventList::Deliveries`] tells of every kind of event that the webhook
-    /// is subscribed to.
-    #[must_use]
-    pub fn lists(mut self, lists: impl IntoIterator<Item = EventList>) -> Self {
-        self.lists = lists.into_iter().collect();
-        self
-    }
-
-    /// How long an event that was told stays the caller's if neither
-    /// [`Missed::done`] nor [`Missed::release`] is called; 5 minutes unless
-    /// told.
-    #[must_use]
-    pub fn time_to_handle(mut self, time: Duration) -> Self {
-        self.time_to_handle = time;
-        self
-    }
-
-    /// Where the time comes from; the client's clock unless told.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
     /// Reads the lists once, and tells each event since then that was not
     /// handled: from a saved [`Cursor`], from a `SystemTime`, or with
     /// [`Cursor::default`] from the beginning.
@@ -183,15 +148,6 @@ impl Events {
             progress: pass.progress().clone(),
             step: Step::Idle(pass),
         }
-    }
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("lists", &self.lists)
-            .field("time_to_handle", &self.time_to_handle)
-            .finish_non_exhaustive()
     }
 }
 

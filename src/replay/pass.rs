@@ -5,10 +5,12 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use super::cursor::to_seconds;
-use super::lists::{LISTED, Reading, days};
+use super::cursor::Cursor;
+use super::error::ReplayError;
+use super::events::Events;
+use super::lists::{EventList, LISTED, Reading, days, to_seconds};
+use super::missed::Missed;
 use super::progress::{Open, Progress};
-use super::{Cursor, EventList, Events, Missed, ReplayError};
 use crate::error::Error;
 use crate::types::{EventId, SortOrder, WebhookDelivery, WebhookDeliverySort};
 use crate::webhook::{Claim, Event, Sighting};
@@ -213,14 +215,16 @@ impl Pass {
         if error.is_not_found() {
             self.progress.settle(&found.open);
         }
-        self.failures = match error.is_transient() || error.is_unauthorized() {
-            true => self.failures + 1,
-            false => 0,
+        self.failures = if error.is_transient() || error.is_unauthorized() {
+            self.failures + 1
+        } else {
+            0
         };
         let error = ReplayError::event(found.id.clone(), error);
-        Err(match self.failures >= FAILURES {
-            true => error.end(),
-            false => error,
+        Err(if self.failures >= FAILURES {
+            error.end()
+        } else {
+            error
         })
     }
 

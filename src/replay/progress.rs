@@ -81,9 +81,10 @@ impl Progress {
         let mut cursor = Cursor::default();
         for (seconds, of) in cursor.seconds.iter_mut().zip(&state.lists) {
             let oldest = of.open.keys().next().copied();
-            *seconds = match of.is_read {
-                true => Some(oldest.map_or(state.now, |oldest| oldest.min(state.now))),
-                false => of.since,
+            *seconds = if of.is_read {
+                Some(oldest.map_or(state.now, |oldest| oldest.min(state.now)))
+            } else {
+                of.since
             };
         }
         cursor

@@ -152,10 +152,7 @@ impl Database {
 /// Looks whether the file is one of ours and which of the keys fits.
 fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, Failure> {
     let is_new = schema::version(connection)? == 0;
-    let key_check = match is_new {
-        true => None,
-        false => key_check(connection)?,
-    };
+    let key_check = if is_new { None } else { key_check(connection)? };
     let current = keys.current.as_ref().map(Cipher::new);
     let Some(key_check) = key_check else {
         return Ok(match current {

@@ -17,9 +17,10 @@ static MAKING: Mutex<()> = Mutex::new(());
 pub(super) fn make(path: &Path) -> Result<PathBuf, Failure> {
     create(path)?;
     let path = fs::canonicalize(path).map_err(refused)?;
-    match path.is_dir() {
-        true => Err(Failure::new(Kind::IsDirectory)),
-        false => Ok(path),
+    if path.is_dir() {
+        Err(Failure::new(Kind::IsDirectory))
+    } else {
+        Ok(path)
     }
 }
 

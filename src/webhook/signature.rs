@@ -120,9 +120,10 @@ impl<'h> Claim<'h> {
             if now.abs_diff(timestamp.since_1970) <= tolerance {
                 return Ok(());
             }
-            refusal = match timestamp.since_1970 < now {
-                true => Kind::Stale,
-                false => Kind::Future,
+            refusal = if timestamp.since_1970 < now {
+                Kind::Stale
+            } else {
+                Kind::Future
             };
         }
         Err(WebhookError::new(refusal))

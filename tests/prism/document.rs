@@ -68,10 +68,7 @@ pub(crate) fn wrong_requests() -> Vec<Wrong> {
         let path = operation
             .path
             .split('/')
-            .map(|part| match part.starts_with('{') {
-                true => "1",
-                false => part,
-            });
+            .map(|part| if part.starts_with('{') { "1" } else { part });
         let path = path.collect::<Vec<_>>().join("/");
         let mut plant = |parameter, body| {
             let path = path.clone();

@@ -15,7 +15,6 @@ use super::event::AuthEvent;
 use super::shared::AppShared;
 use super::token::TokenSet;
 use crate::transport::retry::jitter;
-use save::Unsaved;
 
 /// A refresh is begun this long before the token expires, at most: enough
 /// for a token endpoint that is down for a few minutes.
@@ -68,6 +67,16 @@ struct State {
 struct Current {
     tokens: Arc<TokenSet>,
     refresh_from: SystemTime,
+}
+
+/// A pair that waits for the store.
+#[derive(Clone)]
+struct Unsaved {
+    tokens: TokenSet,
+    /// The generation that it replaces.
+    expected: Option<u64>,
+    /// Of a new connection, which goes before whatever the store has.
+    connected: bool,
 }
 
 /// Operations that answered 401 to a token that had just been issued: another

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use super::save::Unsaved;
-use super::{Refreshed, Session, is_expired};
+use super::{Refreshed, Session, Unsaved, is_expired};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::{Lease, Swap};
@@ -129,9 +128,10 @@ impl Session {
     fn adopt(&self, stored: TokenSet) -> Refreshed {
         let ended = stored.needs_reconnect;
         let tokens = self.publish(stored);
-        match ended {
-            true => Err(AuthError::new(Kind::NeedsReconnect)),
-            false => Ok(tokens),
+        if ended {
+            Err(AuthError::new(Kind::NeedsReconnect))
+        } else {
+            Ok(tokens)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::{Refreshed, Session};
+use super::{Refreshed, Session, Unsaved};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swap;
@@ -15,16 +15,6 @@ const SAVES: u32 = 4;
 
 /// Where two environments or apps have a user of the same id.
 const SHARED_STORE: &str = "the store holds tokens of this user from another environment or app, give each a store of its own";
-
-/// A pair that waits for the store.
-#[derive(Clone)]
-pub(super) struct Unsaved {
-    pub(super) tokens: TokenSet,
-    /// The generation that it replaces.
-    pub(super) expected: Option<u64>,
-    /// Of a new connection, which goes before whatever the store has.
-    pub(super) connected: bool,
-}
 
 impl Session {
     /// Saves the tokens of a new connection; if the store fails they wait
@@ -60,9 +50,10 @@ impl Session {
                 Ok(Swap::Done) => {
                     self.lock().unsaved = None;
                     let user = self.user.clone();
-                    let event = match new.connected {
-                        true => AuthEvent::Connected { user },
-                        false => AuthEvent::Refreshed { user },
+                    let event = if new.connected {
+                        AuthEvent::Connected { user }
+                    } else {
+                        AuthEvent::Refreshed { user }
                     };
                     let tokens = self.publish(new.tokens);
                     self.app.tell(event);

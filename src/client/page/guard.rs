@@ -99,9 +99,10 @@ impl Reader {
         }
         let meta = meta.unwrap_or_default();
         if let Some(next) = meta.next_page {
-            return match next > number {
-                true => Ok(Some(next)),
-                false => Err(format!("page {next} is named as the one after it")),
+            return if next > number {
+                Ok(Some(next))
+            } else {
+                Err(format!("page {next} is named as the one after it"))
             };
         }
         if let Some(pages) = meta.total_pages {

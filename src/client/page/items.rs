@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::{ListChanges, Pages};
+use super::ListChanges;
+use super::pages::Pages;
 use crate::error::Error;
 
 /// The records of a list, one by one over all its pages; made by `items()` of
@@ -35,15 +36,18 @@ pub struct Items<T> {
     number: Option<i64>,
 }
 
-impl<T> Items<T> {
-    pub(super) fn new(pages: Pages<T>) -> Self {
-        Self {
-            pages,
+impl<T> Pages<T> {
+    /// Returns the records of the pages as one stream.
+    pub fn into_items(self) -> Items<T> {
+        Items {
+            pages: self,
             page: Vec::new().into_iter(),
             number: None,
         }
     }
+}
 
+impl<T> Items<T> {
     /// Fetches up to this many pages at a time, and delivers their records in
     /// order all the same; see [`Pages::prefetch`].
     pub fn prefetch(mut self, pages: usize) -> Self {

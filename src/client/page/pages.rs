@@ -9,7 +9,7 @@ use futures_core::Stream;
 
 use super::guard::Reader;
 use super::list::{Fetch, Found, List};
-use super::{Items, ListChanges, Page};
+use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
 use crate::error::{Answer, Error};
@@ -102,11 +102,6 @@ impl<T> Pages<T> {
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.at_once = pages.clamp(1, MOST_AT_ONCE);
         self
-    }
-
-    /// The records of the pages, one by one.
-    pub fn into_items(self) -> Items<T> {
-        Items::new(self)
     }
 
     /// The next page, `None` at the end and after an error.

@@ -255,9 +255,10 @@ impl Place {
                 _ => None,
             });
             let types: Vec<String> = types.collect();
-            match types.is_empty() {
-                true => return self.explain(cause, reasons),
-                false => kinds.extend(types),
+            if types.is_empty() {
+                return self.explain(cause, reasons);
+            } else {
+                kinds.extend(types)
             }
         }
         kinds.dedup();
@@ -270,9 +271,10 @@ fn leaves<'e, 's, 'v>(
     error: &'e ValidationError<'s, 'v>,
     found: &mut Vec<&'e ValidationError<'s, 'v>>,
 ) {
-    match error.causes.is_empty() {
-        true => found.push(error),
-        false => error.causes.iter().for_each(|cause| leaves(cause, found)),
+    if error.causes.is_empty() {
+        found.push(error)
+    } else {
+        error.causes.iter().for_each(|cause| leaves(cause, found))
     }
 }
 

@@ -8,21 +8,6 @@ use super::records::{fill, id_of, wrapped};
 use crate::testing::server::call::{Answer, Call, Refusal};
 use crate::testing::server::recorded::example;
 
-/// A list of which the document records all there is.
-pub(super) fn list_recorded(call: &Call<'_>, name: &str) -> Answer {
-    let recorded = example(call.operation.id)[name].as_array();
-    page(call, name, recorded.into_iter().flatten().collect())
-}
-
-/// The one thing of its kind that the document records.
-pub(super) fn get_recorded(call: &Call<'_>, name: &str) -> Answer {
-    let recorded = example(call.operation.id);
-    match id_of(&recorded[name]) == call.variable("id") {
-        true => Ok((200, recorded.clone())),
-        false => Err(Refusal::not_found()),
-    }
-}
-
 impl State {
     pub(super) fn list_products(&self, call: &Call<'_>) -> Answer {
         let listed: Vec<Value> = self.products.iter().map(listed).collect();
@@ -36,9 +21,10 @@ impl State {
 
     pub(super) fn list_category_products(&self, call: &Call<'_>) -> Answer {
         let category = &example("get_category")["category"];
-        match id_of(category) == call.variable("category_id") {
-            true => self.list_products(call),
-            false => Err(Refusal::not_found()),
+        if id_of(category) == call.variable("category_id") {
+            self.list_products(call)
+        } else {
+            Err(Refusal::not_found())
         }
     }
 

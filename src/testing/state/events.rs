@@ -1,6 +1,5 @@
 //! What has happened at the vendor, for the Events API and for webhooks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,17 +9,9 @@ use super::list::{is_on_days, page};
 use crate::clock::Clock;
 use crate::testing::clock::timestamp;
 use crate::testing::server::call::{Answer, Call, Refusal};
-use crate::testing::webhooks::Webhooks;
 
 /// The Events API forgets what is older than 30 days.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// The events of a clinic, in the order in which they happened.
-#[derive(Default)]
-pub(super) struct EventLog {
-    events: Vec<Value>,
-    pub(super) webhooks: Arc<Webhooks>,
-}
 
 impl State {
     /// Keeps that something has happened, and has it delivered.

@@ -28,9 +28,10 @@ impl State {
     /// Of a draft or an active plan.
     pub(super) fn get_treatment_plan_link(&self, call: &Call<'_>) -> Answer {
         let plan = self.plans.find(call.variable("id"))?;
-        match plan["state"] == "cancelled" {
-            true => Err(Refusal::not_found()),
-            false => Ok((200, self.link(plan))),
+        if plan["state"] == "cancelled" {
+            Err(Refusal::not_found())
+        } else {
+            Ok((200, self.link(plan)))
         }
     }
 

@@ -8,6 +8,7 @@ mod orders;
 mod patients;
 mod people;
 mod plans;
+mod recorded;
 mod records;
 mod seeded;
 
@@ -16,9 +17,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::catalog::{get_recorded, list_recorded};
-use self::events::EventLog;
-use self::people::People;
+use self::recorded::{get_recorded, list_recorded};
 use self::records::Records;
 use crate::clock::Clock;
 use crate::testing::clock::{ManualClock, timestamp};
@@ -50,6 +49,30 @@ pub(super) struct State {
     resources: HashMap<String, Records>,
     session_grants: SessionGrants,
     events: EventLog,
+}
+
+/// The events of a clinic, in the order in which they happened.
+#[derive(Default)]
+struct EventLog {
+    events: Vec<Value>,
+    webhooks: Arc<Webhooks>,
+}
+
+/// Those who work at the clinic.
+#[derive(Clone, Copy, PartialEq)]
+enum People {
+    Practitioners,
+    Staff,
+}
+
+impl People {
+    /// The keys of an answer with several and with one.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Practitioners => ("practitioners", "practitioner"),
+            Self::Staff => ("staff", "staff"),
+        }
+    }
 }
 
 impl State {

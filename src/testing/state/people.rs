@@ -5,26 +5,9 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::records::{Records, change, wrapped};
-use super::{State, blank};
+use super::{People, State, blank};
 use crate::testing::server::call::{Answer, Call, Refusal};
 use crate::testing::server::recorded::example;
-
-/// Those who work at the clinic.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum People {
-    Practitioners,
-    Staff,
-}
-
-impl People {
-    /// The keys of an answer with several and with one.
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Practitioners => ("practitioners", "practitioner"),
-            Self::Staff => ("staff", "staff"),
-        }
-    }
-}
 
 impl State {
     pub(super) fn list_people(&self, people: People, call: &Call<'_>) -> Answer {

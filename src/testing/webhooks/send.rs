@@ -38,9 +38,10 @@ impl Webhook {
             }
         }
         let body = self.body(event);
-        let secret = match with_wrong_signature {
-            true => "the secret of somebody else",
-            false => self.signing_secret.expose(),
+        let secret = if with_wrong_signature {
+            "the secret of somebody else"
+        } else {
+            self.signing_secret.expose()
         };
         let signature = sign(secret, self.clock.now(), body.as_bytes());
         self.call(http, Some(signature), body).await
@@ -93,9 +94,10 @@ impl Webhook {
             return Err(DeliveryFailure::Status(status));
         }
         let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        match body["challenge"].as_str() == Some(self.challenge_token.expose()) {
-            true => Ok(()),
-            false => Err(DeliveryFailure::Challenge),
+        if body["challenge"].as_str() == Some(self.challenge_token.expose()) {
+            Ok(())
+        } else {
+            Err(DeliveryFailure::Challenge)
         }
     }
 }

@@ -69,9 +69,10 @@ fn hashed(text: &str) -> String {
 fn time(timestamp: &Timestamp) -> Option<SystemTime> {
     let instant = timestamp.instant()?;
     let seconds = Duration::from_secs(instant.timestamp().unsigned_abs());
-    let second = match instant.timestamp() < 0 {
-        true => SystemTime::UNIX_EPOCH.checked_sub(seconds)?,
-        false => SystemTime::UNIX_EPOCH.checked_add(seconds)?,
+    let second = if instant.timestamp() < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(seconds)?
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(seconds)?
     };
     second.checked_add(Duration::from_nanos(
         instant.timestamp_subsec_nanos().into(),

@@ -3,4 +3,5 @@
 mod compare;
 mod coverage;
 mod dependencies;
+mod layers;
 mod surface;

@@ -111,13 +111,15 @@ fn every_operation_tells_its_scopes_approval_pages_and_source() {
         let docs = &docs[*id];
         let has = |what: &str| assert!(docs.contains(what), "{id}: {what} is not in\n{docs}");
         has(&format!("- Request: `{method} {path}`."));
-        has(match operation.requires_commercial_approval {
-            true => "- Commercial approval: required; the vendor decides",
-            false => "- Commercial approval: not required.",
+        has(if operation.requires_commercial_approval {
+            "- Commercial approval: required; the vendor decides"
+        } else {
+            "- Commercial approval: not required."
         });
-        has(match operation.paged {
-            true => "- Pages: of 100 records at most",
-            false => "- Pages: none",
+        has(if operation.paged {
+            "- Pages: of 100 records at most"
+        } else {
+            "- Pages: none"
         });
         let scopes = operation.scopes.iter().copied().flatten();
         scopes.for_each(|scope| has(&format!("`{scope}`")));

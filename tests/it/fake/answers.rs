@@ -130,9 +130,10 @@ fn recorded_or(
     id: &str,
     name: &str,
 ) -> String {
-    match operation.path.contains(&format!("{{{name}_id}}")) {
-        true => recorded(id, name),
-        false => String::new(),
+    if operation.path.contains(&format!("{{{name}_id}}")) {
+        recorded(id, name)
+    } else {
+        String::new()
     }
 }
 

@@ -63,9 +63,10 @@ fn target(operation: &Operation, fake: &FakeFullscript, text: &str) -> String {
     };
     let mut path = String::new();
     for part in operation.path.split('/').skip(1) {
-        let part = match part.starts_with('{') {
-            true => known.as_str().unwrap(),
-            false => part,
+        let part = if part.starts_with('{') {
+            known.as_str().unwrap()
+        } else {
+            part
         };
         path += &format!("/{part}");
     }

@@ -172,9 +172,10 @@ impl Failing {
         answer: SeenFuture<'a, T>,
     ) -> SeenFuture<'a, T> {
         let error = SeenError::new(std::io::Error::other("the disk is full"));
-        match self.0 == method {
-            true => Box::pin(std::future::ready(Err(error))),
-            false => answer,
+        if self.0 == method {
+            Box::pin(std::future::ready(Err(error)))
+        } else {
+            answer
         }
     }
 }

@@ -69,9 +69,12 @@ async fn an_endpoint_that_does_not_answer_with_the_challenge_is_not_taken() {
 async fn an_endpoint_that_is_gone_or_fails_for_a_day_gets_nothing_until_it_is_given_again() {
     let gone = Router::new().route(
         "/webhooks",
-        post(async |body: String| match body.is_empty() {
-            true => (StatusCode::OK, json!({"challenge": CHALLENGE}).to_string()),
-            false => (StatusCode::GONE, String::new()),
+        post(async |body: String| {
+            if body.is_empty() {
+                (StatusCode::OK, json!({"challenge": CHALLENGE}).to_string())
+            } else {
+                (StatusCode::GONE, String::new())
+            }
         }),
     );
     let fake = FakeFullscript::start().await.unwrap();

@@ -1,0 +1,57 @@
+//! The events of a clinic, and how they are read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lists::EventList;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::webhook::Seen;
+
+/// The events of a clinic; made by [`Client::events`].
+#[derive(Clone)]
+pub struct Events {
+    pub(super) client: Client,
+    pub(super) seen: Arc<dyn Seen>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lists: Vec<EventList>,
+    pub(super) time_to_handle: Duration,
+}
+
+impl Events {
+    /// The lists to read; all of them unless told.
+    ///
+    /// [`EventList::Deliveries`] tells of every kind of event that the webhook
+    /// is subscribed to.
+    #[must_use]
+    pub fn lists(mut self, lists: impl IntoIterator<Item = EventList>) -> Self {
+        self.lists = lists.into_iter().collect();
+        self
+    }
+
+    /// How long an event that was told stays the caller's if neither
+    /// [`Missed::done`] nor [`Missed::release`] is called; 5 minutes unless
+    /// told.
+    #[must_use]
+    pub fn time_to_handle(mut self, time: Duration) -> Self {
+        self.time_to_handle = time;
+        self
+    }
+
+    /// Where the time comes from; the client's clock unless told.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("lists", &self.lists)
+            .field("time_to_handle", &self.time_to_handle)
+            .finish_non_exhaustive()
+    }
+}
