@@ -19,6 +19,7 @@ fn main() {
         ("types.rs", &generated.types),
         ("client.rs", &generated.client),
         ("operations.rs", &generated.operations),
+        ("index.md", &generated.index),
         ("round_trip.rs", &generated.round_trip),
     ] {
         std::fs::write(out.join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));

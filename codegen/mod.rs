@@ -7,10 +7,11 @@
 //! `Debug` prints bodies and addresses. `xtask` includes this file, to try a
 //! new document before it is taken.
 
-use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeImpl};
-use quote::quote;
+use progenitor::{GenerationSettings, Generator, InterfaceStyle, TypeImpl};
 use serde_json::{Value, json};
 use syn::Item;
+
+use self::client::lists::Known;
 
 mod client;
 mod document;
@@ -37,6 +38,8 @@ pub struct Generated {
     pub client: String,
     /// The table of operations.
     pub operations: String,
+    /// The table of operations by topic, for the client's documentation.
+    pub index: String,
     /// What decodes and encodes the answers of each operation, for tests.
     pub round_trip: String,
 }
@@ -51,6 +54,7 @@ pub struct Code {
     pub client: Vec<Item>,
     /// The table of operations.
     pub operations: String,
+    index: String,
     round_trip: String,
 }
 
@@ -81,20 +85,25 @@ pub fn code(spec: &str) -> Result<Code, String> {
     let file: syn::File =
         syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
     let mut types = Vec::new();
-    let mut client = Vec::new();
+    let mut methods = Vec::new();
     for item in file.items {
         match item {
             Item::Mod(module) if module.ident == "types" => types = syntax::members(module),
             Item::Mod(module) if module.ident == "prelude" => {}
-            other => client.push(other),
+            other => methods.push(other),
         }
     }
+    let operations = client::operation::operations(&methods, &document::ids(&document))?;
+    let answers = client::operation::answers(&operations);
+    let known = Known {
+        types: &types,
+        document: &document,
+    };
+    let client = client::builder::client(&operations, &known);
+    types::docs::write(&mut types, &operations);
+    types::setters::let_updates_clear(&mut types, &operations, &document);
+    types::setters::add(&mut types, &document);
     types::models::adapt_types(&mut types);
-    let answers = client::adapt::adapt_client(&mut client, &document::ids(&document))?;
-    client::pages::add(&mut client, &types, &answers, &document);
-    let calls = client::calls::calls(&client);
-    client::docs::write(&mut client, &calls, &document);
-    types::docs::write(&mut types, &answers, &calls);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     Ok(Code {
@@ -102,6 +111,7 @@ pub fn code(spec: &str) -> Result<Code, String> {
         own_types: types::own_types::own_types(&document),
         client,
         operations: tables::table(&document),
+        index: client::index::index(&operations, &document),
         round_trip: tables::round_trip(&answers),
     })
 }
@@ -113,6 +123,7 @@ impl Code {
             types: format!("{}\n{}", syntax::unparse(self.types), self.own_types),
             client: syntax::unparse(self.client),
             operations: self.operations,
+            index: self.index,
             round_trip: self.round_trip,
         }
     }
@@ -127,9 +138,7 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
 fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String> {
     let mut settings = GenerationSettings::default();
     settings
-        .with_interface(InterfaceStyle::Builder)
-        .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::call::context::Context))
+        .with_interface(InterfaceStyle::Positional)
         .with_derive("PartialEq")
         .with_map_type("::std::collections::BTreeMap");
     for (name, format, path, shown) in CONVERSIONS {

@@ -1,17 +1,8 @@
 //! Reads and documents `syn` items; what the passes over the generated code share.
 
-use quote::ToTokens;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{Attribute, Ident, Item, ItemMod, Type, parse_quote};
-
-/// `T` of `-> Result<ResponseValue<T>, Error<()>>`.
-pub(super) fn answer_of(send: &syn::ImplItemFn) -> Option<Type> {
-    let syn::ReturnType::Type(_, result) = &send.sig.output else {
-        return None;
-    };
-    let (_, response) = argument(result)?;
-    let (_, answer) = argument(response)?;
-    Some(answer.clone())
-}
 
 /// The name and the first argument of a type: `Vec` and `T` of `Vec<T>`.
 pub(super) fn argument(ty: &Type) -> Option<(&syn::Ident, &Type)> {
@@ -67,15 +58,22 @@ pub(super) fn documentation(attributes: &[Attribute]) -> String {
 /// Replaces an item's documentation.
 pub(super) fn set(attributes: &mut Vec<Attribute>, text: &str) {
     attributes.retain(|attribute| !attribute.path().is_ident("doc"));
-    let lines = text.lines().map(|line| -> Attribute {
-        let line = match line {
-            "" => String::new(),
-            line => format!(" {line}"),
-        };
-        parse_quote!(#[doc = #line])
-    });
+    let lines = doc_lines(text).map(|line| -> Attribute { parse_quote!(#[doc = #line]) });
     let lines: Vec<_> = lines.collect();
     attributes.splice(0..0, lines);
+}
+
+/// Attributes that document an item, a line each.
+pub(super) fn lines_of_docs(text: &str) -> TokenStream {
+    let lines = doc_lines(text);
+    quote!(#(#[doc = #lines])*)
+}
+
+fn doc_lines(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(|line| match line {
+        "" => String::new(),
+        line => format!(" {line}"),
+    })
 }
 
 pub(super) fn members(module: ItemMod) -> Vec<Item> {
@@ -89,4 +87,21 @@ pub(super) fn unparse(items: Vec<Item>) -> String {
         attrs: vec![],
         items,
     })
+}
+
+/// The parameter of a setter that takes what converts to the type, and its value.
+pub(super) fn taken(name: &syn::Ident, ty: &Type) -> (TokenStream, TokenStream) {
+    if is_named(ty, "Vec")
+        && let Some((_, item)) = argument(ty)
+    {
+        (
+            quote!(#name: impl ::std::iter::IntoIterator<Item = impl ::std::convert::Into<#item>>),
+            quote!(#name.into_iter().map(::std::convert::Into::into).collect()),
+        )
+    } else {
+        (
+            quote!(#name: impl ::std::convert::Into<#ty>),
+            quote!(#name.into()),
+        )
+    }
 }

@@ -1,14 +1,14 @@
 //! The tables beside the client: the operations, and their answers by name.
 
-use quote::{ToTokens, quote};
+use quote::quote;
 use serde_json::{Value, json};
 use syn::{Item, parse_quote};
 
 use super::document::{alternatives, strings};
 use super::syntax::unparse;
 
-/// The answer of each operation: its id and the type's tokens.
-pub(super) type Answers = Vec<(String, syn::Type)>;
+/// The answer type of each operation by its id; none where the answer is not JSON.
+pub(super) type Answers = Vec<(String, Option<syn::Type>)>;
 
 /// The table behind `fullscript::operations`, sorted by id.
 pub(super) fn table(document: &Value) -> String {
@@ -53,13 +53,10 @@ pub(super) fn table(document: &Value) -> String {
 }
 
 pub(super) fn round_trip(answers: &Answers) -> String {
-    let arms =
-        answers.iter().map(
-            |(id, answer)| match answer.to_token_stream().to_string().as_str() {
-                "()" | "ByteStream" => quote!(#id => Ok(value.clone()),),
-                _ => quote!(#id => through::<#answer>(value),),
-            },
-        );
+    let arms = answers.iter().map(|(id, answer)| match answer {
+        Some(answer) => quote!(#id => through::<#answer>(value),),
+        None => quote!(#id => Ok(value.clone()),),
+    });
     let function: Item = parse_quote! {
         fn through_answer_type(operation_id: &str, value: &Value) -> Result<Value, RoundTripError> {
             match operation_id {

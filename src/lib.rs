@@ -137,14 +137,17 @@ pub use environment::Environment;
 /// The version of `http` whose methods, statuses and headers are used here.
 #[cfg(feature = "http")]
 pub use http;
+/// The version of `reqwest` whose client, proxy and body types are used here.
+#[cfg(feature = "client")]
+pub use reqwest;
 
 #[cfg(feature = "client")]
 mod exports {
     #[doc(inline)]
     pub use crate::auth::AccessToken;
-    pub use crate::call::response::{Bytes, Response};
+    pub use crate::call::response::{ByteStream, Response};
     pub use crate::client::{
-        Client, ClientBuilder, Download, File, Items, ListChanges, Page, PageMeta, Pages,
+        Client, ClientBuilder, Download, DownloadedFile, Items, ListChanges, Page, PageMeta, Pages,
         RequestBuilder, builder,
     };
     pub use crate::error::Error;

@@ -1,37 +1,29 @@
-//! Creating a treatment plan safely.
+//! Creating a treatment plan with an explicit state.
 
-use crate::types::{
-    CreateTreatmentPlanRequest, NewTreatmentPlanState, RecommendationInput, builder,
-};
+use crate::types::{CreateTreatmentPlanRequest, NewTreatmentPlanState, RecommendationInput};
 
-/// A plan's state is asked for, since one without it is active: the vendor
-/// sends it to the patient. These two make the choice readable.
+/// The vendor activates a plan that is created without a state and notifies the patient, so the
+/// state is a required argument. These two constructors make the choice readable.
 impl CreateTreatmentPlanRequest {
-    /// Begins a plan that stays a draft: nothing reaches the patient.
+    /// Creates a plan that stays a draft: the patient is not notified.
     ///
     /// ```
     /// use fullscript::types::{CreateTreatmentPlanRequest, NewTreatmentPlanState};
+    /// use fullscript::types::RecommendationInput;
     ///
-    /// let plan: CreateTreatmentPlanRequest = CreateTreatmentPlanRequest::draft(vec![])
-    ///     .personal_message(Some("Take with a meal.".to_string()))
-    ///     .try_into()?;
+    /// let twice_a_day = RecommendationInput::new("variant-id", 2).take_with("a meal");
+    /// let plan = CreateTreatmentPlanRequest::draft([twice_a_day])
+    ///     .personal_message("See you in four weeks.");
     /// assert_eq!(plan.state, NewTreatmentPlanState::Draft);
-    /// # Ok::<_, fullscript::types::error::ConversionError>(())
     /// ```
     #[must_use]
-    pub fn draft(recommendations: Vec<RecommendationInput>) -> builder::CreateTreatmentPlanRequest {
-        Self::builder()
-            .state(NewTreatmentPlanState::Draft)
-            .recommendations(recommendations)
+    pub fn draft(recommendations: impl IntoIterator<Item = RecommendationInput>) -> Self {
+        Self::new(recommendations, NewTreatmentPlanState::Draft)
     }
 
-    /// Begins a plan that is active at once: **the patient is told of it**.
+    /// Creates a plan that is active at once: **the patient is notified**.
     #[must_use]
-    pub fn active(
-        recommendations: Vec<RecommendationInput>,
-    ) -> builder::CreateTreatmentPlanRequest {
-        Self::builder()
-            .state(NewTreatmentPlanState::Active)
-            .recommendations(recommendations)
+    pub fn active(recommendations: impl IntoIterator<Item = RecommendationInput>) -> Self {
+        Self::new(recommendations, NewTreatmentPlanState::Active)
     }
 }

@@ -1,115 +1,77 @@
-//! What rustdoc says of the client: the generator knows types and arguments,
-//! and nothing of scopes, restrictions, pages and where a fact is from.
+//! The documentation of the client's methods, the builders and their setters: the generator
+//! knows types and arguments, but nothing of scopes, restrictions, pages and sources.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use syn::{ImplItem, Item};
 
-use super::calls::{Argument, Call};
-use crate::codegen::document::{Described, alternatives, described};
-use crate::codegen::syntax::{documentation, is_named, set};
+use super::operation::{Argument, Operation};
+use crate::codegen::document::{Described, alternatives};
+use crate::codegen::syntax;
 
 /// How the documentation of a restricted operation begins.
 const APPROVAL: &str = "Requires commercial approval";
 
-/// Documents the client's methods, the builders and their setters.
-pub(crate) fn write(client: &mut [Item], calls: &[Call], document: &Value) {
-    for item in client {
-        match item {
-            Item::Impl(block) if block.trait_.is_none() => {
-                for method in &mut block.items {
-                    if let ImplItem::Fn(method) = method
-                        && let Some(call) = calls.iter().find(|call| method.sig.ident == call.id)
-                        && let Some(operation) = described(document, &call.id)
-                    {
-                        set(&mut method.attrs, &of_operation(&operation, call));
-                    }
-                }
-            }
-            Item::Mod(module) if module.ident == "builder" => {
-                set(
-                    &mut module.attrs,
-                    "Calls to be made: what the methods of [`Client`](crate::Client) return.",
-                );
-                if let Some((_, items)) = &mut module.content {
-                    of_builders(items, calls, document);
-                }
-            }
-            _ => {}
+/// What is documented: the generated operation, the document's, and whether it can be streamed.
+pub(crate) struct Documented<'o> {
+    pub(crate) operation: &'o Operation,
+    pub(crate) described: Option<Described<'o>>,
+    pub(crate) streams: bool,
+}
+
+impl Documented<'_> {
+    /// The documentation of the client's method: the restriction, what the operation does, the
+    /// facts, the arguments, an example.
+    pub(crate) fn method(&self) -> String {
+        match &self.described {
+            Some(described) => of_operation(described, self),
+            None => String::new(),
         }
+    }
+
+    /// The documentation of the builder.
+    pub(crate) fn builder(&self) -> String {
+        let Operation { id, .. } = self.operation;
+        let what = self.described.as_ref();
+        let what = what.map(|described| format!(": {}", first_line(described.value)));
+        let end = if self.streams {
+            "Send it for one page with [`send`](Self::send) or `.await`, or stream the whole list \
+             with [`items`](Self::items) or [`pages`](Self::pages)."
+        } else {
+            "Send it with [`send`](Self::send) or `.await`."
+        };
+        let what = what.unwrap_or_default();
+        format!("A request of [`{id}`](crate::Client::{id}){what}\n\n{end}")
     }
 }
 
-fn of_builders(items: &mut [Item], calls: &[Call], document: &Value) {
-    for item in items {
-        match item {
-            Item::Struct(builder) => {
-                let call = calls.iter().find(|call| builder.ident == call.builder);
-                if let Some(Call { id, streams, .. }) = call {
-                    let what = described(document, id)
-                        .map(|operation| format!(": {}", first_line(operation.value)));
-                    let what = what.unwrap_or_default();
-                    let link = format!("[`{id}`](crate::Client::{id})");
-                    let end = if *streams {
-                        "[`items`](Self::items) or [`pages`](Self::pages), or for one page \
-                             [`send`](Self::send)"
-                    } else {
-                        "[`send`](Self::send)"
-                    };
-                    let text = format!("A call of {link}{what}\n\nIt is made by {end}.");
-                    set(&mut builder.attrs, &text);
-                }
-            }
-            Item::Impl(block) if block.trait_.is_none() => {
-                let call = calls
-                    .iter()
-                    .find(|call| is_named(&block.self_ty, call.builder.as_str()));
-                let Some(call) = call else { continue };
-                for member in &mut block.items {
-                    if let ImplItem::Fn(setter) = member
-                        && documentation(&setter.attrs).is_empty()
-                    {
-                        let name = setter.sig.ident.to_string();
-                        set(&mut setter.attrs, &of_setter(&name, call));
-                    }
-                }
-            }
-            _ => {}
-        }
+/// The documentation of a setter.
+pub(crate) fn of_setter(argument: &Argument) -> String {
+    let need = if argument.optional {
+        "Optional."
+    } else {
+        "Required."
+    };
+    let Argument { name, .. } = argument;
+    match (argument.description.as_str(), own_type(argument)) {
+        ("", Some(own)) => format!("Sets the {name}, a {own}.\n\n{need}"),
+        ("", None) => format!("Sets `{name}`.\n\n{need}"),
+        (known, _) => format!("Sets `{name}`: {}\n\n{need}", sentence(known)),
     }
 }
 
-fn of_setter(name: &str, call: &Call) -> String {
-    let argument = call.arguments.iter().find(|argument| argument.name == name);
-    match (name, argument) {
-        (_, Some(argument)) => {
-            let what = match (argument.description.as_str(), own_type(&argument.ty)) {
-                ("", Some(own)) => format!("Of type {own}; its builder will do."),
-                ("", None) => String::new(),
-                (known, _) => sentence(known),
-            };
-            let need = if argument.optional {
-                "May be left out."
-            } else {
-                "Must be given."
-            };
-            format!("{what}\n\n{need}").trim_start().into()
-        }
-        ("new", None) => {
-            let Call { id, .. } = call;
-            format!("Starts the call, as [`{id}`](crate::Client::{id}) does.")
-        }
-        ("body_map", None) => "Changes the builder of what to send.".into(),
-        _ => String::new(),
-    }
+/// The documentation of a setter that takes an option.
+pub(crate) fn of_optional_setter(argument: &Argument) -> String {
+    let Argument { name, .. } = argument;
+    format!("Sets or unsets [`{name}`](Self::{name}).")
 }
 
-/// What rustdoc says of an operation: a restriction first, then what it does,
-/// then the facts, the arguments, and a call.
-fn of_operation(operation: &Described<'_>, call: &Call) -> String {
-    let value = operation.value;
+fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> String {
+    let value = described.value;
+    let Operation {
+        builder, arguments, ..
+    } = documented.operation;
     let mut parts = vec![first_line(value)];
     if value["deprecated"] == true {
         parts.push("Deprecated by the vendor.".into());
@@ -119,19 +81,13 @@ fn of_operation(operation: &Described<'_>, call: &Call) -> String {
     if !note.is_empty() {
         parts.push(format!("Note: {}", sentence(note)));
     }
-    parts.push(facts(operation, call));
-    if !call.arguments.is_empty() {
-        let Call { builder, .. } = call;
+    parts.push(facts(described, documented));
+    if !arguments.is_empty() {
         let mut list = String::from("Arguments:\n");
-        for Argument {
-            name,
-            ty,
-            optional,
-            description,
-        } in &call.arguments
-        {
-            let need = if *optional { "" } else { ", required" };
-            let what = match (description.as_str(), own_type(ty)) {
+        for argument in arguments {
+            let Argument { name, .. } = argument;
+            let need = if argument.optional { "" } else { ", required" };
+            let what = match (argument.description.as_str(), own_type(argument)) {
                 ("", Some(own)) => format!(", of type {own}."),
                 ("", None) => ".".into(),
                 (known, _) => format!(": {}", sentence(known)),
@@ -143,13 +99,13 @@ fn of_operation(operation: &Described<'_>, call: &Call) -> String {
         }
         parts.push(list);
     }
-    parts.push(example(call));
+    parts.push(example(documented));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
 }
 
-fn facts(operation: &Described<'_>, call: &Call) -> String {
-    let (value, Call { builder, .. }) = (operation.value, call);
+fn facts(described: &Described<'_>, documented: &Documented<'_>) -> String {
+    let (value, Operation { builder, .. }) = (described.value, documented.operation);
     let approval = if is_marked(value) {
         "required; the vendor decides which apps may call this, and \
              [`needs_approval`](crate::Error::needs_approval) tells a refusal that may come of it"
@@ -160,7 +116,7 @@ fn facts(operation: &Described<'_>, call: &Call) -> String {
         "[`items`](builder::{builder}::items) and [`pages`](builder::{builder}::pages) read \
          the whole list"
     );
-    let pages = match (value["x-paged"] == true, call.streams) {
+    let pages = match (value["x-paged"] == true, documented.streams) {
         (true, true) => format!("of 100 records at most; {streams}"),
         (true, false) => "of 100 records at most".into(),
         (false, true) => "none, the list comes at once".into(),
@@ -178,8 +134,8 @@ fn facts(operation: &Described<'_>, call: &Call) -> String {
     let mut facts = vec![
         format!(
             "Request: `{} {}`",
-            operation.method.to_uppercase(),
-            operation.path
+            described.method.to_uppercase(),
+            described.path
         ),
         format!("Scopes: {}", scopes(value)),
         format!("Commercial approval: {approval}"),
@@ -295,22 +251,22 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default().trim()
 }
 
-/// The call with what it must be given, as a program that compiles.
-fn example(call: &Call) -> String {
-    let Call { id, .. } = call;
-    let required = call.arguments.iter().filter(|argument| !argument.optional);
+/// A request with its required arguments, as a program that compiles.
+fn example(documented: &Documented<'_>) -> String {
+    let Operation { id, arguments, .. } = documented.operation;
     let (mut parameters, mut given) = (String::new(), Vec::new());
-    for Argument { name, ty, .. } in required {
+    for argument in arguments.iter().filter(|argument| !argument.optional) {
+        let Argument { name, .. } = argument;
         if name == "client" {
             return String::new();
         }
-        let _ = write!(parameters, ", {name}: {}", outside(ty));
+        let _ = write!(parameters, ", {name}: {}", outside(argument));
         given.push(format!(".{name}({name})"));
     }
-    given.extend(if call.streams {
-        vec![".items()".to_string()]
+    given.push(if documented.streams {
+        ".items()".into()
     } else {
-        vec![".send()".to_string(), ".await?".to_string()]
+        ".await?".into()
     });
     let line = format!("client.{id}(){}", given.concat());
     let chain = if line.len() <= 70 {
@@ -318,13 +274,13 @@ fn example(call: &Call) -> String {
     } else {
         format!("client\n    .{id}()\n    {}", given.join("\n    "))
     };
-    let (shown, rest) = if call.streams {
+    let (shown, rest) = if documented.streams {
         (
             format!("let mut records = {chain};"),
             "\nwhile let Some(record) = records.next().await {\n    let record = record?;\n}",
         )
     } else {
-        (format!("let answer = {chain};"), "")
+        (format!("let response = {chain};"), "")
     };
     format!(
         "```no_run\n# async fn example(client: fullscript::Client{parameters}) -> \
@@ -332,18 +288,21 @@ fn example(call: &Call) -> String {
     )
 }
 
-/// A link to a model, if the type is one.
-fn own_type(ty: &str) -> Option<String> {
+/// A link to a model, if the argument is one.
+fn own_type(argument: &Argument) -> Option<String> {
+    let ty = syntax::text(&argument.ty);
     let name = ty.strip_prefix("types::")?;
     let is_name = name.chars().all(char::is_alphanumeric);
     is_name.then(|| format!("[`{name}`](crate::types::{name})"))
 }
 
-/// A type as it is called outside of the crate.
-fn outside(ty: &str) -> String {
-    let ty = ty.replace("crate::", "fullscript::");
+/// The argument's type as it is named outside of the crate.
+fn outside(argument: &Argument) -> String {
+    let ty = syntax::text(&argument.ty).replace("crate::", "fullscript::");
     match ty.strip_prefix("types::") {
         Some(own) => format!("fullscript::types::{own}"),
-        None => ty.replace("<types::", "<fullscript::types::"),
+        None => ty
+            .replace("<types::", "<fullscript::types::")
+            .replace("::reqwest::", "fullscript::reqwest::"),
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use serde_json::Value;
 use syn::visit_mut::VisitMut;
 use syn::{Item, ItemStruct, Type, parse_quote};
@@ -121,6 +121,16 @@ impl Known<'_> {
                 quote!(|item| crate::client::page::list::known(item.id.as_ref()?.as_str()))
             }
         }
+    }
+
+    /// Whether the type is a model none of whose fields is required.
+    pub(crate) fn has_default(&self, ty: &Type) -> bool {
+        self.model(ty).is_some_and(|model| {
+            model.attrs.iter().any(|attribute| {
+                attribute.path().is_ident("derive")
+                    && attribute.to_token_stream().to_string().contains("Default")
+            })
+        })
     }
 
     fn model(&self, ty: &Type) -> Option<&ItemStruct> {

@@ -1,8 +1,9 @@
 //! Turns the generated client into ours: documentation, errors, streams of pages.
 
-pub(super) mod adapt;
-pub(super) mod calls;
-pub(super) mod docs;
-mod lists;
-pub(super) mod pages;
+pub(super) mod builder;
+mod docs;
+pub(super) mod index;
+pub(super) mod lists;
+pub(super) mod operation;
+mod pages;
 mod request;

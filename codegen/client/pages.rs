@@ -1,189 +1,115 @@
-//! `pages()` and `items()` on the builders of lists.
+//! Writes `pages()` and `items()` of the builders of lists.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
-use serde_json::Value;
-use syn::{Ident, ImplItem, Item, ItemImpl, ItemStruct, parse_quote};
+use quote::quote;
 
 use super::lists::{Known, Shape};
+use super::operation::{Answer, Operation};
 use crate::codegen::document::described;
-use crate::codegen::syntax::{is_called, is_named, text};
-use crate::codegen::tables::Answers;
+use crate::codegen::syntax::text;
 
-/// Adds the two methods to the builder of each list. A paged operation whose
-/// builder can't have them says so and why in the documentation of `send`.
-pub(crate) fn add(client: &mut [Item], types: &[Item], answers: &Answers, document: &Value) {
-    let known = Known { types, document };
-    let module = client.iter_mut().find_map(|item| match item {
-        Item::Mod(module) if module.ident == "builder" => module.content.as_mut(),
-        _ => None,
-    });
-    let Some((_, items)) = module else { return };
-    let builders: Vec<ItemStruct> = items
-        .iter()
-        .filter_map(|item| match item {
-            Item::Struct(builder) => Some(builder.clone()),
-            _ => None,
-        })
-        .collect();
-    let mut answers = answers.iter();
-    for item in items {
-        // There is an answer for each `send`, in this order.
-        if let Item::Impl(block) = item
-            && let Some(position) = position_of(block, "send")
-            && let Some((id, answer)) = answers.next()
-        {
-            let operation = described(document, id);
-            let is = |wanted: &str| operation.as_ref().is_some_and(|own| own.method == wanted);
-            let marked = operation
-                .as_ref()
-                .is_some_and(|own| own.value["x-paged"] == true);
-            // Not said to be in pages, yet asked for by page: one page of it
-            // is not all.
-            let paged = marked || position_of(block, "page_number").is_some();
-            if !paged && !is("get") {
-                continue;
-            }
-            let added = known
-                .shape(answer, paged)
-                .and_then(|shape| methods(id, block, &shape, paged, &builders));
-            match added {
-                Ok(added) => block.items.extend(added),
-                Err(reason) if paged => note(&mut block.items[position], &reason),
-                // An object, or an answer without a body.
-                Err(_) => {}
-            }
-        }
+/// What a builder has beside `send`.
+pub(crate) enum Streams {
+    /// `pages()` and `items()`.
+    Methods(TokenStream),
+    /// Nothing, although the operation has pages, for this reason.
+    Impossible(String),
+    /// Nothing: the response is no list.
+    NoList,
+}
+
+/// Writes the two methods of an operation that answers with a list. `can_repeat` says whether
+/// its builder can be cloned.
+pub(crate) fn methods(operation: &Operation, known: &Known<'_>, can_repeat: bool) -> Streams {
+    let described = described(known.document, &operation.id);
+    let is_get = described.as_ref().is_some_and(|own| own.method == "get");
+    let marked = described.is_some_and(|own| own.value["x-paged"] == true);
+    // Not marked as paged, but requested by page: one page of it is not all.
+    let paged = marked || has_argument(operation, "page_number");
+    if !paged && !is_get {
+        return Streams::NoList;
+    }
+    let shape = match &operation.answer {
+        Answer::Json(answer) => known.shape(answer, paged),
+        Answer::Nothing | Answer::Bytes => Err("its response is no object".into()),
+    };
+    match shape.and_then(|shape| streams(operation, &shape, paged, can_repeat)) {
+        Ok(methods) => Streams::Methods(methods),
+        Err(reason) if paged => Streams::Impossible(reason),
+        Err(_) => Streams::NoList,
     }
 }
 
-fn position_of(block: &ItemImpl, name: &str) -> Option<usize> {
-    let is = |item: &ImplItem| matches!(item, ImplItem::Fn(f) if f.sig.ident == name);
-    block.items.iter().position(is)
+fn has_argument(operation: &Operation, name: &str) -> bool {
+    let mut arguments = operation.arguments.iter();
+    arguments.any(|argument| argument.name == name)
 }
 
-fn note(send: &mut ImplItem, reason: &str) {
-    if let ImplItem::Fn(send) = send {
-        let note = format!(" It has no `pages()`: {reason}.");
-        send.attrs
-            .extend([parse_quote!(#[doc = ""]), parse_quote!(#[doc = #note])]);
-    }
-}
-
-fn methods(
-    id: &str,
-    block: &ItemImpl,
+fn streams(
+    operation: &Operation,
     shape: &Shape,
     paged: bool,
-    builders: &[ItemStruct],
-) -> Result<[ImplItem; 2], String> {
-    let Shape { item, list, read } = shape;
+    can_repeat: bool,
+) -> Result<TokenStream, String> {
+    let Operation { id, arguments, .. } = operation;
     for name in ["pages", "items"] {
-        if position_of(block, name).is_some() {
+        if has_argument(operation, name) {
             return Err(format!("an argument is called `{name}`"));
         }
     }
-    let builder = builders
-        .iter()
-        .find(|builder| is_named(&block.self_ty, &builder.ident))
-        .ok_or("its builder was not found")?;
-    if !builder.attrs.iter().any(|attribute| {
-        attribute.path().is_ident("derive")
-            && attribute.to_token_stream().to_string().contains("Clone")
-    }) {
+    if !can_repeat {
         return Err("its arguments can be sent once only".into());
     }
     let has_number = |wanted: &str| {
-        builder.fields.iter().any(|field| {
-            is_called(field, wanted) && text(&field.ty) == "Result<Option<i64>,String>"
+        arguments.iter().any(|argument| {
+            argument.name == wanted && argument.optional && text(&argument.ty) == "i64"
         })
     };
     if paged && !has_number("page_number") {
         return Err("it has no `page_number` that is an integer".into());
     }
-    let stream = match (paged, has_number("page_size")) {
+    let list = match (paged, has_number("page_size")) {
         (true, true) => quote! {
-            let size = crate::client::page::list::wanted(&own_page_size, crate::client::page::list::LARGEST_PAGE);
-            let own_page_size = crate::client::page::list::set(&own_page_size, size);
-            let first = crate::client::page::list::wanted(&own_page_number, 1);
+            let size = self.page_size.unwrap_or(crate::client::page::list::LARGEST_PAGE);
+            let first = self.page_number.unwrap_or(1);
             let list = crate::client::page::list::List::in_pages(#id, first, Some(size));
+            let own = self.page_size(size);
         },
         (true, false) => quote! {
-            let first = crate::client::page::list::wanted(&own_page_number, 1);
+            let first = self.page_number.unwrap_or(1);
             let list = crate::client::page::list::List::in_pages(#id, first, None);
+            let own = self;
         },
-        (false, _) => quote!(let list = crate::client::page::list::List::at_once(#id);),
+        (false, _) => quote! {
+            let list = crate::client::page::list::List::at_once(#id);
+            let own = self;
+        },
     };
-    let Call {
-        kept,
-        handle,
-        copies,
-        given,
-    } = call(builder, paged);
-    let number = format_ident!("{}", if paged { "number" } else { "_number" });
-    let name = &builder.ident;
-    let (of_pages, of_items) = (
-        format!(" Streams the pages of {list}; see [`Pages`](crate::Pages)."),
-        format!(" Streams {list} over all pages; see [`Items`](crate::Items)."),
-    );
-    Ok([
-        parse_quote! {
-            #[doc = #of_pages]
-            pub fn pages(self) -> crate::Pages<#item> {
-                let Self { #(#kept),* } = self;
-                let #handle = #handle.clone();
-                #stream
-                crate::Pages::new(list, move |#number| {
-                    #(#copies)*
-                    Box::pin(async move {
-                        let call = #name { #(#given),* };
-                        Ok(call.send().await?.map(|answer| #read))
-                    })
-                })
-            }
-        },
-        parse_quote! {
-            #[doc = #of_items]
-            pub fn items(self) -> crate::Items<#item> {
-                self.pages().into_items()
-            }
-        },
-    ])
-}
-
-/// A builder taken apart and, for each page, put together again.
-struct Call {
-    kept: Vec<TokenStream>,
-    /// The variable with the client.
-    handle: Ident,
-    copies: Vec<TokenStream>,
-    given: Vec<TokenStream>,
-}
-
-fn call(builder: &ItemStruct, paged: bool) -> Call {
-    let mut call = Call {
-        kept: Vec::new(),
-        handle: format_ident!("own_client"),
-        copies: Vec::new(),
-        given: Vec::new(),
+    let (number, call) = if paged {
+        (quote!(number), quote!(own.clone().page_number(number)))
+    } else {
+        (quote!(_), quote!(own.clone()))
     };
-    for field in &builder.fields {
-        let Some(name) = &field.ident else { continue };
-        // A prefix of our own: an argument may be called anything.
-        let own = format_ident!("own_{name}");
-        call.kept.push(quote!(#name: #own));
-        call.copies.push(if paged && name == "page_number" {
-            quote!(let #own = crate::client::page::list::set(&#own, number);)
-        } else {
-            quote!(let #own = #own.clone();)
-        });
-        // The client is borrowed, whatever its name beside the arguments'.
-        if matches!(field.ty, syn::Type::Reference(_)) {
-            call.given.push(quote!(#name: &#own));
-            call.handle = own;
-        } else {
-            call.given.push(quote!(#name: #own));
+    let Shape {
+        item,
+        list: name,
+        read,
+    } = shape;
+    let of_pages = format!(" Streams the pages of {name}; see [`Pages`](crate::Pages).");
+    let of_items = format!(" Streams {name} over all pages; see [`Items`](crate::Items).");
+    Ok(quote! {
+        #[doc = #of_pages]
+        pub fn pages(self) -> crate::Pages<#item> {
+            #list
+            crate::Pages::new(list, move |#number| {
+                let call = #call;
+                Box::pin(async move { Ok(call.send().await?.map(|answer| #read)) })
+            })
         }
-    }
-    call
+
+        #[doc = #of_items]
+        pub fn items(self) -> crate::Items<#item> {
+            self.pages().into_items()
+        }
+    })
 }

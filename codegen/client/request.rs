@@ -1,40 +1,52 @@
-//! The part of the generated `send` that builds the request: no hooks, no
-//! header with the document's version, the base URL parsed once, and nothing
-//! done for a parameter that is not given.
+//! The part of a generated method that builds the request: no hooks, no header with the
+//! document's version, the base URL parsed once, and nothing done for a parameter that is
+//! not given.
 
 use quote::ToTokens;
 use syn::parse_quote;
 use syn::visit_mut::VisitMut;
 
-/// Ends a `send` where the request is built, with the client and the request
-/// as its value.
-pub(crate) fn only_build(
-    block: &mut syn::Block,
+use super::operation::Argument;
+
+/// Returns the statements of a method up to the built request, with the request as their
+/// value. They take the client from the variable `own_client`.
+pub(crate) fn building_block(
+    block: &syn::Block,
     id: &str,
-    optional: &[String],
-) -> Result<(), String> {
+    arguments: &[Argument],
+) -> Result<syn::Block, String> {
+    if arguments
+        .iter()
+        .any(|argument| argument.name == "own_client")
+    {
+        return Err(format!("{id}: an argument is called `own_client`"));
+    }
+    let mut block = block.clone();
     let statements = &mut block.stmts;
-    let (client, request) = statements
+    let request = statements
         .iter()
         .find_map(executed)
-        .ok_or_else(|| format!("{id}: `send` executes no request"))?;
+        .ok_or_else(|| format!("{id}: the generated method executes no request"))?;
     let built = statements
         .iter()
         .position(|statement| mentions(statement, "OperationInfo"))
-        .ok_or_else(|| format!("{id}: `send` does not say what it sends"))?;
+        .ok_or_else(|| format!("{id}: the generated method does not name its operation"))?;
     statements.truncate(built);
-    statements.push(parse_quote!(return Ok((&#client.client, &#client.inner, #request));));
-    without_version(block);
-    address_below_the_base(block);
-    query_of_what_is_given(block, &request, optional);
-    RareMethods.visit_block_mut(block);
-    Ok(())
+    without_version(&mut block);
+    address_below_the_base(&mut block);
+    query_of_what_is_given(&mut block, &request, arguments);
+    RareMethods.visit_block_mut(&mut block);
+    OwnClient.visit_block_mut(&mut block);
+    block.stmts.push(syn::Stmt::Expr(
+        parse_quote!(Ok((own_client, #request))),
+        None,
+    ));
+    Ok(block)
 }
 
-/// The variables of the client and of the request in
-/// `let result = client.exec(request, &info).await;`, which are called
-/// otherwise where an argument has that name.
-fn executed(statement: &syn::Stmt) -> Option<(syn::Ident, syn::Ident)> {
+/// Returns the variable of the request in `let result = self.exec(request, &info).await;`,
+/// which has another name where an argument has that one.
+fn executed(statement: &syn::Stmt) -> Option<syn::Ident> {
     let syn::Stmt::Local(local) = statement else {
         return None;
     };
@@ -47,7 +59,7 @@ fn executed(statement: &syn::Stmt) -> Option<(syn::Ident, syn::Ident)> {
     if call.method != "exec" {
         return None;
     }
-    Some((variable(&call.receiver)?, variable(call.args.first()?)?))
+    variable(call.args.first()?)
 }
 
 fn variable(expression: &syn::Expr) -> Option<syn::Ident> {
@@ -93,33 +105,7 @@ fn without_version(block: &mut syn::Block) {
     }
 }
 
-/// The arguments that `new` begins without.
-pub(crate) fn optional(builder: &syn::ItemImpl) -> Vec<String> {
-    let mut found = Optional::default();
-    for item in &builder.items {
-        if let syn::ImplItem::Fn(function) = item
-            && function.sig.ident == "new"
-        {
-            syn::visit::visit_block(&mut found, &function.block);
-        }
-    }
-    found.0
-}
-
-#[derive(Default)]
-struct Optional(Vec<String>);
-
-impl<'ast> syn::visit::Visit<'ast> for Optional {
-    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
-        if let syn::Member::Named(name) = &field.member
-            && field.expr.to_token_stream().to_string() == "Ok (None)"
-        {
-            self.0.push(name.to_string());
-        }
-    }
-}
-
-/// Makes `format!("{}/path/{}", client.baseurl, id)` an address that shares
+/// Makes `format!("{}/path/{}", self.baseurl, id)` an address that shares
 /// the base URL as it was parsed once.
 fn address_below_the_base(block: &mut syn::Block) {
     for statement in &mut block.stmts {
@@ -144,23 +130,22 @@ fn address(format: &syn::Macro) -> Option<syn::Expr> {
     else {
         return None;
     };
-    let syn::Expr::Field(base) = arguments.next()? else {
+    let syn::Expr::Field(_base_url) = arguments.next()? else {
         return None;
     };
-    let client = &base.base;
     let template = template.value();
     let path = template.strip_prefix("{}")?;
     let ids: Vec<syn::Expr> = arguments.collect();
     Some(if ids.is_empty() {
-        parse_quote!(#client.inner.address(#path))
+        parse_quote!(own_client.context.address(#path))
     } else {
-        parse_quote!(#client.inner.address(&format!(#path, #(#ids),*)))
+        parse_quote!(own_client.context.address(&format!(#path, #(#ids),*)))
     })
 }
 
 /// Leaves a parameter that is not given out of the query, instead of adding
 /// nothing for it: each addition opens the address and closes it again.
-fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, optional: &[String]) {
+fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, arguments: &[Argument]) {
     let Some(position) = block.stmts.iter().position(|statement| {
         matches!(statement, syn::Stmt::Local(local)
             if matches!(&local.pat, syn::Pat::Ident(pattern) if pattern.ident == *request))
@@ -179,7 +164,7 @@ fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, optional
         return;
     };
     let mut queries = OptionalQueries {
-        optional,
+        arguments,
         found: Vec::new(),
     };
     queries.visit_expr_mut(&mut build.receiver);
@@ -196,8 +181,8 @@ fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, optional
 
 /// Takes `.query(&QueryParam::new("name", &name))` of optional arguments out
 /// of a chain of calls.
-struct OptionalQueries<'o> {
-    optional: &'o [String],
+struct OptionalQueries<'a> {
+    arguments: &'a [Argument],
     /// The variable and the whole parameter.
     found: Vec<(syn::Ident, syn::Expr)>,
 }
@@ -213,7 +198,11 @@ impl OptionalQueries<'_> {
         let syn::Expr::Reference(value) = new.args.last()? else {
             return None;
         };
-        variable(&value.expr).filter(|name| self.optional.contains(&name.to_string()))
+        let is_optional = |name: &syn::Ident| {
+            let mut arguments = self.arguments.iter();
+            arguments.any(|argument| argument.optional && argument.name == *name)
+        };
+        variable(&value.expr).filter(is_optional)
     }
 }
 
@@ -259,5 +248,17 @@ impl VisitMut for RareMethods {
                 .insert(0, parse_quote!(::reqwest::Method::#method));
         }
         syn::visit_mut::visit_expr_method_call_mut(self, call);
+    }
+}
+
+/// Takes the HTTP client from `own_client` instead of `self`.
+struct OwnClient;
+
+impl VisitMut for OwnClient {
+    fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
+        syn::visit_mut::visit_expr_mut(self, expression);
+        if expression.to_token_stream().to_string() == "self . client" {
+            *expression = parse_quote!(own_client.context.http);
+        }
     }
 }

@@ -3,3 +3,4 @@
 pub(super) mod docs;
 pub(super) mod models;
 pub(super) mod own_types;
+pub(super) mod setters;

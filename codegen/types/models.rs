@@ -42,29 +42,12 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
                 added.push(opaque_debug(&model.ident, &model.generics));
                 &mut model.attrs
             }
-            Item::Mod(module) if module.ident == "builder" => {
-                let builders = module.content.as_mut().map(|(_, items)| items);
-                builders.into_iter().for_each(opaque_structs);
-                continue;
-            }
             _ => continue,
         };
         without_debug(attributes);
         attributes.push(parse_quote!(
             #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
         ));
-    }
-    items.extend(added);
-}
-
-/// Gives each of the structs a `Debug` that shows its name alone.
-pub(crate) fn opaque_structs(items: &mut Vec<Item>) {
-    let mut added = Vec::new();
-    for item in items.iter_mut() {
-        if let Item::Struct(model) = item {
-            without_debug(&mut model.attrs);
-            added.push(opaque_debug(&model.ident, &model.generics));
-        }
     }
     items.extend(added);
 }
@@ -93,6 +76,8 @@ fn hiding_debug(model: &ItemStruct) -> Item {
         let optional = field.ty.to_token_stream().to_string().replace(' ', "");
         Some(if optional.starts_with("::std::option::Option") {
             quote!(if self.#ident.is_some() { shown.field(#text, &crate::value::Hidden); })
+        } else if optional.starts_with("crate::value::Update") {
+            quote!(if !self.#ident.is_unchanged() { shown.field(#text, &crate::value::Hidden); })
         } else {
             quote!(shown.field(#text, &crate::value::Hidden);)
         })
@@ -111,7 +96,7 @@ fn hiding_debug(model: &ItemStruct) -> Item {
 }
 
 /// Takes `Debug` out of what is derived.
-pub(crate) fn without_debug(attributes: &mut [syn::Attribute]) {
+fn without_debug(attributes: &mut [syn::Attribute]) {
     for attribute in attributes
         .iter_mut()
         .filter(|attribute| attribute.path().is_ident("derive"))

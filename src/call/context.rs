@@ -13,7 +13,8 @@ use crate::transport::Calls;
 
 /// What every call of one client shares.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
+    pub(crate) http: reqwest::Client,
     /// The base URL, parsed.
     pub(crate) base: Arc<Url>,
     pub(crate) credentials: Credentials,

@@ -81,7 +81,6 @@ enum Bearer<'c> {
 
 impl<'c> Call<'c> {
     pub(crate) fn new(
-        http: &'c reqwest::Client,
         context: &'c Context,
         operation: Option<&'static Operation>,
         request: Request,
@@ -89,7 +88,7 @@ impl<'c> Call<'c> {
         let begun = Instant::now();
         let authenticated = operation.is_none_or(|operation| operation.authenticated);
         Self {
-            http,
+            http: &context.http,
             calls: &context.calls,
             credentials: if authenticated {
                 &context.credentials

@@ -9,13 +9,13 @@ use super::context::Context;
 use crate::error::Error;
 use crate::operations::Operation;
 
-/// The call of an operation, if it is one's, with the request that was built
-/// for it.
+/// Starts a call with a request that was built for it. `operation` is none where the path is
+/// no operation's.
 pub(crate) fn call<'c>(
     operation: Option<&'static Operation>,
-    built: Result<(&'c reqwest::Client, &'c Context, Request), Error>,
+    context: &'c Context,
+    mut request: Request,
 ) -> Result<Call<'c>, Error> {
-    let (http, context, mut request) = built?;
     if let Some(operation) = operation {
         if !is_own_path(context, &request, operation) {
             let reason = "an id in the path is empty or leads to another operation";
@@ -26,7 +26,7 @@ pub(crate) fn call<'c>(
             request.headers_mut().insert(header::CONTENT_TYPE, value);
         }
     }
-    Ok(Call::new(http, context, operation, request))
+    Ok(Call::new(context, operation, request))
 }
 
 /// An id as one part of a path.

@@ -82,13 +82,13 @@ impl<T> fmt::Debug for Response<T> {
 }
 
 /// The body of an answer that is not JSON, to be read as it arrives.
-pub struct Bytes {
+pub struct ByteStream {
     operation_id: &'static str,
     trace: Trace,
     response: reqwest::Response,
 }
 
-impl Bytes {
+impl ByteStream {
     /// The next part of the body, `None` at its end.
     ///
     /// # Errors
@@ -112,9 +112,9 @@ impl Bytes {
     }
 }
 
-impl fmt::Debug for Bytes {
+impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bytes(..)")
+        f.write_str("ByteStream(..)")
     }
 }
 
@@ -180,11 +180,11 @@ pub(crate) async fn read_nothing(
 pub(crate) async fn read_bytes(
     operation_id: &'static str,
     mut ending: Ending,
-) -> Result<Response<Bytes>, Error> {
+) -> Result<Response<ByteStream>, Error> {
     read_refusal(&mut ending).await;
     let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
-    Ok(success.with(|response| Bytes {
+    Ok(success.with(|response| ByteStream {
         operation_id,
         trace,
         response,

@@ -3,16 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use progenitor_client::ClientInfo;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, Request, Url};
 use tokio::time::Instant;
 
-use super::generated::Client;
+use super::Client;
 use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
-use crate::call::response::{Bytes, Response, read_bytes};
+use crate::call::response::{ByteStream, Response, read_bytes};
 use crate::error::{Answer, Error};
 use crate::transport::Calls;
 use crate::transport::RateLimit;
@@ -49,9 +48,9 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn download(&self, url: &str) -> Download<'_> {
+    pub fn download(&self, url: &str) -> Download {
         Download {
-            client: self,
+            client: self.clone(),
             url: url.into(),
             hosts: Vec::new(),
             limit: LIMIT,
@@ -62,8 +61,8 @@ impl Client {
 
 /// A download to be made; see [`Client::download`].
 #[must_use = "a download does nothing until it is sent"]
-pub struct Download<'c> {
-    client: &'c Client,
+pub struct Download {
+    client: Client,
     url: String,
     hosts: Vec<String>,
     limit: usize,
@@ -71,7 +70,7 @@ pub struct Download<'c> {
 }
 
 /// Shows nothing: the address may be good without a token.
-impl fmt::Debug for Download<'_> {
+impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download").finish_non_exhaustive()
     }
@@ -80,7 +79,7 @@ impl fmt::Debug for Download<'_> {
 /// A file as it came.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct File {
+pub struct DownloadedFile {
     /// What is in it.
     pub bytes: Vec<u8>,
     /// What the server says it is.
@@ -88,15 +87,15 @@ pub struct File {
 }
 
 /// Shows nothing of the file, which may be somebody's lab results.
-impl fmt::Debug for File {
+impl fmt::Debug for DownloadedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File")
+        f.debug_struct("DownloadedFile")
             .field("length", &self.bytes.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Download<'_> {
+impl Download {
     /// Takes files from this host too, in full: `files.example.com`. Where the
     /// vendor keeps its files is not documented.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
@@ -125,15 +124,15 @@ impl Download<'_> {
     /// to an address that is not allowed, and
     /// whatever a call can fail with. An address that has expired is refused
     /// by the server: ask for the object again, and take its new one.
-    pub async fn send(self) -> Result<Response<File>, Error> {
+    pub async fn send(self) -> Result<Response<DownloadedFile>, Error> {
         let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is no URL"))?;
         self.check(&url).map_err(not_sent)?;
-        let deadline = Instant::now() + self.client.inner().options.whole_timeout();
+        let deadline = Instant::now() + self.client.context.options.whole_timeout();
         let mut redirects = 0;
         loop {
             let context = self.context_for(&url);
             let request = Request::new(Method::GET, url.clone());
-            let call = Call::new(self.client.client(), &context, None, request);
+            let call = Call::new(&context, None, request);
             let ending = call.until(deadline).make_unread().await;
             let Some(location) = redirect(&ending) else {
                 return self.read(ending).await;
@@ -153,7 +152,7 @@ impl Download<'_> {
         }
     }
 
-    async fn read(self, ending: Ending) -> Result<Response<File>, Error> {
+    async fn read(self, ending: Ending) -> Result<Response<DownloadedFile>, Error> {
         let at = ending.response().map(|response| response.url().clone());
         let mut answer = read_bytes(ID, ending).await?;
         // A client of the caller's may follow redirects by itself.
@@ -177,7 +176,7 @@ impl Download<'_> {
         }
         let content_type = answer.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_string()));
-        Ok(answer.map(|_| File {
+        Ok(answer.map(|_| DownloadedFile {
             bytes,
             content_type,
         }))
@@ -206,11 +205,11 @@ impl Download<'_> {
 
     /// Whether the address is the API's own, which gets the token.
     fn is_own(&self, url: &Url) -> bool {
-        self.client.inner().base.origin() == url.origin()
+        self.client.context.base.origin() == url.origin()
     }
 
     fn context_for(&self, url: &Url) -> Context {
-        let mut context = self.client.inner().clone();
+        let mut context = Context::clone(&self.client.context);
         if !self.is_own(url) {
             context.credentials = Credentials::NotNeeded;
             // What another host allows and refuses is not the vendor's limit.
@@ -246,7 +245,7 @@ fn unusable(ending: Ending, reason: &str) -> Error {
     Error::not_as_expected(ID, answer, reason.into()).traced(ending.trace)
 }
 
-fn refused(answer: &Response<Bytes>, reason: String) -> Error {
+fn refused(answer: &Response<ByteStream>, reason: String) -> Error {
     let seen = Answer {
         status: answer.status(),
         headers: answer.headers().clone(),

@@ -9,8 +9,6 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use progenitor_client::ClientInfo;
-
 use crate::auth::AccessToken;
 use crate::call::context::{Context, Credentials};
 use crate::clock::{Clock, SystemClock};
@@ -18,10 +16,43 @@ use crate::environment::Environment;
 use crate::transport::CallOptions;
 use crate::transport::{BuildError, Connection, connection_setters};
 
-pub use self::download::{Download, File};
-pub use self::generated::{Client, builder};
+pub use self::download::{Download, DownloadedFile};
+pub use self::generated::builder;
 pub use self::page::{Items, ListChanges, Page, PageMeta, Pages};
 pub use self::request::RequestBuilder;
+
+/// A handle that makes typed calls to the Fullscript API: one method for each operation.
+///
+/// Created by [`Client::builder`] with a fixed access token, or by
+/// [`OAuthApp::client`](crate::auth::OAuthApp::client) for a connected user, whose tokens are
+/// refreshed automatically. Cloning is cheap, and clones share connections, tokens and limits.
+///
+/// Each method returns a request builder that owns what it needs. Set its arguments, then send
+/// it with `.await`, or with `send()` where a future is wanted:
+///
+/// ```no_run
+/// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
+/// let page = client.list_patients().page_size(100).await?;
+/// for patient in &page.patients {
+///     println!("{}", patient.id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A whole list is read with `items()` or `pages()` ([pagination](crate::guide::lists)).
+/// Timeouts, retries and rate limits are described in the
+/// [guide to calls](crate::guide::calls). The documentation of each method names the scopes that
+/// it needs and the confidence in them, whether it requires commercial approval, whether it is
+/// paged, and the source of these facts; [`operations`](crate::operations) has them as a table.
+///
+/// # Operations by topic
+///
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/index.md"))]
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) context: Arc<Context>,
+}
 
 impl Client {
     /// Starts a client for an environment.
@@ -47,16 +78,22 @@ impl Client {
     /// shares everything else with it.
     #[must_use]
     pub fn with_options(&self, options: CallOptions) -> Self {
-        let mut context = self.inner().clone();
+        let mut context = Context::clone(&self.context);
         context.options = context.options.overridden_by(options);
-        Self::new_with_client(self.baseurl(), self.client().clone(), context)
+        Self::with(context)
+    }
+
+    pub(crate) fn with(context: Context) -> Self {
+        Self {
+            context: Arc::new(context),
+        }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.baseurl)
+            .field("base_url", &self.context.base.as_str())
             .finish_non_exhaustive()
     }
 }
@@ -109,16 +146,12 @@ impl ClientBuilder {
     /// TLS can't be set up.
     pub fn build(self) -> Result<Client, BuildError> {
         let connected = self.connection.open(self.clock)?;
-        let context = Context {
+        Ok(Client::with(Context {
+            http: connected.http,
             base: connected.base,
             credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),
             calls: connected.calls,
             options: connected.options,
-        };
-        Ok(Client::new_with_client(
-            &connected.base_url,
-            connected.http,
-            context,
-        ))
+        }))
     }
 }

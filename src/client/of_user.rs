@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::generated::Client;
+use super::Client;
 use crate::auth::OAuthApp;
 use crate::call::context::{Context, Credentials};
 
@@ -15,12 +15,12 @@ impl OAuthApp {
     #[must_use]
     pub fn client(&self, user: &str) -> Client {
         let connected = self.connected();
-        let context = Context {
+        Client::with(Context {
+            http: connected.http.clone(),
             base: Arc::clone(&connected.base),
             credentials: Credentials::User(self.session(user)),
             calls: Arc::clone(&connected.calls),
             options: connected.options.clone(),
-        };
-        Client::new_with_client(&connected.base_url, connected.http.clone(), context)
+        })
     }
 }

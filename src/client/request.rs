@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use progenitor_client::ClientInfo;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::generated::Client;
+use super::Client;
 use crate::call::context::Context;
 use crate::call::prepare::call;
-use crate::call::response::{Bytes, Response, read_bytes, read_json};
+use crate::call::response::{ByteStream, Response, read_bytes, read_json};
 use crate::error::Error;
 use crate::operations::{self, Operation};
 
@@ -35,25 +34,25 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder<'_> {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let operation = operations::at(method.as_str(), path);
         RequestBuilder {
-            client: self,
+            client: self.clone(),
             operation,
-            request: url_of(self.inner(), path).map(|url| reqwest::Request::new(method, url)),
+            request: url_of(&self.context, path).map(|url| reqwest::Request::new(method, url)),
         }
     }
 }
 
 /// A call to a path; see [`Client::request`].
 #[must_use = "a request does nothing until it is sent"]
-pub struct RequestBuilder<'c> {
-    client: &'c Client,
+pub struct RequestBuilder {
+    client: Client,
     operation: Option<&'static Operation>,
     request: Result<reqwest::Request, &'static str>,
 }
 
-impl<'c> RequestBuilder<'c> {
+impl RequestBuilder {
     /// Adds a parameter to the query; encoded here.
     pub fn query(self, name: &str, value: &str) -> Self {
         self.with(|request| {
@@ -103,7 +102,9 @@ impl<'c> RequestBuilder<'c> {
     /// [`Error`] whatever went wrong, as from the client's own methods.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let id = self.operation_id();
-        let mut call = call(self.operation, self.accepting_json().built())?;
+        let operation = self.operation;
+        let (client, request) = self.accepting_json().built()?;
+        let mut call = call(operation, &client.context, request)?;
         read_json(id, call.make().await).await
     }
 
@@ -111,9 +112,11 @@ impl<'c> RequestBuilder<'c> {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_bytes(self) -> Result<Response<Bytes>, Error> {
+    pub async fn send_bytes(self) -> Result<Response<ByteStream>, Error> {
         let id = self.operation_id();
-        let mut call = call(self.operation, self.built())?;
+        let operation = self.operation;
+        let (client, request) = self.built()?;
+        let mut call = call(operation, &client.context, request)?;
         read_bytes(id, call.make_unread().await).await
     }
 
@@ -132,10 +135,11 @@ impl<'c> RequestBuilder<'c> {
         self.operation.map_or("", |operation| operation.id)
     }
 
-    fn built(self) -> Result<(&'c reqwest::Client, &'c Context, reqwest::Request), Error> {
+    fn built(self) -> Result<(Client, reqwest::Request), Error> {
+        let id = self.operation_id();
         match self.request {
-            Ok(request) => Ok((self.client.client(), self.client.inner(), request)),
-            Err(reason) => Err(Error::invalid_request(self.operation_id(), reason.into())),
+            Ok(request) => Ok((self.client, request)),
+            Err(reason) => Err(Error::invalid_request(id, reason.into())),
         }
     }
 
@@ -152,7 +156,7 @@ impl<'c> RequestBuilder<'c> {
 }
 
 /// Shows nothing: the path may hold an id.
-impl fmt::Debug for RequestBuilder<'_> {
+impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder").finish_non_exhaustive()
     }

@@ -100,7 +100,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use progenitor_client::ClientInfo;
 
 use crate::client::Client;
 use crate::webhook::Seen;
@@ -129,7 +128,7 @@ impl Client {
         Events {
             client: self.clone(),
             seen: Arc::new(seen),
-            clock: Arc::clone(&self.inner().calls.clock),
+            clock: Arc::clone(&self.context.calls.clock),
             lists: EventList::ALL.into(),
             time_to_handle: TIME_TO_HANDLE,
         }

@@ -1,51 +1,5 @@
 //! Ids, one type for each kind of thing, so that they cannot be mixed up.
 
-use std::fmt;
-
-/// Says which kind of id was refused and why, never the id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidId {
-    kind: &'static str,
-    reason: Reason,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Empty,
-    Dots,
-    ControlCharacter,
-}
-
-impl InvalidId {
-    /// Refuses text that cannot be an id: it would not survive as one segment
-    /// of a request path, or is nothing at all.
-    pub(crate) fn check(kind: &'static str, text: &str) -> Result<(), Self> {
-        let reason = if text.is_empty() {
-            Reason::Empty
-        } else if matches!(text, "." | "..") {
-            Reason::Dots
-        } else if text.contains(char::is_control) {
-            Reason::ControlCharacter
-        } else {
-            return Ok(());
-        };
-        Err(Self { kind, reason })
-    }
-}
-
-impl fmt::Display for InvalidId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match self.reason {
-            Reason::Empty => "is empty",
-            Reason::Dots => "is only dots, which would change the request path",
-            Reason::ControlCharacter => "contains a control character",
-        };
-        write!(f, "{} id {reason}", self.kind)
-    }
-}
-
-impl std::error::Error for InvalidId {}
-
 /// Declares the id of one kind of thing.
 macro_rules! id_type {
     ($(#[$meta:meta])* $vis:vis struct $name:ident; $kind:literal) => {
@@ -57,15 +11,13 @@ macro_rules! id_type {
         $vis struct $name($crate::value::scalar::Scalar);
 
         impl $name {
-            /// Makes an id from text.
+            /// Creates an id from text.
             ///
-            /// # Errors
-            ///
-            /// If the text is empty, `.` or `..`, or has control characters.
-            $vis fn new(id: impl Into<String>) -> Result<Self, $crate::value::InvalidId> {
-                let id = id.into();
-                $crate::value::InvalidId::check($kind, &id)?;
-                Ok(Self($crate::value::scalar::Scalar::Text(id.into())))
+            /// An id that is empty, or would lead to another path, is refused when a request
+            /// is sent with it in its path.
+            #[must_use]
+            $vis fn new(id: impl Into<String>) -> Self {
+                Self($crate::value::scalar::Scalar::Text(id.into().into()))
             }
 
             /// Returns the id as text.
@@ -94,34 +46,34 @@ macro_rules! id_type {
         }
 
         impl ::std::str::FromStr for $name {
-            type Err = $crate::value::InvalidId;
+            type Err = ::std::convert::Infallible;
 
             fn from_str(id: &str) -> Result<Self, Self::Err> {
+                Ok(Self::new(id))
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
                 Self::new(id)
             }
         }
 
-        impl TryFrom<&str> for $name {
-            type Error = $crate::value::InvalidId;
-
-            fn try_from(id: &str) -> Result<Self, Self::Error> {
+        impl From<&String> for $name {
+            fn from(id: &String) -> Self {
                 Self::new(id)
             }
         }
 
-        impl TryFrom<&String> for $name {
-            type Error = $crate::value::InvalidId;
-
-            fn try_from(id: &String) -> Result<Self, Self::Error> {
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
                 Self::new(id)
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = $crate::value::InvalidId;
-
-            fn try_from(id: String) -> Result<Self, Self::Error> {
-                Self::new(id)
+        impl From<&$name> for $name {
+            fn from(id: &$name) -> Self {
+                id.clone()
             }
         }
 
@@ -171,32 +123,17 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_id_is_checked() {
-        for (text, message) in [
-            ("", "boat id is empty"),
-            (
-                ".",
-                "boat id is only dots, which would change the request path",
-            ),
-            (
-                "..",
-                "boat id is only dots, which would change the request path",
-            ),
-            ("xyz\n", "boat id contains a control character"),
-            ("xyz\u{85}", "boat id contains a control character"),
-        ] {
-            let refused = [
-                BoatId::new(text),
-                BoatId::try_from(text),
-                BoatId::try_from(text.to_owned()),
-                BoatId::try_from(&text.to_owned()),
-                text.parse(),
-            ];
-            for refused in refused {
-                assert_eq!(refused.unwrap_err().to_string(), message);
-            }
-        }
-        assert_eq!(BoatId::new("a/b ü").unwrap().as_ref(), "a/b ü");
+    fn an_id_is_made_of_any_text() {
+        let text = "a/b ü";
+        let made = [
+            BoatId::new(text),
+            BoatId::from(text),
+            BoatId::from(text.to_owned()),
+            BoatId::from(&text.to_owned()),
+            BoatId::from(&BoatId::new(text)),
+            text.parse().unwrap(),
+        ];
+        assert!(made.iter().all(|id| id.as_ref() == text));
     }
 
     #[test]
@@ -208,13 +145,13 @@ mod tests {
 
     #[test]
     fn ids_with_the_same_text_are_the_same_id() {
-        assert_eq!(from_json("12"), BoatId::new("12").unwrap());
+        assert_eq!(from_json("12"), BoatId::new("12"));
         assert!(from_json("12") < from_json(r#""13""#));
     }
 
     #[test]
     fn debug_does_not_show_the_id() {
-        let id = BoatId::new("abc-1").unwrap();
+        let id = BoatId::new("abc-1");
         assert_eq!(format!("{id:?} {id}"), "BoatId(..) abc-1");
     }
 

@@ -26,12 +26,13 @@ mod flag;
 mod refusal;
 mod secret;
 mod time;
+mod update;
 
 pub use decimal::{Decimal, InvalidDecimal};
 pub use flag::{Flag, InvalidFlag};
-pub use id::InvalidId;
 pub use secret::Secret;
 pub use time::{Date, InvalidDate, InvalidTimestamp, Timestamp};
+pub use update::Update;
 
 /// Stands for a value that `Debug` of a model does not show.
 pub(crate) struct Hidden;
@@ -58,6 +59,6 @@ mod tests {
         check::<InvalidFlag>();
         check::<InvalidTimestamp>();
         check::<InvalidDate>();
-        check::<InvalidId>();
+        check::<Update<Date>>();
     }
 }

@@ -49,26 +49,6 @@ impl List {
     }
 }
 
-/// One argument of a builder: what the caller gave it, or why that was
-/// refused.
-type Argument = Result<Option<i64>, String>;
-
-/// What the caller wants of an argument, else the value given here.
-pub(crate) fn wanted(argument: &Argument, otherwise: i64) -> i64 {
-    argument
-        .as_ref()
-        .ok()
-        .copied()
-        .flatten()
-        .unwrap_or(otherwise)
-}
-
-/// The argument with a value. One that was refused stays refused, so that the
-/// call says so.
-pub(crate) fn set(argument: &Argument, value: i64) -> Argument {
-    argument.clone().map(|_| Some(value))
-}
-
 /// What one page's answer holds, whatever its type.
 pub(crate) struct Found<T> {
     pub(super) items: Vec<T>,

@@ -1,0 +1,241 @@
+//! Writes a request builder for each operation, and the client's method that returns it.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Item, Type, parse_quote};
+
+use super::docs::{Documented, of_optional_setter, of_setter};
+use super::lists::Known;
+use super::operation::{Answer, Argument, Operation, Passed};
+use super::pages::{self, Streams};
+use crate::codegen::document::described;
+use crate::codegen::syntax::{lines_of_docs, taken, text};
+
+/// Writes the methods of the client and the module of the builders.
+pub(crate) fn client(operations: &[Operation], known: &Known<'_>) -> Vec<Item> {
+    let mut methods = Vec::new();
+    let mut builders: Vec<Item> = vec![
+        parse_quote!(
+            use super::{Client, encode_path};
+        ),
+        parse_quote!(
+            use crate::types;
+        ),
+        parse_quote!(
+            use progenitor_client::{Error, RequestBuilderExt};
+        ),
+    ];
+    for operation in operations {
+        let can_repeat = can_repeat(operation);
+        let streams = pages::methods(operation, known, can_repeat);
+        let documented = Documented {
+            operation,
+            described: described(known.document, &operation.id),
+            streams: matches!(streams, Streams::Methods(_)),
+        };
+        let (id, name) = (format_ident!("{}", operation.id), &operation.builder);
+        let docs = lines_of_docs(&documented.method());
+        methods.push(quote! {
+            #docs
+            pub fn #id(&self) -> builder::#name {
+                builder::#name::new(self.clone())
+            }
+        });
+        let docs = lines_of_docs(&documented.builder());
+        builders.extend(builder(operation, known, docs, streams, can_repeat));
+    }
+    vec![
+        parse_quote!(
+            use crate::call::prepare::encode_path;
+        ),
+        parse_quote!(
+            use crate::client::Client;
+        ),
+        parse_quote!(impl Client { #(#methods)* }),
+        parse_quote! {
+            /// Request builders: what the methods of [`Client`](crate::Client) return.
+            pub mod builder { #(#builders)* }
+        },
+    ]
+}
+
+fn builder(
+    operation: &Operation,
+    known: &Known<'_>,
+    docs: TokenStream,
+    streams: Streams,
+    can_repeat: bool,
+) -> Vec<Item> {
+    let Operation {
+        id,
+        row,
+        builder,
+        arguments,
+        answer,
+        request,
+    } = operation;
+    let fields = arguments
+        .iter()
+        .map(|Argument { name, ty, .. }| quote!(#name: ::std::option::Option<#ty>));
+    let initial = arguments.iter().map(|argument| {
+        let (name, value) = (&argument.name, initial(argument, known));
+        quote!(#name: #value)
+    });
+    let setters = arguments.iter().map(setters);
+    let names = arguments.iter().map(|argument| &argument.name);
+    let given = arguments.iter().map(given);
+    let (answer_type, read, make): (Type, _, _) = match answer {
+        Answer::Json(ty) => (ty.clone(), quote!(read_json), quote!(make)),
+        // A body that nobody looks at is no reason to call again.
+        Answer::Nothing => (parse_quote!(()), quote!(read_nothing), quote!(make_unread)),
+        Answer::Bytes => (
+            parse_quote!(crate::ByteStream),
+            quote!(read_bytes),
+            quote!(make_unread),
+        ),
+    };
+    let result = quote!(::std::result::Result<crate::Response<#answer_type>, crate::Error>);
+    let (note, streams) = match streams {
+        Streams::Methods(methods) => (None, Some(methods)),
+        Streams::Impossible(reason) => (Some(reason), None),
+        Streams::NoList => (None, None),
+    };
+    let note = note.map(|reason| {
+        let note = format!(" It has no `pages()`: {reason}.");
+        quote!(#[doc = ""] #[doc = #note])
+    });
+    let derived = can_repeat.then(|| quote!(#[derive(Clone)]));
+    let text = builder.to_string();
+    vec![
+        parse_quote! {
+            #docs
+            #derived
+            #[must_use = "requests do nothing until sent"]
+            pub struct #builder {
+                own_client: Client,
+                #(#fields),*
+            }
+        },
+        parse_quote! {
+            impl #builder {
+                pub(super) fn new(own_client: Client) -> Self {
+                    Self { own_client, #(#initial),* }
+                }
+
+                #(#setters)*
+
+                /// Sends the request and returns the decoded response.
+                ///
+                /// `.await` on the builder does the same.
+                ///
+                /// # Errors
+                /// Returns an [`Error`](crate::Error) if a required argument is missing, the
+                /// request cannot be sent, the server refuses it, or the response cannot be
+                /// decoded.
+                #note
+                pub async fn send(self) -> #result {
+                    let (client, request) = self
+                        .request()
+                        .map_err(|error| crate::Error::unsent(#id, error))?;
+                    let operation = crate::operations::OPERATIONS.get(#row);
+                    let mut call =
+                        crate::call::prepare::call(operation, &client.context, request)?;
+                    crate::call::response::#read(#id, call.#make().await).await
+                }
+
+                #streams
+
+                fn request(
+                    self,
+                ) -> ::std::result::Result<(Client, ::reqwest::Request), Error<()>> {
+                    let Self { own_client, #(#names),* } = self;
+                    #(#given)*
+                    #request
+                }
+            }
+        },
+        parse_quote! {
+            impl ::std::future::IntoFuture for #builder {
+                type Output = #result;
+                type IntoFuture = ::std::pin::Pin<
+                    ::std::boxed::Box<dyn ::std::future::Future<Output = Self::Output> + Send>,
+                >;
+
+                fn into_future(self) -> Self::IntoFuture {
+                    ::std::boxed::Box::pin(self.send())
+                }
+            }
+        },
+        parse_quote! {
+            /// Shows the name alone: the arguments may be health data.
+            impl ::std::fmt::Debug for #builder {
+                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                    f.debug_struct(#text).finish_non_exhaustive()
+                }
+            }
+        },
+    ]
+}
+
+/// Whether the request can be sent more than once: a body of bytes may be a stream.
+fn can_repeat(operation: &Operation) -> bool {
+    let mut arguments = operation.arguments.iter();
+    !arguments.any(|argument| text(&argument.ty) == "::reqwest::Body")
+}
+
+/// A body none of whose fields is required is sent empty if it is not given.
+fn initial(argument: &Argument, known: &Known<'_>) -> TokenStream {
+    if !argument.optional && argument.name == "body" && known.has_default(&argument.ty) {
+        quote!(::std::option::Option::Some(
+            ::std::default::Default::default()
+        ))
+    } else {
+        quote!(::std::option::Option::None)
+    }
+}
+
+fn setters(argument: &Argument) -> TokenStream {
+    let Argument { name, ty, .. } = argument;
+    let (parameter, value) = taken(name, ty);
+    let docs = lines_of_docs(&of_setter(argument));
+    let setter = quote! {
+        #docs
+        pub fn #name(mut self, #parameter) -> Self {
+            self.#name = ::std::option::Option::Some(#value);
+            self
+        }
+    };
+    let set = argument.optional.then(|| {
+        let set = format_ident!("set_{}", name);
+        let docs = lines_of_docs(&of_optional_setter(argument));
+        quote! {
+            #docs
+            pub fn #set(mut self, #name: ::std::option::Option<#ty>) -> Self {
+                self.#name = #name;
+                self
+            }
+        }
+    });
+    quote!(#setter #set)
+}
+
+/// Binds an argument as the code that builds the request takes it.
+fn given(argument: &Argument) -> TokenStream {
+    let Argument { name, .. } = argument;
+    let required = if argument.optional {
+        TokenStream::new()
+    } else {
+        let missing = format!("`{name}` is required and was not set");
+        quote! {
+            let #name = #name.ok_or_else(|| Error::InvalidRequest(#missing.into()))?;
+        }
+    };
+    let passed = match (argument.passed, argument.optional) {
+        (Passed::ByValue, _) => TokenStream::new(),
+        (Passed::ByReference, true) => quote!(let #name = #name.as_ref();),
+        (Passed::ByReference, false) => quote!(let #name = &#name;),
+        (Passed::AsStr, true) => quote!(let #name = #name.as_deref();),
+        (Passed::AsStr, false) => quote!(let #name = #name.as_str();),
+    };
+    quote!(#required #passed)
+}

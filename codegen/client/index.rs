@@ -1,0 +1,35 @@
+//! The table of operations by topic, for the documentation of the client.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::operation::Operation;
+use crate::codegen::document::described;
+
+/// Writes a row for each of the vendor's tags, in the document's order.
+pub(crate) fn index(operations: &[Operation], document: &Value) -> String {
+    let tags = document["tags"].as_array().into_iter().flatten();
+    let order: Vec<&str> = tags.filter_map(|tag| tag["name"].as_str()).collect();
+    let mut topics: BTreeMap<(usize, &str), Vec<String>> = BTreeMap::new();
+    for Operation { id, .. } in operations {
+        let described = described(document, id);
+        let topic = described.and_then(|own| own.value["tags"][0].as_str());
+        let topic = topic.unwrap_or("Other");
+        let place = order.iter().position(|tag| *tag == topic);
+        let link = format!("[`{id}`](Client::{id})");
+        let place = place.unwrap_or(order.len());
+        topics.entry((place, topic)).or_default().push(link);
+    }
+    let mut table = String::from("| Topic | Methods |\n|---|---|\n");
+    for ((_, topic), links) in topics {
+        let _ = writeln!(
+            table,
+            "| {} | {} |",
+            topic.replace('|', "\\|"),
+            links.join(", ")
+        );
+    }
+    table
+}

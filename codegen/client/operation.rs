@@ -1,0 +1,142 @@
+//! The operations, read from the methods that the generator wrote.
+
+use heck::{ToPascalCase, ToSnakeCase};
+use quote::{ToTokens, format_ident};
+use syn::{FnArg, Ident, ImplItem, ImplItemFn, Item, Pat, Type, parse_quote};
+
+use super::request;
+use crate::codegen::syntax::{argument, documentation, text};
+use crate::codegen::tables::Answers;
+
+/// An operation with its arguments, its answer, and the code that builds its request.
+pub(crate) struct Operation {
+    /// The operation's id, which is the name of the client's method.
+    pub(crate) id: String,
+    /// The row in the table of operations.
+    pub(crate) row: usize,
+    /// The name of its request builder.
+    pub(crate) builder: Ident,
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) answer: Answer,
+    /// Statements that build the request; they name the arguments.
+    pub(crate) request: syn::Block,
+}
+
+/// An argument of an operation.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    /// The type that a request builder keeps, without a lifetime.
+    pub(crate) ty: Type,
+    pub(crate) optional: bool,
+    /// How the code that builds the request takes it.
+    pub(crate) passed: Passed,
+    /// The document's description, which may be empty.
+    pub(crate) description: String,
+}
+
+/// How an argument is passed to the generated code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    ByValue,
+    ByReference,
+    AsStr,
+}
+
+/// What the body of a success is read as.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Answer {
+    Nothing,
+    Bytes,
+    Json(Type),
+}
+
+/// Reads all operations, in the order of the generated methods. `ids` are those of the table of
+/// operations, in its order.
+pub(crate) fn operations(client: &[Item], ids: &[String]) -> Result<Vec<Operation>, String> {
+    let methods = client.iter().flat_map(|item| match item {
+        Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
+        _ => &[],
+    });
+    let operations = methods.filter_map(|item| match item {
+        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, ids)),
+        _ => None,
+    });
+    operations.collect()
+}
+
+/// The answer type of each operation, as the table for tests names it.
+pub(crate) fn answers(operations: &[Operation]) -> Answers {
+    let answer = |operation: &Operation| match &operation.answer {
+        Answer::Json(ty) => (operation.id.clone(), Some(ty.clone())),
+        Answer::Nothing | Answer::Bytes => (operation.id.clone(), None),
+    };
+    operations.iter().map(answer).collect()
+}
+
+fn operation(method: &ImplItemFn, ids: &[String]) -> Result<Operation, String> {
+    let id = method.sig.ident.to_string();
+    // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
+    let row = ids
+        .iter()
+        .position(|own| *own == id || own.to_snake_case() == id)
+        .ok_or_else(|| format!("{id}: no operation of the document"))?;
+    let docs = documentation(&method.attrs);
+    let arguments = method.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(parameter(argument, &docs)),
+        FnArg::Receiver(_) => None,
+    });
+    let arguments = arguments.collect::<Option<Vec<_>>>();
+    let arguments = arguments.ok_or_else(|| format!("{id}: an argument of a new shape"))?;
+    let answer = answer(method).ok_or_else(|| format!("{id}: an answer of a new shape"))?;
+    let request = request::building_block(&method.block, &id, &arguments)?;
+    Ok(Operation {
+        builder: format_ident!("{}", id.to_pascal_case()),
+        id,
+        row,
+        arguments,
+        answer,
+        request,
+    })
+}
+
+fn parameter(parameter: &syn::PatType, docs: &str) -> Option<Argument> {
+    let Pat::Ident(pattern) = &*parameter.pat else {
+        return None;
+    };
+    let name = pattern.ident.clone();
+    let optional = argument(&parameter.ty).filter(|(wrapper, _)| *wrapper == "Option");
+    let given = optional.map_or(&*parameter.ty, |(_, given)| given);
+    let (ty, passed) = match given {
+        Type::Reference(reference) if text(&reference.elem) == "str" => {
+            (parse_quote!(::std::string::String), Passed::AsStr)
+        }
+        Type::Reference(reference) => (Type::clone(&reference.elem), Passed::ByReference),
+        // `B: Into<reqwest::Body>`
+        generic if text(generic) == "B" => (parse_quote!(::reqwest::Body), Passed::ByValue),
+        other => (other.clone(), Passed::ByValue),
+    };
+    // As the generator lists them: "- `name`: description".
+    let start = format!("- `{name}`: ");
+    let description = docs.lines().find_map(|line| line.strip_prefix(&start));
+    Some(Argument {
+        ty,
+        optional: optional.is_some(),
+        passed,
+        description: description.unwrap_or_default().trim().into(),
+        name,
+    })
+}
+
+/// Reads `T` of `-> Result<ResponseValue<T>, Error<()>>`.
+fn answer(method: &ImplItemFn) -> Option<Answer> {
+    let syn::ReturnType::Type(_, result) = &method.sig.output else {
+        return None;
+    };
+    let (_, response) = argument(result)?;
+    let (_, answer) = argument(response)?;
+    Some(match answer.to_token_stream().to_string().as_str() {
+        "()" => Answer::Nothing,
+        "ByteStream" => Answer::Bytes,
+        _ => Answer::Json(answer.clone()),
+    })
+}

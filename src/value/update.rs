@@ -1,0 +1,74 @@
+//! A field of a PATCH body: left unchanged, cleared, or set.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A field of a partial update.
+///
+/// The setters of update requests make these: `.email("a@b.example")` sets a field,
+/// `.clear_email()` sends an explicit `null` for it, and a field that is not mentioned is left
+/// out of the request.
+///
+/// ```
+/// use fullscript::types::UpdatePatientRequest;
+///
+/// let update = UpdatePatientRequest::new().first_name("Ana").clear_mobile_number();
+/// let body = serde_json::to_string(&update)?;
+/// assert_eq!(body, r#"{"first_name":"Ana","mobile_number":null}"#);
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Update<T> {
+    /// Leaves the field as it is: it is not part of the request.
+    #[default]
+    Unchanged,
+    /// Clears the field: it is sent as `null`.
+    Clear,
+    /// Replaces the field's value.
+    Set(T),
+}
+
+impl<T> Update<T> {
+    /// Returns the new value, if there is one.
+    #[must_use]
+    pub fn as_set(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Unchanged | Self::Clear => None,
+        }
+    }
+
+    /// Returns whether the field is left out of the request.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        matches!(self, Self::Unchanged)
+    }
+}
+
+impl<T: Serialize> Serialize for Update<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_set().serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Update<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::deserialize(deserializer)?;
+        Ok(value.map_or(Self::Clear, Self::Set))
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Update<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Option::<T>::json_schema(generator)
+    }
+}
