@@ -90,18 +90,28 @@ pub(super) fn unparse(items: Vec<Item>) -> String {
 }
 
 /// The parameter of a setter that takes what converts to the type, and its value.
-pub(super) fn taken(name: &syn::Ident, ty: &Type) -> (TokenStream, TokenStream) {
-    if is_named(ty, "Vec")
-        && let Some((_, item)) = argument(ty)
-    {
+pub(super) fn taken(name: &Ident, ty: &Type) -> (TokenStream, TokenStream) {
+    if !is_named(ty, "Vec") {
+        return (
+            quote!(#name: impl ::std::convert::Into<#ty>),
+            quote!(#name.into()),
+        );
+    }
+    let Some((_, item)) = argument(ty) else {
+        return (quote!(#name: #ty), quote!(#name));
+    };
+    let own = text(item);
+    // Ids and values are made of text. Of a model nothing else converts, and with a fixed type
+    // `[]` needs no annotation.
+    if own.starts_with("crate::") || own == "::std::string::String" {
         (
             quote!(#name: impl ::std::iter::IntoIterator<Item = impl ::std::convert::Into<#item>>),
             quote!(#name.into_iter().map(::std::convert::Into::into).collect()),
         )
     } else {
         (
-            quote!(#name: impl ::std::convert::Into<#ty>),
-            quote!(#name.into()),
+            quote!(#name: impl ::std::iter::IntoIterator<Item = #item>),
+            quote!(#name.into_iter().collect()),
         )
     }
 }

@@ -26,7 +26,7 @@
 //! script and frame the vendor's [`web_origin`](Embed::web_origin).
 //!
 //! An app older than August 2021 has clinic-level tokens: there the body of the
-//! grant names the user, `CreateSessionGrantRequest::builder().user_id(..)` and
+//! grant names the user, `CreateSessionGrantRequest::new().user_id(..)` and
 //! `.user_type(..)`.
 //!
 //! # Redirect

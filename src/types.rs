@@ -13,13 +13,9 @@
 //! ```
 //! use fullscript::types::{CreatePatientRequest, Gender};
 //!
-//! let patient: CreatePatientRequest = CreatePatientRequest::builder()
-//!     .first_name("Ana")
-//!     .last_name("Lee")
-//!     .email("ana@example.com")
-//!     .gender(Some(Gender::from("female")))
-//!     .send_welcome_email(Some(false.into()))
-//!     .try_into()?;
+//! let patient: CreatePatientRequest = CreatePatientRequest::new("ana@example.com", "Ana", "Lee")
+//!     .gender(Gender::from("female"))
+//!     .send_welcome_email(false);
 //! assert_eq!(patient.first_name, "Ana");
 //! # Ok::<_, fullscript::types::error::ConversionError>(())
 //! ```

@@ -37,7 +37,7 @@ async fn the_patient_hears_nothing(
 ) {
     let fake = FakeFullscript::start().await.unwrap();
     let patient = fake.patients()[0]["id"].as_str().unwrap().to_string();
-    let patient = PatientId::new(patient).unwrap();
+    let patient = PatientId::new(patient);
     let id = propose(&fake.client(), patient).await.unwrap();
     let plans = fake.treatment_plans();
     let plan = plans.iter().find(|plan| plan["id"] == id.as_str()).unwrap();

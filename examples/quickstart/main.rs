@@ -143,10 +143,7 @@ async fn draft(client: &Client) -> Result<TreatmentPlan, Failure> {
     let product = client.get_product().id(product.id.clone()).send().await?;
     let variant = product.product.variants.iter().flatten().next();
     let variant = variant.ok_or("the product has no variant")?;
-    let recommendation: RecommendationInput = RecommendationInput::builder()
-        .variant_id(variant.id.clone())
-        .units_to_purchase(1)
-        .try_into()?;
+    let recommendation: RecommendationInput = RecommendationInput::new(variant.id.clone(), 1);
     // Never leave the state out: the vendor would make it active, and active
     // plans are sent to the patient.
     let plan = CreateTreatmentPlanRequest::draft(vec![recommendation]);

@@ -12,10 +12,7 @@ async fn a_body_is_replayed_with_the_new_token() {
     let connected = Connected::new().await;
     connected.fake.expire_access_tokens();
     let client = connected.app.client("practitioner");
-    let body = fullscript::types::CreateStaffMemberRequest::builder()
-        .email("new.staff@example.com")
-        .first_name("A")
-        .last_name("B");
+    let body = fullscript::types::CreateStaffMemberRequest::new("new.staff@example.com", "A", "B");
     client
         .create_staff_member()
         .body(body)

@@ -1,6 +1,6 @@
 //! Files: where from, how large, and who gets the token.
 
-use fullscript::{AccessToken, CallOptions, Client, Environment, Error, File, Response};
+use fullscript::{AccessToken, CallOptions, Client, DownloadedFile, Environment, Error, Response};
 
 use crate::support::{Act, Misbehaving, answer, answer_with};
 
@@ -28,7 +28,7 @@ fn has_token(request: &str) -> bool {
         .contains("authorization: bearer token")
 }
 
-async fn download(server: &Misbehaving, url: &str) -> Result<Response<File>, Error> {
+async fn download(server: &Misbehaving, url: &str) -> Result<Response<DownloadedFile>, Error> {
     client(server).download(url).pdf().send().await
 }
 

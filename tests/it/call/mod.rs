@@ -39,10 +39,7 @@ fn client(url: &str) -> Client {
 }
 
 async fn post(client: &Client) -> Result<(), Error> {
-    let member = CreateStaffMemberRequest::builder()
-        .email("staff@example.com")
-        .first_name("A")
-        .last_name("B");
+    let member = CreateStaffMemberRequest::new("staff@example.com", "A", "B");
     let answer = client.create_staff_member().body(member).send().await;
     answer.map(|_| ())
 }
@@ -165,7 +162,7 @@ fn key_of(request: &str) -> String {
 
 #[tokio::test]
 async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() {
-    let patient = fullscript::types::PatientId::new("1").unwrap();
+    let patient = fullscript::types::PatientId::new("1");
     let plan = || fullscript::types::CreateTreatmentPlanRequest::draft(vec![]);
     for options in [
         CallOptions::new(),

@@ -1,6 +1,6 @@
 //! What goes over the wire, judged by somebody else's server.
 
-use fullscript::types::{AllergenId, PatientId, SortOrder};
+use fullscript::types::{AllergenId, SortOrder};
 use fullscript::{AccessToken, Client, Environment};
 use httpmock::prelude::*;
 use serde_json::json;
@@ -55,10 +55,7 @@ async fn lists_are_repeated_under_their_name_with_brackets() {
             then.status(200).json_body(json!({"products": []}));
         })
         .await;
-    let ids = vec![
-        AllergenId::new("a").unwrap(),
-        AllergenId::new("b c").unwrap(),
-    ];
+    let ids = vec![AllergenId::new("a"), AllergenId::new("b c")];
     let client = client(&server);
     let search = client.search_products().query("zinc").allergen_ids(ids);
     search.send().await.unwrap();
@@ -76,14 +73,11 @@ async fn a_change_sends_what_was_set_and_nothing_else() {
             then.status(200).json_body(json!({"patient": {"id": "p1"}}));
         })
         .await;
-    let change = fullscript::types::UpdatePatientRequest::builder()
-        .first_name("Zoë".to_string())
+    let change = fullscript::types::UpdatePatientRequest::new()
+        .first_name("Zoë")
         .discount(fullscript::value::Decimal::from(10));
     let client = client(&server);
-    let call = client
-        .update_patient()
-        .id(PatientId::new("p1").unwrap())
-        .body(change);
+    let call = client.update_patient().id("p1").body(change);
     assert_eq!(call.send().await.unwrap().patient.id.as_str(), "p1");
     mock.assert_calls_async(1).await;
 }

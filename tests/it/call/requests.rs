@@ -122,10 +122,7 @@ async fn the_oauth_operations_carry_no_token_and_all_others_do() {
         .send()
         .await
         .unwrap();
-    let revoke = types::RevokeOauthTokenRequest::builder()
-        .client_id("id".to_string())
-        .client_secret("secret")
-        .token("token");
+    let revoke = types::RevokeOauthTokenRequest::new("id", "secret", "token");
     client
         .revoke_oauth_token()
         .body(revoke)
@@ -189,11 +186,8 @@ fn calls_are_send_and_clients_are_shared() {
     is_send(client.create_oauth_token().send());
 }
 
-fn token_request() -> types::builder::CreateOauthTokenRequest {
-    CreateOauthTokenRequest::builder()
-        .client_id("id".to_string())
-        .client_secret("secret")
-        .grant_type(GrantType::RefreshToken)
+fn token_request() -> types::CreateOauthTokenRequest {
+    CreateOauthTokenRequest::new(GrantType::RefreshToken, "id", "secret")
 }
 
 fn header(request: &FakeRequest, name: &str) -> Option<String> {

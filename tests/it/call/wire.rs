@@ -246,7 +246,7 @@ async fn any_success_is_one() {
             "create_session_grant",
             Script::json(status, &json!({"id": "1"})),
         );
-        let body = CreateSessionGrantRequest::builder();
+        let body = CreateSessionGrantRequest::new();
         let grant = fake
             .client()
             .create_session_grant()

@@ -145,7 +145,7 @@ async fn a_session_grant_is_good_once_and_for_two_minutes() {
 #[tokio::test]
 async fn an_app_of_a_clinic_names_the_user_of_a_session_grant() {
     let fake = FakeFullscript::start().await.unwrap();
-    let body = CreateSessionGrantRequest::builder()
+    let body = CreateSessionGrantRequest::new()
         .user_id("colleague".parse::<UserId>().unwrap())
         .user_type(UserType::Staff);
     let client = fake.client();

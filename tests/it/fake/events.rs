@@ -47,10 +47,7 @@ async fn a_change_in_the_web_app_is_an_event_that_is_listed_and_got() {
 async fn the_apps_own_calls_are_no_events() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
-    let body = CreatePatientRequest::builder()
-        .first_name("Basil")
-        .last_name("Invented")
-        .email("basil@example.com");
+    let body = CreatePatientRequest::new("basil@example.com", "Basil", "Invented");
     client.create_patient().body(body).send().await.unwrap();
     assert!(
         client

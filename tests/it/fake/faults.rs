@@ -290,10 +290,7 @@ async fn a_refresh_whose_answer_is_lost_ends_the_connection_where_the_old_token_
 async fn a_post_that_is_reset_is_sent_once_and_says_that_it_may_have_arrived() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.fault_times("create_staff_member", 1, Fault::reset_before_headers());
-    let member = CreateStaffMemberRequest::builder()
-        .email("staff@example.com")
-        .first_name("A")
-        .last_name("B");
+    let member = CreateStaffMemberRequest::new("staff@example.com", "A", "B");
     let client = fake.client();
     let call = client.create_staff_member().body(member).send();
     let error = call.await.unwrap_err();

@@ -7,11 +7,8 @@ use fullscript::types::{
     MetadataOwner, ObjectMetadataInput, UpdatePatientRequest, UpdateStaffMemberRequest,
 };
 
-fn basil() -> fullscript::types::builder::CreatePatientRequest {
-    CreatePatientRequest::builder()
-        .first_name("Basil")
-        .last_name("Imaginary")
-        .email("basil@example.com")
+fn basil() -> fullscript::types::CreatePatientRequest {
+    CreatePatientRequest::new("basil@example.com", "Basil", "Imaginary")
 }
 
 async fn count(client: &Client) -> usize {
@@ -29,7 +26,7 @@ async fn a_created_patient_is_got_listed_and_found() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let body = basil()
-        .discount(Some("12.5".parse().unwrap()))
+        .discount("12.5".parse::<fullscript::value::Decimal>().unwrap())
         .gender(Gender::X);
     let created = client.create_patient().body(body).send().await.unwrap();
     assert_eq!(created.status(), 201);
@@ -61,7 +58,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
     let client = fake.client();
     let before = fake.patients()[0].clone();
     let id = before["id"].as_str().unwrap();
-    let body = UpdatePatientRequest::builder().mobile_number("+12025550100".to_string());
+    let body = UpdatePatientRequest::new().mobile_number("+12025550100");
     let updated = client
         .update_patient()
         .id(id)
@@ -104,7 +101,7 @@ async fn an_address_that_is_taken_or_none_is_refused() {
     assert_eq!(count(&client).await, 1);
     // One's own address is not taken.
     let own = fake.patients()[0].clone();
-    let body = UpdatePatientRequest::builder().email(own["email"].as_str().unwrap().to_string());
+    let body = UpdatePatientRequest::new().email(own["email"].as_str().unwrap());
     let id = own["id"].as_str().unwrap();
     client
         .update_patient()
@@ -157,10 +154,7 @@ async fn what_is_not_there_is_not_found() {
 async fn staff_are_kept_as_patients_are() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
-    let body = CreateStaffMemberRequest::builder()
-        .first_name("Clover")
-        .last_name("Sample")
-        .email("clover@example.com");
+    let body = CreateStaffMemberRequest::new("clover@example.com", "Clover", "Sample");
     let created = client
         .create_staff_member()
         .body(body)
@@ -168,7 +162,7 @@ async fn staff_are_kept_as_patients_are() {
         .await
         .unwrap();
     let id = created.into_inner().staff.id;
-    let body = UpdateStaffMemberRequest::builder().last_name("Specimen".to_string());
+    let body = UpdateStaffMemberRequest::new().last_name("Specimen");
     client
         .update_staff_member()
         .id(id.clone())
@@ -197,10 +191,7 @@ async fn a_resource_is_kept_until_it_is_deleted() {
     let practitioner = practitioners.practitioners[0].id.clone();
     let mut ids = Vec::new();
     for name in ["Exercises", "Meals", "Sleep"] {
-        let body = CreatePractitionerResourceRequest::builder()
-            .attachment("data".to_string())
-            .name(name.to_string())
-            .save_to_library(true);
+        let body = CreatePractitionerResourceRequest::new("data", name, true);
         let create = client.create_practitioner_resource();
         let create = create.practitioner_id(practitioner.clone()).body(body);
         let created = create.send().await.unwrap().into_inner();
@@ -228,8 +219,8 @@ async fn a_resource_is_kept_until_it_is_deleted() {
 async fn things_are_found_by_the_callers_own_ids() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
-    let metadata = ObjectMetadataInput::builder().id("ehr-7".to_string());
-    let body = basil().metadata(Some(metadata.try_into().unwrap()));
+    let metadata = ObjectMetadataInput::new().id("ehr-7");
+    let body = basil().metadata(metadata);
     let created = client.create_patient().body(body).send().await.unwrap();
     let id = created.into_inner().patient.id;
     for (kind, count) in [(MetadataOwner::Patient, 1), (MetadataOwner::Staff, 0)] {

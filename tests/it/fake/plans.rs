@@ -38,17 +38,12 @@ impl Clinic {
     }
 
     fn recommendation(&self) -> RecommendationInput {
-        RecommendationInput::builder()
-            .variant_id(self.variant.clone())
-            .units_to_purchase("2")
-            .refill(Some(true.into()))
-            .try_into()
-            .unwrap()
+        RecommendationInput::new(&self.variant, 2).refill(true)
     }
 
     async fn create(
         &self,
-        plan: types::builder::CreateTreatmentPlanRequest,
+        plan: types::CreateTreatmentPlanRequest,
     ) -> Result<TreatmentPlan, Error> {
         let call = self
             .client
@@ -132,9 +127,9 @@ async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
 async fn an_update_replaces_the_recommendations_and_keeps_the_state() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
-    let body = UpdateTreatmentPlanRequest::builder()
-        .recommendations(Some(vec![]))
-        .personal_message("Rest well.".to_string());
+    let body = UpdateTreatmentPlanRequest::new()
+        .recommendations([])
+        .personal_message("Rest well.");
     let call = clinic.client.update_treatment_plan().id(plan.id.clone());
     let updated = call
         .body(body)
@@ -192,18 +187,13 @@ async fn a_link_makes_a_draft_for_a_patient_who_may_be_new() {
     let practitioners = clinic.client.list_practitioners().send().await.unwrap();
     let practitioner = practitioners.practitioners[0].id.clone();
     for (email, patients) in [("patient@example.com", 1), ("new@example.com", 2)] {
-        let plan = CreateTreatmentPlanLinkRequestTreatmentPlan::builder()
-            .practitioner_id(practitioner.clone());
+        let plan = CreateTreatmentPlanLinkRequestTreatmentPlan::new(practitioner.clone());
         let patient: CreateTreatmentPlanLinkRequestPatient =
-            CreateTreatmentPlanLinkRequestPatient::builder()
-                .first_name("Fern".to_string())
-                .last_name("Example".to_string())
-                .email(email.to_string())
-                .try_into()
-                .unwrap();
-        let body = CreateTreatmentPlanLinkRequest::builder()
-            .treatment_plan(plan)
-            .patient(patient);
+            CreateTreatmentPlanLinkRequestPatient::new()
+                .first_name("Fern")
+                .last_name("Example")
+                .email(email);
+        let body = CreateTreatmentPlanLinkRequest::new(plan).patient(patient);
         let call = clinic.client.create_treatment_plan_link().body(body);
         let link = call.send().await.unwrap().into_inner().dynamic_links;
         assert_eq!(clinic.fake.patients().len(), patients, "{email}");

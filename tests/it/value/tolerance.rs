@@ -209,7 +209,7 @@ async fn an_empty_list_is_sent_and_an_absent_one_is_not() {
     let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     let client = fake.client();
     for list in [Some(vec![]), None] {
-        let body = UpdateTreatmentPlanRequest::builder().recommendations(list);
+        let body = UpdateTreatmentPlanRequest::new().set_recommendations(list);
         client
             .update_treatment_plan()
             .id("1")
@@ -258,10 +258,7 @@ async fn an_empty_body_in_place_of_any_json_is_no_error() {
     fake.answer("revoke_oauth_token", Script::html(200, ""));
     fake.answer("list_lab_tests", Script::html(200, ""));
     let (client, secret) = (fake.client(), "secret");
-    let body = types::RevokeOauthTokenRequest::builder()
-        .client_id("id".to_string())
-        .client_secret(secret)
-        .token(secret);
+    let body = types::RevokeOauthTokenRequest::new("id", secret, secret);
     assert!(
         client
             .revoke_oauth_token()

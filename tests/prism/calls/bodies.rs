@@ -1,10 +1,8 @@
 //! Calls with a body: one with what is required, one with all fields.
 
-use std::fmt::Debug;
-
 use fullscript::Client;
 use fullscript::types::*;
-use fullscript::value::{Date, Decimal, Flag};
+use fullscript::value::{Date, Decimal};
 use serde_json::{Map, json};
 
 use super::send;
@@ -12,34 +10,19 @@ use super::send;
 pub(crate) async fn send_least(client: &Client, sent: &mut Vec<&'static str>) {
     let file = "data:application/pdf;base64,JVBERi0=";
     send! { client, sent;
-        create_gateway_treatment_plan_link.body(CreateGatewayTreatmentPlanLinkRequest::builder());
+        create_gateway_treatment_plan_link.body(CreateGatewayTreatmentPlanLinkRequest::new());
         create_oauth_token.body(
-            CreateOauthTokenRequest::builder()
-                .client_id("id")
-                .client_secret("secret")
-                .grant_type(GrantType::RefreshToken)
+            CreateOauthTokenRequest::new(GrantType::RefreshToken, "id", "secret")
         );
-        create_patient.body(CreatePatientRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person"));
+        create_patient.body(CreatePatientRequest::new("person@example.com", "Example", "Person"));
         create_practitioner.body(
-            CreatePractitionerRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person").practitioner_type_id("1")
+            CreatePractitionerRequest::new("1", "person@example.com", "Example", "Person")
         );
         create_practitioner_resource.practitioner_id("1").body(
-            CreatePractitionerResourceRequest::builder()
-                .attachment(file)
-                .name("Sleep")
-                .save_to_library(false)
+            CreatePractitionerResourceRequest::new(file, "Sleep", false)
         );
-        create_session_grant.body(CreateSessionGrantRequest::builder());
-        create_staff_member.body(CreateStaffMemberRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person"));
+        create_session_grant.body(CreateSessionGrantRequest::new());
+        create_staff_member.body(CreateStaffMemberRequest::new("person@example.com", "Example", "Person"));
         create_treatment_plan
             .patient_id("1")
             .body(CreateTreatmentPlanRequest::draft(vec![least_recommendation()]));
@@ -47,21 +30,16 @@ pub(crate) async fn send_least(client: &Client, sent: &mut Vec<&'static str>) {
             .patient_id("1")
             .body(CreateTreatmentPlanRequest::active(vec![]));
         create_treatment_plan_link.body(
-            CreateTreatmentPlanLinkRequest::builder().treatment_plan(
-                CreateTreatmentPlanLinkRequestTreatmentPlan::builder().practitioner_id("1")
-            )
+            CreateTreatmentPlanLinkRequest::new(CreateTreatmentPlanLinkRequestTreatmentPlan::new("1"))
         );
         revoke_oauth_token.body(
-            RevokeOauthTokenRequest::builder()
-                .client_id("id")
-                .client_secret("secret")
-                .token("token")
+            RevokeOauthTokenRequest::new("id", "secret", "token")
         );
-        update_patient.id("1").body(UpdatePatientRequest::builder());
-        update_practitioner.id("1").body(UpdatePractitionerRequest::builder());
+        update_patient.id("1").body(UpdatePatientRequest::new());
+        update_practitioner.id("1").body(UpdatePractitionerRequest::new());
         update_practitioner_resource.practitioner_id("1").id("2").body(Map::new());
-        update_staff_member.id("1").body(UpdateStaffMemberRequest::builder());
-        update_treatment_plan.id("1").body(UpdateTreatmentPlanRequest::builder());
+        update_staff_member.id("1").body(UpdateStaffMemberRequest::new());
+        update_treatment_plan.id("1").body(UpdateTreatmentPlanRequest::new());
     }
 }
 
@@ -73,18 +51,15 @@ pub(crate) async fn send_all_fields(client: &Client, sent: &mut Vec<&'static str
     let file = "data:application/pdf;base64,JVBERi0=";
     send! { client, sent;
         create_practitioner_resource.practitioner_id("1").body(
-            CreatePractitionerResourceRequest::builder()
-                .attachment(file)
-                .category(Some(ResourceCategory::HealthConditions))
-                .name("Sleep")
-                .save_to_library(true)
-                .treatment_plan_id(id::<TreatmentPlanId>())
-                .type_(Some(ResourceType::MealPlan))
+            CreatePractitionerResourceRequest::new(file, "Sleep", true)
+                .category(ResourceCategory::HealthConditions)
+                .treatment_plan_id("1")
+                .type_(ResourceType::MealPlan)
         );
         create_session_grant.body(
-            CreateSessionGrantRequest::builder()
-                .user_id(id::<UserId>())
-                .user_type(Some(UserType::Practitioner))
+            CreateSessionGrantRequest::new()
+                .user_id("1")
+                .user_type(UserType::Practitioner)
         );
         update_practitioner_resource
             .practitioner_id("1")
@@ -96,49 +71,34 @@ pub(crate) async fn send_all_fields(client: &Client, sent: &mut Vec<&'static str
 async fn links(client: &Client, sent: &mut Vec<&'static str>) {
     send! { client, sent;
         create_gateway_treatment_plan_link.body(
-            CreateGatewayTreatmentPlanLinkRequest::builder()
-                .entrypoint(Some(Entrypoint::Labs))
-                .patient(Some(
-                    CreateGatewayTreatmentPlanLinkRequestPatient::builder()
+            CreateGatewayTreatmentPlanLinkRequest::new()
+                .entrypoint(Entrypoint::Labs)
+                .patient(CreateGatewayTreatmentPlanLinkRequestPatient::new()
                         .date_of_birth(birth())
                         .discount(discount())
-                        .email(text("patient@example.com"))
-                        .external_id(text("ehr-1"))
-                        .first_name(text("Example"))
-                        .gender(Some(Gender::X))
-                        .id(id::<PatientId>())
-                        .last_name(text("Patient"))
-                        .mobile_number(text("+12223334444"))
-                        .send_welcome_email(flag(true))
-                        .try_into()
-                        .unwrap()
-                ))
-                .treatment_plan(Some(
-                    CreateGatewayTreatmentPlanLinkRequestTreatmentPlan::builder()
-                        .practitioner_id(id::<PractitionerId>())
-                        .try_into()
-                        .unwrap()
-                ))
+                        .email("patient@example.com")
+                        .external_id("ehr-1")
+                        .first_name("Example")
+                        .gender(Gender::X)
+                        .id("1")
+                        .last_name("Patient")
+                        .mobile_number("+12223334444")
+                        .send_welcome_email(true))
+                .treatment_plan(CreateGatewayTreatmentPlanLinkRequestTreatmentPlan::new()
+                        .practitioner_id("1"))
         );
         create_treatment_plan_link.body(
-            CreateTreatmentPlanLinkRequest::builder()
-                .entrypoint(Some(Entrypoint::Catalog))
-                .patient(Some(
-                    CreateTreatmentPlanLinkRequestPatient::builder()
+            CreateTreatmentPlanLinkRequest::new(CreateTreatmentPlanLinkRequestTreatmentPlan::new("1"))
+                .entrypoint(Entrypoint::Catalog)
+                .patient(CreateTreatmentPlanLinkRequestPatient::new()
                         .date_of_birth(birth())
                         .discount(discount())
-                        .email(text("patient@example.com"))
-                        .first_name(text("Example"))
-                        .gender(Some(Gender::Female))
-                        .last_name(text("Patient"))
-                        .mobile_number(text("+12223334444"))
-                        .send_welcome_email(flag(false))
-                        .try_into()
-                        .unwrap()
-                ))
-                .treatment_plan(
-                    CreateTreatmentPlanLinkRequestTreatmentPlan::builder().practitioner_id("1")
-                )
+                        .email("patient@example.com")
+                        .first_name("Example")
+                        .gender(Gender::Female)
+                        .last_name("Patient")
+                        .mobile_number("+12223334444")
+                        .send_welcome_email(false))
         );
     }
 }
@@ -146,13 +106,10 @@ async fn links(client: &Client, sent: &mut Vec<&'static str>) {
 async fn oauth(client: &Client, sent: &mut Vec<&'static str>) {
     send! { client, sent;
         create_oauth_token.body(
-            CreateOauthTokenRequest::builder()
-                .client_id("id")
-                .client_secret("secret")
-                .code(Some("code".into()))
-                .grant_type(GrantType::AuthorizationCode)
-                .redirect_uri(text("https://ehr.example/callback"))
-                .refresh_token(Some("token".into()))
+            CreateOauthTokenRequest::new(GrantType::AuthorizationCode, "id", "secret")
+                .code("code")
+                .redirect_uri("https://ehr.example/callback")
+                .refresh_token("token")
         );
     }
 }
@@ -160,136 +117,100 @@ async fn oauth(client: &Client, sent: &mut Vec<&'static str>) {
 async fn people(client: &Client, sent: &mut Vec<&'static str>) {
     send! { client, sent;
         create_patient.body(
-            CreatePatientRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person")
+            CreatePatientRequest::new("person@example.com", "Example", "Person")
                 .date_of_birth(birth())
                 .discount(discount())
-                .gender(Some(Gender::Male))
+                .gender(Gender::Male)
                 .metadata(metadata())
-                .mobile_number(text("+12223334444"))
-                .send_welcome_email(flag(true))
+                .mobile_number("+12223334444")
+                .send_welcome_email(true)
         );
         create_practitioner.body(
-            CreatePractitionerRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person")
+            CreatePractitionerRequest::new("1", "person@example.com", "Example", "Person")
                 .metadata(metadata())
-                .practitioner_type_id("1")
         );
         create_staff_member.body(
-            CreateStaffMemberRequest::builder()
-                .email("person@example.com")
-                .first_name("Example")
-                .last_name("Person").metadata(metadata())
+            CreateStaffMemberRequest::new("person@example.com", "Example", "Person").metadata(metadata())
         );
         update_patient.id("1").body(
-            UpdatePatientRequest::builder()
+            UpdatePatientRequest::new()
                 .date_of_birth(birth())
                 .discount(discount())
-                .email(text("patient@example.com"))
-                .first_name(text("Example"))
-                .gender(Some(Gender::Male))
-                .last_name(text("Patient"))
+                .email("patient@example.com")
+                .first_name("Example")
+                .gender(Gender::Male)
+                .last_name("Patient")
                 .metadata(metadata())
-                .mobile_number(text("+12223334444"))
+                .mobile_number("+12223334444")
         );
         update_practitioner.id("1").body(
-            UpdatePractitionerRequest::builder()
-                .email(text("practitioner@example.com"))
-                .first_name(text("Example"))
-                .last_name(text("Practitioner"))
+            UpdatePractitionerRequest::new()
+                .email("practitioner@example.com")
+                .first_name("Example")
+                .last_name("Practitioner")
                 .metadata(metadata())
         );
         update_staff_member.id("1").body(
-            UpdateStaffMemberRequest::builder()
-                .email(text("staff@example.com"))
-                .first_name(text("Example"))
-                .last_name(text("Staff"))
+            UpdateStaffMemberRequest::new()
+                .email("staff@example.com")
+                .first_name("Example")
+                .last_name("Staff")
                 .metadata(metadata())
         );
     }
 }
 
 async fn plans(client: &Client, sent: &mut Vec<&'static str>) {
-    let lab: LabInput = LabInput::builder()
-        .lab_test_id("1")
-        .quantity(Some(2.into()))
-        .sample_collection(Some(SampleCollection::PatientChooses))
-        .try_into()
-        .unwrap();
+    let lab = LabInput::new("1")
+        .quantity(2)
+        .sample_collection(SampleCollection::PatientChooses);
     send! { client, sent;
         create_treatment_plan.patient_id("1").idempotency_key("key-1").body(
             CreateTreatmentPlanRequest::draft(vec![full_recommendation(), least_recommendation()])
-                .labs(Some(vec![lab]))
+                .labs([lab])
                 .metadata(metadata())
-                .partner_order_id(text("order-1"))
-                .personal_message(text("Take with a meal."))
-                .practitioner_id(id::<PractitionerId>())
-                .send_to_patient(Some(false))
-                .skip_email_notification(Some(true))
+                .partner_order_id("order-1")
+                .personal_message("Take with a meal.")
+                .practitioner_id("1")
+                .send_to_patient(false)
+                .skip_email_notification(true)
         );
         update_treatment_plan.id("1").body(
-            UpdateTreatmentPlanRequest::builder()
+            UpdateTreatmentPlanRequest::new()
                 .metadata(metadata())
-                .personal_message(text("Take with a meal."))
-                .recommendations(Some(vec![full_recommendation()]))
-                .resource_ids(Some(vec!["1".try_into().unwrap()]))
+                .personal_message("Take with a meal.")
+                .recommendations([full_recommendation()])
+                .resource_ids(["1"])
         );
     }
 }
 
 fn least_recommendation() -> RecommendationInput {
-    RecommendationInput::builder()
-        .variant_id("1")
-        .units_to_purchase(1)
-        .try_into()
-        .unwrap()
+    RecommendationInput::new("1", 1)
 }
 
 fn full_recommendation() -> RecommendationInput {
-    let dosage: RecommendationDosageInput = RecommendationDosageInput::builder()
-        .additional_info(text("with water"))
-        .amount(text("1-2"))
-        .duration(text("2 weeks"))
-        .format(Some(DosageFormat::Capsule))
-        .frequency(Some(DosageFrequency::TwicePerDay))
-        .time_of_day(text("morning"))
-        .try_into()
-        .unwrap();
-    RecommendationInput::builder()
-        .dosage(Some(dosage))
-        .refill(flag(true))
-        .take_with(text("food"))
-        .units_to_purchase(2)
-        .variant_id("1")
-        .try_into()
-        .unwrap()
+    let dosage = RecommendationDosageInput::new()
+        .additional_info("with water")
+        .amount("1-2")
+        .duration("2 weeks")
+        .format(DosageFormat::Capsule)
+        .frequency(DosageFrequency::TwicePerDay)
+        .time_of_day("morning");
+    RecommendationInput::new("1", 2)
+        .dosage(dosage)
+        .refill(true)
+        .take_with("food")
 }
 
-fn metadata() -> Option<ObjectMetadataInput> {
-    let metadata = ObjectMetadataInput::builder().id(text("ehr-1"));
-    Some(metadata.try_into().unwrap())
+fn metadata() -> ObjectMetadataInput {
+    ObjectMetadataInput::new().id("ehr-1")
 }
 
-fn text(text: &str) -> Option<String> {
-    Some(text.into())
+fn birth() -> Date {
+    "1977-01-12".parse().unwrap()
 }
 
-fn flag(value: bool) -> Option<Flag> {
-    Some(value.into())
-}
-
-fn id<T: TryFrom<&'static str, Error: Debug>>() -> Option<T> {
-    Some(T::try_from("1").unwrap())
-}
-
-fn birth() -> Option<Date> {
-    Some("1977-01-12".parse().unwrap())
-}
-
-fn discount() -> Option<Decimal> {
-    Some("12.5".parse().unwrap())
+fn discount() -> Decimal {
+    "12.5".parse().unwrap()
 }

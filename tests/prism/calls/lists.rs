@@ -1,7 +1,5 @@
 //! Lists: as they are, with every filter, and as streams.
 
-use std::fmt::Debug;
-
 use fullscript::Client;
 use fullscript::types::{
     CategoryProductSort, EventSort, EventType, FullscriptProtocolSort, LabOrderEventSort,
@@ -187,22 +185,17 @@ pub(crate) async fn read_filtered(client: &Client, sent: &mut Vec<&'static str>)
             .patient_type(PatientType::Dependent)
             .query("a & b=ü");
         search_products
-            .allergen_ids(ids(["1", "b c"]))
+            .allergen_ids(["1", "b c"])
             .brand_id("1")
-            .ingredient_ids(ids(["1", "b c"]))
+            .ingredient_ids(["1", "b c"])
             .page_number(2)
             .page_size(100)
             .query("a & b=ü")
-            .supplement_type_ids(ids(["1", "b c"]))
-            .third_party_certification_ids(ids(["1", "b c"]));
+            .supplement_type_ids(["1", "b c"])
+            .third_party_certification_ids(["1", "b c"]);
     }
 }
 
 pub(crate) async fn read_pages(client: &Client, sent: &mut Vec<&'static str>) {
     every_list! { read, client, sent }
-}
-
-/// Typed ids, one of which needs encoding.
-fn ids<T: TryFrom<&'static str, Error: Debug>>(texts: [&'static str; 2]) -> Vec<T> {
-    texts.map(|text| T::try_from(text).unwrap()).into()
 }

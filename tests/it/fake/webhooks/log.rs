@@ -41,7 +41,7 @@ async fn the_list_of_deliveries_tells_of_each_try() {
             .unwrap()
             .contains("application/json")
     );
-    let ids = async |list: fullscript::builder::ListWebhookDeliveries<'_>| {
+    let ids = async |list: fullscript::builder::ListWebhookDeliveries| {
         let deliveries = list.items().collect_all().await.unwrap();
         let ids = deliveries.iter().map(|delivery| {
             let payload = delivery.event_payload.as_ref().unwrap();

@@ -106,10 +106,7 @@ async fn an_event_comes_to_the_apps_handler_signed_and_once() {
 async fn what_people_do_in_the_web_app_is_delivered_and_what_the_app_does_itself_is_not() {
     let app = App::default();
     let fake = subscribed(&app).await;
-    let patient = CreatePatientRequest::builder()
-        .email("fern@example.com")
-        .first_name("Fern")
-        .last_name("Example");
+    let patient = CreatePatientRequest::new("fern@example.com", "Fern", "Example");
     let client = fake.client();
     client.create_patient().body(patient).send().await.unwrap();
     let patient = fake.web_app().add_patient(&json!({"first_name": "Basil"}));
