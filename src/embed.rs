@@ -92,9 +92,17 @@ pub enum Entrypoint {
     Labs,
 }
 
-/// A patient to begin with. Every field may be left out; with an `id` the
-/// others are not needed.
+/// The patient that the embedded page opens with.
+///
+/// Every field is optional; with an `id` the others are not needed.
+///
+/// ```
+/// use fullscript::embed::EmbedPatient;
+///
+/// let patient = EmbedPatient::new().first_name("Ana").email("ana@example.com");
+/// ```
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct EmbedPatient {
     /// Fullscript's id of the patient.
     pub id: Option<String>,
@@ -268,6 +276,54 @@ impl Embed {
 }
 
 impl EmbedPatient {
+    /// Creates a patient of whom nothing is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets Fullscript's id of the patient.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the first name.
+    #[must_use]
+    pub fn first_name(mut self, first_name: impl Into<String>) -> Self {
+        self.first_name = Some(first_name.into());
+        self
+    }
+
+    /// Sets the last name.
+    #[must_use]
+    pub fn last_name(mut self, last_name: impl Into<String>) -> Self {
+        self.last_name = Some(last_name.into());
+        self
+    }
+
+    /// Sets the e-mail address.
+    #[must_use]
+    pub fn email(mut self, email: impl Into<String>) -> Self {
+        self.email = Some(email.into());
+        self
+    }
+
+    /// Sets the mobile number.
+    #[must_use]
+    pub fn mobile_number(mut self, mobile_number: impl Into<String>) -> Self {
+        self.mobile_number = Some(mobile_number.into());
+        self
+    }
+
+    /// Sets the date of birth, `yyyy-mm-dd`.
+    #[must_use]
+    pub fn date_of_birth(mut self, date_of_birth: impl Into<String>) -> Self {
+        self.date_of_birth = Some(date_of_birth.into());
+        self
+    }
+
     fn options(&self) -> Value {
         let fields = [
             ("id", &self.id),

@@ -150,7 +150,7 @@ mod exports {
         Client, ClientBuilder, Download, DownloadedFile, Items, ListChanges, Page, PageMeta, Pages,
         RequestBuilder, builder,
     };
-    pub use crate::error::Error;
+    pub use crate::error::{Error, ErrorKind};
     pub use crate::transport::{BuildError, CallOptions, CallReport, RateLimit};
 }
 #[cfg(feature = "client")]

@@ -33,21 +33,16 @@ impl TokenStore for Imagined {
             Scope::TREATMENT_PLAN_HISTORY,
             Scope::ORDER_HISTORY,
         ];
-        let tokens = TokenSet {
+        let tokens = TokenSet::new(
+            Owner::new(user, "Practitioner"),
             // As long as those of the vendor's guides.
-            access_token: AccessToken::new(format!("{user:0>64}")),
-            refresh_token: Some(RefreshToken::new(format!("{user:1>64}"))),
-            owner: Owner {
-                id: user.into(),
-                kind: "Practitioner".into(),
-            },
-            scopes: scopes.into_iter().map(Scope::new).collect(),
-            issuer: format!("{}/id", Environment::UsSandbox.name()),
-            issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
-            lifetime: Duration::from_secs(7_200),
-            generation: 1,
-            needs_reconnect: false,
-        };
+            AccessToken::new(format!("{user:0>64}")),
+            format!("{}/id", Environment::UsSandbox.name()),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+            Duration::from_secs(7_200),
+        )
+        .refresh_token(RefreshToken::new(format!("{user:1>64}")))
+        .scopes(scopes.map(Scope::new));
         Box::pin(ready(Ok(Some(tokens))))
     }
 

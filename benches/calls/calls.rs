@@ -93,20 +93,15 @@ fn http_client() -> reqwest::Client {
 }
 
 fn tokens() -> TokenSet {
-    TokenSet {
-        access_token: AccessToken::new(TOKEN),
-        refresh_token: Some(RefreshToken::new(TOKEN)),
-        owner: Owner {
-            id: "user".into(),
-            kind: "Practitioner".into(),
-        },
-        scopes: vec![Scope::new(Scope::PATIENTS_READ)],
-        issuer: format!("{}/id", Environment::UsSandbox.name()),
-        issued_at: SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
-        lifetime: Duration::from_secs(7_200),
-        generation: 1,
-        needs_reconnect: false,
-    }
+    TokenSet::new(
+        Owner::new("user", "Practitioner"),
+        AccessToken::new(TOKEN),
+        format!("{}/id", Environment::UsSandbox.name()),
+        SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+        Duration::from_secs(7_200),
+    )
+    .refresh_token(RefreshToken::new(TOKEN))
+    .scopes([Scope::new(Scope::PATIENTS_READ)])
 }
 
 async fn listed(client: &Client, size: usize) -> usize {

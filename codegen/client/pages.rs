@@ -103,7 +103,9 @@ fn streams(
             #list
             crate::Pages::new(list, move |#number| {
                 let call = #call;
-                Box::pin(async move { Ok(call.send().await?.map(|answer| #read)) })
+                crate::client::page::list::fetch(async move {
+                    Ok(call.send().await?.map(|answer| #read))
+                })
             })
         }
 

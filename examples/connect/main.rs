@@ -32,7 +32,7 @@ use fullscript::auth::{self, OAuthApp};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
 use fullscript::webhook::axum::receive;
-use fullscript::webhook::{Claim, Event, MemorySeen, Seen, Sighting};
+use fullscript::webhook::{Claim, Event, EventKey, EventLog, MemoryEventLog};
 use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
@@ -45,7 +45,7 @@ const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
 struct Site {
     app: OAuthApp,
     embed: Embed,
-    seen: MemorySeen,
+    event_log: MemoryEventLog,
     /// Who is signed in here: session to user. A real app has its own.
     sessions: Mutex<HashMap<String, String>>,
     /// What webhooks told, the newest first.
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let site = Arc::new(Site {
         app: settings.app,
         embed: settings.embed,
-        seen: MemorySeen::new(),
+        event_log: MemoryEventLog::new(),
         sessions: Mutex::default(),
         news: Mutex::default(),
     });
@@ -189,18 +189,18 @@ async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
 /// What Fullscript tells: handled once, however often it comes.
 async fn learn(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
     let now = SystemClock.now();
-    let sighting = Sighting::from(&event);
+    let key = EventKey::from(&event);
     match site
-        .seen
-        .claim(&sighting, now, now + TIME_TO_HANDLE)
+        .event_log
+        .claim(&key, now, now + TIME_TO_HANDLE)
         .await?
     {
         Claim::Granted(grant) => {
             let news = event.type_.as_ref().map_or("an event", EventType::as_str);
             locked(&site.news).insert(0, news.to_string());
-            Ok(site.seen.done(&grant, now).await?)
+            Ok(site.event_log.acknowledge(&grant, now).await?)
         }
-        Claim::Done => Ok(()),
+        Claim::Processed => Ok(()),
         // Not answered as received, so it comes again if they die.
         Claim::HeldUntil(_) => Err("somebody else is handling the event".into()),
     }

@@ -18,7 +18,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use fullscript::testing::{FakeFullscript, Webhook};
-use fullscript::webhook::{MemorySeen, Receiver};
+use fullscript::webhook::{MemoryEventLog, Receiver};
 use serde_json::json;
 
 use orders::Orders;
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let plan = plans::propose(&client, patient).await?;
     println!("proposed plan {plan}, for a practitioner to look at");
 
-    let orders = Arc::new(Orders::keeping(MemorySeen::new()));
+    let orders = Arc::new(Orders::keeping(MemoryEventLog::new()));
     let receiver = Receiver::new("the signature key", "the challenge token")?;
     let url = orders::serve(receiver, Arc::clone(&orders)).await?;
     let webhook = Webhook::new(url, "the signature key", "the challenge token");

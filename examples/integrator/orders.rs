@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fullscript::webhook::axum::receive;
-use fullscript::webhook::{Claim, Event, EventData, Receiver, Seen, Sighting};
+use fullscript::webhook::{Claim, Event, EventData, EventKey, EventLog, Receiver};
 use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
@@ -17,14 +17,14 @@ const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
 
 /// The orders that were told of.
 pub(crate) struct Orders {
-    seen: Box<dyn Seen>,
+    event_log: Box<dyn EventLog>,
     count: AtomicUsize,
 }
 
 impl Orders {
-    pub(crate) fn keeping(seen: impl Seen + 'static) -> Self {
+    pub(crate) fn keeping(event_log: impl EventLog + 'static) -> Self {
         Self {
-            seen: Box::new(seen),
+            event_log: Box::new(event_log),
             count: AtomicUsize::new(0),
         }
     }
@@ -36,16 +36,19 @@ impl Orders {
     /// Counts an order once, however often it is delivered.
     async fn handle(&self, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
         let now = SystemClock.now();
-        let sighting = Sighting::from(&event);
-        let claim = self.seen.claim(&sighting, now, now + TIME_TO_HANDLE);
+        let key = EventKey::from(&event);
+        let claim = self.event_log.claim(&key, now, now + TIME_TO_HANDLE);
         match claim.await? {
             Claim::Granted(grant) => {
                 if matches!(event.data, EventData::OrderPlaced(_)) {
                     self.count.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(self.seen.done(&grant, SystemClock.now()).await?)
+                Ok(self
+                    .event_log
+                    .acknowledge(&grant, SystemClock.now())
+                    .await?)
             }
-            Claim::Done => Ok(()),
+            Claim::Processed => Ok(()),
             // Not answered as received, so that it comes again if they die.
             Claim::HeldUntil(_) => Err("somebody else is at it".into()),
         }

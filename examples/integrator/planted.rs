@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use fullscript::types::{CreateTreatmentPlanRequest, PatientId, TreatmentPlanId};
-use fullscript::webhook::{Claim, Grant, MemorySeen, Seen, SeenFuture, Sighting};
+use fullscript::webhook::{Claim, EventKey, EventLog, EventLogFuture, Grant, MemoryEventLog};
 use fullscript::{Client, Error};
 
 /// Takes the first page for all.
@@ -26,25 +26,25 @@ pub(crate) async fn propose(client: &Client, patient: PatientId) -> Result<Treat
 /// Remembers events for the length of one request.
 pub(crate) struct Forgetful;
 
-impl Seen for Forgetful {
-    fn is_done<'a>(&'a self, _: &'a Sighting) -> SeenFuture<'a, bool> {
+impl EventLog for Forgetful {
+    fn is_processed<'a>(&'a self, _: &'a EventKey) -> EventLogFuture<'a, bool> {
         Box::pin(async { Ok(false) })
     }
 
     fn claim<'a>(
         &'a self,
-        sighting: &'a Sighting,
+        key: &'a EventKey,
         now: SystemTime,
         deadline: SystemTime,
-    ) -> SeenFuture<'a, Claim> {
-        Box::pin(async move { MemorySeen::new().claim(sighting, now, deadline).await })
+    ) -> EventLogFuture<'a, Claim> {
+        Box::pin(async move { MemoryEventLog::new().claim(key, now, deadline).await })
     }
 
-    fn done<'a>(&'a self, _: &'a Grant, _: SystemTime) -> SeenFuture<'a, ()> {
+    fn acknowledge<'a>(&'a self, _: &'a Grant, _: SystemTime) -> EventLogFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn release<'a>(&'a self, _: &'a Grant) -> SeenFuture<'a, ()> {
+    fn release<'a>(&'a self, _: &'a Grant) -> EventLogFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

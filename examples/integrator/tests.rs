@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fullscript::testing::{FakeFullscript, Webhook, WebhookFault};
 use fullscript::types::{PatientId, TreatmentPlanId};
-use fullscript::webhook::{MemorySeen, Receiver, Seen};
+use fullscript::webhook::{EventLog, MemoryEventLog, Receiver};
 use fullscript::{Client, Error};
 use serde_json::json;
 
@@ -55,8 +55,8 @@ async fn a_proposal_that_is_sent_at_once_is_found_out() {
     the_patient_hears_nothing(planted::propose).await;
 }
 
-async fn an_order_counts_once(seen: impl Seen + 'static) {
-    let orders = Arc::new(Orders::keeping(seen));
+async fn an_order_counts_once(event_log: impl EventLog + 'static) {
+    let orders = Arc::new(Orders::keeping(event_log));
     let receiver = Receiver::new("key", "challenge").unwrap();
     let url = serve(receiver, Arc::clone(&orders)).await.unwrap();
     let fake = FakeFullscript::start().await.unwrap();
@@ -72,7 +72,7 @@ async fn an_order_counts_once(seen: impl Seen + 'static) {
 
 #[tokio::test]
 async fn an_order_that_is_told_twice_counts_once() {
-    an_order_counts_once(MemorySeen::new()).await;
+    an_order_counts_once(MemoryEventLog::new()).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use fullscript::webhook::{Event, Receiver, SIGNATURE_HEADER, Sighting, sign};
+use fullscript::webhook::{Event, EventKey, Receiver, SIGNATURE_HEADER, sign};
 use fuzz::{BODIES, edited};
 
 #[test]
@@ -18,9 +18,9 @@ fn a_signed_body_is_accepted_whatever_it_holds() {
             assert_eq!(delivery.reply().status(), 200);
             if let Some(event) = delivery.into_event() {
                 let _no_panic = format!("{event:?}");
-                let key = Sighting::from(&event).key;
+                let key = EventKey::from(&event).key;
                 assert!(!key.is_empty());
-                assert_eq!(Sighting::from(&Event::from_body(&body)).key, key);
+                assert_eq!(EventKey::from(&Event::from_body(&body)).key, key);
             }
             let mut changed = body;
             changed.push(b'!');

@@ -1,6 +1,6 @@
 //! JSON of any shape: it becomes an event, and comes back the same.
 
-use fullscript::webhook::{Event, Sighting};
+use fullscript::webhook::{Event, EventKey};
 use fuzz::{BODIES, edited};
 use serde_json::{Map, Value};
 
@@ -87,7 +87,7 @@ fn any_json_is_an_event_and_comes_back() {
             let back: Event =
                 serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
             assert_eq!(back, event);
-            assert_eq!(Sighting::from(&back), Sighting::from(&event));
+            assert_eq!(EventKey::from(&back), EventKey::from(&event));
         }
     });
 }

@@ -101,12 +101,24 @@ impl fmt::Display for Scope {
 
 /// Whose tokens they are.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Owner {
     /// The vendor's id of the user, or of the clinic for apps older than
     /// August 2021.
     pub id: String,
     /// `Practitioner`, `Staff`, or `Clinic`; an open set.
     pub kind: String,
+}
+
+impl Owner {
+    /// Creates an owner from the vendor's id and the kind of user.
+    #[must_use]
+    pub fn new(id: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            kind: kind.into(),
+        }
+    }
 }
 
 impl fmt::Debug for Owner {
@@ -121,7 +133,10 @@ impl fmt::Debug for Owner {
 ///
 /// A value of this type has a place in one order: `generation` grows with each
 /// change of the user's tokens.
+/// A store that rebuilds a token set from its own columns starts with [`TokenSet::new`] and sets
+/// every field that it has stored.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TokenSet {
     /// The token that calls carry.
     pub access_token: AccessToken,
@@ -149,6 +164,59 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
+    /// Creates a token set of generation 1 without a refresh token and scopes.
+    ///
+    /// `issuer` is the [name](crate::Environment::name) of the environment, a slash, and the
+    /// client id; `lifetime` counts from `issued_at`.
+    #[must_use]
+    pub fn new(
+        owner: Owner,
+        access_token: AccessToken,
+        issuer: impl Into<String>,
+        issued_at: SystemTime,
+        lifetime: Duration,
+    ) -> Self {
+        Self {
+            access_token,
+            refresh_token: None,
+            owner,
+            scopes: Vec::new(),
+            issuer: issuer.into(),
+            issued_at,
+            lifetime,
+            generation: 1,
+            needs_reconnect: false,
+        }
+    }
+
+    /// Sets the refresh token.
+    #[must_use]
+    pub fn refresh_token(mut self, refresh_token: RefreshToken) -> Self {
+        self.refresh_token = Some(refresh_token);
+        self
+    }
+
+    /// Sets the scopes.
+    #[must_use]
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// Sets the generation.
+    #[must_use]
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// Marks the user as one who must reconnect.
+    #[must_use]
+    pub fn needs_reconnect(mut self, needs_reconnect: bool) -> Self {
+        self.needs_reconnect = needs_reconnect;
+        self
+    }
+
     /// When the access token expires, by this machine's clock.
     ///
     /// Counted from when it was asked for: that the server's clock is an hour

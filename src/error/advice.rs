@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::{Error, Kind};
+use super::{Cause, Error};
 
 /// Whom to ask for approval and about failed calls, as the vendor's reference
 /// names it.
@@ -16,8 +16,8 @@ impl Error {
         }
         if self.may_have_arrived()
             && matches!(
-                self.inner.kind,
-                Kind::Transport | Kind::TimedOut | Kind::Late(_)
+                self.inner.cause,
+                Cause::Transport | Cause::TimedOut | Cause::Late(_)
             )
         {
             let repeatable = self.inner.trace.repeatable;
@@ -32,22 +32,22 @@ impl Error {
                     .into(),
             );
         }
-        let advice = match (&self.inner.kind, self.status()?) {
-            (Kind::Pagination(_), _) => {
+        let advice = match (&self.inner.cause, self.status()?) {
+            (Cause::Pagination(_), _) => {
                 "the list ends here: set another `page_size`, or take one page with `send`"
             }
-            (Kind::Decode(_), _) => "update this crate, or report it with the request id",
-            (Kind::Refused, StatusCode::UNAUTHORIZED) => {
+            (Cause::Decode(_), _) => "update this crate, or report it with the request id",
+            (Cause::Refused, StatusCode::UNAUTHORIZED) => {
                 "the token is missing, expired or revoked: get a new one"
             }
-            (Kind::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
-            (Kind::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
+            (Cause::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
+            (Cause::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
                 "correct the values that `messages()` names"
             }
-            (Kind::Refused, StatusCode::TOO_MANY_REQUESTS) => {
+            (Cause::Refused, StatusCode::TOO_MANY_REQUESTS) => {
                 "the limit is 5,000 requests in 5 minutes: wait and try again"
             }
-            (Kind::Refused, status) if status.is_server_error() => "try again later",
+            (Cause::Refused, status) if status.is_server_error() => "try again later",
             _ => return None,
         };
         Some(advice.into())

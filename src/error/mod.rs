@@ -1,6 +1,7 @@
 //! The one error of calls.
 
 mod advice;
+mod kind;
 mod messages;
 mod trace;
 
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::reason_of;
+pub use kind::ErrorKind;
 pub(crate) use trace::{Answer, Trace, missing_scopes, request_id};
 
 /// A call that did not succeed.
@@ -47,7 +49,7 @@ pub struct Error {
 }
 
 struct Inner {
-    kind: Kind,
+    cause: Cause,
     operation_id: &'static str,
     page: Option<i64>,
     answer: Option<Answer>,
@@ -55,7 +57,7 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-enum Kind {
+enum Cause {
     /// The call was not made: an argument is missing or not acceptable.
     InvalidRequest(String),
     /// The call was not made, or not again, for want of a token.
@@ -182,7 +184,7 @@ impl Error {
     /// Whether the call was not made since an argument was not acceptable.
     #[must_use]
     pub fn is_invalid_request(&self) -> bool {
-        matches!(self.inner.kind, Kind::InvalidRequest(_))
+        matches!(self.inner.cause, Cause::InvalidRequest(_))
     }
 
     /// Whether the user's connection has ended: they must connect again.
@@ -194,8 +196,8 @@ impl Error {
     /// Why there was no token for the call, where that is what failed.
     #[must_use]
     pub fn auth_error(&self) -> Option<&AuthError> {
-        match &self.inner.kind {
-            Kind::Auth(error) => Some(error),
+        match &self.inner.cause {
+            Cause::Auth(error) => Some(error),
             _ => None,
         }
     }
@@ -208,13 +210,13 @@ impl Error {
     /// [`Error::may_have_arrived`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match &self.inner.kind {
-            Kind::Transport | Kind::TimedOut | Kind::Busy | Kind::Late(_) => true,
-            Kind::Auth(error) => error.is_transient(),
-            Kind::Refused => self
+        match &self.inner.cause {
+            Cause::Transport | Cause::TimedOut | Cause::Busy | Cause::Late(_) => true,
+            Cause::Auth(error) => error.is_transient(),
+            Cause::Refused => self
                 .status()
                 .is_some_and(|status| reason_of(status).is_some()),
-            Kind::InvalidRequest(_) | Kind::Decode(_) | Kind::Pagination(_) => false,
+            Cause::InvalidRequest(_) | Cause::Decode(_) | Cause::Pagination(_) => false,
         }
     }
 
@@ -223,20 +225,20 @@ impl Error {
     pub fn is_timeout(&self) -> bool {
         let source = self.inner.source.as_ref();
         let transport = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
-        matches!(self.inner.kind, Kind::TimedOut | Kind::Late(_))
+        matches!(self.inner.cause, Cause::TimedOut | Cause::Late(_))
             || transport.is_some_and(reqwest::Error::is_timeout)
     }
 
     /// Whether no answer came: no connection, a time-out, a broken one.
     #[must_use]
     pub fn is_transport(&self) -> bool {
-        matches!(self.inner.kind, Kind::Transport | Kind::TimedOut)
+        matches!(self.inner.cause, Cause::Transport | Cause::TimedOut)
     }
 
     /// Whether the call succeeded and its answer could not be read.
     #[must_use]
     pub fn is_decode(&self) -> bool {
-        matches!(self.inner.kind, Kind::Decode(_))
+        matches!(self.inner.cause, Cause::Decode(_))
     }
 
     /// Whether a list's answers lead nowhere: the next page is not after this
@@ -244,7 +246,7 @@ impl Error {
     /// stream stops at it instead of going round in circles.
     #[must_use]
     pub fn is_pagination(&self) -> bool {
-        matches!(self.inner.kind, Kind::Pagination(_))
+        matches!(self.inner.cause, Cause::Pagination(_))
     }
 
     /// Whether there is no such object (404).
@@ -264,9 +266,9 @@ impl Error {
     /// limit leaves no room before the call's time is over.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        match &self.inner.kind {
-            Kind::Busy => true,
-            Kind::Auth(error) => error.retry_after().is_some(),
+        match &self.inner.cause {
+            Cause::Busy => true,
+            Cause::Auth(error) => error.retry_after().is_some(),
             _ => self.refused_with(StatusCode::TOO_MANY_REQUESTS),
         }
     }
@@ -316,7 +318,7 @@ impl Error {
     }
 
     fn refused_with(&self, status: StatusCode) -> bool {
-        matches!(self.inner.kind, Kind::Refused) && self.status() == Some(status)
+        matches!(self.inner.cause, Cause::Refused) && self.status() == Some(status)
     }
 
     pub(crate) fn unsent(operation_id: &'static str, error: Unread<()>) -> Self {
@@ -337,35 +339,35 @@ impl Error {
     }
 
     pub(crate) fn invalid_request(operation_id: &'static str, reason: String) -> Self {
-        Self::new(Kind::InvalidRequest(reason), operation_id, None, None)
+        Self::new(Cause::InvalidRequest(reason), operation_id, None, None)
     }
 
     pub(crate) fn auth(operation_id: &'static str, error: AuthError) -> Self {
-        Self::new(Kind::Auth(error), operation_id, None, None)
+        Self::new(Cause::Auth(error), operation_id, None, None)
     }
 
     pub(crate) fn transport(operation_id: &'static str, error: reqwest::Error) -> Self {
         // The address may carry health data in its query.
         let source = error.without_url();
-        Self::new(Kind::Transport, operation_id, None, Some(Box::new(source)))
+        Self::new(Cause::Transport, operation_id, None, Some(Box::new(source)))
     }
 
     pub(crate) fn busy(operation_id: &'static str) -> Self {
-        Self::new(Kind::Busy, operation_id, None, None)
+        Self::new(Cause::Busy, operation_id, None, None)
     }
 
     /// The call's time was over before this happened.
     pub(crate) fn late(operation_id: &'static str, what: &'static str) -> Self {
-        Self::new(Kind::Late(what), operation_id, None, None)
+        Self::new(Cause::Late(what), operation_id, None, None)
     }
 
     /// The call's time was over before the answer came, or all of it.
     pub(crate) fn timed_out(operation_id: &'static str, answer: Option<Answer>) -> Self {
-        Self::new(Kind::TimedOut, operation_id, answer, None)
+        Self::new(Cause::TimedOut, operation_id, answer, None)
     }
 
     pub(crate) fn refused(operation_id: &'static str, answer: Answer) -> Self {
-        Self::new(Kind::Refused, operation_id, Some(answer), None)
+        Self::new(Cause::Refused, operation_id, Some(answer), None)
     }
 
     pub(crate) fn decode(
@@ -381,8 +383,8 @@ impl Error {
             _ => "is not JSON",
         };
         let subject = place.map_or_else(|| "the answer".into(), |place| format!("`{place}`"));
-        let kind = Kind::Decode(format!("{subject} {what}"));
-        Self::new(kind, operation_id, Some(answer), None)
+        let cause = Cause::Decode(format!("{subject} {what}"));
+        Self::new(cause, operation_id, Some(answer), None)
     }
 
     pub(crate) fn broken(
@@ -391,7 +393,7 @@ impl Error {
         error: reqwest::Error,
     ) -> Self {
         let source = Box::new(error.without_url());
-        Self::new(Kind::Transport, operation_id, Some(answer), Some(source))
+        Self::new(Cause::Transport, operation_id, Some(answer), Some(source))
     }
 
     pub(crate) fn not_as_expected(
@@ -399,7 +401,7 @@ impl Error {
         answer: Answer,
         reason: String,
     ) -> Self {
-        Self::new(Kind::Decode(reason), operation_id, Some(answer), None)
+        Self::new(Cause::Decode(reason), operation_id, Some(answer), None)
     }
 
     pub(crate) fn too_large(operation_id: &'static str, answer: Answer, limit: usize) -> Self {
@@ -415,7 +417,7 @@ impl Error {
 
     /// An answer that was read and leads nowhere.
     pub(crate) fn pagination(operation_id: &'static str, reason: String, answer: Answer) -> Self {
-        Self::new(Kind::Pagination(reason), operation_id, Some(answer), None)
+        Self::new(Cause::Pagination(reason), operation_id, Some(answer), None)
     }
 
     /// Names the page of a list that failed.
@@ -425,14 +427,14 @@ impl Error {
     }
 
     fn new(
-        kind: Kind,
+        cause: Cause,
         operation_id: &'static str,
         answer: Option<Answer>,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self {
             inner: Box::new(Inner {
-                kind,
+                cause,
                 operation_id,
                 page: None,
                 answer,
@@ -451,33 +453,35 @@ impl fmt::Display for Error {
         if let Some(page) = self.inner.page {
             write!(f, "page {page}: ")?;
         }
-        match (&self.inner.kind, self.status()) {
-            (Kind::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
-            (Kind::Auth(error), _) if self.attempts() > 0 => {
+        match (&self.inner.cause, self.status()) {
+            (Cause::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
+            (Cause::Auth(error), _) if self.attempts() > 0 => {
                 write!(f, "no good token for another attempt, {error}")?;
             }
-            (Kind::Auth(error), _) => write!(f, "not sent, {error}")?,
-            (Kind::Busy, _) => {
+            (Cause::Auth(error), _) => write!(f, "not sent, {error}")?,
+            (Cause::Busy, _) => {
                 f.write_str("the limit of requests leaves no room before the call's time is over")?;
             }
-            (Kind::Late(what), _) => write!(f, "the call's time was over before {what}")?,
-            (Kind::TimedOut, None) => {
+            (Cause::Late(what), _) => write!(f, "the call's time was over before {what}")?,
+            (Cause::TimedOut, None) => {
                 f.write_str("the call's time was over before an answer came")?
             }
-            (Kind::TimedOut, Some(status)) => {
+            (Cause::TimedOut, Some(status)) => {
                 write!(
                     f,
                     "the call's time was over within the answer (status {status})"
                 )?;
             }
-            (Kind::Transport, None) => f.write_str("no answer from the server")?,
-            (Kind::Transport, Some(status)) => write!(f, "the answer broke off (status {status})")?,
-            (Kind::Refused, Some(status)) => write!(f, "the server answered {status}")?,
-            (Kind::Refused, None) => f.write_str("the server refused")?,
-            (Kind::Decode(reason) | Kind::Pagination(reason), Some(status)) => {
+            (Cause::Transport, None) => f.write_str("no answer from the server")?,
+            (Cause::Transport, Some(status)) => {
+                write!(f, "the answer broke off (status {status})")?
+            }
+            (Cause::Refused, Some(status)) => write!(f, "the server answered {status}")?,
+            (Cause::Refused, None) => f.write_str("the server refused")?,
+            (Cause::Decode(reason) | Cause::Pagination(reason), Some(status)) => {
                 write!(f, "{reason} (status {status})")?;
             }
-            (Kind::Decode(reason) | Kind::Pagination(reason), None) => f.write_str(reason)?,
+            (Cause::Decode(reason) | Cause::Pagination(reason), None) => f.write_str(reason)?,
         }
         if let Some(request_id) = self.request_id() {
             write!(f, ", request id {request_id}")?;
@@ -503,9 +507,9 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.inner.kind {
+        match &self.inner.cause {
             // Said already; what lies below it is not.
-            Kind::Auth(error) => error.source(),
+            Cause::Auth(error) => error.source(),
             _ => self.inner.source.as_deref().map(|source| source as _),
         }
     }

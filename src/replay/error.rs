@@ -5,7 +5,7 @@ use std::fmt;
 use super::EventList;
 use crate::error::Error;
 use crate::types::EventId;
-use crate::webhook::SeenError;
+use crate::webhook::EventLogError;
 
 /// A part of a replay that failed; the cursor stays before it, so the next
 /// replay tries again.
@@ -22,7 +22,7 @@ pub struct ReplayError {
 enum Kind {
     List(EventList, Error),
     Event(EventId, Error),
-    Seen(SeenError),
+    EventLog(EventLogError),
 }
 
 impl ReplayError {
@@ -40,9 +40,9 @@ impl ReplayError {
         }
     }
 
-    pub(super) fn seen(error: SeenError) -> Self {
+    pub(super) fn event_log(error: EventLogError) -> Self {
         Self {
-            kind: Kind::Seen(error),
+            kind: Kind::EventLog(error),
             is_end: true,
         }
     }
@@ -77,7 +77,7 @@ impl ReplayError {
     pub fn call(&self) -> Option<&Error> {
         match &self.kind {
             Kind::List(_, error) | Kind::Event(_, error) => Some(error),
-            Kind::Seen(_) => None,
+            Kind::EventLog(_) => None,
         }
     }
 
@@ -111,7 +111,7 @@ impl fmt::Display for ReplayError {
                 f.write_str("an event that was listed is gone, and left out")?;
             }
             Kind::Event(..) => f.write_str("an event could not be retrieved")?,
-            Kind::Seen(_) => f.write_str("what was handled before is not known")?,
+            Kind::EventLog(_) => f.write_str("what was handled before is not known")?,
         }
         match (self.is_end, self.is_gone()) {
             (true, _) => f.write_str(", mend the cause and replay from the cursor"),
@@ -125,7 +125,7 @@ impl std::error::Error for ReplayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             Kind::List(_, error) | Kind::Event(_, error) => Some(error),
-            Kind::Seen(error) => Some(error),
+            Kind::EventLog(error) => Some(error),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::lists::EventList;
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::webhook::Seen;
+use crate::webhook::EventLog;
 
 /// The events of a clinic; made by [`Client::events`].
 #[derive(Clone)]
 pub struct Events {
     pub(super) client: Client,
-    pub(super) seen: Arc<dyn Seen>,
+    pub(super) event_log: Arc<dyn EventLog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lists: Vec<EventList>,
     pub(super) time_to_handle: Duration,
@@ -31,7 +31,7 @@ impl Events {
     }
 
     /// How long an event that was told stays the caller's if neither
-    /// [`Missed::done`] nor [`Missed::release`] is called; 5 minutes unless
+    /// [`Missed::acknowledge`] nor [`Missed::release`] is called; 5 minutes unless
     /// told.
     #[must_use]
     pub fn time_to_handle(mut self, time: Duration) -> Self {

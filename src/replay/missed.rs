@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Cursor;
 use super::progress::{Open, Progress};
 use crate::clock::Clock;
-use crate::webhook::{Event, Grant, Seen, SeenError};
+use crate::webhook::{Event, EventLog, EventLogError, Grant};
 
 /// An event that nobody has handled yet, and that is the caller's to handle.
 ///
-/// Say how that went with [`done`](Self::done) or [`release`](Self::release).
+/// Say how that went with [`acknowledge`](Self::acknowledge) or [`release`](Self::release).
 /// One that is dropped without, as when the process dies, is told again by a
 /// replay after the time to handle it.
 ///
@@ -26,7 +26,7 @@ pub struct Missed {
     pub(super) open: Open,
     pub(super) is_done: AtomicBool,
     pub(super) progress: Progress,
-    pub(super) seen: Arc<dyn Seen>,
+    pub(super) event_log: Arc<dyn EventLog>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -39,8 +39,10 @@ impl Missed {
     /// # Errors
     /// When the record of events fails: call it again, or the event is told
     /// again.
-    pub async fn done(&self) -> Result<Cursor, SeenError> {
-        self.seen.done(&self.grant, self.clock.now()).await?;
+    pub async fn acknowledge(&self) -> Result<Cursor, EventLogError> {
+        self.event_log
+            .acknowledge(&self.grant, self.clock.now())
+            .await?;
         if !self.is_done.swap(true, Ordering::Relaxed) {
             self.progress.settle(&self.open);
         }
@@ -53,8 +55,8 @@ impl Missed {
     /// # Errors
     /// When the record of events fails: the event is told again all the same,
     /// after the time to handle it.
-    pub async fn release(&self) -> Result<(), SeenError> {
-        self.seen.release(&self.grant).await
+    pub async fn release(&self) -> Result<(), EventLogError> {
+        self.event_log.release(&self.grant).await
     }
 }
 

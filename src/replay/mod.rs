@@ -8,12 +8,12 @@
 //! ```
 //! use fullscript::Client;
 //! use fullscript::replay::{Cursor, ReplayError};
-//! use fullscript::webhook::{Event, Seen};
+//! use fullscript::webhook::{Event, EventLog};
 //!
 //! /// Handles what was missed; to be run every few minutes.
 //! async fn catch_up(
 //!     client: &Client,
-//!     seen: impl Seen,
+//!     seen: impl EventLog,
 //!     since: Cursor,
 //! ) -> Result<Cursor, Box<dyn std::error::Error>> {
 //!     let mut replay = client.events(seen).replay(since);
@@ -21,7 +21,7 @@
 //!         match next {
 //!             Ok(missed) => match handle(&missed.event).await {
 //!                 // A cursor to save, so that a crash costs less.
-//!                 Ok(()) => save(missed.done().await?),
+//!                 Ok(()) => save(missed.acknowledge().await?),
 //!                 Err(_) => missed.release().await?,
 //!             },
 //!             // "the list orders could not be read to its end, .."
@@ -39,7 +39,7 @@
 //! #     let none = Script::json(200, &serde_json::json!({"events": []}));
 //! #     fake.answer(&format!("list_{list}_events"), none);
 //! # }
-//! # let seen = fullscript::webhook::MemorySeen::new();
+//! # let seen = fullscript::webhook::MemoryEventLog::new();
 //! # let cursor = catch_up(&fake.client(), seen, Cursor::default()).await?;
 //! # assert!(cursor.of(fullscript::replay::EventList::Orders).is_some());
 //! # Ok::<_, Box<dyn std::error::Error>>(())
@@ -57,7 +57,7 @@
 //! record has to remember events for the thirty days that the vendor lists
 //! them, and to have room for as many; after that they are left out here.
 //!
-//! What [`Seen`] says of a process that dies holds here: an event that was
+//! What [`EventLog`] says of a process that dies holds here: an event that was
 //! handled, and not yet done, is told again.
 //!
 //! An event without an id is left out.
@@ -100,9 +100,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
+use sync_wrapper::SyncWrapper;
 
 use crate::client::Client;
-use crate::webhook::Seen;
+use crate::webhook::EventLog;
 
 use pass::Pass;
 use progress::Progress;
@@ -121,13 +122,13 @@ impl Client {
     /// handled; see [`replay`](crate::replay).
     ///
     /// Give the record that the webhook's handler uses: a clone of
-    /// [`MemorySeen`](crate::webhook::MemorySeen) or of `SqliteSeen`, or an
+    /// [`MemoryEventLog`](crate::webhook::MemoryEventLog) or of `SqliteEventLog`, or an
     /// `Arc` of another.
     #[must_use]
-    pub fn events(&self, seen: impl Seen) -> Events {
+    pub fn events(&self, event_log: impl EventLog) -> Events {
         Events {
             client: self.clone(),
-            seen: Arc::new(seen),
+            event_log: Arc::new(event_log),
             clock: Arc::clone(&self.context.calls.clock),
             lists: EventList::ALL.into(),
             time_to_handle: TIME_TO_HANDLE,
@@ -167,9 +168,12 @@ pub struct Replay {
 
 type Told = Option<Result<Missed, ReplayError>>;
 
+/// Finds the next event. Only polled, so that it can be shared between threads.
+type Finding = SyncWrapper<Pin<Box<dyn Future<Output = (Box<Pass>, Told)> + Send>>>;
+
 enum Step {
     Idle(Box<Pass>),
-    Busy(Pin<Box<dyn Future<Output = (Box<Pass>, Told)> + Send>>),
+    Busy(Finding),
     Over,
 }
 
@@ -205,15 +209,15 @@ impl Stream for Replay {
     type Item = Result<Missed, ReplayError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Told> {
-        let mut busy = match std::mem::replace(&mut self.step, Step::Over) {
+        let mut busy: Finding = match std::mem::replace(&mut self.step, Step::Over) {
             Step::Over => return Poll::Ready(None),
             Step::Busy(busy) => busy,
-            Step::Idle(mut pass) => Box::pin(async move {
+            Step::Idle(mut pass) => SyncWrapper::new(Box::pin(async move {
                 let told = pass.next().await;
                 (pass, told)
-            }),
+            })),
         };
-        let Poll::Ready((pass, told)) = busy.as_mut().poll(context) else {
+        let Poll::Ready((pass, told)) = busy.get_mut().as_mut().poll(context) else {
             self.step = Step::Busy(busy);
             return Poll::Pending;
         };

@@ -13,7 +13,7 @@ use super::missed::Missed;
 use super::progress::{Open, Progress};
 use crate::error::Error;
 use crate::types::{EventId, SortOrder, WebhookDelivery, WebhookDeliverySort};
-use crate::webhook::{Claim, Event, Sighting};
+use crate::webhook::{Claim, Event, EventKey};
 
 /// How many events are kept whole: a few megabytes. Of more only the ids are
 /// kept, and the events retrieved.
@@ -44,7 +44,7 @@ pub(super) struct Pass {
 struct Found {
     id: EventId,
     /// Without a subject, unless the event was told whole.
-    sighting: Sighting,
+    key: EventKey,
     open: Open,
     whole: Option<Box<Event>>,
 }
@@ -78,7 +78,7 @@ impl Pass {
         }
         if !self.found.is_empty() {
             self.missed = std::mem::take(&mut self.found).into_values().collect();
-            let order = |found: &Found| (found.sighting.created_at, found.sighting.key.clone());
+            let order = |found: &Found| (found.key.created_at, found.key.id.clone());
             self.missed
                 .sort_by_cached_key(|found| std::cmp::Reverse(order(found)));
         }
@@ -116,9 +116,9 @@ impl Pass {
     }
 
     async fn note(&mut self, list: EventList, event: Event) -> Result<(), ReplayError> {
-        let sighting = Sighting::from(&event);
+        let key = EventKey::from(&event);
         let oldest = self.now.checked_sub(LISTED.saturating_sub(CLOCKS));
-        let is_old = sighting.created_at.is_some_and(|at| Some(at) < oldest);
+        let is_old = key.created_at.is_some_and(|at| Some(at) < oldest);
         // Without an id nothing tells one event from another.
         let Some(id) = event
             .id
@@ -127,21 +127,21 @@ impl Pass {
         else {
             return Ok(());
         };
-        let found = match self.found.entry(sighting.key.clone()) {
+        let found = match self.found.entry(key.id.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let is_done = self.events.seen.is_done(&sighting).await;
-                if is_done.map_err(ReplayError::seen)? {
+                let is_done = self.events.event_log.is_processed(&key).await;
+                if is_done.map_err(ReplayError::event_log)? {
                     return Ok(());
                 }
-                let at = sighting.created_at.map(to_seconds);
+                let at = key.created_at.map(to_seconds);
                 let open = Open {
                     at,
                     ..Open::default()
                 };
                 new.insert(Found {
                     id,
-                    sighting,
+                    key,
                     open,
                     whole: None,
                 })
@@ -163,33 +163,33 @@ impl Pass {
             None => {
                 // It may have been handled since it was listed, which saves
                 // the retrieving.
-                let is_done = self.events.seen.is_done(&found.sighting).await;
-                if is_done.map_err(ReplayError::seen)? {
+                let is_done = self.events.event_log.is_processed(&found.key).await;
+                if is_done.map_err(ReplayError::event_log)? {
                     self.progress.settle(&found.open);
                     return Ok(None);
                 }
                 self.retrieve(&found).await?
             }
         };
-        let sighting = Sighting {
+        let key = EventKey {
             // What it was listed as, whatever was retrieved.
-            key: found.sighting.key,
-            ..Sighting::from(&event)
+            id: found.key.id,
+            ..EventKey::from(&event)
         };
         let now = self.events.clock.now();
         let deadline = now.checked_add(self.events.time_to_handle).unwrap_or(now);
-        let claim = self.events.seen.claim(&sighting, now, deadline).await;
-        match claim.map_err(ReplayError::seen)? {
+        let claim = self.events.event_log.claim(&key, now, deadline).await;
+        match claim.map_err(ReplayError::event_log)? {
             Claim::Granted(grant) => Ok(Some(Missed {
                 event,
                 grant,
                 open: found.open,
                 is_done: AtomicBool::new(false),
                 progress: self.progress.clone(),
-                seen: self.events.seen.clone(),
+                event_log: self.events.event_log.clone(),
                 clock: self.events.clock.clone(),
             })),
-            Claim::Done => {
+            Claim::Processed => {
                 self.progress.settle(&found.open);
                 Ok(None)
             }

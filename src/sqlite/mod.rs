@@ -3,10 +3,10 @@
 mod cipher;
 mod database;
 mod error;
+mod event_log;
 mod file;
 mod rows;
 mod schema;
-mod seen;
 mod worker;
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
 pub use self::cipher::EncryptionKey;
 use self::error::Failure;
 pub use self::error::SqliteError;
-pub use self::seen::SqliteSeen;
+pub use self::event_log::SqliteEventLog;
 
 /// Keeps tokens in an SQLite file, for the processes of one machine.
 ///

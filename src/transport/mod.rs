@@ -123,7 +123,7 @@ macro_rules! connection_setters {
         /// Called at the end of each call, on the task that made it, with what
         /// a counter or a histogram wants: be quick.
         #[must_use]
-        pub fn on_call(
+        pub fn on_call_end(
             mut self,
             listener: impl Fn(&$crate::CallReport) + Send + Sync + 'static,
         ) -> Self {

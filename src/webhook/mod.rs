@@ -51,7 +51,7 @@
 //!
 //! # Once each
 //!
-//! The vendor delivers at least once and in no certain order. [`Seen`] says of
+//! The vendor delivers at least once and in no certain order. [`EventLog`] says of
 //! each event whether it was handled, across restarts and processes, and
 //! whether one that is newer came before it.
 //!
@@ -89,16 +89,16 @@ pub mod axum;
 mod data;
 mod error;
 mod event;
+mod event_log;
 #[cfg(feature = "http")]
 pub mod http;
 mod receiver;
 mod reply;
-mod seen;
 mod signature;
 mod view;
 
 #[cfg(feature = "client")]
-pub(crate) use seen::AGE as DEFAULT_AGE;
+pub(crate) use event_log::AGE as DEFAULT_AGE;
 
 pub use data::{
     BrandData, DosageData, EventData, LabOrderData, LabRecommendationData, LabTestData,
@@ -107,7 +107,9 @@ pub use data::{
 };
 pub use error::{UnusableSecret, WebhookError};
 pub use event::Event;
+pub use event_log::{
+    Claim, EventKey, EventLog, EventLogError, EventLogFuture, Grant, MemoryEventLog,
+};
 pub use receiver::{Delivery, Receiver};
 pub use reply::Reply;
-pub use seen::{Claim, Grant, MemorySeen, Seen, SeenError, SeenFuture, Sighting};
 pub use signature::{SIGNATURE_HEADER, sign};

@@ -33,11 +33,9 @@ async fn a_grant_is_asked_for_each_time_and_shown_to_nobody() {
 
 #[test]
 fn a_bundled_page_gets_what_the_package_takes() {
-    let patient = EmbedPatient {
-        first_name: Some("Ann".into()),
-        date_of_birth: Some("1990-01-31".into()),
-        ..EmbedPatient::default()
-    };
+    let patient = EmbedPatient::new()
+        .first_name("Ann")
+        .date_of_birth("1990-01-31");
     let embed = Embed::new(Environment::CaProduction, "key")
         .entrypoint(Entrypoint::Labs)
         .patient(patient);

@@ -7,7 +7,7 @@ use std::fmt;
 /// Pages are counted off anew for each request: a record that comes or goes
 /// in between moves all those behind it, so that one may stand on two pages
 /// or on none. What came twice is dropped; what came not at all can't be
-/// known, so read the list again where [`ListChanges::is_none`] is false and
+/// known, so read the list again where [`ListChanges::is_empty`] is false and
 /// it has to be whole. Once more, not until nothing is noticed: a list in
 /// daily use may never stand still.
 ///
@@ -37,7 +37,7 @@ pub struct ListChanges {
 impl ListChanges {
     /// Whether nothing was noticed.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.duplicates == 0 && self.missing == 0 && !self.total_moved
     }
 
@@ -56,7 +56,7 @@ impl ListChanges {
 
 impl fmt::Display for ListChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_none() {
+        if self.is_empty() {
             return f.write_str("no change of the list was noticed");
         }
         f.write_str("the list changed while it was read: ")?;

@@ -94,7 +94,7 @@ impl<T> Items<T> {
     /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
     /// let mut patients = client.list_patients().items().prefetch(4);
     /// let all = patients.collect_all().await?;
-    /// if !patients.changes().is_none() {
+    /// if !patients.changes().is_empty() {
     ///     // "the list changed while it was read: 2 came twice and were
     ///     // dropped, the total went from 1000 to 998; read it again"
     ///     eprintln!("{}", patients.changes());

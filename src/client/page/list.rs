@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use serde::Serialize;
 use serde_json::Value;
+use sync_wrapper::SyncWrapper;
 
 use super::PageMeta;
 use crate::call::response::Response;
@@ -13,8 +14,16 @@ use crate::error::Error;
 /// The vendor's largest page, in records.
 pub(crate) const LARGEST_PAGE: i64 = 100;
 
-/// A request for one page, under way.
-pub(crate) type Fetch<T> = Pin<Box<dyn Future<Output = Result<Response<Found<T>>, Error>> + Send>>;
+/// A request for one page in flight. Only polled, so that it can be shared between threads.
+pub(crate) type Fetch<T> =
+    SyncWrapper<Pin<Box<dyn Future<Output = Result<Response<Found<T>>, Error>> + Send>>>;
+
+/// Boxes a request for one page.
+pub(crate) fn fetch<T>(
+    request: impl Future<Output = Result<Response<Found<T>>, Error>> + Send + 'static,
+) -> Fetch<T> {
+    SyncWrapper::new(Box::pin(request))
+}
 
 /// Which list, and what of it.
 #[derive(Clone, Copy)]

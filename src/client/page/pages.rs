@@ -48,7 +48,7 @@ const MOST_AT_ONCE: usize = 10;
 ///     let page = page?;
 ///     println!("page {}: {} patients", page.number(), page.items().len());
 /// }
-/// if !pages.changes().is_none() {
+/// if !pages.changes().is_empty() {
 ///     println!("{}", pages.changes());
 /// }
 /// # Ok(())
@@ -57,7 +57,7 @@ const MOST_AT_ONCE: usize = 10;
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Pages<T> {
     list: List,
-    fetch: Box<dyn Fn(i64) -> Fetch<T> + Send>,
+    fetch: Box<dyn Fn(i64) -> Fetch<T> + Send + Sync>,
     reader: Reader,
     /// The page to ask for next, `None` when there is none.
     next: Option<i64>,
@@ -79,7 +79,7 @@ enum Asked<T> {
 }
 
 impl<T> Pages<T> {
-    pub(crate) fn new(list: List, fetch: impl Fn(i64) -> Fetch<T> + Send + 'static) -> Self {
+    pub(crate) fn new(list: List, fetch: impl Fn(i64) -> Fetch<T> + Send + Sync + 'static) -> Self {
         Self {
             list,
             fetch: Box::new(fetch),
@@ -147,7 +147,7 @@ impl<T> Pages<T> {
         let mut all = Poll::Ready(());
         for (_, asked) in &mut self.asked {
             if let Asked::Waiting(fetch) = asked {
-                match fetch.as_mut().poll(context) {
+                match fetch.get_mut().as_mut().poll(context) {
                     Poll::Ready(arrived) => *asked = Asked::Arrived(arrived),
                     Poll::Pending => all = Poll::Pending,
                 }
@@ -254,7 +254,7 @@ mod tests {
     fn answering(list: List, body: Value) -> Pages<Value> {
         Pages::new(list, move |_| {
             let body = Ok(body.to_string().into());
-            Box::pin(async move {
+            super::super::list::fetch(async move {
                 let ending = Ending {
                     trace: Trace::default(),
                     outcome: Outcome::Answered(http::Response::new("").into(), Some(body)),
@@ -276,6 +276,6 @@ mod tests {
         }
         let mut items = answering(List::at_once(""), json!([1, 2, 3])).into_items();
         assert_eq!(items.collect_all().await.unwrap(), [1, 2, 3]);
-        assert!(items.changes().is_none());
+        assert!(items.changes().is_empty());
     }
 }

@@ -48,12 +48,12 @@ pub(super) struct State {
     /// By practitioner.
     resources: HashMap<String, Records>,
     session_grants: SessionGrants,
-    events: EventLog,
+    events: RecentEvents,
 }
 
 /// The events of a clinic, in the order in which they happened.
 #[derive(Default)]
-struct EventLog {
+struct RecentEvents {
     events: Vec<Value>,
     webhooks: Arc<Webhooks>,
 }
@@ -101,7 +101,7 @@ impl State {
             created_by_key: HashMap::new(),
             resources: HashMap::new(),
             session_grants: SessionGrants::default(),
-            events: EventLog::default(),
+            events: RecentEvents::default(),
         };
         state.complete_recorded();
         state

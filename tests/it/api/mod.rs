@@ -4,4 +4,5 @@ mod compare;
 mod coverage;
 mod dependencies;
 mod layers;
+mod shape;
 mod surface;

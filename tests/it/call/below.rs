@@ -15,14 +15,14 @@ async fn reports_tell_what_happened_and_nothing_else() {
     let told = Arc::clone(&reports);
     let server = Misbehaving::start([status(503), good(), status(404)]).await;
     let client = builder(&server.url())
-        .on_call(move |report| told.lock().unwrap().push(report.clone()))
+        .on_call_end(move |report| told.lock().unwrap().push(report.clone()))
         .build()
         .unwrap();
     client.get_clinic().send().await.unwrap();
     client.get_clinic().send().await.unwrap_err();
     client.get_patient().id("").send().await.unwrap_err();
     let reports = reports.lock().unwrap();
-    let seen: Vec<_> = reports
+    let reported: Vec<_> = reports
         .iter()
         .map(|report| {
             let status = report.status.map(|status| status.as_u16());
@@ -30,7 +30,7 @@ async fn reports_tell_what_happened_and_nothing_else() {
         })
         .collect();
     assert_eq!(
-        seen,
+        reported,
         [("get_clinic", Some(200), 2), ("get_clinic", Some(404), 1)]
     );
 }

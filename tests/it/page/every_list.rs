@@ -17,7 +17,7 @@ macro_rules! read_all {
             let on_pages: usize = pages.iter().map(|page| page.items().len()).sum();
             let mut items = call.items();
             assert_eq!(items.collect_all().await.unwrap().len(), on_pages);
-            assert!(items.changes().is_none(), "{}", stringify!($call));
+            assert!(items.changes().is_empty(), "{}", stringify!($call));
             read.push((stringify!($call), on_pages));
         })*
         read

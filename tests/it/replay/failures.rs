@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use fullscript::replay::{Cursor, EventList, ReplayError};
 use fullscript::testing::Script;
-use fullscript::webhook::{Claim, Grant, MemorySeen, Seen, SeenError, SeenFuture, Sighting};
+use fullscript::webhook::{
+    Claim, EventKey, EventLog, EventLogError, EventLogFuture, Grant, MemoryEventLog,
+};
 use serde_json::json;
 
 use super::vendor::{DAY, HOUR, LISTS, NOW, Vendor, event, time};
@@ -17,7 +19,7 @@ async fn failures(replay: &mut fullscript::replay::Replay) -> (Vec<String>, Vec<
         match next {
             Ok(missed) => {
                 ids.push(missed.event.id.as_ref().unwrap().to_string());
-                missed.done().await.unwrap();
+                missed.acknowledge().await.unwrap();
             }
             Err(error) => errors.push(error),
         }
@@ -38,7 +40,7 @@ async fn a_list_that_is_refused_ends_nothing_but_itself() {
         let script = Script::json(status, &json!({"error": "planted"}));
         vendor.fake.answer("list_order_events", script);
         let since = Cursor::from(time(NOW - DAY));
-        let mut replay = vendor.events(MemorySeen::new()).replay(since);
+        let mut replay = vendor.events(MemoryEventLog::new()).replay(since);
         let (ids, errors) = failures(&mut replay).await;
         assert_eq!(ids, ["1"]);
         let [error] = &errors[..] else { panic!() };
@@ -60,8 +62,8 @@ async fn either_source_does_without_the_other() {
     vendor.happens(event("1", "patient.created", NOW - HOUR));
     vendor.was_sent(event("2", "order.placed", NOW - HOUR), 1);
     vendor.fake.answer("list_webhook_deliveries", forbidden());
-    let seen = MemorySeen::new();
-    let mut replay = vendor.events(seen.clone()).replay(Cursor::default());
+    let event_log = MemoryEventLog::new();
+    let mut replay = vendor.events(event_log.clone()).replay(Cursor::default());
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!((ids, errors.len()), (vec!["1".to_string()], 1));
     assert_eq!(errors[0].failed_list(), Some(EventList::Deliveries));
@@ -71,7 +73,7 @@ async fn either_source_does_without_the_other() {
     for (operation, _) in LISTS {
         vendor.fake.answer(operation, forbidden());
     }
-    let mut replay = vendor.events(seen).replay(Cursor::default());
+    let mut replay = vendor.events(event_log).replay(Cursor::default());
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!((ids, errors.len()), (vec!["2".to_string()], 6));
     assert_eq!(vendor.fake.count("get_event"), 0);
@@ -83,8 +85,8 @@ async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
     for id in 0..150 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
     }
-    let seen = MemorySeen::new();
-    let events = vendor.events(seen).lists([EventList::Orders]);
+    let event_log = MemoryEventLog::new();
+    let events = vendor.events(event_log).lists([EventList::Orders]);
     // The first page is answered, the second is not.
     let mut replay = events.replay(Cursor::default());
     let client = vendor.fake.client();
@@ -113,7 +115,9 @@ async fn an_event_that_is_gone_is_reported_and_holds_nothing_up() {
     vendor
         .fake
         .answer_times("get_event", 1, Script::json(404, &json!({})));
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!(ids, ["there"]);
     let [error] = &errors[..] else { panic!() };
@@ -129,7 +133,7 @@ async fn an_event_that_can_not_be_retrieved_holds_the_cursor_of_its_list() {
     vendor.happens(event("1", "order.placed", NOW - DAY));
     vendor.happens(event("2", "order.placed", NOW - HOUR));
     vendor.fake.answer_times("get_event", 1, forbidden());
-    let events = vendor.events(MemorySeen::new());
+    let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.replay(Cursor::default());
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!(ids, ["2"]);
@@ -150,7 +154,9 @@ async fn a_server_in_trouble_is_not_asked_for_every_event() {
     vendor
         .fake
         .answer("get_event", Script::json(401, &json!({})));
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!((ids.len(), errors.len()), (0, 3));
     assert!(errors[2].is_end() && !errors[1].is_end());
@@ -163,15 +169,15 @@ async fn a_server_in_trouble_is_not_asked_for_every_event() {
 }
 
 /// A record of events whose methods fail from one on.
-struct Failing(&'static str, MemorySeen);
+struct Failing(&'static str, MemoryEventLog);
 
 impl Failing {
     fn answer<'a, T: Send + 'a>(
         &self,
         method: &str,
-        answer: SeenFuture<'a, T>,
-    ) -> SeenFuture<'a, T> {
-        let error = SeenError::new(std::io::Error::other("the disk is full"));
+        answer: EventLogFuture<'a, T>,
+    ) -> EventLogFuture<'a, T> {
+        let error = EventLogError::new(std::io::Error::other("the disk is full"));
         if self.0 == method {
             Box::pin(std::future::ready(Err(error)))
         } else {
@@ -180,37 +186,37 @@ impl Failing {
     }
 }
 
-impl Seen for Failing {
-    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
-        self.answer("is_done", self.1.is_done(sighting))
+impl EventLog for Failing {
+    fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool> {
+        self.answer("is_processed", self.1.is_processed(key))
     }
 
     fn claim<'a>(
         &'a self,
-        sighting: &'a Sighting,
+        key: &'a EventKey,
         now: SystemTime,
         deadline: SystemTime,
-    ) -> SeenFuture<'a, Claim> {
-        self.answer("claim", self.1.claim(sighting, now, deadline))
+    ) -> EventLogFuture<'a, Claim> {
+        self.answer("claim", self.1.claim(key, now, deadline))
     }
 
-    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
-        self.answer("done", self.1.done(grant, now))
+    fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()> {
+        self.answer("acknowledge", self.1.acknowledge(grant, now))
     }
 
-    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+    fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()> {
         self.answer("release", self.1.release(grant))
     }
 }
 
 #[tokio::test]
 async fn nothing_is_told_while_the_record_of_events_fails() {
-    for method in ["is_done", "claim"] {
+    for method in ["is_processed", "claim"] {
         let vendor = Vendor::start().await;
         vendor.happens(event("1", "patient.created", NOW - HOUR));
         vendor.happens(event("2", "order.placed", NOW - HOUR));
-        let seen = Arc::new(Failing(method, MemorySeen::new()));
-        let mut replay = vendor.events(seen).replay(Cursor::default());
+        let event_log = Arc::new(Failing(method, MemoryEventLog::new()));
+        let mut replay = vendor.events(event_log).replay(Cursor::default());
         let (ids, errors) = failures(&mut replay).await;
         assert!(ids.is_empty());
         let [error] = &errors[..] else { panic!() };
@@ -221,10 +227,10 @@ async fn nothing_is_told_while_the_record_of_events_fails() {
     }
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "patient.created", NOW - HOUR));
-    let events = vendor.events(Failing("done", MemorySeen::new()));
+    let events = vendor.events(Failing("acknowledge", MemoryEventLog::new()));
     let mut replay = events.replay(Cursor::default());
     let missed = replay.next().await.unwrap().unwrap();
-    assert!(missed.done().await.is_err());
+    assert!(missed.acknowledge().await.is_err());
     let patients = replay.cursor().of(EventList::Patients);
     assert_eq!(patients, Some(time(NOW - HOUR)));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fullscript::RateLimit;
 use fullscript::replay::{Cursor, EventList};
 use fullscript::testing::{FakeFullscript, FakeRequest, ManualClock, Script};
-use fullscript::webhook::MemorySeen;
+use fullscript::webhook::MemoryEventLog;
 use serde_json::{Value, json};
 
 use super::vendor::{DAY, LISTS, time};
@@ -55,7 +55,7 @@ async fn vendor() -> FakeFullscript {
 
 #[tokio::test]
 async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_some_are_lost() {
-    let mut world = World::new(MemorySeen::new());
+    let mut world = World::new(MemoryEventLog::new());
     world.misses = true;
     world.deliver_all(EVENTS).await;
     assert!(world.deliveries >= 100_000, "{}", world.deliveries);
@@ -65,7 +65,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
     let fake = vendor().await;
     let client = fake.client_builder().rate_limit(RateLimit::off());
     let clock = ManualClock::at(time(happened(0) + 2 * DAY));
-    let events = client.build().unwrap().events(world.seen.clone());
+    let events = client.build().unwrap().events(world.event_log.clone());
     let events = events.clock(clock.clone());
     let (mut cursor, mut told) = (Cursor::default(), 0);
     // Dies after so many, the first times, with one event in its hands.
@@ -90,7 +90,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
             let event = id.trim_start_matches("event-").parse().unwrap();
             *world.handled.entry(event).or_default() += 1;
             told += 1;
-            cursor = missed.done().await.unwrap();
+            cursor = missed.acknowledge().await.unwrap();
         }
         clock.advance(Duration::from_secs(301));
     }

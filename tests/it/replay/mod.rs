@@ -10,7 +10,7 @@ use std::time::Duration;
 use fullscript::replay::{Cursor, EventList, Replay};
 use fullscript::testing::ManualClock;
 use fullscript::types::EventType;
-use fullscript::webhook::{Claim, Event, EventData, MemorySeen, Seen, Sighting};
+use fullscript::webhook::{Claim, Event, EventData, EventKey, EventLog, MemoryEventLog};
 use serde_json::json;
 
 use vendor::{DAY, HOUR, NOW, Vendor, event, time};
@@ -21,7 +21,7 @@ async fn handled(replay: &mut Replay) -> Vec<String> {
     while let Some(missed) = replay.next().await {
         let missed = missed.unwrap();
         ids.push(missed.event.id.as_ref().unwrap().to_string());
-        missed.done().await.unwrap();
+        missed.acknowledge().await.unwrap();
     }
     ids
 }
@@ -44,7 +44,9 @@ async fn all_lists_are_one_stream_with_the_oldest_first() {
         event("shipped", "fulfillment.shipped", NOW - 3 * HOUR - 1),
         1,
     );
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     assert_eq!(
         handled(&mut replay).await,
         [
@@ -68,7 +70,9 @@ async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
     vendor.happens(created.clone());
     vendor.was_sent(created, 6);
     vendor.happens(event("2", "patient.updated", NOW - 60));
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     let first = replay.next().await.unwrap().unwrap();
     assert_eq!(first.event.type_, Some(EventType::PatientCreated));
     assert!(first.event.integration_id.is_some());
@@ -84,12 +88,12 @@ async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
 #[tokio::test]
 async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
     let vendor = Vendor::start().await;
-    let seen = MemorySeen::new();
+    let event_log = MemoryEventLog::new();
     for id in ["handled", "held", "failed", "missed"] {
         let event = event(id, "order.placed", NOW - HOUR);
         vendor.happens(event.clone());
-        let sighting = Sighting::from(&Event::from_json(event));
-        let claim = || seen.claim(&sighting, time(NOW), time(NOW + 60));
+        let key = EventKey::from(&Event::from_json(event));
+        let claim = || event_log.claim(&key, time(NOW), time(NOW + 60));
         if id == "missed" {
             continue;
         }
@@ -98,12 +102,12 @@ async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
         };
         assert!(matches!(claim().await.unwrap(), Claim::HeldUntil(_)));
         match id {
-            "handled" => seen.done(&grant, time(NOW)).await.unwrap(),
-            "failed" => seen.release(&grant).await.unwrap(),
+            "handled" => event_log.acknowledge(&grant, time(NOW)).await.unwrap(),
+            "failed" => event_log.release(&grant).await.unwrap(),
             _ => {}
         }
     }
-    let mut replay = vendor.events(seen).replay(Cursor::default());
+    let mut replay = vendor.events(event_log).replay(Cursor::default());
     assert_eq!(handled(&mut replay).await, ["failed", "missed"]);
     assert_eq!(vendor.fake.count("get_event"), 3);
     // It waits for the one that somebody holds.
@@ -115,35 +119,36 @@ async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
 #[tokio::test]
 async fn what_the_webhook_brings_meanwhile_is_handled_once() {
     let vendor = Vendor::start().await;
-    let seen = MemorySeen::new();
+    let event_log = MemoryEventLog::new();
     for id in ["1", "2", "3"] {
         vendor.happens(event(id, "patient.updated", NOW - HOUR));
     }
     // This one is not retrieved.
     vendor.was_sent(event("4", "fulfillment.shipped", NOW - 60), 1);
-    let mut replay = vendor.events(seen.clone()).replay(Cursor::default());
+    let mut replay = vendor.events(event_log.clone()).replay(Cursor::default());
     let first = replay.next().await.unwrap().unwrap();
-    let sighting = |id| {
+    let key = |id| {
         let body = event(id, "patient.updated", NOW - HOUR);
-        Sighting::from(&Event::from_json(body))
+        EventKey::from(&Event::from_json(body))
     };
-    let (first_again, second, fourth) = (sighting("1"), sighting("2"), sighting("4"));
-    let claim = |sighting| {
-        let seen = seen.clone();
+    let (first_again, second, fourth) = (key("1"), key("2"), key("4"));
+    let claim = |key| {
+        let event_log = event_log.clone();
         async move {
-            seen.claim(sighting, time(NOW), time(NOW + 60))
+            event_log
+                .claim(key, time(NOW), time(NOW + 60))
                 .await
                 .unwrap()
         }
     };
     assert!(matches!(claim(&first_again).await, Claim::HeldUntil(_)));
-    first.done().await.unwrap();
-    assert_eq!(claim(&first_again).await, Claim::Done);
-    for sighting in [&second, &fourth] {
-        let Claim::Granted(grant) = claim(sighting).await else {
+    first.acknowledge().await.unwrap();
+    assert_eq!(claim(&first_again).await, Claim::Processed);
+    for key in [&second, &fourth] {
+        let Claim::Granted(grant) = claim(key).await else {
             panic!()
         };
-        seen.done(&grant, time(NOW)).await.unwrap();
+        event_log.acknowledge(&grant, time(NOW)).await.unwrap();
     }
     assert_eq!(handled(&mut replay).await, ["3"]);
     assert_eq!(replay.cursor(), Cursor::from(time(NOW)));
@@ -152,17 +157,17 @@ async fn what_the_webhook_brings_meanwhile_is_handled_once() {
 #[tokio::test]
 async fn an_event_that_is_older_than_what_is_known_says_so() {
     let vendor = Vendor::start().await;
-    let seen = MemorySeen::new();
+    let event_log = MemoryEventLog::new();
     let mut newer = event("newer", "patient.updated", NOW - 60);
     let mut older = event("older", "patient.updated", NOW - HOUR);
     for event in [&mut newer, &mut older] {
         event["data"]["patient"]["id"] = "the same".into();
     }
-    let sighting = Sighting::from(&Event::from_json(newer));
-    let claim = seen.claim(&sighting, time(NOW), time(NOW + 60)).await;
+    let key = EventKey::from(&Event::from_json(newer));
+    let claim = event_log.claim(&key, time(NOW), time(NOW + 60)).await;
     assert!(matches!(claim.unwrap(), Claim::Granted(_)));
     vendor.happens(older);
-    let mut replay = vendor.events(seen).replay(Cursor::default());
+    let mut replay = vendor.events(event_log).replay(Cursor::default());
     let missed = replay.next().await.unwrap().unwrap();
     assert_eq!(missed.grant.newer, Some(time(NOW - 60)));
     assert_eq!(missed.grant.attempt, 1);
@@ -174,7 +179,9 @@ async fn lists_are_read_to_their_last_page() {
     for id in 0..250 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
     }
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     let expected: Vec<_> = (0..250).map(|id| id.to_string()).collect();
     assert_eq!(handled(&mut replay).await, expected);
     assert_eq!(vendor.fake.count("list_order_events"), 3);
@@ -188,7 +195,9 @@ async fn no_more_than_a_thousand_deliveries_are_held_and_all_are_told() {
         let type_ = "fulfillment.shipped";
         vendor.was_sent(event(&id.to_string(), type_, NOW - DAY + id), 1);
     }
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     assert_eq!(handled(&mut replay).await.len(), 1_020);
     // The oldest twenty; the Events API knows nothing of their kind.
     assert_eq!(vendor.fake.count("get_event"), 20);
@@ -203,7 +212,9 @@ async fn records_that_change_places_between_pages_are_found() {
     }
     // The first reading has one record twice, and another not at all.
     vendor.swap_once();
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     assert_eq!(handled(&mut replay).await.len(), 150);
     assert_eq!(vendor.fake.count("list_order_events"), 4);
 }
@@ -212,7 +223,7 @@ async fn records_that_change_places_between_pages_are_found() {
 async fn nothing_is_sent_before_the_first_event_is_asked_for_and_after_the_drop() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - HOUR));
-    let events = vendor.events(MemorySeen::new());
+    let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.lists([EventList::Orders]).replay(Cursor::default());
     assert!(vendor.fake.requests().is_empty());
     // A future that is dropped leaves its request to the next.
@@ -231,7 +242,9 @@ async fn events_without_an_id_and_those_that_may_be_forgotten_are_left_out() {
     vendor.happens(event("old", "order.placed", NOW - 30 * DAY + 60));
     vendor.happens(event("listed", "order.placed", NOW - 29 * DAY));
     vendor.was_sent(json!({"id": "", "type": "order.placed", "data": {}}), 1);
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     assert_eq!(handled(&mut replay).await, ["listed"]);
 }
 
@@ -239,11 +252,11 @@ async fn events_without_an_id_and_those_that_may_be_forgotten_are_left_out() {
 async fn a_replay_moves_between_tasks() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - HOUR));
-    let seen: std::sync::Arc<dyn Seen> = std::sync::Arc::new(MemorySeen::new());
-    let events = vendor.events(seen).clock(ManualClock::at(time(NOW)));
+    let event_log: std::sync::Arc<dyn EventLog> = std::sync::Arc::new(MemoryEventLog::new());
+    let events = vendor.events(event_log).clock(ManualClock::at(time(NOW)));
     let mut replay = events.replay(Cursor::default());
     let missed = tokio::spawn(async move { replay.next().await.unwrap().unwrap() });
     let missed = missed.await.unwrap();
-    let cursor = tokio::spawn(async move { missed.done().await.unwrap() });
+    let cursor = tokio::spawn(async move { missed.acknowledge().await.unwrap() });
     assert_eq!(cursor.await.unwrap(), Cursor::from(time(NOW)));
 }

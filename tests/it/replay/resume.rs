@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use fullscript::replay::{Cursor, EventList, InvalidCursor};
-use fullscript::sqlite::SqliteSeen;
-use fullscript::webhook::MemorySeen;
+use fullscript::sqlite::SqliteEventLog;
+use fullscript::webhook::MemoryEventLog;
 
 use super::handled;
 use super::vendor::{DAY, HOUR, NOW, Vendor, event, time};
 use crate::stores::sqlite::Place;
 
-async fn reopened(place: &Place) -> SqliteSeen {
-    place.open().await.unwrap().seen()
+async fn reopened(place: &Place) -> SqliteEventLog {
+    place.open().await.unwrap().event_log()
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
         let mut saved = Cursor::default();
         for _ in 0..2 {
             let missed = replay.next().await.unwrap().unwrap();
-            saved = missed.done().await.unwrap();
+            saved = missed.acknowledge().await.unwrap();
         }
         let _told = replay.next().await.unwrap().unwrap();
         saved.to_string()
@@ -43,7 +43,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
     let mut replay = vendor.events(reopened(&place).await).replay(cursor);
     let missed = replay.next().await.unwrap().unwrap();
     assert_eq!(missed.grant.attempt, 2);
-    missed.done().await.unwrap();
+    missed.acknowledge().await.unwrap();
     assert!(replay.next().await.is_none());
     let cursor = replay.cursor();
     assert_eq!(cursor, Cursor::from(time(NOW + 301)));
@@ -58,7 +58,7 @@ async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - 5 * DAY));
     vendor.happens(event("2", "order.placed", NOW - HOUR));
-    let events = vendor.events(MemorySeen::new());
+    let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.replay(Cursor::default());
     replay
         .next()
@@ -82,23 +82,25 @@ async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
         let happened = NOW - HOUR + id.min(2);
         vendor.happens(event(&id.to_string(), "order.placed", happened));
     }
-    let mut replay = vendor.events(MemorySeen::new()).replay(Cursor::default());
+    let mut replay = vendor
+        .events(MemoryEventLog::new())
+        .replay(Cursor::default());
     let mut told = Vec::new();
     while let Some(missed) = replay.next().await {
         told.push(missed.unwrap());
     }
     for (index, expected) in [(2, NOW - HOUR + 1), (0, NOW - HOUR + 2), (1, NOW)] {
-        let cursor = told[index].done().await.unwrap();
+        let cursor = told[index].acknowledge().await.unwrap();
         assert_eq!(cursor.of(EventList::Orders), Some(time(expected)));
         // Twice counts once.
-        assert_eq!(told[index].done().await.unwrap(), cursor);
+        assert_eq!(told[index].acknowledge().await.unwrap(), cursor);
     }
 }
 
 #[tokio::test]
 async fn an_event_that_is_listed_late_is_found() {
     let vendor = Vendor::start().await;
-    let events = vendor.events(MemorySeen::new());
+    let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.replay(Cursor::default());
     assert!(handled(&mut replay).await.is_empty());
     // Before the cursor, by as much as a day.
@@ -120,7 +122,9 @@ async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
             vendor.happens(event("new", "order.placed", now));
             vendor.happens(event("late", "order.placed", now - DAY));
             vendor.happens(event("long ago", "order.placed", now - 5 * DAY));
-            let events = vendor.events(MemorySeen::new()).lists([EventList::Orders]);
+            let events = vendor
+                .events(MemoryEventLog::new())
+                .lists([EventList::Orders]);
             let mut replay = events.replay(time(now));
             assert_eq!(handled(&mut replay).await, ["late", "new"], "{zone} {hour}");
         }
@@ -142,7 +146,7 @@ async fn the_days_asked_for_are_no_more_than_needed() {
             "2026-01-02..2026-02-04",
         ),
     ] {
-        let mut replay = vendor.events(MemorySeen::new()).replay(since);
+        let mut replay = vendor.events(MemoryEventLog::new()).replay(since);
         assert!(handled(&mut replay).await.is_empty());
         let requests = vendor.fake.requests();
         for request in &requests[requests.len() - 7..] {

@@ -8,7 +8,7 @@ use fullscript::RateLimit;
 use fullscript::replay::Events;
 use fullscript::testing::{FakeFullscript, FakeRequest, ManualClock, Script};
 use fullscript::value::{Date, Timestamp};
-use fullscript::webhook::{Event, Seen};
+use fullscript::webhook::{Event, EventLog};
 use serde_json::{Value, json};
 
 /// 2026-02-02T02:40:00Z.
@@ -78,10 +78,10 @@ impl Vendor {
         }
     }
 
-    pub(crate) fn events(&self, seen: impl Seen) -> Events {
+    pub(crate) fn events(&self, event_log: impl EventLog) -> Events {
         let client = self.fake.client_builder().rate_limit(RateLimit::off());
         let client = client.build().unwrap();
-        client.events(seen).clock(self.clock.clone())
+        client.events(event_log).clock(self.clock.clone())
     }
 
     pub(crate) fn happens(&self, event: Value) {

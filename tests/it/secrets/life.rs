@@ -12,7 +12,9 @@ use fullscript::http::Method;
 use fullscript::sqlite::{EncryptionKey, SqliteStore};
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::Secret;
-use fullscript::webhook::{Claim, Delivery, MemorySeen, Receiver, Seen, SeenError, Sighting, sign};
+use fullscript::webhook::{
+    Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, Receiver, sign,
+};
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 use fullscript::{Clock, SystemClock};
 
@@ -146,7 +148,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
         .unwrap();
     shown.error(&app.exchange(code).await.unwrap_err());
     show_the_rest(&mut shown, secrets, tokens).await;
-    shown.debug(&store.seen());
+    shown.debug(&store.event_log());
     show_webhooks(&mut shown, secrets).await;
     show_deliveries(&mut shown, secrets).await;
     // A file that opens with no other key, and holds no token.
@@ -202,7 +204,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let reports = Arc::clone(&told);
     let client = fake
         .client_builder()
-        .on_call(move |report| reports.lock().unwrap().push(report.clone()))
+        .on_call_end(move |report| reports.lock().unwrap().push(report.clone()))
         .build()
         .unwrap();
     let script = Script::json(200, &serde_json::json!(secrets.patient));
@@ -211,10 +213,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let search = client.request(Method::GET, "/api/clinic/search/patients");
     let search = search.query("query", &secrets.patient).send_bytes();
     shown.debug(&search.await.unwrap().into_inner());
-    let patient = EmbedPatient {
-        email: Some(secrets.patient.clone()),
-        ..EmbedPatient::default()
-    };
+    let patient = EmbedPatient::new().email(&secrets.patient);
     shown.debug(&patient);
     let embed = Embed::new(Environment::UsSandbox, "key").patient(patient);
     shown.debug(&embed);
@@ -279,16 +278,18 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     let event = delivery.event().unwrap();
     shown.debug(event);
     shown.debug(&event.data);
-    let sighting = Sighting::from(event);
-    shown.debug(&sighting);
-    let seen = MemorySeen::new();
-    shown.debug(&seen);
-    let claim = seen.claim(&sighting, now, now).await.unwrap();
+    let key = EventKey::from(event);
+    shown.debug(&key);
+    let event_log = MemoryEventLog::new();
+    shown.debug(&event_log);
+    let claim = event_log.claim(&key, now, now).await.unwrap();
     shown.debug(&claim);
     if let Claim::Granted(grant) = &claim {
         shown.debug(grant);
     }
-    shown.error(&SeenError::new(std::io::Error::other("the disk is full")));
+    shown.error(&EventLogError::new(std::io::Error::other(
+        "the disk is full",
+    )));
     show_replay(shown, secrets).await;
 }
 
@@ -314,7 +315,7 @@ async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
     fake.answer_times("get_event", 1, retrieved);
     let gone = Script::json(404, &serde_json::json!({"error": secrets.patient}));
     fake.answer("get_event", gone);
-    let events = fake.client().events(MemorySeen::new());
+    let events = fake.client().events(MemoryEventLog::new());
     shown.debug(&events);
     let mut replay = events.replay(fullscript::replay::Cursor::default());
     let mut told = (0, 0);

@@ -20,23 +20,16 @@ use crate::support::at;
 const ODD: &str = "x'); DROP TABLE tokens; --\"\u{0}\n\u{1f600} ünïcode\u{202e}%_\\";
 
 pub(crate) fn tokens(generation: u64) -> TokenSet {
-    TokenSet {
-        access_token: AccessToken::new(format!("planted-access-{generation}")),
-        refresh_token: Some(RefreshToken::new(format!("planted-refresh-{generation}"))),
-        owner: Owner {
-            id: "practitioner".into(),
-            kind: "Practitioner".into(),
-        },
-        scopes: vec![
-            Scope::new(Scope::CATALOG_READ),
-            Scope::new(Scope::CLINIC_READ),
-        ],
-        issuer: "https://api-us-snd.fullscript.io".into(),
-        issued_at: at(0),
-        lifetime: Duration::from_secs(7_200),
-        generation,
-        needs_reconnect: false,
-    }
+    TokenSet::new(
+        Owner::new("practitioner", "Practitioner"),
+        AccessToken::new(format!("planted-access-{generation}")),
+        "https://api-us-snd.fullscript.io",
+        at(0),
+        Duration::from_secs(7_200),
+    )
+    .refresh_token(RefreshToken::new(format!("planted-refresh-{generation}")))
+    .scopes([Scope::CATALOG_READ, Scope::CLINIC_READ].map(Scope::new))
+    .generation(generation)
 }
 
 /// Everything of a set, to compare.
@@ -51,6 +44,7 @@ pub(crate) fn shown(tokens: &TokenSet) -> String {
         lifetime,
         generation,
         needs_reconnect,
+        ..
     } = tokens;
     let refresh_token = refresh_token.as_ref().map(RefreshToken::expose);
     format!(
@@ -129,10 +123,7 @@ async fn every_field_comes_back_as_it_was() {
     sets[4].issuer = String::new();
     sets[5].access_token = AccessToken::new(ODD.repeat(1_000));
     sets[5].refresh_token = Some(RefreshToken::new(ODD));
-    sets[5].owner = Owner {
-        id: ODD.into(),
-        kind: ODD.into(),
-    };
+    sets[5].owner = Owner::new(ODD, ODD);
     sets[5].scopes = vec![Scope::new(ODD), Scope::new(""), Scope::new("a b,c\"")];
     sets[5].issuer = ODD.into();
     sets[6].issued_at = at(1) + Duration::from_nanos(123_456_789);

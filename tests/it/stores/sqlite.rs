@@ -6,7 +6,7 @@ use std::time::Duration;
 use fullscript::auth::{Swap, TokenStore};
 
 use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
-use fullscript::webhook::{Claim, Event, Seen, Sighting};
+use fullscript::webhook::{Claim, Event, EventKey, EventLog};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -251,9 +251,9 @@ async fn a_file_of_an_older_version_is_brought_up_to_date_with_its_tokens() {
     place.inside().execute_batch(first).unwrap();
     let store = place.open().await.unwrap();
     is_filled(&store, 1).await;
-    let sighting = Sighting::from(&Event::from_body(br#"{"id":"1","type":"order.placed"}"#));
+    let key = EventKey::from(&Event::from_body(br#"{"id":"1","type":"order.placed"}"#));
     let now = std::time::SystemTime::UNIX_EPOCH;
-    let claim = store.seen().claim(&sighting, now, now).await.unwrap();
+    let claim = store.event_log().claim(&key, now, now).await.unwrap();
     assert!(matches!(claim, Claim::Granted(_)));
 }
 

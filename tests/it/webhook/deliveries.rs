@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, SystemTime};
 
-use fullscript::webhook::{Claim, MemorySeen, Receiver, Seen, Sighting, sign};
+use fullscript::webhook::{Claim, EventKey, EventLog, MemoryEventLog, Receiver, sign};
 use serde_json::{Value, json};
 
 use super::{HEADER, SECRET, at, receiver};
@@ -45,7 +45,7 @@ struct Sent {
 pub(crate) struct World<S> {
     chance: Chance,
     receiver: Receiver,
-    pub(crate) seen: S,
+    pub(crate) event_log: S,
     /// Whether events are missed for good: some are never sent, and the last
     /// try may fail as any other.
     pub(crate) misses: bool,
@@ -79,12 +79,12 @@ fn body(event: u64) -> Vec<u8> {
     json!({ "event": payload(event) }).to_string().into_bytes()
 }
 
-impl<S: Seen> World<S> {
-    pub(crate) fn new(seen: S) -> Self {
+impl<S: EventLog> World<S> {
+    pub(crate) fn new(event_log: S) -> Self {
         Self {
             chance: Chance(0x5EED),
             receiver: receiver(),
-            seen,
+            event_log,
             misses: false,
             sent: BinaryHeap::new(),
             handled: HashMap::new(),
@@ -153,10 +153,10 @@ impl<S: Seen> World<S> {
         let header = sign(SECRET, signed, &body);
         let delivery = self.receiver.receive([(HEADER, header)], &body, now);
         let event = delivery.unwrap().into_event().unwrap();
-        let sighting = Sighting::from(&event);
+        let key = EventKey::from(&event);
         let deadline = now + Duration::from_secs(59);
-        match self.seen.claim(&sighting, now, deadline).await.unwrap() {
-            Claim::Done => true,
+        match self.event_log.claim(&key, now, deadline).await.unwrap() {
+            Claim::Processed => true,
             Claim::HeldUntil(_) => false,
             Claim::Granted(grant) => {
                 self.is_late_where_it_is(sent.event, grant.newer);
@@ -165,11 +165,11 @@ impl<S: Seen> World<S> {
                     return false;
                 }
                 if !is_last && self.chance.percent(10) {
-                    self.seen.release(&grant).await.unwrap();
+                    self.event_log.release(&grant).await.unwrap();
                     return false;
                 }
                 *self.handled.entry(sent.event).or_default() += 1;
-                self.seen.done(&grant, now).await.unwrap();
+                self.event_log.acknowledge(&grant, now).await.unwrap();
                 true
             }
         }
@@ -186,7 +186,7 @@ impl<S: Seen> World<S> {
 
 #[tokio::test]
 async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once() {
-    let mut world = World::new(MemorySeen::new());
+    let mut world = World::new(MemoryEventLog::new());
     world.run(44_000).await;
     assert!(world.deliveries >= 100_000, "{}", world.deliveries);
     assert!(world.late > 1_000, "{}", world.late);
@@ -195,7 +195,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once() {
 #[tokio::test]
 async fn every_event_is_handled_once_with_a_file() {
     let place = Place::new();
-    let mut world = World::new(place.open().await.unwrap().seen());
+    let mut world = World::new(place.open().await.unwrap().event_log());
     world.run(1_000).await;
     assert!(world.deliveries >= 2_000, "{}", world.deliveries);
 }

@@ -2,8 +2,8 @@
 
 mod adapters;
 pub(crate) mod deliveries;
+mod event_log;
 mod events;
-mod seen;
 mod signature;
 
 use std::time::{Duration, SystemTime};

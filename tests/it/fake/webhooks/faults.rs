@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use fullscript::replay::EventList;
 use fullscript::testing::{DeliveryFailure, FakeFullscript, Webhook, WebhookFault};
-use fullscript::webhook::{Claim, Event, MemorySeen, Receiver, Seen, Sighting, axum::receive};
+use fullscript::webhook::{
+    Claim, Event, EventKey, EventLog, MemoryEventLog, Receiver, axum::receive,
+};
 use fullscript::{Clock, SystemClock};
 use serde_json::json;
 
@@ -13,21 +15,21 @@ use super::{App, CHALLENGE, MINUTE, SECRET, happens, outcomes, serve, subscribed
 
 #[tokio::test]
 async fn a_duplicate_is_handled_once_by_who_keeps_a_record() {
-    let (seen, handled) = (MemorySeen::new(), Arc::new(Mutex::new(0)));
+    let (event_log, handled) = (MemoryEventLog::new(), Arc::new(Mutex::new(0)));
     let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();
-    let (record, count) = (seen.clone(), Arc::clone(&handled));
+    let (record, count) = (event_log.clone(), Arc::clone(&handled));
     let handler = move |event: Event| {
-        let (seen, count) = (record.clone(), Arc::clone(&count));
+        let (event_log, count) = (record.clone(), Arc::clone(&count));
         async move {
             let now = SystemClock.now();
-            let claim = seen
-                .claim(&Sighting::from(&event), now, now + MINUTE)
+            let claim = event_log
+                .claim(&EventKey::from(&event), now, now + MINUTE)
                 .await?;
             if let Claim::Granted(grant) = claim {
                 *count.lock().unwrap() += 1;
-                seen.done(&grant, now).await?;
+                event_log.acknowledge(&grant, now).await?;
             }
-            Ok::<_, fullscript::webhook::SeenError>(())
+            Ok::<_, fullscript::webhook::EventLogError>(())
         }
     };
     let url = serve(Router::new().route("/webhooks", receive(receiver, handler))).await;
@@ -70,13 +72,13 @@ async fn a_dropped_event_is_found_by_a_replay() {
     let event = fake.send_event("patient.created", patient);
     fake.advance(24 * 60 * MINUTE).await;
     assert!(app.came().is_empty() && fake.deliveries().is_empty());
-    let events = fake.client().events(MemorySeen::new());
+    let events = fake.client().events(MemoryEventLog::new());
     let mut replay = events
         .lists([EventList::Patients, EventList::Deliveries])
         .replay(fake.clock().now());
     let missed = replay.next().await.unwrap().unwrap();
     assert_eq!(missed.event, event);
-    missed.done().await.unwrap();
+    missed.acknowledge().await.unwrap();
     assert!(replay.next().await.is_none());
     fake.end_webhook_faults();
     happens(&fake);

@@ -3,7 +3,7 @@
 use fullscript::Clock;
 use fullscript::replay::EventList;
 use fullscript::types::SortOrder;
-use fullscript::webhook::{Event, MemorySeen};
+use fullscript::webhook::{Event, MemoryEventLog};
 
 use super::{App, CHALLENGE, MINUTE, happens, subscribed};
 
@@ -86,12 +86,12 @@ async fn an_event_that_was_given_up_is_found_by_a_replay_of_the_deliveries() {
     let event = happens(&fake);
     fake.advance(7 * 60 * MINUTE).await;
     assert_eq!(app.came().len(), 6);
-    let events = fake.client().events(MemorySeen::new());
+    let events = fake.client().events(MemoryEventLog::new());
     let mut replay = events
         .lists([EventList::Deliveries])
         .replay(fake.clock().now());
     let missed = replay.next().await.unwrap().unwrap();
     assert_eq!(missed.event.id.as_ref().unwrap().to_string(), event);
-    missed.done().await.unwrap();
+    missed.acknowledge().await.unwrap();
     assert!(replay.next().await.is_none());
 }

@@ -18,23 +18,36 @@ const SUBJECT: usize = 32;
 /// What is remembered of an event; made from it with `From`, and no health
 /// data.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sighting {
+#[non_exhaustive]
+pub struct EventKey {
     /// What the event is known by: its id; without one, the hash of its JSON.
     ///
     /// An app with several integrations on one clinic may get an event once for
     /// each; whether with one id is not told. Add the integration's id here to
     /// handle both.
-    pub key: String,
+    pub id: String,
     /// What the event is about (this patient, that plan), as a hash.
     pub subject: Option<String>,
     /// When it happened.
     pub created_at: Option<SystemTime>,
 }
 
-impl From<&Event> for Sighting {
+impl EventKey {
+    /// Creates a key from an id, without a subject and a time.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            subject: None,
+            created_at: None,
+        }
+    }
+}
+
+impl From<&Event> for EventKey {
     fn from(event: &Event) -> Self {
         let id = event.id.as_ref().map(AsRef::as_ref);
-        let key = match id {
+        let id = match id {
             Some(id) if (1..=LONGEST_KEY).contains(&id.len()) => id.to_string(),
             Some(id) if !id.is_empty() => hashed(id),
             _ => hashed(&event.json.to_string()),
@@ -45,16 +58,16 @@ impl From<&Event> for Sighting {
         });
         let created_at = event.created_at.as_ref().and_then(time);
         Self {
-            key,
+            id,
             subject,
             created_at,
         }
     }
 }
 
-impl fmt::Debug for Sighting {
+impl fmt::Debug for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sighting")
+        f.debug_struct("EventKey")
             .field("key", &Hidden)
             .field("created_at", &self.created_at)
             .finish_non_exhaustive()

@@ -10,16 +10,18 @@ use super::database::Database;
 use super::error::{Failure, SqliteError};
 use super::rows::{from_nanos, to_nanos};
 use super::worker::{Access, Worker};
-use crate::webhook::{Claim, DEFAULT_AGE, Grant, Seen, SeenError, SeenFuture, Sighting};
+use crate::webhook::{
+    Claim, DEFAULT_AGE, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
+};
 
 /// Remembers events in an SQLite file, beside the tokens, for the processes of
 /// one machine; made by [`SqliteStore::seen`].
 ///
 /// Cheap to clone. Any number of processes may use the same file: of all of
-/// them one is granted an event. What was answered by [`Seen::done`] is on the
+/// them one is granted an event. What was answered by [`EventLog::acknowledge`] is on the
 /// disk. What is remembered is no health data, and is not encrypted.
 #[derive(Clone)]
-pub struct SqliteSeen {
+pub struct SqliteEventLog {
     worker: Worker,
     age: Duration,
 }
@@ -30,15 +32,15 @@ impl SqliteStore {
     /// A process that has to do with webhooks alone opens the store just the
     /// same.
     #[must_use]
-    pub fn seen(&self) -> SqliteSeen {
-        SqliteSeen {
+    pub fn event_log(&self) -> SqliteEventLog {
+        SqliteEventLog {
             worker: self.worker.clone(),
             age: DEFAULT_AGE,
         }
     }
 }
 
-impl SqliteSeen {
+impl SqliteEventLog {
     /// How long an event is remembered; 30 days unless told. One that comes
     /// again after that counts as new.
     #[must_use]
@@ -51,19 +53,19 @@ impl SqliteSeen {
         &self,
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
-    ) -> SeenFuture<'static, T> {
+    ) -> EventLogFuture<'static, T> {
         let answer = self.worker.ask(access, work);
         Box::pin(async {
             answer
                 .await
-                .map_err(|failure| SeenError::new(SqliteError::from(failure)))
+                .map_err(|failure| EventLogError::new(SqliteError::from(failure)))
         })
     }
 }
 
-impl fmt::Debug for SqliteSeen {
+impl fmt::Debug for SqliteEventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteSeen")
+        f.debug_struct("SqliteEventLog")
             .field("age", &self.age)
             .finish_non_exhaustive()
     }
@@ -71,9 +73,9 @@ impl fmt::Debug for SqliteSeen {
 
 /// Each method hands its work to the thread when it is called: dropping the
 /// future stops nothing.
-impl Seen for SqliteSeen {
-    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
-        let key = sighting.key.clone();
+impl EventLog for SqliteEventLog {
+    fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool> {
+        let key = key.id.clone();
         self.ask(Access::Read, move |database| {
             let done = database.rows().connection.query_row(
                 "SELECT 1 FROM webhook_events WHERE key = ?1 AND until IS NULL",
@@ -86,21 +88,21 @@ impl Seen for SqliteSeen {
 
     fn claim<'a>(
         &'a self,
-        sighting: &'a Sighting,
+        key: &'a EventKey,
         now: SystemTime,
         deadline: SystemTime,
-    ) -> SeenFuture<'a, Claim> {
-        let (sighting, age) = (sighting.clone(), self.age);
+    ) -> EventLogFuture<'a, Claim> {
+        let (key, age) = (key.clone(), self.age);
         // A claim that a loss of power undoes is as good as one whose holder
         // died; what is done is on the disk together with all before it.
         self.ask(Access::Courtesy, move |database| {
             let connection = database.rows().connection;
             forget(connection, now, age)?;
-            claim(connection, &sighting, now, deadline)
+            claim(connection, &key, now, deadline)
         })
     }
 
-    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+    fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()> {
         let grant = grant.clone();
         self.ask(Access::Write, move |database| {
             database.rows().connection.execute(
@@ -112,7 +114,7 @@ impl Seen for SqliteSeen {
         })
     }
 
-    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+    fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()> {
         let grant = grant.clone();
         self.ask(Access::Courtesy, move |database| {
             database.rows().connection.execute(
@@ -140,19 +142,19 @@ fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(),
 
 fn claim(
     connection: &Connection,
-    sighting: &Sighting,
+    key: &EventKey,
     now: SystemTime,
     deadline: SystemTime,
 ) -> Result<Claim, Failure> {
     let known: Option<(i64, Option<i64>)> = connection
         .query_row(
             "SELECT attempt, until FROM webhook_events WHERE key = ?1",
-            [&sighting.key],
+            [&key.id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
     match known {
-        Some((_, None)) => return Ok(Claim::Done),
+        Some((_, None)) => return Ok(Claim::Processed),
         Some((_, Some(until))) if until > to_nanos(now) => {
             return Ok(Claim::HeldUntil(from_nanos(until)));
         }
@@ -161,12 +163,12 @@ fn claim(
     let attempt = known.map_or(0, |(attempt, _)| attempt).saturating_add(1);
     connection.execute(
         "INSERT OR REPLACE INTO webhook_events (key, attempt, until, at) VALUES (?1, ?2, ?3, ?4)",
-        params![sighting.key, attempt, to_nanos(deadline), to_nanos(now)],
+        params![key.id, attempt, to_nanos(deadline), to_nanos(now)],
     )?;
     Ok(Claim::Granted(Grant {
-        key: sighting.key.clone(),
+        key: key.id.clone(),
         attempt: attempt.cast_unsigned(),
-        newer: newer(connection, sighting, now)?,
+        newer: newer(connection, key, now)?,
     }))
 }
 
@@ -174,10 +176,10 @@ fn claim(
 /// this is the newest.
 fn newer(
     connection: &Connection,
-    sighting: &Sighting,
+    key: &EventKey,
     now: SystemTime,
 ) -> Result<Option<SystemTime>, Failure> {
-    let (Some(subject), Some(created_at)) = (&sighting.subject, sighting.created_at) else {
+    let (Some(subject), Some(created_at)) = (&key.subject, key.created_at) else {
         return Ok(None);
     };
     let newest: Option<i64> = connection

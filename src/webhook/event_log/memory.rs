@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Claim, Grant, Seen, SeenFuture, Sighting};
+use super::{Claim, EventKey, EventLog, EventLogFuture, Grant};
 
 /// As long as the vendor's own lists go back.
 pub(crate) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -20,7 +20,7 @@ const CAPACITY: usize = 100_000;
 /// Clones share what they remember. What is forgotten, by age or for lack of
 /// room, counts as new when it comes again.
 #[derive(Clone)]
-pub struct MemorySeen {
+pub struct MemoryEventLog {
     records: Arc<Mutex<Records>>,
     capacity: usize,
     age: Duration,
@@ -43,10 +43,10 @@ struct Record {
 enum State {
     HeldUntil(SystemTime),
     Released,
-    Done,
+    Processed,
 }
 
-impl MemorySeen {
+impl MemoryEventLog {
     /// Remembers nothing yet, and up to 100,000 events for 30 days.
     #[must_use]
     pub fn new() -> Self {
@@ -78,59 +78,59 @@ impl MemorySeen {
     }
 }
 
-impl Default for MemorySeen {
+impl Default for MemoryEventLog {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for MemorySeen {
+impl fmt::Debug for MemoryEventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemorySeen")
+        f.debug_struct("MemoryEventLog")
             .field("capacity", &self.capacity)
             .field("age", &self.age)
             .finish_non_exhaustive()
     }
 }
 
-impl Seen for MemorySeen {
-    fn is_done<'a>(&'a self, sighting: &'a Sighting) -> SeenFuture<'a, bool> {
+impl EventLog for MemoryEventLog {
+    fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool> {
         let records = self.records();
-        let known = records.events.get(&sighting.key);
-        let is_done = known.is_some_and(|record| matches!(record.state, State::Done));
+        let known = records.events.get(&key.id);
+        let is_done = known.is_some_and(|record| matches!(record.state, State::Processed));
         drop(records);
         Box::pin(ready(Ok(is_done)))
     }
 
     fn claim<'a>(
         &'a self,
-        sighting: &'a Sighting,
+        key: &'a EventKey,
         now: SystemTime,
         deadline: SystemTime,
-    ) -> SeenFuture<'a, Claim> {
+    ) -> EventLogFuture<'a, Claim> {
         let mut records = self.records();
         records.events.forget(self.capacity, self.age, now);
         records.subjects.forget(self.capacity, self.age, now);
-        let claim = records.claim(sighting, now, deadline);
+        let claim = records.claim(key, now, deadline);
         records.events.forget(self.capacity, self.age, now);
         records.subjects.forget(self.capacity, self.age, now);
         drop(records);
         Box::pin(ready(Ok(claim)))
     }
 
-    fn done<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> SeenFuture<'a, ()> {
+    fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()> {
         let mut records = self.records();
         let attempt = records.events.get(&grant.key).map(|record| record.attempt);
         let record = Record {
             attempt: attempt.unwrap_or(grant.attempt),
-            state: State::Done,
+            state: State::Processed,
         };
         records.events.put(&grant.key, record, now);
         drop(records);
         Box::pin(ready(Ok(())))
     }
 
-    fn release<'a>(&'a self, grant: &'a Grant) -> SeenFuture<'a, ()> {
+    fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()> {
         if let Some(record) = self.records().events.get_mut(&grant.key)
             && record.attempt == grant.attempt
             && matches!(record.state, State::HeldUntil(_))
@@ -142,10 +142,10 @@ impl Seen for MemorySeen {
 }
 
 impl Records {
-    fn claim(&mut self, sighting: &Sighting, now: SystemTime, deadline: SystemTime) -> Claim {
-        let known = self.events.get(&sighting.key).copied();
+    fn claim(&mut self, key: &EventKey, now: SystemTime, deadline: SystemTime) -> Claim {
+        let known = self.events.get(&key.id).copied();
         match known.map(|record| record.state) {
-            Some(State::Done) => return Claim::Done,
+            Some(State::Processed) => return Claim::Processed,
             Some(State::HeldUntil(until)) if until > now => return Claim::HeldUntil(until),
             _ => {}
         }
@@ -154,18 +154,18 @@ impl Records {
             attempt,
             state: State::HeldUntil(deadline),
         };
-        self.events.put(&sighting.key, record, now);
+        self.events.put(&key.id, record, now);
         Claim::Granted(Grant {
-            key: sighting.key.clone(),
+            key: key.id.clone(),
             attempt,
-            newer: self.newer(sighting, now),
+            newer: self.newer(key, now),
         })
     }
 
     /// The newest known event about the same thing, if this one is older; if
     /// not, this is the newest.
-    fn newer(&mut self, sighting: &Sighting, now: SystemTime) -> Option<SystemTime> {
-        let (subject, created_at) = (sighting.subject.as_ref()?, sighting.created_at?);
+    fn newer(&mut self, key: &EventKey, now: SystemTime) -> Option<SystemTime> {
+        let (subject, created_at) = (key.subject.as_ref()?, key.created_at?);
         let newest = self.subjects.get(subject).copied();
         let newer = newest.filter(|newest| *newest > created_at);
         let newest = newer.unwrap_or(created_at);

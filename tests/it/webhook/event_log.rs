@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fullscript::webhook::{Claim, Event, Grant, MemorySeen, Seen, Sighting};
+use fullscript::webhook::{Claim, Event, EventKey, EventLog, Grant, MemoryEventLog};
 use serde_json::json;
 
 use super::at;
@@ -13,12 +13,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Each kind of record, with what must outlive it.
-async fn records() -> Vec<(Arc<dyn Seen>, Option<Place>)> {
+async fn records() -> Vec<(Arc<dyn EventLog>, Option<Place>)> {
     let (plain, encrypted) = (Place::new(), Place::new());
-    let file = plain.open().await.unwrap().seen();
-    let beside_encrypted = encrypted.open_with(&key()).await.unwrap().seen();
+    let file = plain.open().await.unwrap().event_log();
+    let beside_encrypted = encrypted.open_with(&key()).await.unwrap().event_log();
     vec![
-        (Arc::new(MemorySeen::new()), None),
+        (Arc::new(MemoryEventLog::new()), None),
         (Arc::new(file), Some(plain)),
         (Arc::new(beside_encrypted), Some(encrypted)),
     ]
@@ -28,13 +28,13 @@ fn now() -> SystemTime {
     at(1_767_225_600)
 }
 
-fn event(id: &str) -> Sighting {
-    Sighting::from(&Event::from_json(json!({"id": id, "type": "order.placed"})))
+fn event(id: &str) -> EventKey {
+    EventKey::from(&Event::from_json(json!({"id": id, "type": "order.placed"})))
 }
 
 /// An event about a patient, so many seconds from the first.
-fn about(patient: &str, id: &str, second: i64) -> Sighting {
-    Sighting::from(&Event::from_json(json!({
+fn about(patient: &str, id: &str, second: i64) -> EventKey {
+    EventKey::from(&Event::from_json(json!({
         "id": id,
         "type": "patient.updated",
         "created_at": 1_767_225_600 + second,
@@ -42,12 +42,12 @@ fn about(patient: &str, id: &str, second: i64) -> Sighting {
     })))
 }
 
-async fn claim(seen: &dyn Seen, sighting: &Sighting, now: SystemTime) -> Claim {
-    seen.claim(sighting, now, now + MINUTE).await.unwrap()
+async fn claim(event_log: &dyn EventLog, key: &EventKey, now: SystemTime) -> Claim {
+    event_log.claim(key, now, now + MINUTE).await.unwrap()
 }
 
-async fn granted(seen: &dyn Seen, sighting: &Sighting, now: SystemTime) -> Grant {
-    match claim(seen, sighting, now).await {
+async fn granted(event_log: &dyn EventLog, key: &EventKey, now: SystemTime) -> Grant {
+    match claim(event_log, key, now).await {
         Claim::Granted(grant) => grant,
         other => panic!("{other:?}"),
     }
@@ -55,98 +55,98 @@ async fn granted(seen: &dyn Seen, sighting: &Sighting, now: SystemTime) -> Grant
 
 #[tokio::test]
 async fn what_is_done_is_not_granted_again() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let (one, other) = (event("1"), event("2"));
-        let grant = granted(&*seen, &one, now()).await;
+        let grant = granted(&*event_log, &one, now()).await;
         assert_eq!(grant.attempt, 1);
-        seen.done(&grant, now()).await.unwrap();
+        event_log.acknowledge(&grant, now()).await.unwrap();
         for later in [now(), now() + DAY, now() + 30 * DAY] {
-            assert_eq!(claim(&*seen, &one, later).await, Claim::Done);
+            assert_eq!(claim(&*event_log, &one, later).await, Claim::Processed);
         }
-        granted(&*seen, &other, now()).await;
+        granted(&*event_log, &other, now()).await;
     }
 }
 
 #[tokio::test]
 async fn only_what_is_done_is_said_to_be_and_asking_changes_nothing() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let event = event("1");
-        let is_done = async || seen.is_done(&event).await.unwrap();
+        let is_done = async || event_log.is_processed(&event).await.unwrap();
         assert!(!is_done().await);
-        let grant = granted(&*seen, &event, now()).await;
+        let grant = granted(&*event_log, &event, now()).await;
         assert_eq!(grant.attempt, 1);
         assert!(!is_done().await);
-        seen.release(&grant).await.unwrap();
+        event_log.release(&grant).await.unwrap();
         assert!(!is_done().await);
-        let grant = granted(&*seen, &event, now()).await;
-        seen.done(&grant, now()).await.unwrap();
+        let grant = granted(&*event_log, &event, now()).await;
+        event_log.acknowledge(&grant, now()).await.unwrap();
         assert!(is_done().await);
     }
 }
 
 #[tokio::test]
 async fn an_event_is_held_until_its_deadline_and_granted_again_after_it() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let event = event("1");
-        granted(&*seen, &event, now()).await;
+        granted(&*event_log, &event, now()).await;
         let almost = now() + MINUTE - Duration::from_millis(1);
-        let held = claim(&*seen, &event, almost).await;
+        let held = claim(&*event_log, &event, almost).await;
         assert_eq!(held, Claim::HeldUntil(now() + MINUTE));
-        let grant = granted(&*seen, &event, now() + MINUTE).await;
+        let grant = granted(&*event_log, &event, now() + MINUTE).await;
         assert_eq!(grant.attempt, 2);
     }
 }
 
 #[tokio::test]
 async fn what_has_failed_is_granted_again_at_once() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let event = event("1");
         for attempt in 1..=3 {
-            let grant = granted(&*seen, &event, now()).await;
+            let grant = granted(&*event_log, &event, now()).await;
             assert_eq!(grant.attempt, attempt);
-            seen.release(&grant).await.unwrap();
+            event_log.release(&grant).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
 async fn who_comes_too_late_takes_nothing_from_who_came_after() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let event = event("1");
-        let slow = granted(&*seen, &event, now()).await;
+        let slow = granted(&*event_log, &event, now()).await;
         let later = now() + 2 * MINUTE;
-        let second = granted(&*seen, &event, later).await;
-        seen.release(&slow).await.unwrap();
+        let second = granted(&*event_log, &event, later).await;
+        event_log.release(&slow).await.unwrap();
         assert!(matches!(
-            claim(&*seen, &event, later).await,
+            claim(&*event_log, &event, later).await,
             Claim::HeldUntil(_)
         ));
         // It was handled after all.
-        seen.done(&slow, later).await.unwrap();
-        seen.release(&second).await.unwrap();
-        assert_eq!(claim(&*seen, &event, later).await, Claim::Done);
+        event_log.acknowledge(&slow, later).await.unwrap();
+        event_log.release(&second).await.unwrap();
+        assert_eq!(claim(&*event_log, &event, later).await, Claim::Processed);
     }
 }
 
 #[tokio::test]
 async fn what_is_older_than_thirty_days_is_forgotten() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let (event, other) = (event("1"), about("p", "2", 50));
-        let grant = granted(&*seen, &event, now()).await;
-        seen.done(&grant, now()).await.unwrap();
-        granted(&*seen, &other, now()).await;
+        let grant = granted(&*event_log, &event, now()).await;
+        event_log.acknowledge(&grant, now()).await.unwrap();
+        granted(&*event_log, &other, now()).await;
         let later = now() + 30 * DAY + MINUTE;
-        assert_eq!(granted(&*seen, &event, later).await.attempt, 1);
-        let newer = granted(&*seen, &about("p", "3", 0), later).await.newer;
+        assert_eq!(granted(&*event_log, &event, later).await.attempt, 1);
+        let newer = granted(&*event_log, &about("p", "3", 0), later).await.newer;
         assert_eq!(newer, None);
     }
 }
 
 #[tokio::test]
 async fn an_event_that_comes_after_a_newer_one_says_so() {
-    for (seen, _place) in records().await {
+    for (event_log, _place) in records().await {
         let second = |second| now() + Duration::from_secs(second);
-        for (sighting, newer) in [
+        for (key, newer) in [
             (about("p", "1", 10), None),
             (about("q", "2", 50), None),
             (about("p", "3", 30), None),
@@ -155,8 +155,8 @@ async fn an_event_that_comes_after_a_newer_one_says_so() {
             (about("p", "6", -5_000_000_000), Some(second(30))),
             (event("7"), None),
         ] {
-            let grant = granted(&*seen, &sighting, now()).await;
-            assert_eq!(grant.newer, newer, "{}", sighting.key);
+            let grant = granted(&*event_log, &key, now()).await;
+            assert_eq!(grant.newer, newer, "{}", key.id);
         }
     }
 }
@@ -165,17 +165,17 @@ async fn an_event_that_comes_after_a_newer_one_says_so() {
 async fn of_many_who_claim_at_once_one_is_granted() {
     let place = Place::new();
     let stores = [place.open().await.unwrap(), place.open().await.unwrap()];
-    let memory = MemorySeen::new();
-    let pairs: [[Arc<dyn Seen>; 2]; 2] = [
-        stores.map(|store| Arc::new(store.seen()) as Arc<dyn Seen>),
+    let memory = MemoryEventLog::new();
+    let pairs: [[Arc<dyn EventLog>; 2]; 2] = [
+        stores.map(|store| Arc::new(store.event_log()) as Arc<dyn EventLog>),
         [Arc::new(memory.clone()), Arc::new(memory)],
     ];
     for pair in pairs {
         for id in 0..50 {
             let claims = (0..8).map(|task| {
-                let seen = pair[task % 2].clone();
+                let event_log = pair[task % 2].clone();
                 let event = event(&id.to_string());
-                tokio::spawn(async move { claim(&*seen, &event, now()).await })
+                tokio::spawn(async move { claim(&*event_log, &event, now()).await })
             });
             let claims = futures_util::future::join_all(claims.collect::<Vec<_>>()).await;
             let granted = |claim: &Claim| matches!(claim, Claim::Granted(_));
@@ -188,24 +188,27 @@ async fn of_many_who_claim_at_once_one_is_granted() {
 #[tokio::test]
 async fn a_file_remembers_across_restarts() {
     let place = Place::new();
-    let seen = place.open().await.unwrap().seen();
-    let grant = granted(&seen, &event("1"), now()).await;
-    seen.done(&grant, now()).await.unwrap();
-    granted(&seen, &event("2"), now()).await;
-    drop(seen);
-    let seen = place.open().await.unwrap().seen();
-    assert_eq!(claim(&seen, &event("1"), now()).await, Claim::Done);
-    let held = claim(&seen, &event("2"), now()).await;
+    let event_log = place.open().await.unwrap().event_log();
+    let grant = granted(&event_log, &event("1"), now()).await;
+    event_log.acknowledge(&grant, now()).await.unwrap();
+    granted(&event_log, &event("2"), now()).await;
+    drop(event_log);
+    let event_log = place.open().await.unwrap().event_log();
+    assert_eq!(
+        claim(&event_log, &event("1"), now()).await,
+        Claim::Processed
+    );
+    let held = claim(&event_log, &event("2"), now()).await;
     assert_eq!(held, Claim::HeldUntil(now() + MINUTE));
 }
 
 #[tokio::test]
 async fn a_file_holds_no_health_data_of_events() {
     let place = Place::new();
-    let seen = place.open().await.unwrap().seen();
-    let sighting = about("planted-patient", "1", 0);
-    granted(&seen, &sighting, now()).await;
-    drop(seen);
+    let event_log = place.open().await.unwrap().event_log();
+    let key = about("planted-patient", "1", 0);
+    granted(&event_log, &key, now()).await;
+    drop(event_log);
     for path in [place.path.clone(), place.beside("-wal")] {
         let bytes = std::fs::read(path).unwrap_or_default();
         assert!(!bytes.windows(7).any(|window| window == b"planted"));
@@ -214,31 +217,31 @@ async fn a_file_holds_no_health_data_of_events() {
 
 #[tokio::test]
 async fn memory_forgets_what_changed_longest_ago_when_it_is_full() {
-    let seen = MemorySeen::new().capacity(3);
+    let event_log = MemoryEventLog::new().capacity(3);
     for id in ["1", "2", "3"] {
-        let grant = granted(&seen, &event(id), now()).await;
-        seen.done(&grant, now()).await.unwrap();
+        let grant = granted(&event_log, &event(id), now()).await;
+        event_log.acknowledge(&grant, now()).await.unwrap();
     }
-    granted(&seen, &event("4"), now()).await;
+    granted(&event_log, &event("4"), now()).await;
     for id in ["2", "3"] {
-        assert_eq!(claim(&seen, &event(id), now()).await, Claim::Done);
+        assert_eq!(claim(&event_log, &event(id), now()).await, Claim::Processed);
     }
-    granted(&seen, &event("1"), now()).await;
+    granted(&event_log, &event("1"), now()).await;
 }
 
 #[test]
 fn an_event_is_known_by_its_id_and_without_one_by_what_it_says() {
-    let sighting = |json| Sighting::from(&Event::from_json(json));
-    assert_eq!(event("abc").key, "abc");
+    let key = |json| EventKey::from(&Event::from_json(json));
+    assert_eq!(event("abc").id, "abc");
     // A retry differs in nothing, and an envelope is no part of the event.
     let bare = json!({"type": "order.placed", "data": {"id": "o"}});
-    let wrapped = sighting(json!({ "event": bare }));
-    assert_eq!(sighting(bare), wrapped);
-    assert!(wrapped.key.starts_with("sha256:"));
-    let empty = sighting(json!({"id": "", "type": "order.placed"}));
-    assert_ne!(empty.key, wrapped.key);
-    let long = sighting(json!({"id": "7".repeat(10_000)}));
-    assert!(long.key.len() < 100);
+    let wrapped = key(json!({ "event": bare }));
+    assert_eq!(key(bare), wrapped);
+    assert!(wrapped.id.starts_with("sha256:"));
+    let empty = key(json!({"id": "", "type": "order.placed"}));
+    assert_ne!(empty.id, wrapped.id);
+    let long = key(json!({"id": "7".repeat(10_000)}));
+    assert!(long.id.len() < 100);
     let (one, other) = (about("p", "1", 0), about("q", "2", 0));
     assert!(one.subject.is_some() && one.subject != other.subject);
     assert!(!format!("{one:?}").contains(one.subject.as_ref().unwrap()));
@@ -247,6 +250,6 @@ fn an_event_is_known_by_its_id_and_without_one_by_what_it_says() {
         json!(-1e300),
         json!("9999-12-31T23:59:59Z"),
     ] {
-        let _no_panic = sighting(json!({"type": "a", "created_at": created_at}));
+        let _no_panic = key(json!({"type": "a", "created_at": created_at}));
     }
 }
