@@ -1,5 +1,7 @@
 //! A field of a PATCH body: left unchanged, cleared, or set.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A field of a partial update.
@@ -16,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(body, r#"{"first_name":"Ana","mobile_number":null}"#);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Update<T> {
     /// Leaves the field as it is: it is not part of the request.
@@ -42,6 +44,17 @@ impl<T> Update<T> {
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         matches!(self, Self::Unchanged)
+    }
+}
+
+/// Does not show the value, which may be health data.
+impl<T> fmt::Debug for Update<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "Unchanged",
+            Self::Clear => "Clear",
+            Self::Set(_) => "Set(..)",
+        })
     }
 }
 

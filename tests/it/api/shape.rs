@@ -50,7 +50,9 @@ async fn setters_take_what_callers_have() {
     let client = fake.client();
     let patient = client.list_patients().await.unwrap().patients[0].id.clone();
     let message: Option<String> = None;
-    let plan = CreateTreatmentPlanRequest::draft([RecommendationInput::new("1", 2)])
+    let variant = fake.treatment_plans()[0]["recommendations"][0]["variant_id"].clone();
+    let recommendation = RecommendationInput::new(variant.as_str().unwrap(), 2);
+    let plan = CreateTreatmentPlanRequest::draft([recommendation])
         .set_personal_message(message)
         .metadata(fullscript::types::ObjectMetadataInput::new().id("ehr-7"));
     let created = client

@@ -11,7 +11,7 @@ use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::http::Method;
 use fullscript::sqlite::{EncryptionKey, SqliteStore};
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
-use fullscript::value::Secret;
+use fullscript::value::{Secret, Update};
 use fullscript::webhook::{
     Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, Receiver, sign,
 };
@@ -213,6 +213,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let search = client.request(Method::GET, "/api/clinic/search/patients");
     let search = search.query("query", &secrets.patient).send_bytes();
     shown.debug(&search.await.unwrap().into_inner());
+    shown.debug(&Update::Set(secrets.patient.clone()));
     let patient = EmbedPatient::new().email(&secrets.patient);
     shown.debug(&patient);
     let embed = Embed::new(Environment::UsSandbox, "key").patient(patient);
