@@ -85,7 +85,7 @@ fn builder(
     let names = arguments.iter().map(|argument| &argument.name);
     let given = arguments.iter().map(given);
     let (answer_type, read, make): (Type, _, _) = match answer {
-        Answer::Json(ty) => (ty.clone(), quote!(read_json), quote!(make)),
+        Answer::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
         // A body that nobody looks at is no reason to call again.
         Answer::Nothing => (parse_quote!(()), quote!(read_nothing), quote!(make_unread)),
         Answer::Bytes => (

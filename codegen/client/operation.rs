@@ -47,7 +47,7 @@ pub(crate) enum Passed {
 pub(crate) enum Answer {
     Nothing,
     Bytes,
-    Json(Type),
+    Json(Box<Type>),
 }
 
 /// Reads all operations, in the order of the generated methods. `ids` are those of the table of
@@ -67,7 +67,7 @@ pub(crate) fn operations(client: &[Item], ids: &[String]) -> Result<Vec<Operatio
 /// The answer type of each operation, as the table for tests names it.
 pub(crate) fn answers(operations: &[Operation]) -> Answers {
     let answer = |operation: &Operation| match &operation.answer {
-        Answer::Json(ty) => (operation.id.clone(), Some(ty.clone())),
+        Answer::Json(ty) => (operation.id.clone(), Some(Type::clone(ty))),
         Answer::Nothing | Answer::Bytes => (operation.id.clone(), None),
     };
     operations.iter().map(answer).collect()
@@ -137,6 +137,6 @@ fn answer(method: &ImplItemFn) -> Option<Answer> {
     Some(match answer.to_token_stream().to_string().as_str() {
         "()" => Answer::Nothing,
         "ByteStream" => Answer::Bytes,
-        _ => Answer::Json(answer.clone()),
+        _ => Answer::Json(Box::new(answer.clone())),
     })
 }

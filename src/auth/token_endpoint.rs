@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::error::{AuthError, Kind};
 use super::token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope};
-use crate::transport::retry::retry_after;
-use crate::transport::{Calls, retry};
+use crate::transport::Calls;
+use crate::transport::retry::{Backoff, reason_of, retry_after};
 
 /// The largest reply that is read, in bytes: a real one has a few hundred.
 const LARGEST_REPLY: usize = 64 << 10;
@@ -33,8 +33,8 @@ const USUAL_LIFETIME: Duration = Duration::from_secs(7_200);
 /// How often an unclear refresh is asked again, with the same token.
 pub(super) const ATTEMPTS: u32 = 4;
 
-/// The longest pause that a server's `Retry-After` is believed for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest `Retry-After` of the token endpoint that is honored.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The addresses and credentials of one app at one environment.
 pub(super) struct Endpoint {
@@ -99,17 +99,19 @@ impl Endpoint {
         if let Some(verifier) = verifier {
             body["code_verifier"] = json!(verifier);
         }
-        let mut attempt = 1;
+        let mut backoff = Backoff::new(ATTEMPTS);
         loop {
-            match self.ask(&self.token_url, &body, "").await {
-                Outcome::Unclear {
-                    wait, sent: false, ..
-                } if attempt < ATTEMPTS => {
-                    tokio::time::sleep(pause(attempt, wait)).await;
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
+            let outcome = self.ask(&self.token_url, &body, "").await;
+            let Outcome::Unclear {
+                wait, sent: false, ..
+            } = outcome
+            else {
+                return outcome;
+            };
+            let Some(delay) = backoff.next(bounded(wait)) else {
+                return outcome;
+            };
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -134,24 +136,24 @@ impl Endpoint {
             "client_secret": self.client_secret.expose(),
             "token": token.expose(),
         });
-        let mut attempt = 1;
+        let mut backoff = Backoff::new(ATTEMPTS);
         loop {
-            match self.post(&self.revoke_url, &body, user).await {
+            let outcome = match self.post(&self.revoke_url, &body, user).await {
                 Ok(reply) if reply.status.is_success() => return Ok(()),
-                Ok(reply) => match classify(reply) {
-                    // It is not good any more, which is what was asked for.
-                    Outcome::Refused => return Ok(()),
-                    Outcome::Misconfigured(reason) => {
-                        return Err(AuthError::new(Kind::Misconfigured(reason)));
-                    }
-                    Outcome::Unclear { error, .. } if attempt == ATTEMPTS => return Err(error),
-                    _ => {}
-                },
-                Err(Outcome::Unclear { error, .. }) if attempt == ATTEMPTS => return Err(error),
-                Err(_) => {}
-            }
-            tokio::time::sleep(pause(attempt, None)).await;
-            attempt += 1;
+                Ok(reply) => classify(reply),
+                Err(outcome) => outcome,
+            };
+            let error = match outcome {
+                // It is not good any more, which is what was asked for.
+                Outcome::Refused => return Ok(()),
+                Outcome::Misconfigured(reason) => {
+                    return Err(AuthError::new(Kind::Misconfigured(reason)));
+                }
+                Outcome::Unclear { error, .. } => error,
+                Outcome::Issued(_) => AuthError::new(Kind::Unreadable),
+            };
+            let delay = backoff.next(None).ok_or(error)?;
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -242,10 +244,9 @@ fn classify(reply: Reply) -> Outcome {
         .unwrap_or_default();
     match (status, error) {
         (status, "invalid_grant") if status.is_client_error() => Outcome::Refused,
-        (
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS,
-            _,
-        ) => Outcome::unclear(Kind::Unreachable(None), wait),
+        (status, _) if reason_of(status).is_some() => {
+            Outcome::unclear(Kind::Unreachable(None), wait)
+        }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)
         | (_, "invalid_client" | "unauthorized_client") => Outcome::Misconfigured(CLIENT_REFUSED),
         (status, _) if status.is_client_error() || status.is_redirection() => {
@@ -295,9 +296,9 @@ fn issued(reply: &Value) -> Option<Issued> {
     })
 }
 
-/// The pause before the attempt that follows this one.
-pub(super) fn pause(attempt: u32, wait: Option<Duration>) -> Duration {
-    wait.map_or_else(|| retry::pause(attempt), |wait| wait.min(LONGEST_PAUSE))
+/// Bounds what the server asks to wait: a caller waits for the tokens.
+pub(super) fn bounded(asked: Option<Duration>) -> Option<Duration> {
+    asked.map(|asked| asked.min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]

@@ -26,8 +26,7 @@ use crate::error::{Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::Turn;
-use crate::transport::retry::retry_after;
-use crate::transport::retry::{self, Reason};
+use crate::transport::retry::{self, Backoff, Reason, retry_after};
 use crate::transport::{CallReport, Calls};
 
 /// The header that makes a POST repeatable.
@@ -398,7 +397,7 @@ impl<'c> Call<'c> {
         let pause = if stale {
             Duration::ZERO
         } else {
-            asked.unwrap_or_else(|| retry::pause(self.trace.attempts))
+            asked.unwrap_or_else(|| Backoff::delay(self.trace.attempts))
         };
         let in_time = Instant::now() + pause < self.deadline;
         (in_time && (stale || self.calls.budget.pay(reason))).then_some(pause)

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
-/// The upper bound of the first pause; doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The upper bound of the first delay; doubles with each attempt.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// No pause is longer, however often a call was tried.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// No delay is longer, however many attempts were made.
+const LONGEST_DELAY: Duration = Duration::from_secs(20);
 
 /// What an app may spend on retries before it must earn some back by calls
 /// that succeed: about 35 retries of failures, or 100 of refusals for rate.
@@ -95,13 +95,47 @@ pub(crate) fn reason_of(status: StatusCode) -> Option<Reason> {
     }
 }
 
-/// The pause before the attempt that follows this one, of which there was
-/// one or more: anything up to a bound that doubles, so that those who failed
-/// together don't come back together.
-pub(crate) fn pause(attempt: u32) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(16);
-    let bound = (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-    bound.mul_f64(jitter())
+/// The attempts of one piece of work, and the delays between them.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    /// How many attempts were made, the current one included.
+    attempts: u32,
+    most_attempts: u32,
+}
+
+impl Backoff {
+    /// Starts with the first attempt.
+    pub(crate) fn new(most_attempts: u32) -> Self {
+        Self {
+            attempts: 1,
+            most_attempts,
+        }
+    }
+
+    /// Starts with the first attempt, and never gives up.
+    pub(crate) fn endless() -> Self {
+        Self::new(u32::MAX)
+    }
+
+    /// Returns the delay before the next attempt, or `None` if there is none left.
+    ///
+    /// `asked` is what the server asked for by `Retry-After`.
+    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        if self.attempts >= self.most_attempts {
+            return None;
+        }
+        let delay = asked.unwrap_or_else(|| Self::delay(self.attempts));
+        self.attempts += 1;
+        Some(delay)
+    }
+
+    /// Returns the delay after the given number of attempts: anything up to a bound that doubles
+    /// (full jitter), so that callers who failed together do not come back together.
+    pub(crate) fn delay(attempts: u32) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(16);
+        let bound = (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY);
+        bound.mul_f64(jitter())
+    }
 }
 
 /// A random number from 0 to 1.
@@ -146,12 +180,25 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_bound_and_differ() {
+    fn attempts_end_and_a_server_may_ask_for_its_own_delay() {
+        let mut backoff = Backoff::new(3);
+        let asked = Duration::from_secs(7);
+        assert_eq!(backoff.next(Some(asked)), Some(asked));
+        assert!(
+            backoff
+                .next(None)
+                .is_some_and(|delay| delay <= 2 * FIRST_DELAY)
+        );
+        assert_eq!(backoff.next(Some(asked)), None);
+    }
+
+    #[test]
+    fn delays_grow_to_a_bound_and_differ() {
         for attempt in 1..40 {
-            let bound = FIRST_PAUSE * 2_u32.pow((attempt - 1).min(16));
-            assert!(pause(attempt) <= bound.min(LONGEST_PAUSE));
+            let bound = FIRST_DELAY * 2_u32.pow((attempt - 1).min(16));
+            assert!(Backoff::delay(attempt) <= bound.min(LONGEST_DELAY));
         }
-        let some: std::collections::HashSet<_> = (0..10).map(|_| pause(8)).collect();
+        let some: std::collections::HashSet<_> = (0..10).map(|_| Backoff::delay(8)).collect();
         assert!(some.len() > 1);
     }
 

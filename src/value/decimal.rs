@@ -43,6 +43,12 @@ impl Decimal {
     }
 }
 
+impl AsRef<str> for Decimal {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

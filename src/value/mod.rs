@@ -23,6 +23,7 @@ pub(crate) mod scalar;
 
 mod decimal;
 mod flag;
+mod or_empty;
 mod refusal;
 mod secret;
 mod time;
@@ -30,6 +31,7 @@ mod update;
 
 pub use decimal::{Decimal, InvalidDecimal};
 pub use flag::{Flag, InvalidFlag};
+pub use or_empty::OrEmpty;
 pub use secret::Secret;
 pub use time::{Date, InvalidDate, InvalidTimestamp, Timestamp};
 pub use update::Update;

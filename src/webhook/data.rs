@@ -6,40 +6,80 @@ use super::view::{field, view};
 use crate::types::*;
 use crate::value::{Date, Decimal, Timestamp};
 
-/// The payload of an event, by its type.
-///
-/// Debug shows the type alone.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub enum EventData {
-    /// A patient has placed an order; the one sign that a lab was bought.
-    OrderPlaced(OrderData),
-    /// Results of a lab order are there in part or in whole, or were amended;
-    /// nothing else is told.
-    LabOrderUpdated(LabOrderData),
+/// Declares the types of events: for each its payload, and the key under which the payload names
+/// the object that the event is about.
+macro_rules! events {
+    ($($(#[$meta:meta])* $variant:ident($payload:ty) in $key:literal,)+) => {
+        /// The payload of an event, by its type.
+        ///
+        /// Debug shows the type alone.
+        #[derive(Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum EventData {
+            $($(#[$meta])* $variant($payload),)+
+            /// Anything else: an event of a type that this version does not know or of whose
+            /// payload nothing is known (`clinic_key.*`), or without an object as its payload
+            /// (those of listings have none). Holds the payload, `null` if there is none.
+            Unknown(Value),
+        }
+
+        impl EventData {
+            fn known(type_: &EventType, payload: &Map<String, Value>) -> Option<Self> {
+                match type_ {
+                    $(EventType::$variant => {
+                        let mut data = <$payload>::read(inner(payload, $key));
+                        data.read_beside(payload);
+                        Some(Self::$variant(data))
+                    })+
+                    _ => None,
+                }
+            }
+
+            /// Returns the kind and the id of the object that the event is about, if the payload
+            /// names it.
+            pub(super) fn subject(&self) -> Option<(&'static str, &str)> {
+                let (kind, id) = match self {
+                    $(Self::$variant(data) => ($key, data.id.as_ref()?.as_ref()),)+
+                    Self::Unknown(_) => return None,
+                };
+                let id: &str = id;
+                (!id.is_empty()).then_some((kind, id))
+            }
+
+            fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => stringify!($variant),)+
+                    Self::Unknown(_) => "Unknown",
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A patient has placed an order; the only sign that a lab was bought.
+    OrderPlaced(OrderData) in "order",
+    /// Results of a lab order have arrived in part or in whole, or were amended; no other change
+    /// is reported.
+    LabOrderUpdated(LabOrderData) in "lab_order",
     /// A plan was activated (not: drafted).
-    TreatmentPlanCreated(TreatmentPlanData),
+    TreatmentPlanCreated(TreatmentPlanData) in "treatment_plan",
     /// An active plan was cancelled.
-    TreatmentPlanUpdated(TreatmentPlanData),
+    TreatmentPlanUpdated(TreatmentPlanData) in "treatment_plan",
     /// A recommendation of an active plan has changed.
-    TreatmentPlanRecommendationUpdated(TreatmentPlanData),
-    /// There is a new patient.
-    PatientCreated(PatientData),
+    TreatmentPlanRecommendationUpdated(TreatmentPlanData) in "treatment_plan",
+    /// A patient was created.
+    PatientCreated(PatientData) in "patient",
     /// A patient has changed.
-    PatientUpdated(PatientData),
-    /// A dependent is one no longer.
-    PatientEmancipated(PatientData),
-    /// There is a new product.
-    ProductCreated(ProductData),
+    PatientUpdated(PatientData) in "patient",
+    /// A dependent has become independent.
+    PatientEmancipated(PatientData) in "patient",
+    /// A product was created.
+    ProductCreated(ProductData) in "product",
     /// The name or dosage of a product has changed.
-    ProductUpdated(ProductData),
+    ProductUpdated(ProductData) in "product",
     /// The description of a product has changed.
-    ProductDescriptionUpdated(ProductData),
-    /// Anything else: an event of a type that this version does not know or of
-    /// whose payload nothing is known (`clinic_key.*`), or without an object as
-    /// its payload (those of listings have none). Holds the payload, `null` if
-    /// there is none.
-    Unknown(Value),
+    ProductDescriptionUpdated(ProductData) in "product",
 }
 
 view! {
@@ -274,86 +314,33 @@ view! {
 impl EventData {
     /// Reads the payload of an event of this type.
     pub(super) fn read(type_: &EventType, data: Option<&Value>) -> Self {
-        let unknown = || Self::Unknown(data.cloned().unwrap_or_default());
-        // One schema of 2021 calls the payload a string.
+        // One schema of 2021 declares the payload as a string.
         let parsed: Option<Map<_, _>> = data
             .and_then(Value::as_str)
             .and_then(|text| serde_json::from_str(text).ok());
-        let Some(object) = data.and_then(Value::as_object).or(parsed.as_ref()) else {
-            return unknown();
-        };
-        let plan = || {
-            let mut plan = TreatmentPlanData::read(inner(object, "treatment_plan"));
-            // Whether these stand in the plan or beside it is not told.
-            plan.patient = plan.patient.or_else(|| field(object, &["patient"]));
-            let practitioner = || field(object, &["practitioner"]);
-            plan.practitioner = plan.practitioner.or_else(practitioner);
-            plan
-        };
-        let patient = || PatientData::read(inner(object, "patient"));
-        let product = || ProductData::read(inner(object, "product"));
-        match type_ {
-            EventType::OrderPlaced => Self::OrderPlaced(OrderData::read(inner(object, "order"))),
-            EventType::LabOrderUpdated => {
-                Self::LabOrderUpdated(LabOrderData::read(inner(object, "lab_order")))
-            }
-            EventType::TreatmentPlanCreated => Self::TreatmentPlanCreated(plan()),
-            EventType::TreatmentPlanUpdated => Self::TreatmentPlanUpdated(plan()),
-            EventType::TreatmentPlanRecommendationUpdated => {
-                Self::TreatmentPlanRecommendationUpdated(plan())
-            }
-            EventType::PatientCreated => Self::PatientCreated(patient()),
-            EventType::PatientUpdated => Self::PatientUpdated(patient()),
-            EventType::PatientEmancipated => Self::PatientEmancipated(patient()),
-            EventType::ProductCreated => Self::ProductCreated(product()),
-            EventType::ProductUpdated => Self::ProductUpdated(product()),
-            EventType::ProductDescriptionUpdated => Self::ProductDescriptionUpdated(product()),
-            _ => unknown(),
-        }
+        let payload = data.and_then(Value::as_object).or(parsed.as_ref());
+        let known = payload.and_then(|payload| Self::known(type_, payload));
+        known.unwrap_or_else(|| Self::Unknown(data.cloned().unwrap_or_default()))
     }
+}
 
-    /// What the event is about, if the payload says so: a kind and an id.
-    pub(super) fn subject(&self) -> Option<(&'static str, &str)> {
-        fn named<'i>(
-            kind: &'static str,
-            id: Option<&'i (impl AsRef<str> + 'i)>,
-        ) -> Option<(&'static str, &'i str)> {
-            let id = id?.as_ref();
-            (!id.is_empty()).then_some((kind, id))
-        }
-        match self {
-            Self::OrderPlaced(order) => named("order", order.id.as_ref()),
-            Self::LabOrderUpdated(order) => named("lab_order", order.id.as_ref()),
-            Self::TreatmentPlanCreated(plan)
-            | Self::TreatmentPlanUpdated(plan)
-            | Self::TreatmentPlanRecommendationUpdated(plan) => {
-                named("treatment_plan", plan.id.as_ref())
-            }
-            Self::PatientCreated(patient)
-            | Self::PatientUpdated(patient)
-            | Self::PatientEmancipated(patient) => named("patient", patient.id.as_ref()),
-            Self::ProductCreated(product)
-            | Self::ProductUpdated(product)
-            | Self::ProductDescriptionUpdated(product) => named("product", product.id.as_ref()),
-            Self::Unknown(_) => None,
-        }
-    }
+/// What a payload may hold beside the object that the event is about.
+trait ReadBeside {
+    fn read_beside(&mut self, _payload: &Map<String, Value>) {}
+}
 
-    fn name(&self) -> &'static str {
-        match self {
-            Self::OrderPlaced(_) => "OrderPlaced",
-            Self::LabOrderUpdated(_) => "LabOrderUpdated",
-            Self::TreatmentPlanCreated(_) => "TreatmentPlanCreated",
-            Self::TreatmentPlanUpdated(_) => "TreatmentPlanUpdated",
-            Self::TreatmentPlanRecommendationUpdated(_) => "TreatmentPlanRecommendationUpdated",
-            Self::PatientCreated(_) => "PatientCreated",
-            Self::PatientUpdated(_) => "PatientUpdated",
-            Self::PatientEmancipated(_) => "PatientEmancipated",
-            Self::ProductCreated(_) => "ProductCreated",
-            Self::ProductUpdated(_) => "ProductUpdated",
-            Self::ProductDescriptionUpdated(_) => "ProductDescriptionUpdated",
-            Self::Unknown(_) => "Unknown",
-        }
+impl ReadBeside for OrderData {}
+impl ReadBeside for LabOrderData {}
+impl ReadBeside for PatientData {}
+impl ReadBeside for ProductData {}
+
+impl ReadBeside for TreatmentPlanData {
+    /// Whether patient and practitioner stand in the plan or beside it is not documented.
+    fn read_beside(&mut self, payload: &Map<String, Value>) {
+        let patient = self.patient.take();
+        self.patient = patient.or_else(|| field(payload, &["patient"]));
+        let practitioner = self.practitioner.take();
+        self.practitioner = practitioner.or_else(|| field(payload, &["practitioner"]));
     }
 }
 

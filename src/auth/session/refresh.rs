@@ -11,7 +11,8 @@ use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::{Lease, Swap};
 use crate::auth::token::TokenSet;
-use crate::auth::token_endpoint::{ATTEMPTS, Issued, Outcome, pause};
+use crate::auth::token_endpoint::{ATTEMPTS, Issued, Outcome, bounded};
+use crate::transport::retry::Backoff;
 
 /// How long a process that has died keeps the others from refreshing. One
 /// that lives renews its lease in time.
@@ -144,7 +145,7 @@ impl Session {
         let Some(refresh_token) = stored.refresh_token.clone() else {
             return self.end(stored).await;
         };
-        let mut attempt = 1;
+        let mut backoff = Backoff::new(ATTEMPTS);
         loop {
             let asked_at = self.app.clock.now();
             match self.app.endpoint.refresh(&refresh_token, &self.user).await {
@@ -161,11 +162,8 @@ impl Session {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));
                 }
                 Outcome::Unclear { error, wait, .. } => {
-                    if attempt == ATTEMPTS {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(pause(attempt, wait)).await;
-                    attempt += 1;
+                    let delay = backoff.next(bounded(wait)).ok_or(error)?;
+                    tokio::time::sleep(delay).await;
                 }
             }
         }

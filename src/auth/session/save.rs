@@ -8,7 +8,7 @@ use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swap;
 use crate::auth::token::TokenSet;
-use crate::transport::retry;
+use crate::transport::retry::Backoff;
 
 /// How often saving a new pair is tried before a call is told of it.
 const SAVES: u32 = 4;
@@ -39,7 +39,7 @@ impl Session {
 
     /// Saves a new pair; only then may it be used.
     pub(super) async fn save(self: &Arc<Self>, mut new: Unsaved) -> Refreshed {
-        let mut attempt = 1;
+        let mut backoff = Backoff::new(SAVES);
         loop {
             self.lock().unsaved = Some(Box::new(new.clone()));
             let swap =
@@ -84,16 +84,15 @@ impl Session {
                     (state.current, state.unsaved) = (None, None);
                     return Err(AuthError::new(Kind::NotConnected));
                 }
-                Err(error) if attempt == SAVES => {
-                    self.app.tell(AuthEvent::SaveFailed {
-                        user: self.user.clone(),
-                    });
-                    self.save_later();
-                    return Err(error.into());
-                }
-                Err(_) => {
-                    tokio::time::sleep(retry::pause(attempt)).await;
-                    attempt += 1;
+                Err(error) => {
+                    let Some(delay) = backoff.next(None) else {
+                        self.app.tell(AuthEvent::SaveFailed {
+                            user: self.user.clone(),
+                        });
+                        self.save_later();
+                        return Err(error.into());
+                    };
+                    tokio::time::sleep(delay).await;
                 }
             }
         }
@@ -109,11 +108,12 @@ impl Session {
         let saving = SavingLater(Arc::clone(self));
         tokio::spawn(async move {
             let saving = saving;
-            for attempt in SAVES.. {
+            let mut backoff = Backoff::endless();
+            while let Some(delay) = backoff.next(None) {
                 if saving.0.lock().unsaved.is_none() {
                     return;
                 }
-                tokio::time::sleep(retry::pause(attempt)).await;
+                tokio::time::sleep(delay).await;
                 let session = Arc::clone(&saving.0);
                 let again = async move {
                     let unsaved = session.lock().unsaved.clone();
