@@ -9,8 +9,9 @@ use lexopt::{Arg, Parser};
 use serde_json::Value;
 
 use crate::changelog;
-use crate::judge::{self, Refusal, usage};
+use crate::judge;
 use crate::normalize::{self, Derived};
+use crate::refusal::{Refusal, usage};
 use crate::review::Side;
 use crate::source::Source;
 use crate::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};

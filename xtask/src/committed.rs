@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::judge;
-use crate::normalize::{self, Derived, Refusal};
+use crate::normalize::{self, Derived};
+use crate::refusal::Refusal;
 use crate::source::Source;
 use crate::spec_dir::{DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 

@@ -17,7 +17,8 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
-use crate::judge::{Refusal, quote, refuse, unreachable, usage};
+use crate::judge::quote;
+use crate::refusal::{Refusal, refuse, unreachable, usage};
 use crate::source::{Source, without_secrets};
 
 /// Where the vendor publishes the document.

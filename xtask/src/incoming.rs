@@ -7,7 +7,8 @@ use reqwest::Url;
 use serde_json::Value;
 
 use crate::fetch::{self, Fetched, Origin};
-use crate::judge::{self, Refusal, refuse, usage};
+use crate::judge;
+use crate::refusal::{Refusal, refuse, usage};
 use crate::source::{Kind, Source};
 use crate::spec_dir::{DOCUMENT, SOURCE, SpecDir};
 use crate::update::Options;

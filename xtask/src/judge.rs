@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-pub use crate::normalize::Refusal;
+use crate::refusal::{Refusal, refuse};
 
 const EXPECTED: &str = "Fullscript's OpenAPI 3.0 or 3.1 document, as UTF-8 JSON";
 const LOOK_FIRST: &str = "open the source and see what it holds now, \
@@ -51,37 +51,6 @@ pub fn format(document: &Value) -> String {
     let mut document = document.clone();
     document.sort_all_objects();
     format!("{document:#}\n")
-}
-
-/// Makes a refusal of the three things a reader needs.
-pub(crate) fn refuse(
-    came: impl Into<String>,
-    expected: impl Into<String>,
-    remedy: impl Into<String>,
-) -> Refusal {
-    Refusal {
-        came: came.into(),
-        expected: expected.into(),
-        remedy: remedy.into(),
-        unreachable: false,
-    }
-}
-
-/// Marks a refusal as one of a server that is down or out of reach.
-pub(crate) fn unreachable(refusal: Refusal) -> Refusal {
-    Refusal {
-        unreachable: true,
-        ..refusal
-    }
-}
-
-/// Refuses a command line.
-pub fn usage(came: impl std::fmt::Display) -> Refusal {
-    refuse(
-        came.to_string(),
-        "a command line as in the help",
-        "read `cargo xtask help`",
-    )
 }
 
 /// Quotes a foreign text on one line, without control characters.

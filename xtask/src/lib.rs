@@ -11,6 +11,7 @@ mod incoming;
 pub mod judge;
 pub mod normalize;
 mod overlay;
+pub mod refusal;
 pub mod released;
 pub mod review;
 pub mod snapshots;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
-use xtask::judge::Refusal;
+use xtask::refusal::Refusal;
 use xtask::{check, released, snapshots, update};
 
 /// A refusal, as against 1 for "differs".
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
-    match args.next().map_err(xtask::judge::usage)? {
+    match args.next().map_err(xtask::refusal::usage)? {
         Some(Arg::Value(verb)) if verb == "update-spec" => {
             let report = update::run(&update::Options::parse(args)?)?;
             Ok((report.to_string(), report.exit_code()))
@@ -51,8 +51,8 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
         }
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
-        Some(other) => Err(xtask::judge::usage(other.unexpected())),
-        None => Err(xtask::judge::usage("no verb")),
+        Some(other) => Err(xtask::refusal::usage(other.unexpected())),
+        None => Err(xtask::refusal::usage("no verb")),
     }
 }
 

@@ -4,7 +4,7 @@ use roas_overlay::apply::Apply;
 use roas_overlay::v1_0::Overlay;
 use serde_json::Value;
 
-use crate::normalize::Refusal;
+use crate::refusal::Refusal;
 
 /// Reads an overlay (OpenAPI Overlay 1.0, YAML).
 ///

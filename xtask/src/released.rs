@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::codegen::code;
-use crate::judge::{Refusal, refuse};
+use crate::refusal::{Refusal, refuse};
 use crate::review::{Level, Since, Version, since};
 use crate::spec_dir::{NORMALIZED, SpecDir};
 use crate::surface::Surface;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::judge::{self, Refusal, refuse};
+use crate::judge;
 use crate::normalize;
+use crate::refusal::{Refusal, refuse};
 use crate::review::Side;
 use crate::spec_dir::{DOCUMENT, SpecDir, lines_changed};
 use crate::workspace::Workspace;

@@ -16,7 +16,7 @@ use std::process;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use crate::judge::{Refusal, refuse};
+use crate::refusal::{Refusal, refuse};
 
 /// What was received, formatted.
 pub const DOCUMENT: &str = "openapi.json";

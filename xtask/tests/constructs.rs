@@ -14,7 +14,8 @@ mod package;
 use package::copy_of_package;
 use serde_json::{Map, Value, json};
 use xtask::codegen::generate;
-use xtask::normalize::{Derived, Refusal, derive, operations};
+use xtask::normalize::{Derived, derive, operations};
+use xtask::refusal::Refusal;
 use xtask::review::{Side, review};
 
 const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::bodies::{is_json, with_schema};
 use super::walk::each_operation;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Statuses that never come with a body (RFC 9110 15.3.5, 15.3.6).
 const BODILESS: [&str; 2] = ["204", "205"];

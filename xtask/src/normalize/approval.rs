@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::walk::{METHODS, each_operation, escape};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// The vendor's mark.
 const MARK: &str = "x-requires-commercial-approval";

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::evidence::infer;
 use super::walk::{each_operation, each_schema, referenced, referenced_through, schemas_mut};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";

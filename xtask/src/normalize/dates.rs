@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::walk::each_schema;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {

@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::walk::{element, escape};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     clean_all(document, "", report);

@@ -6,9 +6,10 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::names::unique;
 use super::walk::{each_operation, each_schema, reference, schemas_mut};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 const NAME: &str = "ErrorResponse";
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::names::snake;
 use super::walk::each_schema;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Runs at the end of the schemas' fix, and again for what examples and overlay
 /// have added.

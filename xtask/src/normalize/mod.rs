@@ -12,6 +12,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::overlay;
+use crate::refusal::Refusal;
 
 mod all_of;
 mod answers;
@@ -82,32 +83,6 @@ impl fmt::Display for Repair {
         Ok(())
     }
 }
-
-/// A document that can't be taken: what came, what was expected, what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What the document holds.
-    pub came: String,
-    /// What it should hold.
-    pub expected: String,
-    /// What the reader can do about it.
-    pub remedy: String,
-    /// Whether the server could not be reached, which says nothing of the
-    /// document.
-    pub unreachable: bool,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "came: {}\nexpected: {}\ndo: {}",
-            self.came, self.expected, self.remedy
-        )
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// Collects the repairs of the fix that is running.
 #[derive(Debug, Default)]

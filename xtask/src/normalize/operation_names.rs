@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::names::{snake, unique};
 use super::walk::{each_operation, operations};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Names that the generated client uses itself, or that Rust keeps.
 const TAKEN: &[&str] = &[

@@ -6,9 +6,10 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::names::snake;
 use super::walk::{each_operation, escape, referenced_through};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();

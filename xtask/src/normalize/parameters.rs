@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::names::snake;
 use super::walk::{each_operation, escape, referenced_through};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Headers that the client sets itself.
 const OWN_HEADERS: [&str; 3] = ["accept", "authorization", "content-type"];

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
+use super::Report;
 use super::walk::escape;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Where the dashboard's own operations stand (For-AI page of the guides).
 const DASHBOARD: &str = "/api/dashboard";

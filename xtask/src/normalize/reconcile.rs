@@ -5,10 +5,11 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::evidence::{Seen, gather, infer, kind};
 use super::names::snake;
 use super::walk::{escape, referenced_through};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Each round settles one level of nesting; no document nests deeper.
 const ROUNDS: usize = 64;

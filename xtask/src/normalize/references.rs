@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::names::{pascal, unique};
 use super::walk::{children, each_root, each_schema, escape, schemas_mut};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// How many references may lead to one another before it counts as a circle.
 pub(super) const LONGEST_CHAIN: usize = 32;

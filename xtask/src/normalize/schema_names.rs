@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::names::{pascal, unique};
 use super::walk::{each_schema, escape, schemas_mut};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);

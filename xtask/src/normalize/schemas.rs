@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::all_of::merge_parts;
 use super::null_components::null_where_referred;
 use super::walk::each_schema;
-use super::{Refusal, Report, fields_apart};
+use super::{Report, fields_apart};
+use crate::refusal::Refusal;
 use unions::one_alternative;
 
 type Object = Map<String, Value>;

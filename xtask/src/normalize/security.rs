@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::walk::each_operation;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// The name of the security scheme that the overlay brings.
 const SCHEME: &str = "FullscriptOAuth";

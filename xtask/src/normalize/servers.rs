@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Refusal, Report};
+use super::Report;
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let Some(servers) = document.get_mut("servers").and_then(Value::as_array_mut) else {

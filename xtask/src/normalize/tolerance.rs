@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::walk::{children, each_below, each_root, referenced, schemas_mut};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let answered = reachable(document, |pointer| pointer.contains("/responses/"));

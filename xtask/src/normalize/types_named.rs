@@ -7,11 +7,12 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::names::{pascal, singular, unique};
 use super::walk::{
     children, each_operation, each_schema, reference, referenced_through, schemas_mut,
 };
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// Types that stand for a value in whichever form the server writes it.
 const VALUES: [(&str, &str, &str); 2] = [

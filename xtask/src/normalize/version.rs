@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Report;
 use super::references::{LONGEST_CHAIN, endless, resolve};
 use super::walk::escape;
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 /// The version that the generator takes and that we write.
 const VERSION: &str = "3.0.3";

@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use super::walk::{METHODS, escape};
-use super::{Refusal, Report};
+use crate::refusal::Refusal;
 
 type Object = Map<String, Value>;
 
