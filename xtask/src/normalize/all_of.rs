@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::schemas::BASE;
 use super::walk::referenced;
 

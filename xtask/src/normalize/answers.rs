@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::bodies::{is_json, with_schema};
+use super::report::Report;
 use super::walk::each_operation;
 use crate::refusal::Refusal;
 
@@ -233,7 +233,7 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn answers(responses: Value) -> Value {
         let (document, _) = check(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::{METHODS, each_operation, escape};
 use crate::refusal::Refusal;
 
@@ -81,7 +81,7 @@ fn marks_of_paths(document: &mut Value, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn any_spelling_of_the_mark_counts() {

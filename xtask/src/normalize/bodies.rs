@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::evidence::infer;
+use super::report::Report;
 use super::walk::{each_operation, each_schema, referenced, referenced_through, schemas_mut};
 use crate::refusal::Refusal;
 
@@ -146,7 +146,7 @@ fn is_flat(media: &Value, schemas: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn body_of(content: Value) -> (Value, Value) {
         let (document, _) = check(

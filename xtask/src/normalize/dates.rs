@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::each_schema;
 use crate::refusal::Refusal;
 
@@ -36,7 +36,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn times_and_days_are_known_by_name() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::{element, escape};
 use crate::refusal::Refusal;
 
@@ -177,7 +177,7 @@ fn link(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn cleaned(text: &str) -> String {
         let (document, _) = check(apply, json!({ "description": text }));

@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::names::unique;
+use super::report::Report;
 use super::walk::{each_operation, each_schema, reference, schemas_mut};
 use crate::refusal::Refusal;
 
@@ -93,7 +93,7 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn errors_are_typed_and_never_missing() {

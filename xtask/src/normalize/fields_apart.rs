@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::names::snake;
+use super::report::Report;
 use super::walk::each_schema;
 use crate::refusal::Refusal;
 

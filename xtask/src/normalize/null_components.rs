@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::{each_schema, referenced_through, schemas_mut};
 
 /// That a component may be null is said where it is referred to: a model is

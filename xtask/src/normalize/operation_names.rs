@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::names::{snake, unique};
+use super::report::Report;
 use super::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
@@ -127,7 +127,7 @@ fn from_path(method: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn names(paths: Value) -> Vec<String> {
         let (document, _) = check(apply, json!({ "paths": paths }));

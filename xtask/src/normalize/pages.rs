@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::names::snake;
+use super::report::Report;
 use super::walk::{each_operation, escape, referenced_through};
 use crate::refusal::Refusal;
 
@@ -68,7 +68,7 @@ fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn a_list_with_meta_takes_a_page() {

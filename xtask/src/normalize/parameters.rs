@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::names::snake;
+use super::report::Report;
 use super::walk::{each_operation, escape, referenced_through};
 use crate::refusal::Refusal;
 
@@ -252,7 +252,7 @@ impl Parameters<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn normalized(path: &str, parameters: Value) -> Value {
         let (document, _) = check(

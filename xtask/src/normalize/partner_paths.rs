@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Report;
+use super::report::Report;
 use super::walk::escape;
 use crate::refusal::Refusal;
 
@@ -34,7 +34,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn dashboard_paths_go_and_their_likes_stay() {

@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::evidence::{Seen, gather, infer, kind};
 use super::names::snake;
+use super::report::Report;
 use super::walk::{escape, referenced_through};
 use crate::refusal::Refusal;
 
@@ -269,7 +269,7 @@ fn more(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     /// The component schema `A` after an answer with this example.
     fn reconciled(schema: Value, example: Value) -> (Value, Vec<String>) {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::names::{pascal, unique};
+use super::report::Report;
 use super::walk::{children, each_root, each_schema, escape, schemas_mut};
 use crate::refusal::Refusal;
 
@@ -290,7 +290,7 @@ pub(super) fn endless(pointer: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn parts_are_inlined_where_used() {

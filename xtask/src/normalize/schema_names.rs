@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
 use super::names::{pascal, unique};
+use super::report::Report;
 use super::walk::{each_schema, escape, schemas_mut};
 use crate::refusal::Refusal;
 
@@ -48,7 +48,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn colliding_names_get_numbers_and_references_follow() {

@@ -7,9 +7,10 @@ mod unions;
 use serde_json::{Map, Value, json};
 
 use super::all_of::merge_parts;
+use super::fields_apart;
 use super::null_components::null_where_referred;
+use super::report::Report;
 use super::walk::each_schema;
-use super::{Report, fields_apart};
 use crate::refusal::Refusal;
 use unions::one_alternative;
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::each_operation;
 use crate::refusal::Refusal;
 
@@ -68,7 +68,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn scopes_become_security_where_the_vendor_declares_none() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Report;
+use super::report::Report;
 use crate::refusal::Refusal;
 
 pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -36,7 +36,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn local_servers_go() {

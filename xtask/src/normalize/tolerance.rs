@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::{children, each_below, each_root, referenced, schemas_mut};
 use crate::refusal::Refusal;
 
@@ -120,7 +120,7 @@ fn lists_take_null(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn answers_ask_for_id_and_wrapper_only() {

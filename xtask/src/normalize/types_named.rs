@@ -7,8 +7,8 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::names::{pascal, singular, unique};
+use super::report::Report;
 use super::walk::{
     children, each_operation, each_schema, reference, referenced_through, schemas_mut,
 };
@@ -374,7 +374,7 @@ fn unwrap_reference(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     fn named(schemas: Value) -> Value {
         let (document, _) = check(

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Report;
 use super::references::{LONGEST_CHAIN, endless, resolve};
+use super::report::Report;
 use super::walk::escape;
 use crate::refusal::Refusal;
 
@@ -76,7 +76,7 @@ fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn a_3_1_document_becomes_3_0_3() {

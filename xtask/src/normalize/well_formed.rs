@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
+use super::report::Report;
 use super::walk::{METHODS, escape};
 use crate::refusal::Refusal;
 
@@ -317,7 +317,7 @@ fn kind(value: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::check;
+    use crate::normalize::report::check;
 
     #[test]
     fn null_tags_go() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::normalize::check;
+use crate::normalize::report::check;
 
 /// The schema after the fix, which must have reported something.
 fn simplified(schema: Value) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Object;
-use crate::normalize::Report;
+use crate::normalize::report::Report;
 use crate::normalize::walk::referenced;
 
 /// Alternatives become the one type that holds for all of them.
