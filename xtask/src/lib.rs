@@ -10,7 +10,6 @@ pub mod fetch;
 mod incoming;
 pub mod judge;
 pub mod normalize;
-mod overlay;
 pub mod refusal;
 pub mod released;
 pub mod review;

@@ -9,40 +9,17 @@
 
 use serde_json::Value;
 
-use crate::overlay;
 use crate::refusal::Refusal;
 
-mod all_of;
-mod answers;
-mod approval;
-mod bodies;
-mod dates;
-mod descriptions;
-mod errors;
-mod evidence;
-mod fields_apart;
-mod names;
-mod null_components;
-mod operation_names;
-mod pages;
-mod parameters;
-mod partner_paths;
-mod reconcile;
-mod references;
+mod fixes;
+mod overlay;
 mod report;
-mod schema_names;
-mod schemas;
-mod security;
-mod servers;
-mod tolerance;
-mod types_named;
-mod version;
-mod walk;
-mod well_formed;
+mod tree;
 
 pub use report::Repair;
-pub use walk::{METHODS, operations};
+pub use tree::walk::{METHODS, operations};
 
+use fixes::*;
 use report::{Apply, Report};
 
 /// A normalized document with the account of what was done to it.
@@ -70,89 +47,89 @@ const STRUCTURE: &[Fix] = &[
     },
     Fix {
         name: "openapi_3_0_3",
-        apply: version::apply,
+        apply: openapi_3_0_3::apply,
     },
     Fix {
         name: "partner_operations_only",
-        apply: partner_paths::apply,
+        apply: partner_operations_only::apply,
     },
     Fix {
         name: "servers_are_public",
-        apply: servers::apply,
+        apply: servers_are_public::apply,
     },
     Fix {
         name: "references_resolve",
-        apply: references::apply,
+        apply: references_resolve::apply,
     },
     Fix {
         name: "schemas_are_plain",
-        apply: schemas::apply,
+        apply: schemas_are_plain::apply,
     },
     Fix {
         name: "schema_names_are_types",
-        apply: schema_names::apply,
+        apply: schema_names_are_types::apply,
     },
     Fix {
         name: "parameters_are_sendable",
-        apply: parameters::apply,
+        apply: parameters_are_sendable::apply,
     },
     Fix {
         name: "bodies_are_sendable",
-        apply: bodies::apply,
+        apply: bodies_are_sendable::apply,
     },
     Fix {
         name: "one_answer_type",
-        apply: answers::apply,
+        apply: one_answer_type::apply,
     },
 ];
 
 /// The recorded examples are right.
 const EVIDENCE: &[Fix] = &[Fix {
     name: "examples_hold",
-    apply: reconcile::apply,
+    apply: examples_hold::apply,
 }];
 
 /// From a true document to one that makes good Rust.
 const SHAPE: &[Fix] = &[
     Fix {
         name: "fields_are_apart",
-        apply: fields_apart::apply,
+        apply: fields_are_apart::apply,
     },
     Fix {
         name: "every_operation_named",
-        apply: operation_names::apply,
+        apply: every_operation_named::apply,
     },
     Fix {
         name: "operations_secured",
-        apply: security::apply,
+        apply: operations_secured::apply,
     },
     Fix {
         name: "lists_are_paged",
-        apply: pages::apply,
+        apply: lists_are_paged::apply,
     },
     Fix {
         name: "dates_are_typed",
-        apply: dates::apply,
+        apply: dates_are_typed::apply,
     },
     Fix {
         name: "errors_are_declared",
-        apply: errors::apply,
+        apply: errors_are_declared::apply,
     },
     Fix {
         name: "answers_are_tolerant",
-        apply: tolerance::apply,
+        apply: answers_are_tolerant::apply,
     },
     Fix {
         name: "types_are_named",
-        apply: types_named::apply,
+        apply: types_are_named::apply,
     },
     Fix {
         name: "approval_is_marked",
-        apply: approval::apply,
+        apply: approval_is_marked::apply,
     },
     Fix {
         name: "descriptions_are_plain",
-        apply: descriptions::apply,
+        apply: descriptions_are_plain::apply,
     },
 ];
 

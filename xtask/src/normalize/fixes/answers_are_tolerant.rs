@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::report::Report;
-use super::walk::{children, each_below, each_root, referenced, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{children, each_below, each_root, referenced, schemas_mut};
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let answered = reachable(document, |pointer| pointer.contains("/responses/"));
     let wrappers = only_answers(document);
     each_root(document, &mut |pointer, schema| {

@@ -7,9 +7,9 @@
 
 use serde_json::{Value, json};
 
-use super::names::{pascal, singular, unique};
-use super::report::Report;
-use super::walk::{
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::{pascal, singular, unique};
+use crate::normalize::tree::walk::{
     children, each_operation, each_schema, reference, referenced_through, schemas_mut,
 };
 use crate::refusal::Refusal;
@@ -28,7 +28,7 @@ const VALUES: [(&str, &str, &str); 2] = [
     ),
 ];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     values_by_reference(document, report);
     let taken = std::mem::take(schemas_mut(document));
     let mut named = Named {

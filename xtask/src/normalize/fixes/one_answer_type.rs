@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::bodies::{is_json, with_schema};
-use super::report::Report;
-use super::walk::each_operation;
+use super::bodies_are_sendable::{is_json, with_schema};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::each_operation;
 use crate::refusal::Refusal;
 
 /// Statuses that never come with a body (RFC 9110 15.3.5, 15.3.6).
 const BODILESS: [&str; 2] = ["204", "205"];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_operation(document, |pointer, _, method, operation| {
         let pointer = format!("{pointer}/responses");
         let Some(responses) = operation

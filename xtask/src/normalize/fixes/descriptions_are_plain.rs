@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::report::Report;
-use super::walk::{element, escape};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{element, escape};
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     clean_all(document, "", report);
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::names::{snake, unique};
-use super::report::Report;
-use super::walk::{each_operation, operations};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::{snake, unique};
+use crate::normalize::tree::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
 /// Names that the generated client uses itself, or that Rust keeps.
@@ -69,7 +69,7 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let mut given = BTreeSet::new();
     for (_, _, operation) in operations(document) {
         if let Some(id) = operation["operationId"].as_str() {

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::Object;
 use crate::normalize::report::Report;
-use crate::normalize::walk::referenced;
+use crate::normalize::tree::walk::referenced;
 
 /// Alternatives become the one type that holds for all of them.
-pub(super) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
+pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
     for key in ["anyOf", "oneOf"] {
         let Some(Value::Array(mut members)) = schema.remove(key) else {
             continue;

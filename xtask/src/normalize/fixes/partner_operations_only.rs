@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 
-use super::report::Report;
-use super::walk::escape;
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
 /// Where the dashboard's own operations stand (For-AI page of the guides).
 const DASHBOARD: &str = "/api/dashboard";
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.retain(|path, _| {
             let private = path

@@ -8,24 +8,24 @@ use super::walk::{escape, operations, referenced_through};
 
 /// All that examples show at one place of a schema.
 #[derive(Debug, Default)]
-pub(super) struct Seen<'d> {
+pub(crate) struct Seen<'d> {
     /// Values other than null, with the operation whose answer holds them.
-    pub(super) values: Vec<(&'d Value, String)>,
+    pub(crate) values: Vec<(&'d Value, String)>,
     /// The answers in which null was seen.
-    pub(super) nulls: Vec<String>,
+    pub(crate) nulls: Vec<String>,
     /// Fields that the schema does not list.
-    pub(super) missing: BTreeMap<&'d str, Vec<(&'d Value, String)>>,
+    pub(crate) missing: BTreeMap<&'d str, Vec<(&'d Value, String)>>,
 }
 
 /// The examples of a body or an answer: `example`, and each of `examples`.
-pub(super) fn examples(media: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn examples(media: &Value) -> impl Iterator<Item = &Value> {
     let many = media["examples"].as_object().into_iter().flatten();
     let many = many.filter_map(|(_, example)| example.get("value"));
     media.get("example").into_iter().chain(many)
 }
 
 /// Everything that the recorded answers show, by pointer of the schema.
-pub(super) fn gather(document: &Value) -> BTreeMap<String, Seen<'_>> {
+pub(crate) fn gather(document: &Value) -> BTreeMap<String, Seen<'_>> {
     let mut gathered = Gathered {
         document,
         seen: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl<'d> Gathered<'d> {
 }
 
 /// The narrowest schema that holds for all the values.
-pub(super) fn infer(values: &[&Value]) -> Value {
+pub(crate) fn infer(values: &[&Value]) -> Value {
     let present: Vec<&Value> = values
         .iter()
         .copied()
@@ -157,7 +157,7 @@ fn infer_object(values: &[&Value]) -> Value {
 }
 
 /// The JSON Schema type of a value, whole numbers apart.
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

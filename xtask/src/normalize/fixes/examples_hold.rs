@@ -5,16 +5,16 @@
 
 use serde_json::{Value, json};
 
-use super::evidence::{Seen, gather, infer, kind};
-use super::names::snake;
-use super::report::Report;
-use super::walk::{escape, referenced_through};
+use crate::normalize::report::Report;
+use crate::normalize::tree::evidence::{Seen, gather, infer, kind};
+use crate::normalize::tree::names::snake;
+use crate::normalize::tree::walk::{escape, referenced_through};
 use crate::refusal::Refusal;
 
 /// Each round settles one level of nesting; no document nests deeper.
 const ROUNDS: usize = 64;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     for _ in 0..ROUNDS {
         if !round(document, report) {
             break;

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::references::{LONGEST_CHAIN, endless, resolve};
-use super::report::Report;
-use super::walk::escape;
+use super::references_resolve::{LONGEST_CHAIN, endless, resolve};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
 /// The version that the generator takes and that we write.
 const VERSION: &str = "3.0.3";
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let version = document["openapi"].as_str().unwrap_or("absent").to_string();
     if version != VERSION {
         document["openapi"] = json!(VERSION);

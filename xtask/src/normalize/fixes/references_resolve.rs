@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::names::{pascal, unique};
-use super::report::Report;
-use super::walk::{children, each_root, each_schema, escape, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::{pascal, unique};
+use crate::normalize::tree::walk::{children, each_root, each_schema, escape, schemas_mut};
 use crate::refusal::Refusal;
 
 /// How many references may lead to one another before it counts as a circle.
-pub(super) const LONGEST_CHAIN: usize = 32;
+pub(crate) const LONGEST_CHAIN: usize = 32;
 
 /// Parts of the components that only serve references; inlined where used.
 const INLINED: [&str; 7] = [
@@ -23,7 +23,7 @@ const INLINED: [&str; 7] = [
     "callbacks",
 ];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     inline_parts(document, report)?;
     lift_deep_targets(document, report)?;
     separate_siblings(document, report);
@@ -237,7 +237,7 @@ fn same_level(schema: &mut Value, found: &mut BTreeSet<String>) {
     }
 }
 
-pub(super) fn resolve<'d>(
+pub(crate) fn resolve<'d>(
     whole: &'d Value,
     target: &str,
     pointer: &str,
@@ -278,7 +278,7 @@ fn decoded(target: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-pub(super) fn endless(pointer: &str) -> Refusal {
+pub(crate) fn endless(pointer: &str) -> Refusal {
     Refusal {
         came: format!("references at {pointer} that only lead to each other"),
         expected: "a schema with an end".into(),

@@ -2,16 +2,18 @@
 //! spellings, no bounds for a client to enforce on a server, no unions that a
 //! decoder would have to guess.
 
+mod all_of;
+mod null_components;
 mod unions;
 
 use serde_json::{Map, Value, json};
 
-use super::all_of::merge_parts;
-use super::fields_apart;
-use super::null_components::null_where_referred;
-use super::report::Report;
-use super::walk::each_schema;
+use super::fields_are_apart;
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
+use all_of::merge_parts;
+use null_components::null_where_referred;
 use unions::one_alternative;
 
 type Object = Map<String, Value>;
@@ -76,7 +78,7 @@ const FORMATS: &[(&str, &str)] = &[
 
 const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "object", "array"];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {
         if let Some(object) = schema.as_object_mut()
             && !is_settled(object)
@@ -90,7 +92,7 @@ pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     });
     bases_are_open(document, report);
     null_where_referred(document, report);
-    fields_apart::apply(document, report)
+    fields_are_apart::apply(document, report)
 }
 
 /// A reference, or one of the value types that this normalizer adds itself.
@@ -99,7 +101,7 @@ fn is_settled(object: &Object) -> bool {
 }
 
 /// Marks the base of several kinds of object until they have its fields.
-pub(super) const BASE: &str = "x-base";
+pub(crate) const BASE: &str = "x-base";
 
 /// What is answered as a base may be any of its kinds, with fields that the
 /// base does not list: a map keeps them all.

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::report::Report;
-use super::walk::each_operation;
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::each_operation;
 use crate::refusal::Refusal;
 
 /// The name of the security scheme that the overlay brings.
@@ -15,7 +15,7 @@ const SCHEME: &str = "FullscriptOAuth";
 /// Kinds of security scheme that OpenAPI 3.0 knows.
 const KINDS: [&str; 4] = ["apiKey", "http", "oauth2", "openIdConnect"];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     if let Some(schemes) = document
         .get_mut("components")
         .and_then(|value| value.get_mut("securitySchemes"))

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::report::Report;
-use super::walk::{each_schema, referenced_through, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{each_schema, referenced_through, schemas_mut};
 
 /// That a component may be null is said where it is referred to: a model is
 /// not an option of itself.
-pub(super) fn null_where_referred(document: &mut Value, report: &mut Report) {
+pub(crate) fn null_where_referred(document: &mut Value, report: &mut Report) {
     let mut nullable = Vec::new();
     for (name, schema) in schemas_mut(document) {
         let Some(schema) = schema.as_object_mut().filter(|schema| schema.len() > 1) else {

@@ -6,12 +6,12 @@
 
 use serde_json::{Value, json};
 
-use super::names::snake;
-use super::report::Report;
-use super::walk::{each_operation, escape, referenced_through};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::snake;
+use crate::normalize::tree::walk::{each_operation, escape, referenced_through};
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |pointer, _, method, operation| {
         if method != "get" {

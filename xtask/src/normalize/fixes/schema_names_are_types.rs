@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::names::{pascal, unique};
-use super::report::Report;
-use super::walk::{each_schema, escape, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::{pascal, unique};
+use crate::normalize::tree::walk::{each_schema, escape, schemas_mut};
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);
     let mut renamed = BTreeMap::new();
     let mut kept = Map::new();

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::report::Report;
+use crate::normalize::report::Report;
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let Some(servers) = document.get_mut("servers").and_then(Value::as_array_mut) else {
         return Ok(());
     };

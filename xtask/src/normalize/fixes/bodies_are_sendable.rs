@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::evidence::infer;
-use super::report::Report;
-use super::walk::{each_operation, each_schema, referenced, referenced_through, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::evidence::infer;
+use crate::normalize::tree::walk::{
+    each_operation, each_schema, referenced, referenced_through, schemas_mut,
+};
 use crate::refusal::Refusal;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const BYTES: &str = "application/octet-stream";
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |pointer, _, _, operation| {
         let Some(body) = operation
@@ -103,7 +105,7 @@ fn choose(content: &Map<String, Value>, schemas: &Value) -> (&'static str, Value
 }
 
 /// JSON by its name, its suffix (RFC 6839), or for want of a name.
-pub(super) fn is_json(media_type: &str) -> bool {
+pub(crate) fn is_json(media_type: &str) -> bool {
     let essence = essence(media_type);
     essence == JSON || essence == "text/json" || essence == "*/*" || essence.ends_with("+json")
 }
@@ -114,10 +116,10 @@ fn essence(media_type: &str) -> String {
 }
 
 /// The media with a schema: its own, or else what its example shows.
-pub(super) fn with_schema(media: &Value) -> Value {
+pub(crate) fn with_schema(media: &Value) -> Value {
     let mut media = media.clone();
     if media["schema"].is_null() {
-        let examples: Vec<_> = super::evidence::examples(&media).collect();
+        let examples: Vec<_> = crate::normalize::tree::evidence::examples(&media).collect();
         media["schema"] = infer(&examples);
     }
     let kept = ["schema", "example", "examples"];

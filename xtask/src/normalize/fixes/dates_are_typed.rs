@@ -6,11 +6,11 @@
 
 use serde_json::{Value, json};
 
-use super::report::Report;
-use super::walk::each_schema;
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for (name, property) in properties.into_iter().flatten() {

@@ -3,15 +3,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::names::snake;
-use super::report::Report;
-use super::walk::{each_operation, escape, referenced_through};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::snake;
+use crate::normalize::tree::walk::{each_operation, escape, referenced_through};
 use crate::refusal::Refusal;
 
 /// Headers that the client sets itself.
 const OWN_HEADERS: [&str; 3] = ["accept", "authorization", "content-type"];
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     let mut shared = Map::new();
     for (path, item) in document

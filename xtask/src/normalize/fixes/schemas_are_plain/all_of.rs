@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::report::Report;
-use super::schemas::BASE;
-use super::walk::referenced;
+use super::BASE;
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::referenced;
 
 type Object = Map<String, Value>;
 
 /// Merges `allOf` into one object, so that no part of it is lost.
 ///
 /// A single reference stays as it is: it is the way to say more about it.
-pub(super) fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Report) {
+pub(crate) fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Report) {
     let Some(parts) = schema["allOf"].as_array() else {
         return;
     };

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::report::Report;
-use super::walk::{METHODS, each_operation, escape};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{METHODS, each_operation, escape};
 use crate::refusal::Refusal;
 
 /// The vendor's mark.
@@ -12,7 +12,7 @@ const MARK: &str = "x-requires-commercial-approval";
 /// What the mark means to a caller.
 const WORDS: &str = "Requires commercial approval";
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
         let said = operation.get("description").and_then(Value::as_str);

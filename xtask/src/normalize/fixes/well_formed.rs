@@ -3,13 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::report::Report;
-use super::walk::{METHODS, escape};
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{METHODS, escape};
 use crate::refusal::Refusal;
 
 type Object = Map<String, Value>;
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let Some(root) = document.as_object_mut() else {
         return Err(Refusal {
             came: "JSON that is not an object".into(),

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::names::snake;
-use super::report::Report;
-use super::walk::each_schema;
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::snake;
+use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
 
 /// Runs at the end of the schemas' fix, and again for what examples and overlay
 /// have added.
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {
         if let Some(object) = schema.as_object_mut() {
             separate_fields(object, pointer, report);

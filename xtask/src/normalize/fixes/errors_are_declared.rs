@@ -6,14 +6,14 @@
 
 use serde_json::{Value, json};
 
-use super::names::unique;
-use super::report::Report;
-use super::walk::{each_operation, each_schema, reference, schemas_mut};
+use crate::normalize::report::Report;
+use crate::normalize::tree::names::unique;
+use crate::normalize::tree::walk::{each_operation, each_schema, reference, schemas_mut};
 use crate::refusal::Refusal;
 
 const NAME: &str = "ErrorResponse";
 
-pub(super) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);
     let ours = schema();
     match schemas.get_mut(NAME) {
