@@ -7,8 +7,8 @@ use std::thread;
 
 use serde::Deserialize;
 use serde_json::Value;
+use xtask::commands::snapshots;
 use xtask::review::{Side, review};
-use xtask::snapshots;
 
 use crate::document::{BASE, OVERLAY, SLICE, backwards, put, side, take};
 

@@ -17,9 +17,9 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
-use crate::judge::quote;
+use crate::document::judge::quote;
+use crate::document::source::{Source, without_secrets};
 use crate::refusal::{Refusal, refuse, unreachable, usage};
-use crate::source::{Source, without_secrets};
 
 /// Where the vendor publishes the document.
 pub const DEFAULT_SOURCE: &str = "https://us.fullscript.com/docs/api/open-api/v1/openapi.json";

@@ -1,13 +1,70 @@
 //! What an update tells on the terminal, and in JSON to machines.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::changelog;
-use crate::review::{FORMAT, Side};
-use crate::spec_dir::lines_changed;
-use crate::update::{Format, Mode, News, Report};
+use super::options::{Format, Mode};
+use crate::document::committed::Committed;
+use crate::document::fetch::Origin;
+use crate::document::spec_dir::{Change, lines_changed};
+use crate::release::changelog;
+use crate::release::workspace::Draft;
+use crate::review::{FORMAT, Review, Side};
+
+/// What was changed, or would be.
+#[derive(Debug)]
+pub struct Report {
+    pub(crate) mode: Mode,
+    pub(crate) from: Origin,
+    pub(crate) format: Format,
+    pub(crate) spec: PathBuf,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) draft: Option<Draft>,
+    pub(crate) news: News,
+    pub(crate) unmatched: Vec<String>,
+    pub(crate) behind: Option<String>,
+}
+
+/// What the new document means.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Nothing was derived anew.
+    Unchanged,
+    /// There is nothing to compare it with.
+    First(Box<Side>),
+    /// It is compared with the one before.
+    Reviewed(Box<Review>),
+}
+
+impl Report {
+    /// The status with which the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(self.mode == Mode::Check && !self.is_unchanged()))
+    }
+
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.changes.is_empty() && self.draft.is_none()
+    }
+}
+
+impl News {
+    /// What `REVIEW.md` is to hold, if it changes.
+    pub(crate) fn text(&self, committed: Option<&Committed>) -> Option<String> {
+        match self {
+            Self::Unchanged => None,
+            Self::First(side) => Some(side.to_string()),
+            // An update that was taken back leaves the review of the last one.
+            Self::Reviewed(review) if review.is_empty() => {
+                let last = committed.and_then(|committed| committed.review.clone());
+                Some(last.unwrap_or_else(|| review.to_string()))
+            }
+            Self::Reviewed(review) => Some(review.to_string()),
+        }
+    }
+}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 use serde_json::Value;
 
-use crate::changelog;
-use crate::judge;
+use crate::document::judge;
+use crate::document::source::Source;
+use crate::document::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
 use crate::normalize::{self, Derived};
 use crate::refusal::{Refusal, usage};
+use crate::release::changelog;
+use crate::release::workspace::Workspace;
 use crate::review::Side;
-use crate::source::Source;
-use crate::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
-use crate::workspace::Workspace;
 
 /// How to use the command.
 pub const HELP: &str = "\

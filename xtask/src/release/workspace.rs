@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::changelog;
-use crate::released::{PATH, Release};
+use crate::document::spec_dir::SpecDir;
+use crate::release::changelog;
+use crate::release::record::{PATH, Release};
 use crate::review::Version;
-use crate::spec_dir::SpecDir;
 use crate::surface::Surface;
 
 /// The directory that holds `spec/`.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::judge;
+use crate::document::judge;
+use crate::document::spec_dir::{DOCUMENT, SpecDir, lines_changed};
 use crate::normalize;
 use crate::refusal::{Refusal, refuse};
+use crate::release::workspace::Workspace;
 use crate::review::Side;
-use crate::spec_dir::{DOCUMENT, SpecDir, lines_changed};
-use crate::workspace::Workspace;
 
 /// How to use the command.
 pub const HELP: &str = "\

@@ -6,11 +6,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::judge;
+use crate::document::judge;
+use crate::document::source::Source;
+use crate::document::spec_dir::{DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 use crate::normalize::{self, Derived};
 use crate::refusal::Refusal;
-use crate::source::Source;
-use crate::spec_dir::{DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 
 /// What stood in the directory before the update.
 pub(crate) struct Committed {

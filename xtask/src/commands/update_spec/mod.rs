@@ -3,25 +3,26 @@
 //! Everything happens in memory first: receive, judge, derive, generate,
 //! review. The files are replaced only when all of that went well.
 
-use std::ffi::OsString;
 use std::panic;
-use std::path::PathBuf;
-use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
-
-use crate::committed::Committed;
-use crate::fetch::{DEFAULT_SOURCE, Limits, Origin};
-use crate::incoming::{Incoming, receive};
-use crate::judge;
+use crate::document::committed::Committed;
+use crate::document::judge;
+use crate::document::spec_dir::{Change, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 use crate::normalize::{self, Derived};
-use crate::refusal::{Refusal, refuse, usage};
-use crate::review::{Review, Side, review};
-use crate::source::Kind;
-use crate::spec_dir::{Change, DEFAULT_PATH, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
-use crate::workspace::{Draft, Workspace};
+use crate::refusal::{Refusal, refuse};
+use crate::release::workspace::Workspace;
+use crate::review::{Side, review};
+
+mod incoming;
+mod options;
+mod report;
+
+pub use options::{Format, Mode, Options};
+pub use report::Report;
+
+use incoming::{Incoming, receive};
+use report::News;
 
 /// How to use the command.
 pub const HELP: &str = "\
@@ -47,68 +48,6 @@ cargo xtask update-spec [options]
     Exit status: 0 done or unchanged, 1 would change (--check), 2 refused and
     nothing written, 3 the server could not be reached and nothing written
 ";
-
-/// What to do, from where, and to which directory.
-#[derive(Debug)]
-pub struct Options {
-    /// Where the document comes from.
-    pub from: Origin,
-    /// The directory of the documents.
-    pub spec: PathBuf,
-    /// Whether to write.
-    pub mode: Mode,
-    /// Who wrote the document, if the caller knows better.
-    pub kind: Option<Kind>,
-    /// How to tell what changed.
-    pub format: Format,
-    /// How long and how much may be received.
-    pub limits: Limits,
-}
-
-/// Whether to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Replace the files.
-    Write,
-    /// Say what would change.
-    DryRun,
-    /// Say what would change, and fail if anything would.
-    Check,
-}
-
-/// How to tell what changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// The review as `REVIEW.md` holds it, and the files.
-    Text,
-    /// The same for machines.
-    Json,
-}
-
-/// What was changed, or would be.
-#[derive(Debug)]
-pub struct Report {
-    pub(crate) mode: Mode,
-    pub(crate) from: Origin,
-    pub(crate) format: Format,
-    pub(crate) spec: PathBuf,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) draft: Option<Draft>,
-    pub(crate) news: News,
-    pub(crate) unmatched: Vec<String>,
-    pub(crate) behind: Option<String>,
-}
-
-/// What the new document means.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// Nothing was derived anew.
-    Unchanged,
-    /// There is nothing to compare it with.
-    First(Box<Side>),
-    /// It is compared with the one before.
-    Reviewed(Box<Review>),
-}
 
 /// Brings a document into the directory.
 ///
@@ -171,89 +110,6 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
         unmatched,
         behind,
     })
-}
-
-impl Options {
-    /// Reads the options behind the verb.
-    ///
-    /// # Errors
-    /// A [`Refusal`] for an option or value that is not one of ours.
-    pub fn parse(args: &mut Parser) -> Result<Self, Refusal> {
-        let mut from = OsString::from(DEFAULT_SOURCE);
-        let mut spec = PathBuf::from(DEFAULT_PATH);
-        let mut mode = Mode::Write;
-        let mut kind = None;
-        let mut format = Format::Text;
-        let mut limits = Limits::default();
-        while let Some(arg) = args.next().map_err(usage)? {
-            match arg {
-                Arg::Long("from") => from = args.value().map_err(usage)?,
-                Arg::Long("spec") => spec = args.value().map_err(usage)?.into(),
-                Arg::Long("check") => mode = Mode::Check,
-                Arg::Long("dry-run") if mode == Mode::Check => {}
-                Arg::Long("dry-run") => mode = Mode::DryRun,
-                Arg::Long("kind") => kind = Some(parsed(args)?),
-                Arg::Long("format") => format = parsed(args)?,
-                Arg::Long("timeout") => limits.total = Duration::from_secs(parsed(args)?),
-                other => return Err(usage(other.unexpected())),
-            }
-        }
-        Ok(Self {
-            from: Origin::parse(&from)?,
-            spec,
-            mode,
-            kind,
-            format,
-            limits,
-        })
-    }
-}
-
-impl Report {
-    /// The status with which the command ends.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(u8::from(self.mode == Mode::Check && !self.is_unchanged()))
-    }
-
-    pub(crate) fn is_unchanged(&self) -> bool {
-        self.changes.is_empty() && self.draft.is_none()
-    }
-}
-
-impl News {
-    /// What `REVIEW.md` is to hold, if it changes.
-    fn text(&self, committed: Option<&Committed>) -> Option<String> {
-        match self {
-            Self::Unchanged => None,
-            Self::First(side) => Some(side.to_string()),
-            // An update that was taken back leaves the review of the last one.
-            Self::Reviewed(review) if review.is_empty() => {
-                let last = committed.and_then(|committed| committed.review.clone());
-                Some(last.unwrap_or_else(|| review.to_string()))
-            }
-            Self::Reviewed(review) => Some(review.to_string()),
-        }
-    }
-}
-
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("is neither text nor json".to_owned()),
-        }
-    }
-}
-
-fn parsed<T>(args: &mut Parser) -> Result<T, Refusal>
-where
-    T: std::str::FromStr,
-    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    args.value().and_then(|value| value.parse()).map_err(usage)
 }
 
 /// The files of documents that are to be written.

@@ -2,7 +2,7 @@
 //! changes for users since the last one. It is replaced by each update, and
 //! lines written by hand stay where they are.
 
-use crate::released::Release;
+use crate::release::record::Release;
 use crate::review::{Level, Line, Subject, named};
 use crate::surface::Surface;
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::fetch::{self, Fetched, Origin};
-use crate::judge;
+use super::options::Options;
+use crate::document::fetch::{self, Fetched, Origin};
+use crate::document::judge;
+use crate::document::source::{Kind, Source};
+use crate::document::spec_dir::{DOCUMENT, SOURCE, SpecDir};
 use crate::refusal::{Refusal, refuse, usage};
-use crate::source::{Kind, Source};
-use crate::spec_dir::{DOCUMENT, SOURCE, SpecDir};
-use crate::update::Options;
 
 /// A judged document, with its record unless the old one stays.
 pub(crate) struct Incoming {
