@@ -17,6 +17,7 @@ mod report;
 mod tree;
 
 pub use report::Repair;
+pub(crate) use tree::walk::referenced;
 pub use tree::walk::{METHODS, operations};
 
 use fixes::*;

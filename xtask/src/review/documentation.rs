@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::renames::Renames;
-use super::shape::SAID;
+use super::said::SAID;
 use super::verdict::Level;
 use crate::normalize::operations;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Side;
+use super::side::Side;
 use crate::normalize::{self, METHODS, Repair};
 
 /// The repairs of one fix that only one of two documents needs.

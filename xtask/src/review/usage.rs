@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::shape::referenced;
-use crate::normalize::operations;
+use crate::normalize::{operations, referenced};
 
 /// The operations that send a type and those that are answered with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::BASE;
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::referenced;
 
 type Object = Map<String, Value>;
+
+/// Marks the base of several kinds of object until they have its fields.
+pub(crate) const BASE: &str = "x-base";
 
 /// Merges `allOf` into one object, so that no part of it is lost.
 ///

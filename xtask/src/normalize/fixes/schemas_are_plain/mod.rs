@@ -12,7 +12,7 @@ use super::fields_are_apart;
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
-use all_of::merge_parts;
+use all_of::{BASE, merge_parts};
 use null_components::null_where_referred;
 use unions::one_alternative;
 
@@ -99,9 +99,6 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 fn is_settled(object: &Object) -> bool {
     object.contains_key("$ref") || object.contains_key("x-value")
 }
-
-/// Marks the base of several kinds of object until they have its fields.
-pub(crate) const BASE: &str = "x-base";
 
 /// What is answered as a base may be any of its kinds, with fields that the
 /// base does not list: a map keeps them all.

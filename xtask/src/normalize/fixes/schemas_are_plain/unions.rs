@@ -1,10 +1,11 @@
 //! Alternatives become one type.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Object;
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::referenced;
+
+type Object = Map<String, Value>;
 
 /// Alternatives become the one type that holds for all of them.
 pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
