@@ -20,7 +20,6 @@ pub use report::Repair;
 pub(crate) use tree::walk::referenced;
 pub use tree::walk::{METHODS, operations};
 
-use fixes::*;
 use report::{Apply, Report};
 
 /// A normalized document with the account of what was done to it.
@@ -40,98 +39,42 @@ struct Fix {
     apply: Apply,
 }
 
+/// Fixes by their names, which are those of their files.
+macro_rules! fixes {
+    ($($name:ident),* $(,)?) => {
+        &[$(Fix { name: stringify!($name), apply: fixes::$name::apply },)*]
+    };
+}
+
 /// From anything the vendor writes to regular OpenAPI 3.0.3.
-const STRUCTURE: &[Fix] = &[
-    Fix {
-        name: "well_formed",
-        apply: well_formed::apply,
-    },
-    Fix {
-        name: "openapi_3_0_3",
-        apply: openapi_3_0_3::apply,
-    },
-    Fix {
-        name: "partner_operations_only",
-        apply: partner_operations_only::apply,
-    },
-    Fix {
-        name: "servers_are_public",
-        apply: servers_are_public::apply,
-    },
-    Fix {
-        name: "references_resolve",
-        apply: references_resolve::apply,
-    },
-    Fix {
-        name: "schemas_are_plain",
-        apply: schemas_are_plain::apply,
-    },
-    Fix {
-        name: "schema_names_are_types",
-        apply: schema_names_are_types::apply,
-    },
-    Fix {
-        name: "parameters_are_sendable",
-        apply: parameters_are_sendable::apply,
-    },
-    Fix {
-        name: "bodies_are_sendable",
-        apply: bodies_are_sendable::apply,
-    },
-    Fix {
-        name: "one_answer_type",
-        apply: one_answer_type::apply,
-    },
+const STRUCTURE: &[Fix] = fixes![
+    well_formed,
+    openapi_3_0_3,
+    partner_operations_only,
+    servers_are_public,
+    references_resolve,
+    schemas_are_plain,
+    schema_names_are_types,
+    parameters_are_sendable,
+    bodies_are_sendable,
+    one_answer_type,
 ];
 
 /// The recorded examples are right.
-const EVIDENCE: &[Fix] = &[Fix {
-    name: "examples_hold",
-    apply: examples_hold::apply,
-}];
+const EVIDENCE: &[Fix] = fixes![examples_hold];
 
 /// From a true document to one that makes good Rust.
-const SHAPE: &[Fix] = &[
-    Fix {
-        name: "fields_are_apart",
-        apply: fields_are_apart::apply,
-    },
-    Fix {
-        name: "every_operation_named",
-        apply: every_operation_named::apply,
-    },
-    Fix {
-        name: "operations_secured",
-        apply: operations_secured::apply,
-    },
-    Fix {
-        name: "lists_are_paged",
-        apply: lists_are_paged::apply,
-    },
-    Fix {
-        name: "dates_are_typed",
-        apply: dates_are_typed::apply,
-    },
-    Fix {
-        name: "errors_are_declared",
-        apply: errors_are_declared::apply,
-    },
-    Fix {
-        name: "answers_are_tolerant",
-        apply: answers_are_tolerant::apply,
-    },
-    Fix {
-        name: "types_are_named",
-        apply: types_are_named::apply,
-    },
-    Fix {
-        name: "approval_is_marked",
-        apply: approval_is_marked::apply,
-    },
-    Fix {
-        name: "descriptions_are_plain",
-        apply: descriptions_are_plain::apply,
-    },
+const SHAPE: &[Fix] = fixes![
+    fields_are_apart,
+    every_operation_named,
+    operations_secured,
+    lists_are_paged,
+    dates_are_typed,
+    errors_are_declared,
+    answers_are_tolerant,
+    types_are_named,
+    approval_is_marked,
+    descriptions_are_plain,
 ];
 
 /// Derives the normalized document from the vendor's and the overlay.
