@@ -123,9 +123,10 @@ fn fate(number: usize, whole: &Value) -> Outcome {
         Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
         Ok(Err(refusal)) => {
             let lines = [&refusal.came, &refusal.expected, &refusal.remedy];
-            match lines.iter().any(|line| line.is_empty()) {
-                true => Outcome::Wrong(format!("{number} was refused without a word: {told}")),
-                false => Outcome::Refused,
+            if lines.iter().any(|line| line.is_empty()) {
+                Outcome::Wrong(format!("{number} was refused without a word: {told}"))
+            } else {
+                Outcome::Refused
             }
         }
         Ok(Ok(_)) if !number.is_multiple_of(GENERATED_EVERY) => Outcome::Taken,

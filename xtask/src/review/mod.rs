@@ -262,9 +262,10 @@ fn join(lines: &mut Vec<Line>, effect: rust::Effect) {
     match known {
         Some(line) => {
             line.level = line.level.max(effect.level);
-            line.effect = match line.effect.is_empty() {
-                true => effect.text,
-                false => format!("{}; {}", line.effect, effect.text),
+            line.effect = if line.effect.is_empty() {
+                effect.text
+            } else {
+                format!("{}; {}", line.effect, effect.text)
             };
         }
         None => lines.push(Line {

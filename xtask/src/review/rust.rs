@@ -172,10 +172,12 @@ impl Effects<'_> {
             .iter()
             .filter(|is| !old.iter().any(|was| was.name == is.name))
         {
-            match is.needed {
-                true => self.note(subject(&is.name), Level::Major, UNSET),
-                false => self.note(subject(&is.name), Level::Minor, "a new setter"),
-            }
+            let (level, text) = if is.needed {
+                (Level::Major, UNSET)
+            } else {
+                (Level::Minor, "a new setter")
+            };
+            self.note(subject(&is.name), level, text);
         }
     }
 
@@ -346,15 +348,12 @@ impl Effects<'_> {
             .filter(|is| !old.iter().any(|was| was.text == is.text))
             .collect();
         for is in &added {
-            match closed {
-                true => {
-                    let text = format!("a match without it {NO_COMPILE}");
-                    self.note(subject(is), Level::Major, text);
-                }
-                false => {
-                    let text = format!("a new variant `{}`; it was read as `Unknown`", is.name);
-                    self.note(subject(is), Level::Minor, text);
-                }
+            if closed {
+                let text = format!("a match without it {NO_COMPILE}");
+                self.note(subject(is), Level::Major, text);
+            } else {
+                let text = format!("a new variant `{}`; it was read as `Unknown`", is.name);
+                self.note(subject(is), Level::Minor, text);
             }
         }
         let order = |values: &[Variant], others: &[Variant]| -> Vec<String> {

@@ -55,9 +55,10 @@ impl Usage {
             .filter(|(_, operations)| !operations.is_empty())
             .map(|(way, operations)| format!("{way} of {}", names(operations.iter(), NAMED)))
             .collect();
-        match parts.is_empty() {
-            true => "no operation".into(),
-            false => parts.join("; "),
+        if parts.is_empty() {
+            "no operation".into()
+        } else {
+            parts.join("; ")
         }
     }
 }

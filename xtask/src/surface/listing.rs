@@ -89,10 +89,8 @@ fn type_lines((name, ty): (&String, &Type)) -> Vec<String> {
         Type::Values { values, closed } => {
             let values: Vec<_> = values.iter().map(|value| value.text.as_str()).collect();
             let values = values.join(" | ");
-            match closed {
-                true => vec![format!("{name} = {values} (closed)")],
-                false => vec![format!("{name} = {values} | ..")],
-            }
+            let end = if *closed { "(closed)" } else { "| .." };
+            vec![format!("{name} = {values} {end}")]
         }
         Type::Id(_) => vec![format!("{name}: id")],
         Type::Alias(other) => vec![format!("{name} = {other}")],

@@ -106,9 +106,10 @@ impl Case {
         let mut document = SLICE.clone();
         let mut overlay = OVERLAY.to_string();
         edit(&planted.given, &mut document, &mut overlay);
-        let old = match planted.given.is_empty() {
-            true => Arc::clone(&BASE),
-            false => Arc::new(side(&document, &overlay)),
+        let old = if planted.given.is_empty() {
+            Arc::clone(&BASE)
+        } else {
+            Arc::new(side(&document, &overlay))
         };
         edit(&planted.change, &mut document, &mut overlay);
         let new = side(&document, &overlay);

@@ -93,9 +93,10 @@ impl Report {
             writeln!(f, "warning: {behind}")?;
         }
         for (name, is_new, new, gone) in self.files() {
-            match is_new {
-                false => writeln!(f, "changed {name}: +{new} -{gone} lines")?,
-                true => writeln!(f, "new {name}: +{new} lines")?,
+            if is_new {
+                writeln!(f, "new {name}: +{new} lines")?;
+            } else {
+                writeln!(f, "changed {name}: +{new} -{gone} lines")?;
             }
         }
         match self.mode {

@@ -57,10 +57,10 @@ fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), R
         while let Some(target) = item["$ref"].as_str().map(str::to_string) {
             report.note(pointer.clone(), &target, "inlined");
             chain += 1;
-            *item = match chain > LONGEST_CHAIN {
-                true => return Err(endless(&pointer)),
-                false => resolve(&whole, &target, &pointer)?.clone(),
-            };
+            if chain > LONGEST_CHAIN {
+                return Err(endless(&pointer));
+            }
+            *item = resolve(&whole, &target, &pointer)?.clone();
         }
     }
     if let Some(components) = document
