@@ -1,6 +1,5 @@
 //! `cargo xtask check`: derives everything again, offline, and compares.
 
-use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +9,9 @@ use serde_json::Value;
 
 use crate::document::judge;
 use crate::document::source::Source;
-use crate::document::spec_dir::{DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir};
+use crate::document::spec_dir::{
+    DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir, within_reach,
+};
 use crate::normalize::{self, Derived};
 use crate::refusal::{Refusal, usage};
 use crate::release::changelog;
@@ -47,6 +48,11 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
         repair: None,
         spec: spec.path().to_owned(),
     };
+    for leftover in spec.leftovers() {
+        let name = leftover.file_name().unwrap_or_default().display();
+        let finding = format!("{name}: left behind by an update that was interrupted");
+        report.found(finding, Repair::Fetch);
+    }
     if let Err(fault) = source(&spec) {
         report.found(format!("{SOURCE}: {fault}"), Repair::Fetch);
     }
@@ -213,15 +219,6 @@ fn step(one: Option<&Value>, other: Option<&Value>, pointer: &mut String, length
         pointer.truncate(length);
     }
     differs
-}
-
-/// The path as seen from where the command was run, if that is above it.
-fn within_reach(path: &Path) -> PathBuf {
-    env::current_dir()
-        .ok()
-        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned))
-        .filter(|relative| !relative.as_os_str().is_empty())
-        .unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]

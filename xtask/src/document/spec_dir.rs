@@ -1,20 +1,20 @@
-//! The directory of the documents, and how its files are replaced: all
-//! together or not at all.
+//! The directory of the documents, and how its files are replaced.
 //!
-//! A complete sibling directory is built and exchanged with `spec/` in one
-//! system call, so that a crash at any moment leaves the old files or the new
-//! ones. Where the file system cannot exchange, the files are renamed one by
-//! one and put back if one of them fails.
+//! The new files are written down to the disk beside the old ones and only
+//! then renamed over them, one after the other. So each file is the old one or
+//! the new one in full, and a full disk changes none of them. A run that is
+//! killed between two renames leaves a mix, and the files that it did not come
+//! to: `cargo xtask check` finds these, and the next update removes them.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::env;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process;
 
 use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use tempfile::NamedTempFile;
 
 use crate::refusal::{Refusal, refuse};
 
@@ -31,6 +31,9 @@ pub const REVIEW: &str = "REVIEW.md";
 
 const READ: [&str; 5] = [DOCUMENT, OVERLAY, NORMALIZED, SOURCE, REVIEW];
 
+/// How the name of a file begins that is yet to be renamed.
+const STAGED: &str = ".update-spec-";
+
 /// The workspace's own directory.
 pub const DEFAULT_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
 
@@ -38,8 +41,6 @@ pub const DEFAULT_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
 #[derive(Debug)]
 pub struct SpecDir {
     path: PathBuf,
-    parent: PathBuf,
-    name: OsString,
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
@@ -68,19 +69,15 @@ impl SpecDir {
                 "pass the right one with --spec, or leave the option off",
             )
         };
-        // Exchanging a link would replace the link, not what it points to.
         let path = fs::canonicalize(path).map_err(|error| {
             no_directory(format!("no directory at {}: {error}", path.display()))
         })?;
-        let (Some(parent), Some(name), true) = (path.parent(), path.file_name(), path.is_dir())
-        else {
+        if !path.is_dir() {
             return Err(no_directory(format!("{}, not a directory", path.display())));
-        };
+        }
         let mut spec = Self {
-            parent: parent.to_owned(),
-            name: name.to_owned(),
-            files: BTreeMap::new(),
             path,
+            files: BTreeMap::new(),
         };
         spec.files = spec.read().map_err(|error| {
             refuse(
@@ -137,24 +134,31 @@ impl SpecDir {
         })
     }
 
+    /// The files that a run which was killed had not renamed yet.
+    pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(STAGED))
+            .map(|entry| entry.path())
+            .collect()
+    }
+
     /// Removes what a run that was killed has left behind.
     pub fn sweep(&self) {
         let _lock = self.lock();
-        // Nothing depends on this; what cannot be removed is tried next time.
-        for directory in [&self.parent, &self.path] {
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                if self.is_leftover(directory, &entry.file_name().to_string_lossy()) {
-                    remove(&entry.path());
-                }
-            }
+        for path in self.leftovers() {
+            // A file that cannot be removed harms nothing, and `check` names it.
+            let _ = fs::remove_file(path);
         }
     }
 
-    /// Replaces files, all or none.
+    /// Replaces files, each in one step.
     ///
     /// # Errors
-    /// A [`Refusal`] if the files cannot be written, or have changed since the
-    /// directory was opened. Nothing has been replaced then.
+    /// A [`Refusal`] if the files have changed since the directory was opened
+    /// or cannot be written, and nothing has been replaced then. If a file
+    /// cannot be replaced after another one was, the refusal says so and names
+    /// the command that restores both.
     pub fn replace(&self, changes: &[Change]) -> Result<(), Refusal> {
         let _lock = self.lock();
         let failed = |error: io::Error| {
@@ -174,11 +178,41 @@ impl SpecDir {
                 "run the command again",
             ));
         }
-        match self.exchange(changes) {
-            Err(error) if is_unsupported(&error) => self.rename_each(changes),
-            done => done,
+        self.rename_each(changes).map_err(|(replaced, error)| {
+            let refusal = failed(error);
+            if replaced == 0 {
+                return refusal;
+            }
+            Refusal {
+                came: format!("{}, after {replaced} files were replaced", refusal.came),
+                remedy: format!(
+                    "run `git restore {}`, then {}",
+                    within_reach(&self.path).display(),
+                    refusal.remedy
+                ),
+                ..refusal
+            }
+        })
+    }
+
+    /// Writes all files before it replaces the first one. An error comes with
+    /// the number of those that have been replaced.
+    fn rename_each(&self, changes: &[Change]) -> Result<(), (usize, io::Error)> {
+        let staged: io::Result<Vec<_>> = changes
+            .iter()
+            .map(|change| {
+                let target = self.path.join(change.name);
+                Ok((stage(&target, &change.after)?, target))
+            })
+            .collect();
+        let staged = staged.map_err(|error| (0, error))?;
+        for (replaced, (file, target)) in staged.into_iter().enumerate() {
+            file.persist(target)
+                .map_err(|error| (replaced, error.error))?;
         }
-        .map_err(failed)
+        // The new files are in place; all that is left is to make it last.
+        let _ = File::open(&self.path).and_then(|directory| directory.sync_all());
+        Ok(())
     }
 
     fn read(&self) -> io::Result<BTreeMap<&'static str, Vec<u8>>> {
@@ -193,99 +227,12 @@ impl SpecDir {
         Ok(files)
     }
 
-    /// Keeps a second run from sweeping away what this one builds. It is the
-    /// parent that is locked, for `spec/` itself gets exchanged. Without locks
+    /// Keeps a second run from sweeping away what this one writes. Without locks
     /// in the file system two runs at once are on their own.
     fn lock(&self) -> Option<File> {
-        let parent = File::open(&self.parent).ok()?;
-        rustix::fs::flock(&parent, FlockOperation::LockExclusive).ok()?;
-        Some(parent)
-    }
-
-    fn exchange(&self, changes: &[Change]) -> io::Result<()> {
-        let staging = Temporary(self.parent.join(self.staging_name()));
-        fs::create_dir(&staging.0)?;
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if !changes
-                .iter()
-                .any(|change| entry.file_name() == change.name)
-            {
-                copy(&entry.path(), &staging.0.join(entry.file_name()))?;
-            }
-        }
-        for change in changes {
-            let old = self.path.join(change.name);
-            write_like(&old, &staging.0.join(change.name), &change.after)?;
-        }
-        fs::set_permissions(&staging.0, fs::metadata(&self.path)?.permissions())?;
-        File::open(&staging.0)?.sync_all()?;
-        exchange_directories(&staging.0, &self.path)?;
-        // The new files are in place; all that is left is to make it last.
-        let _ = File::open(&self.parent).and_then(|parent| parent.sync_all());
-        Ok(())
-    }
-
-    /// The second best: a crash halfway leaves a mix, which `xtask check` sees.
-    /// The temporary files are inside, as `spec/` may be a mount of its own.
-    fn rename_each(&self, changes: &[Change]) -> io::Result<()> {
-        let temporary = |what: &str, change: &Change| {
-            let name = format!(".{what}-{}-{}", process::id(), change.name);
-            Temporary(self.path.join(name))
-        };
-        let mut steps = Vec::new();
-        for change in changes {
-            let step = Step {
-                target: self.path.join(change.name),
-                new: temporary("new", change),
-                old: change.before.as_ref().map(|_| temporary("old", change)),
-            };
-            write_like(&step.target, &step.new.0, &change.after)?;
-            if let Some(old) = &step.old {
-                copy(&step.target, &old.0)?;
-            }
-            steps.push(step);
-        }
-        for (done, step) in steps.iter().enumerate() {
-            if let Err(error) = fs::rename(&step.new.0, &step.target) {
-                let lost = steps[..done].iter().filter(|step| step.undo().is_err());
-                return Err(match lost.count() {
-                    0 => error,
-                    lost => io::Error::other(format!(
-                        "{error}, and {lost} files could not be put back: restore them with git"
-                    )),
-                });
-            }
-        }
-        let _ = File::open(&self.path).and_then(|directory| directory.sync_all());
-        Ok(())
-    }
-
-    fn staging_name(&self) -> OsString {
-        let mut name = self.staging_prefix();
-        name.push(process::id().to_string());
-        name
-    }
-
-    fn staging_prefix(&self) -> OsString {
-        let mut prefix = OsString::from(".");
-        prefix.push(&self.name);
-        prefix.push(".new-");
-        prefix
-    }
-
-    fn is_leftover(&self, directory: &Path, name: &str) -> bool {
-        let is_id = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if directory == self.parent {
-            let prefix = self.staging_prefix();
-            return name
-                .strip_prefix(&*prefix.to_string_lossy())
-                .is_some_and(is_id);
-        }
-        [".new-", ".old-"]
-            .iter()
-            .filter_map(|prefix| name.strip_prefix(prefix)?.split_once('-'))
-            .any(|(id, file)| is_id(id) && READ.contains(&file))
+        let directory = File::open(&self.path).ok()?;
+        rustix::fs::flock(&directory, FlockOperation::LockExclusive).ok()?;
+        Some(directory)
     }
 }
 
@@ -315,92 +262,29 @@ pub(crate) fn lines_changed(before: &str, after: &str) -> (usize, usize) {
     })
 }
 
-/// A file or directory that is removed when done with.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        remove(&self.0);
-    }
+/// The path as seen from where the command was run, if that is above it.
+pub(crate) fn within_reach(path: &Path) -> PathBuf {
+    env::current_dir()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned))
+        .filter(|relative| !relative.as_os_str().is_empty())
+        .unwrap_or_else(|| path.to_owned())
 }
 
-/// One rename, with what is needed to take it back.
-struct Step {
-    target: PathBuf,
-    new: Temporary,
-    old: Option<Temporary>,
-}
-
-impl Step {
-    fn undo(&self) -> io::Result<()> {
-        match &self.old {
-            Some(old) => fs::rename(&old.0, &self.target),
-            None => fs::remove_file(&self.target),
-        }
-    }
-}
-
-/// Removes without asking; what stays is swept by the next run.
-fn remove(path: &Path) {
-    let _ = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-}
-
-/// Links where possible: that keeps the times, by which cargo decides what to
-/// build again, and costs no space.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(from)?;
-    if metadata.is_dir() {
-        fs::create_dir(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return fs::set_permissions(to, metadata.permissions());
-    }
-    if fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
-}
-
-/// Writes a new file down to the disk, with the permissions of the one it is
-/// to replace.
-fn write_like(old: &Path, new: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(new)?;
+/// Writes a file down to the disk beside the one that it is to replace, with
+/// the permissions of that one.
+pub(crate) fn stage(target: &Path, text: &str) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix(STAGED)
+        // Those of any new file, of which the system takes the umask off.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(target.parent().unwrap_or(Path::new("")))?;
     file.write_all(text.as_bytes())?;
-    if let Ok(metadata) = fs::metadata(old) {
-        file.set_permissions(metadata.permissions())?;
+    if let Ok(old) = fs::metadata(target) {
+        file.as_file().set_permissions(old.permissions())?;
     }
-    file.sync_all()
-}
-
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn exchange_directories(one: &Path, other: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn exchange_directories(_: &Path, _: &Path) -> io::Result<()> {
-    Err(Errno::NOSYS.into())
-}
-
-/// Tells "cannot be done here" from "failed". Busy is what a mount point says.
-fn is_unsupported(error: &io::Error) -> bool {
-    [
-        Errno::NOSYS,
-        Errno::INVAL,
-        Errno::XDEV,
-        Errno::NOTSUP,
-        Errno::BUSY,
-    ]
-    .iter()
-    .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -457,25 +341,42 @@ mod tests {
     ];
 
     #[test]
-    fn both_ways_of_replacing_give_the_same() {
-        type Way = fn(&SpecDir, &[Change]) -> io::Result<()>;
-        let ways: [Way; 2] = [SpecDir::exchange, SpecDir::rename_each];
-        for way in ways {
-            let (root, spec) = spec(OLD);
-            way(&spec, &changes(&spec)).unwrap();
-            assert_eq!(listing(spec.path()), owned(NEW));
-            assert_eq!(listing(root.path()).len(), 1, "nothing is left behind");
-        }
+    fn files_are_replaced_and_keep_their_permissions() {
+        let (_root, spec) = spec(OLD);
+        let document = spec.path().join(DOCUMENT);
+        fs::set_permissions(&document, Permissions::from_mode(0o640)).unwrap();
+        spec.replace(&changes(&spec)).unwrap();
+        assert_eq!(listing(spec.path()), owned(NEW));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&document), 0o640);
+        let by_hand = spec.path().join("by hand");
+        fs::write(&by_hand, "").unwrap();
+        assert_eq!(mode(&spec.path().join(NORMALIZED)), mode(&by_hand));
     }
 
     #[test]
-    fn a_failed_rename_takes_the_earlier_ones_back() {
+    fn a_failure_halfway_names_the_command_that_restores_the_files() {
         let (_root, spec) = spec(OLD);
-        let changes = changes(&spec);
-        fs::create_dir(spec.path().join(NORMALIZED)).unwrap();
-        let before = listing(spec.path());
-        spec.rename_each(&changes).unwrap_err();
-        assert_eq!(listing(spec.path()), before);
+        let directory = spec.path().join("notes");
+        fs::create_dir(&directory).unwrap();
+        let mut changes = changes(&spec);
+        changes.insert(
+            1,
+            Change {
+                name: "notes",
+                before: None,
+                after: "no file replaces a directory".into(),
+            },
+        );
+
+        let refusal = spec.replace(&changes).unwrap_err();
+
+        assert!(refusal.came.contains("after 1 file"), "{refusal}");
+        let restore = format!("`git restore {}`", spec.path().display());
+        assert!(refusal.remedy.contains(&restore), "{refusal}");
+        fs::remove_dir(directory).unwrap();
+        let halfway = [NEW[0], NEW[1], NEW[3]];
+        assert_eq!(listing(spec.path()), owned(&halfway));
     }
 
     #[test]
@@ -501,15 +402,12 @@ mod tests {
 
     #[test]
     fn only_leftovers_are_swept() {
-        let (root, spec) = spec(OLD);
-        let kept = [".spec.new-", ".spec.new-a", "spec.new-1", ".other.new-1"];
-        for name in kept.iter().chain(&[".spec.new-17"]) {
-            fs::create_dir(root.path().join(name)).unwrap();
-        }
-        fs::write(spec.path().join(".new-17-openapi.json"), "").unwrap();
+        let (_root, spec) = spec(OLD);
+        let kept = spec.path().join("update-spec-17");
+        fs::write(&kept, "").unwrap();
+        fs::write(spec.path().join(".update-spec-17"), "").unwrap();
         spec.sweep();
-        let left = listing(root.path());
-        assert_eq!(left.len(), kept.len() + 1, "{left:?}");
+        fs::remove_file(kept).unwrap();
         assert_eq!(listing(spec.path()), owned(OLD));
     }
 

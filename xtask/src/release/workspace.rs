@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::document::spec_dir::SpecDir;
+use crate::document::spec_dir::{SpecDir, stage};
 use crate::release::changelog;
 use crate::release::record::{PATH, Release};
 use crate::review::Version;
@@ -126,11 +126,8 @@ impl Workspace {
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
         let target = self.path.join(changelog::NAME);
-        fs::set_permissions(file.path(), fs::metadata(&target)?.permissions())?;
-        file.persist(target)?;
+        stage(&target, text)?.persist(target)?;
         Ok(())
     }
 

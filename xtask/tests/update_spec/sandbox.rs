@@ -91,14 +91,16 @@ impl Sandbox {
         Run(self.command("check", &[]).output().unwrap())
     }
 
+    /// The files of `spec/`, without those that [`Sandbox::leftovers`] names.
     pub(crate) fn files(&self) -> Files {
         files(&self.spec())
     }
 
-    /// Everything beside `spec/` that a run could have left there.
+    /// Every file that a run could have left in `spec/` or beside it.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        fs::read_dir(self.root.path())
-            .unwrap()
+        [self.root.path(), &self.spec()]
+            .iter()
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name.starts_with('.'))
             .collect()
@@ -177,5 +179,6 @@ fn files(directory: &Path) -> Files {
             let name = entry.file_name().into_string().unwrap();
             (name, fs::read(entry.path()).unwrap())
         })
+        .filter(|(name, _)| !name.starts_with('.'))
         .collect()
 }

@@ -29,8 +29,8 @@ pub const HELP: &str = "\
 cargo xtask update-spec [options]
     Receives the vendor's document, repairs it, tries the generator on it and
     only then replaces openapi.json, openapi.normalized.json, source.toml and
-    REVIEW.md, all or none, and drafts the changelog's part about the API. An
-    unchanged document changes nothing, the date included.
+    REVIEW.md, and drafts the changelog's part about the API. An unchanged
+    document changes nothing, the date included.
 
     --from <file or address>     where the document comes from, by default
                                  https://us.fullscript.com/docs/api/open-api/v1/openapi.json
@@ -52,8 +52,8 @@ cargo xtask update-spec [options]
 /// Brings a document into the directory.
 ///
 /// # Errors
-/// A [`Refusal`] if the document cannot be had, taken or written; the
-/// directory is as it was then.
+/// A [`Refusal`] if the document cannot be had, taken or written. The directory
+/// is then as it was, unless the refusal says that a file was replaced.
 pub fn run(options: &Options) -> Result<Report, Refusal> {
     let spec = SpecDir::open(&options.spec)?;
     if options.mode == Mode::Write {
@@ -156,7 +156,7 @@ fn sides(
         refuse(
             format!("a document from which no code can be generated: {reason}"),
             "a normalized document that progenitor turns into Rust",
-            "add a fix to xtask/src/normalize for what the generator cannot take",
+            "add a fix to xtask/src/normalize/fixes for what the generator cannot take",
         )
     })?;
     // A committed document that today's generator does not take is as good as
