@@ -184,7 +184,11 @@ impl SpecDir {
                 return refusal;
             }
             Refusal {
-                came: format!("{}, after {replaced} files were replaced", refusal.came),
+                came: format!(
+                    "{}, after {replaced} of {} files were replaced",
+                    refusal.came,
+                    changes.len()
+                ),
                 remedy: format!(
                     "run `git restore {}`, then {}",
                     within_reach(&self.path).display(),
@@ -371,7 +375,7 @@ mod tests {
 
         let refusal = spec.replace(&changes).unwrap_err();
 
-        assert!(refusal.came.contains("after 1 file"), "{refusal}");
+        assert!(refusal.came.contains("after 1 of 3 files"), "{refusal}");
         let restore = format!("`git restore {}`", spec.path().display());
         assert!(refusal.remedy.contains(&restore), "{refusal}");
         fs::remove_dir(directory).unwrap();
