@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use xtask::normalize::Derived;
 use xtask::review::{Review, Side, review};
 
 use crate::document::{put, take};
-use crate::package::copy_of_package;
+use crate::package::{cargo_check, copy_of_package, root};
 
 /// A program that compiles before, and whether it does after; the line of the
 /// review that has to know.
@@ -120,8 +119,7 @@ const CALLERS: [Caller; 28] = [
 
 #[test]
 fn what_is_said_of_code_is_what_happens_to_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let committed = fs::read_to_string(root.join("spec/openapi.normalized.json")).unwrap();
+    let committed = fs::read_to_string(root().join("spec/openapi.normalized.json")).unwrap();
     let before: Value = serde_json::from_str(&committed).unwrap();
     let after = changed(before.clone());
     let review = review(&side(before), &side(after.clone()));
@@ -135,14 +133,7 @@ fn what_is_said_of_code_is_what_happens_to_it() {
         wrong.is_empty(),
         "the review is wrong on {wrong:?}\n{review}"
     );
-    let package = copy_of_package(root, "reviewed");
-    fs::create_dir_all(package.join("spec")).unwrap();
-    fs::write(
-        package.join("spec/openapi.normalized.json"),
-        after.to_string(),
-    )
-    .unwrap();
-    let failed = compile(root, &package);
+    let failed = compile(root(), &copy_of_package("reviewed", &after));
     let should: BTreeSet<String> = (0..CALLERS.len())
         .filter(|index| !CALLERS[*index].compiles)
         .map(|index| format!("after_{index}"))
@@ -335,21 +326,10 @@ fn compile(before: &Path, after: &Path) -> BTreeSet<String> {
             fs::write(callers.join(format!("src/bin/{side}_{index}.rs")), program).unwrap();
         }
     }
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "check",
-            "--offline",
-            "--bins",
-            "--keep-going",
-            "--message-format=json",
-        ])
-        .env(
-            "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap(),
-        )
-        .current_dir(&callers)
-        .output()
-        .unwrap();
+    let output = cargo_check(
+        &callers,
+        &["--bins", "--keep-going", "--message-format=json"],
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text
         .lines()

@@ -1,23 +1,15 @@
 //! Which operations of a document are lists that can be streamed, and what is
 //! said of those that can't.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that can't go on says so by panicking"
-)]
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 use xtask::codegen::generate;
 use xtask::normalize::derive;
 
-const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";
+use crate::construct::{OVERLAY, constructs};
 
 /// The client generated of a construct, without spaces and line breaks.
 fn client_of(name: &str) -> String {
-    let constructs: BTreeMap<String, Value> =
-        serde_json::from_str(include_str!("constructs.json")).unwrap();
-    let document = derive(&constructs[name], OVERLAY).unwrap().document;
+    let construct = constructs()[name].document();
+    let document = derive(&construct, OVERLAY).unwrap().document;
     let client = generate(&document.to_string()).unwrap().client;
     let client: String = client.split_whitespace().collect();
     // The formatter ends what it breaks into lines with a comma.
