@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION,
 };
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
@@ -35,9 +35,6 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// A move to another host and a sign-in or two; more is a loop.
 const MAX_REDIRECTS: usize = 5;
-
-/// Large enough not to matter for speed, small enough for the stack.
-const CHUNK_BYTES: usize = 64 << 10;
 
 const USER_AGENT: &str = concat!("fullscript-rs-xtask/", env!("CARGO_PKG_VERSION"));
 
@@ -134,16 +131,27 @@ impl std::fmt::Display for Origin {
 /// A [`Refusal`] if it cannot be reached, answers anything but 200, or breaks
 /// a limit.
 pub fn fetch(url: &Url, known: Option<&Source>, limits: &Limits) -> Result<Fetched, Refusal> {
+    if !is_trusted(url, true) {
+        return Err(refuse_plain_http("the plain http address", url));
+    }
+    say(format_args!("fetching {}", without_secrets(url)));
     let conditions = known.map(conditions).unwrap_or_default();
     let exchange = Exchange {
         deadline: Instant::now() + limits.total,
         limits,
     };
-    let response = exchange.follow(url, &conditions)?;
+    let response = exchange
+        .ask(url, &conditions)
+        .map_err(|error| exchange.refuse_transport(url, &error))?;
     match response.status() {
         StatusCode::OK => exchange.receive(response).map(Fetched::Document),
         StatusCode::NOT_MODIFIED if !conditions.is_empty() => Ok(Fetched::Unchanged),
-        status => Err(refuse_status(status, response.url())),
+        status => match response.headers().get(LOCATION) {
+            Some(location) if status.is_redirection() => {
+                Err(refuse_redirect(response.url(), location))
+            }
+            _ => Err(refuse_status(status, response.url())),
+        },
     }
 }
 
@@ -172,15 +180,23 @@ pub fn read_file(path: &Path, limits: &Limits) -> Result<Received, Refusal> {
     File::open(path)
         .and_then(|file| file.take(limits.bytes + 1).read_to_end(&mut bytes))
         .map_err(|error| refuse_file(format!("an unreadable file, {shown}: {error}")))?;
-    if bytes.len() as u64 > limits.bytes {
-        return Err(refuse_size(limits));
+    Received::within(limits, bytes, &HeaderMap::new())
+}
+
+impl Received {
+    /// Refuses what is larger than it may be.
+    fn within(limits: &Limits, bytes: Vec<u8>, headers: &HeaderMap) -> Result<Self, Refusal> {
+        if bytes.len() as u64 > limits.bytes {
+            return Err(refuse_size(limits));
+        }
+        let header = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        Ok(Self {
+            bytes,
+            content_type: header(CONTENT_TYPE),
+            etag: header(ETAG),
+            last_modified: header(LAST_MODIFIED),
+        })
     }
-    Ok(Received {
-        bytes,
-        content_type: None,
-        etag: None,
-        last_modified: None,
-    })
 }
 
 /// One question and its answer, redirects included.
@@ -190,98 +206,57 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    // Redirects are followed here and not by reqwest, so that a refused one is
-    // never asked and the message can say where it led.
-    fn follow(&self, url: &Url, conditions: &HeaderMap) -> Result<Response, Refusal> {
-        if !is_trusted(url) {
-            return Err(refuse_plain_http("the plain http address", url));
-        }
-        say(format_args!("fetching {}", without_secrets(url)));
-        let mut url = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self.ask(&url, conditions)?;
-            let Some(next) = redirect(&response)? else {
-                return Ok(response);
-            };
-            if !is_trusted(&next) {
-                return Err(refuse_plain_http("a redirect to", &next));
-            }
-            url = next;
-        }
-        Err(refuse(
-            format!(
-                "more than {MAX_REDIRECTS} redirects, the last to {}",
-                without_secrets(&url)
-            ),
-            EXPECTED,
-            "find the document's address with a browser and pass it with --from",
-        ))
-    }
-
-    fn ask(&self, url: &Url, conditions: &HeaderMap) -> Result<Response, Refusal> {
+    /// Follows redirects as far as they are trusted. One that is not is returned
+    /// as a response, so that the message can say where it led.
+    fn ask(&self, url: &Url, conditions: &HeaderMap) -> reqwest::Result<Response> {
         // Fails only where a provider is installed already, which will do.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        let is_local = is_loopback(url);
+        let policy = Policy::custom(move |attempt| {
+            let is_trusted = is_trusted(attempt.url(), is_local);
+            if is_trusted && attempt.previous().len() <= MAX_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        });
         let mut client = Client::builder()
             .connect_timeout(self.limits.connect)
-            .redirect(Policy::none())
+            .redirect(policy)
+            .referer(false)
+            // A server may close a connection just when a redirect would use it again.
+            .pool_max_idle_per_host(0)
             .user_agent(USER_AGENT);
-        if is_loopback(url) {
+        if is_local {
             client = client.no_proxy();
         }
         client
-            .build()
-            .and_then(|client| {
-                client
-                    .get(url.clone())
-                    .header(ACCEPT, "application/json")
-                    .headers(conditions.clone())
-                    .timeout(self.deadline.saturating_duration_since(Instant::now()))
-                    .send()
-            })
-            .map_err(|error| self.refuse_transport(url, &error))
+            .build()?
+            .get(url.clone())
+            .header(ACCEPT, "application/json")
+            .headers(conditions.clone())
+            .timeout(self.limits.total)
+            .send()
     }
 
     fn receive(&self, mut response: Response) -> Result<Received, Refusal> {
-        let url = response.url().clone();
         let announced = response.content_length();
         if announced.is_some_and(|length| length > self.limits.bytes) {
             return Err(refuse_size(self.limits));
         }
         let bar = progress_bar(announced);
         let mut bytes = Vec::new();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let count = response
-                .read(&mut chunk)
-                .map_err(|error| self.refuse_break(&url, &error, bytes.len(), announced))?;
-            if count == 0 {
-                break;
-            }
-            if (bytes.len() + count) as u64 > self.limits.bytes {
-                return Err(refuse_size(self.limits));
-            }
-            bytes.extend_from_slice(&chunk[..count]);
-            bar.set_position(bytes.len() as u64);
-            // Whoever sends a byte a second never lets a single read time out.
-            if Instant::now() >= self.deadline {
-                return Err(self.refuse_timeout(&url, bytes.len()));
-            }
-        }
+        bar.wrap_read(&mut response)
+            .take(self.limits.bytes + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.refuse_break(response.url(), &error, bytes.len(), announced))?;
         bar.finish_and_clear();
         say(format_args!("received {} bytes", bytes.len()));
-        let header = |name: HeaderName| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        Ok(Received {
-            bytes,
-            content_type: header(CONTENT_TYPE),
-            etag: header(ETAG),
-            last_modified: header(LAST_MODIFIED),
-        })
+        Received::within(self.limits, bytes, response.headers())
     }
 
     fn refuse_transport(&self, url: &Url, error: &reqwest::Error) -> Refusal {
+        let url = error.url().unwrap_or(url);
         if error.is_timeout() && Instant::now() >= self.deadline {
             return self.refuse_timeout(url, 0);
         }
@@ -346,31 +321,13 @@ fn conditions(known: &Source) -> HeaderMap {
     .collect()
 }
 
-fn redirect(response: &Response) -> Result<Option<Url>, Refusal> {
-    let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-    let Some(location) = response.headers().get(LOCATION).filter(|_| follows) else {
-        return Ok(None);
-    };
-    location
-        .to_str()
-        .ok()
-        .and_then(|location| response.url().join(location).ok())
-        .map(Some)
-        .ok_or_else(|| {
-            let came = format!(
-                "a redirect from {} to no readable address",
-                host(response.url())
-            );
-            refuse(came, EXPECTED, SAVE_BY_HAND)
-        })
-}
-
 /// What the document says ends up in code, so it must not be open to change
-/// on the way.
-fn is_trusted(url: &Url) -> bool {
+/// on the way. Plain http stays on this machine only if the client uses no
+/// proxy, which is so where it began here.
+fn is_trusted(url: &Url, began_here: bool) -> bool {
     match url.scheme() {
         "https" => true,
-        "http" => is_loopback(url),
+        "http" => began_here && is_loopback(url),
         _ => false,
     }
 }
@@ -387,6 +344,26 @@ fn refuse_plain_http(what: &str, url: &Url) -> Refusal {
         format!("{what} {}", without_secrets(url)),
         "https, or http on this machine",
         format!("pass an https address with --from, or {SAVE_BY_HAND}"),
+    )
+}
+
+/// Refuses a redirect that was not followed.
+fn refuse_redirect(from: &Url, location: &HeaderValue) -> Refusal {
+    let next = location.to_str().ok();
+    let Some(next) = next.and_then(|location| from.join(location).ok()) else {
+        let came = format!("a redirect from {} to no readable address", host(from));
+        return refuse(came, EXPECTED, SAVE_BY_HAND);
+    };
+    if !is_trusted(&next, is_loopback(from)) {
+        return refuse_plain_http("a redirect to", &next);
+    }
+    refuse(
+        format!(
+            "more than {MAX_REDIRECTS} redirects, the last to {}",
+            without_secrets(&next)
+        ),
+        EXPECTED,
+        "find the document's address with a browser and pass it with --from",
     )
 }
 
@@ -467,11 +444,10 @@ mod tests {
             ("http://localhost@example.com/a", false),
             ("file:///etc/passwd", false),
         ] {
-            assert_eq!(
-                is_trusted(&Url::parse(address).unwrap()),
-                trusted,
-                "{address}"
-            );
+            let url = Url::parse(address).unwrap();
+            assert_eq!(is_trusted(&url, true), trusted, "{address}");
+            let is_https = url.scheme() == "https";
+            assert_eq!(is_trusted(&url, false), is_https, "{address}");
         }
     }
 
