@@ -83,6 +83,10 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
             interrupted += 1;
             let text = sandbox.check().ends_with(1);
             assert!(text.contains("left behind by an update"), "{text}");
+            // As `git restore spec` does.
+            for (name, content) in &states[at] {
+                sandbox.write(&format!("spec/{name}"), content);
+            }
             sandbox.update(&["--from", &sandbox.path(names[at])]).done();
         }
         sandbox.check().done();
