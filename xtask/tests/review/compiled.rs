@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use xtask::normalize::Derived;
 use xtask::review::{Review, Side, review};
 
 use crate::document::{put, take};
 use crate::package::{cargo_check, copy_of_package, root};
+use crate::planted::{Edit, edit};
 
 /// A program that compiles before, and whether it does after; the line of the
 /// review that has to know.
@@ -143,137 +145,32 @@ fn what_is_said_of_code_is_what_happens_to_it() {
 
 /// One change for each thing that the review says of code.
 fn changed(mut document: Value) -> Value {
-    let d = &mut document;
-    let path = |path: &str, rest: &str| format!("/paths/{}/{rest}", path.replace('/', "~1"));
-    let parameter = |name: &str, required: bool| json!({"name": name, "in": "query", "required": required, "schema": {"type": "string"}});
-    let answer = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
-    let schema = "get/responses/200/content/application~1json/schema";
-    take(d, "/paths/~1api~1catalog~1allergens");
-    take(d, "/components/schemas/AllergenListResponse");
-    put(
-        d,
-        &path("/api/catalog/brands/{id}", "get/operationId"),
-        json!("get_the_brand"),
-    );
-    let mut twin = d["paths"]["/api/clinic"].clone();
+    #[derive(Deserialize)]
+    struct Edits {
+        change: Vec<Edit>,
+    }
+    let mut twin = document["paths"]["/api/clinic"].clone();
     twin["get"]["operationId"] = json!("get_clinic_twin");
-    put(d, "/paths/~1api~1clinic~1twin", twin);
-    take(d, &path("/api/catalog/brands", "get/parameters/1"));
-    put(
-        d,
-        &path("/api/catalog/brands", "get/parameters/-"),
-        parameter("size", false),
-    );
-    put(
-        d,
-        &path("/api/clinic", "get/parameters"),
-        json!([parameter("region", true)]),
-    );
-    put(
-        d,
-        &path("/api/labs/search/tests", "get/parameters/0/schema"),
-        json!({"type": "integer"}),
-    );
-    let retyped = [
+    put(&mut document, "/paths/~1api~1clinic~1twin", twin);
+    let edits: Edits = toml::from_str(include_str!("compiled.toml")).unwrap();
+    edit(&edits.change, &mut document, &mut String::new());
+    let answer = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let text = |format: &str| json!({"type": "string", "format": format});
+    let number = json!({"type": "number"});
+    for (at, name, schema) in [
         ("/api/clinic/search/patients", "query", answer("Gender")),
-        (
-            "/api/catalog/search/products",
-            "query",
-            json!({"type": "number"}),
-        ),
+        ("/api/catalog/search/products", "query", number.clone()),
         ("/api/clinic/metadata", "id", answer("Flag")),
-        (
-            "/api/events/products",
-            "created_at",
-            json!({"type": "string", "format": "date-time"}),
-        ),
-        (
-            "/api/events/patients",
-            "created_at",
-            json!({"type": "string", "format": "date"}),
-        ),
-        (
-            "/api/clinic/labs/orders",
-            "page[size]",
-            json!({"type": "number"}),
-        ),
-    ];
-    for (at, name, schema) in retyped {
-        let parameters = d["paths"][at]["get"]["parameters"].as_array_mut().unwrap();
-        let parameter = parameters
-            .iter_mut()
-            .find(|parameter| parameter["name"] == name);
+        ("/api/events/products", "created_at", text("date-time")),
+        ("/api/events/patients", "created_at", text("date")),
+        ("/api/clinic/labs/orders", "page[size]", number),
+    ] {
+        let parameters = document["paths"][at]["get"]["parameters"].as_array_mut();
+        let mut parameters = parameters.unwrap().iter_mut();
+        let parameter = parameters.find(|parameter| parameter["name"] == name);
         parameter.unwrap()["schema"] = schema;
     }
-    put(
-        d,
-        &path("/api/clinic/orders", "get/parameters/4/required"),
-        json!(true),
-    );
-    put(
-        d,
-        &path("/api/clinic/categories/{id}", schema),
-        answer("BrandResponse"),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", schema),
-        answer("IngredientResponse"),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", "get/parameters"),
-        json!([]),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", "get/x-paged"),
-        json!(false),
-    );
-    take(d, "/components/schemas/Clinic/properties/discount");
-    put(
-        d,
-        "/components/schemas/Clinic/properties/motto",
-        json!({"type": "string"}),
-    );
-    put(
-        d,
-        "/components/schemas/Brand/properties/prefix",
-        json!({"type": "integer"}),
-    );
-    put(
-        d,
-        "/components/schemas/UpdatePatientRequest/required",
-        json!(["email"]),
-    );
-    put(
-        d,
-        "/components/schemas/CreatePatientRequest/properties/nickname",
-        json!({"type": "string"}),
-    );
-    put(
-        d,
-        "/components/schemas/CreatePatientRequest/required/-",
-        json!("nickname"),
-    );
-    put(d, "/components/schemas/Gender/enum/-", json!("other"));
-    put(
-        d,
-        "/components/schemas/BrandStatus/enum",
-        json!(["available"]),
-    );
-    put(
-        d,
-        "/components/schemas/SortOrder/enum",
-        json!(["DESC", "ASC"]),
-    );
-    put(
-        d,
-        "/components/schemas/Category/properties/id",
-        answer("BrandId"),
-    );
-    let text = document.to_string();
-    let text = text.replace(
+    let text = document.to_string().replace(
         "\"#/components/schemas/PatientType\"",
         "\"#/components/schemas/PatientSort\"",
     );

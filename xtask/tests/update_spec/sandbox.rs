@@ -37,9 +37,7 @@ impl Sandbox {
     pub(crate) fn filled() -> Self {
         let sandbox = Self::fresh();
         sandbox.write("filled.json", document("filled"));
-        sandbox
-            .update(&["--from", &sandbox.path("filled.json")])
-            .done();
+        sandbox.update_from("filled.json");
         sandbox
     }
 
@@ -78,6 +76,29 @@ impl Sandbox {
         Run(self.command("update-spec", args).output().unwrap())
     }
 
+    /// Takes the document of a file, or of an address, and returns the report.
+    #[track_caller]
+    pub(crate) fn update_from(&self, source: &str) -> String {
+        self.update(&["--from", &self.source(source)]).done()
+    }
+
+    /// Takes a document.
+    #[track_caller]
+    pub(crate) fn bring(&self, document: impl AsRef<[u8]>) -> String {
+        self.write("new.json", document);
+        self.update_from("new.json")
+    }
+
+    /// What `--from` is given for a file beside the spec directory, or for an
+    /// address.
+    fn source(&self, source: &str) -> String {
+        if source.contains("://") {
+            source.to_owned()
+        } else {
+            self.path(source)
+        }
+    }
+
     /// What stands in a file beside the spec directory.
     pub(crate) fn beside(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
@@ -108,7 +129,12 @@ impl Sandbox {
 
     /// The command refuses, says why in full, and leaves every byte in place.
     #[track_caller]
-    pub(crate) fn refuses(&self, args: &[&str], came: &str) {
+    pub(crate) fn refuses(&self, source: &str, came: &str) {
+        self.fails(&["--from", &self.source(source)], 2, came);
+    }
+
+    #[track_caller]
+    pub(crate) fn refuses_with(&self, args: &[&str], came: &str) {
         self.fails(args, 2, came);
     }
 
@@ -128,7 +154,7 @@ impl Sandbox {
             let lines = message.lines().filter(|line| line.starts_with(part));
             assert_eq!(lines.count(), 1, "{part} in {message}");
         }
-        assert!(message.contains(came), "{came:?} in {message}");
+        says(&message, came);
         assert!(!message.contains("panicked"), "{message}");
         assert_eq!(run.stdout(), "");
         assert_eq!(self.files(), before);
@@ -138,7 +164,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, came: &str) {
         self.write("given.json", content);
-        self.refuses(&["--from", &self.path("given.json")], came);
+        self.refuses("given.json", came);
     }
 }
 
@@ -169,6 +195,12 @@ impl Run {
     pub(crate) fn done(&self) -> String {
         self.ends_with(0)
     }
+}
+
+/// Asserts that a text holds another one.
+#[track_caller]
+pub(crate) fn says(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} in {text}");
 }
 
 fn files(directory: &Path) -> Files {

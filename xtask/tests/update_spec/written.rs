@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::documents::{document, with};
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, says};
 
 #[test]
 fn a_write_that_fails_leaves_the_old_files() {
@@ -28,11 +28,7 @@ fn a_write_that_fails_leaves_the_old_files() {
         assert_eq!(run.0.status.signal().is_some(), killed, "{}", run.stderr());
         if !killed {
             run.ends_with(2);
-            assert!(
-                run.stderr().contains("came: a write that failed"),
-                "{}",
-                run.stderr()
-            );
+            says(&run.stderr(), "came: a write that failed");
             assert_eq!(sandbox.leftovers(), [""; 0]);
         }
         assert_eq!(sandbox.files(), before);
@@ -46,7 +42,7 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
     let names = ["one.json", "two.json"];
     let bring = |name: &str| {
         sandbox.write(name, document(name));
-        sandbox.update(&["--from", &sandbox.path(name)]).done();
+        sandbox.update_from(name);
         sandbox.files()
     };
     // Each is reviewed against the other, as in all that follows.
@@ -82,12 +78,12 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         if was_interrupted {
             interrupted += 1;
             let text = sandbox.check().ends_with(1);
-            assert!(text.contains("left behind by an update"), "{text}");
+            says(&text, "left behind by an update");
             // As `git restore spec` does.
             for (name, content) in &states[at] {
                 sandbox.write(&format!("spec/{name}"), content);
             }
-            sandbox.update(&["--from", &sandbox.path(names[at])]).done();
+            sandbox.update_from(names[at]);
         }
         sandbox.check().done();
         assert_eq!(sandbox.leftovers(), [""; 0], "swept by the next run");
@@ -99,17 +95,14 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
 fn a_check_finds_a_mix_of_old_and_new_files() {
     let sandbox = Sandbox::filled();
     let old = sandbox.files();
-    sandbox.write("new.json", document("new"));
-    sandbox
-        .update(&["--from", &sandbox.path("new.json")])
-        .done();
+    sandbox.bring(document("new"));
     let new = sandbox.files();
     for (document, normalized) in [(&old, &new), (&new, &old)] {
         sandbox.write("spec/openapi.json", &document["openapi.json"]);
         let name = "openapi.normalized.json";
         sandbox.write("spec/openapi.normalized.json", &normalized[name]);
         let text = sandbox.check().ends_with(1);
-        assert!(text.contains("not what is derived"), "{text}");
+        says(&text, "not what is derived");
     }
 }
 
