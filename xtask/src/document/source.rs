@@ -1,6 +1,5 @@
 //! The record of where the document came from, kept in `spec/source.toml`.
 
-use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -23,7 +22,7 @@ pub struct Source {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The day on which this document was first received (UTC).
-    pub fetched: Day,
+    pub fetched: NaiveDate,
     /// The hash of the bytes received, before they were formatted.
     pub sha256: String,
     /// The server's validator, for the next conditional request.
@@ -35,11 +34,6 @@ pub struct Source {
     /// Who wrote the document.
     pub kind: Kind,
 }
-
-/// A calendar day, written as `YYYY-MM-DD`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Day(NaiveDate);
 
 /// Who wrote a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +112,7 @@ impl Source {
         Self {
             url: None,
             file: None,
-            fetched: Day(Utc::now().date_naive()),
+            fetched: Utc::now().date_naive(),
             sha256: sha256(bytes),
             etag: None,
             last_modified: None,
@@ -151,39 +145,6 @@ impl FromStr for Kind {
             "reconstructed" => Ok(Self::Reconstructed),
             _ => Err("is neither vendor nor reconstructed".to_owned()),
         }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vendor => "vendor",
-            Self::Reconstructed => "reconstructed",
-        })
-    }
-}
-
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl TryFrom<String> for Day {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        NaiveDate::parse_from_str(&text, "%Y-%m-%d")
-            .ok()
-            .filter(|date| date.to_string() == text)
-            .map(Self)
-            .ok_or_else(|| "`fetched` is not a date like 2026-11-22".to_owned())
-    }
-}
-
-impl From<Day> for String {
-    fn from(date: Day) -> Self {
-        date.to_string()
     }
 }
 
