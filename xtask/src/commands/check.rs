@@ -1,5 +1,6 @@
 //! `cargo xtask check`: derives everything again, offline, and compares.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use crate::document::source::Source;
 use crate::document::spec_dir::{
     DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir, within_reach,
 };
-use crate::normalize::{self, Derived};
+use crate::normalize::{self, Derived, escape};
 use crate::refusal::{Refusal, usage};
 use crate::release::changelog;
 use crate::release::workspace::Workspace;
@@ -182,43 +183,28 @@ fn compare(committed: Option<&[u8]>, derived: &Value) -> Option<String> {
     Some(format!("{NORMALIZED}: {difference}"))
 }
 
-/// Finds the first place, in sorted order, where two documents differ.
+/// The pointer to the first place, in sorted order, where two documents differ.
 fn first_difference(one: &Value, other: &Value) -> Option<String> {
-    let mut pointer = String::new();
-    descend(one, other, &mut pointer).then_some(pointer)
-}
-
-/// Extends the pointer to the first difference; false if there is none.
-fn descend(one: &Value, other: &Value, pointer: &mut String) -> bool {
-    let length = pointer.len();
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
-            let mut keys: Vec<&String> = one.keys().chain(other.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            keys.into_iter().any(|key| {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                step(one.get(key), other.get(key), pointer, length)
-            })
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            let mut keys = keys.into_iter();
+            keys.find_map(|key| difference_below(&escape(key), one.get(key), other.get(key)))
         }
-        (Value::Array(one), Value::Array(other)) => (0..one.len().max(other.len())).any(|index| {
-            pointer.push_str(&format!("/{index}"));
-            step(one.get(index), other.get(index), pointer, length)
-        }),
-        _ => one != other,
+        (Value::Array(one), Value::Array(other)) => {
+            let mut indices = 0..one.len().max(other.len());
+            indices.find_map(|at| difference_below(&at.to_string(), one.get(at), other.get(at)))
+        }
+        _ => (one != other).then(String::new),
     }
 }
 
-fn step(one: Option<&Value>, other: Option<&Value>, pointer: &mut String, length: usize) -> bool {
-    let differs = match (one, other) {
-        (Some(one), Some(other)) => descend(one, other, pointer),
-        _ => true,
+fn difference_below(step: &str, one: Option<&Value>, other: Option<&Value>) -> Option<String> {
+    let rest = match (one, other) {
+        (Some(one), Some(other)) => first_difference(one, other)?,
+        _ => String::new(),
     };
-    if !differs {
-        pointer.truncate(length);
-    }
-    differs
+    Some(format!("/{step}{rest}"))
 }
 
 #[cfg(test)]

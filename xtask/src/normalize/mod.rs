@@ -17,8 +17,8 @@ mod report;
 mod tree;
 
 pub use report::Repair;
-pub(crate) use tree::walk::referenced;
 pub use tree::walk::{METHODS, operations};
+pub(crate) use tree::walk::{escape, referenced};
 
 use report::{Apply, Report};
 

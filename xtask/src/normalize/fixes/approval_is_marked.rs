@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::{METHODS, each_operation, escape};
+use crate::normalize::tree::walk::{METHODS, each_operation, escape, object_mut, text};
 use crate::refusal::Refusal;
 
 /// The vendor's mark.
@@ -15,8 +15,7 @@ const WORDS: &str = "Requires commercial approval";
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
-        let said = operation.get("description").and_then(Value::as_str);
-        let said = said.is_some_and(|description| description.starts_with(WORDS));
+        let said = text(operation, "description").starts_with(WORDS);
         if said && !operation.contains_key(MARK) {
             report.note(format!("{pointer}/{MARK}"), "said in the description", true);
             operation.insert(MARK.into(), json!(true));
@@ -38,10 +37,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             report.note(format!("{pointer}/{MARK}"), &mark, marked);
             operation.insert(MARK.into(), json!(marked));
         }
-        let description = operation
-            .get("description")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let description = text(operation, "description");
         if marked && !description.starts_with(WORDS) {
             let description = format!("{WORDS}.\n\n{description}");
             operation.insert("description".into(), json!(description.trim_end()));
@@ -71,7 +67,7 @@ fn marks_of_paths(document: &mut Value, report: &mut Report) {
             "on each operation",
         );
         for method in METHODS {
-            if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+            if let Some(operation) = object_mut(item, method) {
                 operation.entry(MARK).or_insert_with(|| mark.clone());
             }
         }

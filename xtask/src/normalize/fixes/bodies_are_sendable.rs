@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::evidence::infer;
+use crate::normalize::tree::evidence::{examples, infer};
 use crate::normalize::tree::walk::{
-    each_operation, each_schema, referenced, referenced_through, schemas_mut,
+    each_operation, each_schema, is_scalar, members_mut, object_mut, referenced, schemas_mut, whole,
 };
 use crate::refusal::Refusal;
 
@@ -18,10 +18,7 @@ const BYTES: &str = "application/octet-stream";
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |pointer, _, _, operation| {
-        let Some(body) = operation
-            .get_mut("requestBody")
-            .and_then(Value::as_object_mut)
-        else {
+        let Some(body) = object_mut(operation, "requestBody") else {
             return;
         };
         let pointer = format!("{pointer}/requestBody");
@@ -66,10 +63,10 @@ fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> 
     let schemas = document["components"]["schemas"].clone();
     let mut inlined = Vec::new();
     each_operation(document, |pointer, _, _, operation| {
-        let content = operation
-            .get_mut("requestBody")
-            .and_then(|body| body.get_mut("content"));
-        let content = content.and_then(Value::as_object_mut).into_iter().flatten();
+        let body = object_mut(operation, "requestBody");
+        let content = body
+            .into_iter()
+            .flat_map(|body| members_mut(body, "content"));
         for schema in content.filter_map(|(_, media)| media.get_mut("schema")) {
             let Some(name) = referenced(schema).map(str::to_string) else {
                 continue;
@@ -119,7 +116,7 @@ fn essence(media_type: &str) -> String {
 pub(crate) fn with_schema(media: &Value) -> Value {
     let mut media = media.clone();
     if media["schema"].is_null() {
-        let examples: Vec<_> = crate::normalize::tree::evidence::examples(&media).collect();
+        let examples: Vec<_> = examples(&media).collect();
         media["schema"] = infer(&examples);
     }
     let kept = ["schema", "example", "examples"];
@@ -130,18 +127,10 @@ pub(crate) fn with_schema(media: &Value) -> Value {
 
 /// Forms carry names and texts; what nests has no agreed spelling.
 fn is_flat(media: &Value, schemas: &Value) -> bool {
-    let mut schema = &media["schema"];
-    while let Some(name) = referenced_through(schema) {
-        schema = &schemas[name];
-    }
-    let properties = schema["properties"].as_object();
+    let properties = whole(&media["schema"], schemas)["properties"].as_object();
     properties.is_some_and(|properties| {
-        properties.values().all(|property| {
-            matches!(
-                property["type"].as_str(),
-                Some("string" | "integer" | "number" | "boolean")
-            ) && property["format"] != "binary"
-        })
+        let mut properties = properties.values();
+        properties.all(|property| is_scalar(property) && property["format"] != "binary")
     })
 }
 

@@ -9,64 +9,23 @@ use crate::normalize::tree::names::{snake, unique};
 use crate::normalize::tree::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
-/// Names that the generated client uses itself, or that Rust keeps.
-const TAKEN: &[&str] = &[
+/// Names that the generated client uses itself, and a word that Rust keeps since
+/// 2024.
+const TAKEN: [&str; 14] = [
     "api_version",
-    "as",
-    "async",
-    "await",
     "baseurl",
-    "box",
-    "break",
     "builder",
     "client",
-    "const",
-    "continue",
-    "crate",
-    "do",
-    "dyn",
-    "else",
-    "enum",
     "exec",
-    "extern",
-    "false",
-    "fn",
-    "for",
     "gen",
-    "if",
-    "impl",
-    "in",
     "inner",
-    "let",
-    "loop",
-    "macro",
-    "match",
-    "mod",
-    "move",
-    "mut",
     "new",
     "new_with_client",
     "operation",
     "post",
     "pre",
-    "pub",
-    "ref",
     "request",
-    "return",
-    "self",
-    "static",
-    "struct",
-    "super",
-    "trait",
-    "true",
-    "try",
-    "type",
     "types",
-    "unsafe",
-    "use",
-    "where",
-    "while",
-    "yield",
 ];
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -83,10 +42,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         .collect();
     let mut used = BTreeSet::new();
     each_operation(document, |pointer, path, method, operation| {
-        let before = operation
-            .get("operationId")
-            .and_then(Value::as_str)
-            .map(str::to_string);
+        let before = operation.get("operationId").and_then(Value::as_str);
+        let before = before.map(str::to_string);
         let wanted = match before.as_deref().map(snake) {
             Some(name) if name != "unnamed" => name,
             _ => {
@@ -94,7 +51,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
                 unique(&name, |name| given.contains(name) || used.contains(name))
             }
         };
-        let wanted = if TAKEN.contains(&wanted.as_str()) {
+        let is_keyword = syn::parse_str::<syn::Ident>(&wanted).is_err();
+        let wanted = if is_keyword || TAKEN.contains(&wanted.as_str()) {
             format!("{wanted}_operation")
         } else {
             wanted

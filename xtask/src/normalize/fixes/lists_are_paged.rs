@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::snake;
-use crate::normalize::tree::walk::{each_operation, escape, referenced_through};
+use crate::normalize::tree::walk::{each_operation, escape, members_mut, whole};
 use crate::refusal::Refusal;
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -17,17 +17,12 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         if method != "get" {
             return;
         }
-        let in_pages = operation
-            .get("responses")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .any(|(status, response)| {
-                let schema = &response["content"]["application/json"]["schema"];
-                let meta = &whole(schema, &schemas)["properties"]["meta"];
-                let meta = whole(meta, &schemas);
-                status.starts_with('2') && meta["properties"]["next_page"].is_object()
-            });
+        let in_pages = members_mut(operation, "responses").any(|(status, response)| {
+            let schema = &response["content"]["application/json"]["schema"];
+            let meta = &whole(schema, &schemas)["properties"]["meta"];
+            let meta = whole(meta, &schemas);
+            status.starts_with('2') && meta["properties"]["next_page"].is_object()
+        });
         if !in_pages && operation.get("x-paged") != Some(&json!(true)) {
             return;
         }
@@ -56,13 +51,6 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         }
     });
     Ok(())
-}
-
-fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
-    match referenced_through(schema) {
-        Some(name) => whole(&schemas[name], schemas),
-        None => schema,
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::bodies_are_sendable::{is_json, with_schema};
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::each_operation;
+use crate::normalize::tree::walk::{distinct, each_operation, object_mut};
 use crate::refusal::Refusal;
 
 /// Statuses that never come with a body (RFC 9110 15.3.5, 15.3.6).
@@ -13,10 +13,7 @@ const BODILESS: [&str; 2] = ["204", "205"];
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_operation(document, |pointer, _, method, operation| {
         let pointer = format!("{pointer}/responses");
-        let Some(responses) = operation
-            .get_mut("responses")
-            .and_then(Value::as_object_mut)
-        else {
+        let Some(responses) = object_mut(operation, "responses") else {
             return;
         };
         for (status, response) in responses.iter_mut() {
@@ -184,13 +181,7 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
             );
         }
     }
-    let mut shapes: Vec<String> = Vec::new();
-    for (_, response) in successes(responses) {
-        let shape = shape(response);
-        if !shapes.contains(&shape) {
-            shapes.push(shape);
-        }
-    }
+    let shapes = distinct(successes(responses).map(|(_, response)| shape(response)));
     if shapes.len() < 2 {
         return;
     }

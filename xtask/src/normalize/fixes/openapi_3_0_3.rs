@@ -27,22 +27,12 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             );
         }
     }
-    if let Some(info) = root.get_mut("info").and_then(Value::as_object_mut)
-        && info.remove("summary").is_some()
-    {
-        report.note("/info/summary", "a text", "dropped, OpenAPI 3.1 only");
-    }
-    let license = root
-        .get_mut("info")
-        .and_then(|info| info.get_mut("license"));
-    if let Some(license) = license.and_then(Value::as_object_mut)
-        && license.remove("identifier").is_some()
-    {
-        report.note(
-            "/info/license/identifier",
-            "a text",
-            "dropped, OpenAPI 3.1 only",
-        );
+    for (holder, key) in [("/info", "summary"), ("/info/license", "identifier")] {
+        let found = document.pointer_mut(holder).and_then(Value::as_object_mut);
+        if found.is_some_and(|found| found.remove(key).is_some()) {
+            let pointer = format!("{holder}/{key}");
+            report.note(pointer, "a text", "dropped, OpenAPI 3.1 only");
+        }
     }
     path_items_inlined(document, report)
 }
@@ -63,11 +53,10 @@ fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), R
             *item = resolve(&whole, &target, &pointer)?.clone();
         }
     }
-    if let Some(components) = document
+    let components = document
         .get_mut("components")
-        .and_then(Value::as_object_mut)
-        && components.remove("pathItems").is_some()
-    {
+        .and_then(Value::as_object_mut);
+    if components.is_some_and(|components| components.remove("pathItems").is_some()) {
         report.note("/components/pathItems", "present", "inlined where used");
     }
     Ok(())

@@ -3,10 +3,10 @@
 //! The overlay gives the scopes as `x-scopes` (alternatives, each a list of
 //! scopes needed together); what the vendor declares itself goes before.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::each_operation;
+use crate::normalize::tree::walk::{each_operation, object_mut};
 use crate::refusal::Refusal;
 
 /// The name of the security scheme that the overlay brings.
@@ -16,11 +16,10 @@ const SCHEME: &str = "FullscriptOAuth";
 const KINDS: [&str; 4] = ["apiKey", "http", "oauth2", "openIdConnect"];
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
-    if let Some(schemes) = document
+    let components = document
         .get_mut("components")
-        .and_then(|value| value.get_mut("securitySchemes"))
-        .and_then(Value::as_object_mut)
-    {
+        .and_then(Value::as_object_mut);
+    if let Some(schemes) = components.and_then(|all| object_mut(all, "securitySchemes")) {
         schemes.retain(|name, scheme| {
             let kind = scheme["type"].as_str().unwrap_or_default();
             let known = KINDS.contains(&kind);
@@ -37,23 +36,20 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             return;
         };
         // Scopes that the vendor names itself go before ours.
-        let names_scopes = operation
-            .get("security")
-            .and_then(Value::as_array)
-            .is_some_and(|declared| {
-                let schemes = declared.iter().filter_map(Value::as_object).flatten();
-                schemes
-                    .into_iter()
-                    .any(|(_, scopes)| scopes.as_array().is_some_and(|scopes| !scopes.is_empty()))
-            });
+        let security = operation.get("security").and_then(Value::as_array);
+        let mut schemes = security
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
+            .flatten();
+        let names_scopes = schemes.any(|(_, scopes)| scopes.get(0).is_some());
         if !declared || names_scopes {
             return;
         }
-        let security: Vec<Value> = alternatives
+        let security: Value = alternatives
             .iter()
-            .map(|scopes| Value::Object(Map::from_iter([(SCHEME.to_string(), scopes.clone())])))
+            .map(|scopes| json!({ SCHEME: scopes }))
             .collect();
-        let security = Value::Array(security);
         if operation.get("security") != Some(&security) {
             let before = operation
                 .get("security")

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::snake;
-use crate::normalize::tree::walk::{each_operation, escape, referenced_through};
+use crate::normalize::tree::walk::{
+    distinct, each_operation, escape, is_scalar, referenced_through, whole,
+};
 use crate::refusal::Refusal;
 
 /// Headers that the client sets itself.
@@ -14,16 +16,10 @@ const OWN_HEADERS: [&str; 3] = ["accept", "authorization", "content-type"];
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     let mut shared = Map::new();
-    for (path, item) in document
-        .get_mut("paths")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flatten()
-    {
-        let Some(item) = item.as_object_mut() else {
-            continue;
-        };
-        if let Some(parameters) = item.remove("parameters") {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, item) in paths.into_iter().flatten() {
+        let item = item.as_object_mut();
+        if let Some(parameters) = item.and_then(|item| item.remove("parameters")) {
             let pointer = format!("/paths/{}/parameters", escape(path));
             report.note(pointer, "for the whole path", "on each operation");
             shared.insert(path.clone(), parameters);
@@ -68,13 +64,8 @@ struct Parameters<'d> {
 impl Parameters<'_> {
     /// The variables of the path, each once, each required.
     fn path(&mut self, path: &str, list: &mut Vec<Value>) {
-        let mut variables: Vec<&str> = Vec::new();
-        for part in path.split('{').skip(1) {
-            let name = part.split('}').next().unwrap_or_default();
-            if !variables.contains(&name) {
-                variables.push(name);
-            }
-        }
+        let parts = path.split('{').skip(1);
+        let variables = distinct(parts.map(|part| part.split('}').next().unwrap_or_default()));
         let is_path = |parameter: &Value| parameter["in"] == "path";
         let (declared, others): (Vec<_>, Vec<_>) = list.drain(..).partition(is_path);
         *list = others;
@@ -154,10 +145,7 @@ impl Parameters<'_> {
             }
             Some("array") if exploded && (style == "form" || style == "deepObject") => {
                 let items = self.whole(&whole["items"]);
-                let single = matches!(
-                    items["type"].as_str(),
-                    Some("string" | "integer" | "number" | "boolean")
-                );
+                let single = is_scalar(&items);
                 let mut list = parameter["schema"].clone();
                 if referenced_through(&list).is_some() || !single {
                     list = json!({"type": "array", "items": if single { items } else { json!({"type": "string"}) }});
@@ -210,10 +198,7 @@ impl Parameters<'_> {
         if whole.get("x-value").is_some() {
             return;
         }
-        if !matches!(
-            whole["type"].as_str(),
-            Some("string" | "integer" | "number" | "boolean")
-        ) {
+        if !is_scalar(&whole) {
             let before = whole["type"].as_str().unwrap_or("of no type");
             self.note(name, before, "text");
             object.insert("schema".into(), json!({"type": "string"}));
@@ -224,11 +209,7 @@ impl Parameters<'_> {
 
     /// The schema itself, or the component that it refers to.
     fn whole(&self, schema: &Value) -> Value {
-        let mut schema = schema;
-        while let Some(name) = referenced_through(schema) {
-            schema = &self.schemas[name];
-        }
-        schema.clone()
+        whole(schema, self.schemas).clone()
     }
 
     /// Adds a parameter, unless it would share a Rust name with another.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
@@ -35,10 +36,10 @@ fn inline_parts(document: &mut Value, report: &mut Report) -> Result<(), Refusal
     if let Some(paths) = document.get_mut("paths") {
         inline(paths, "/paths", &whole, report, 0)?;
     }
-    if let Some(components) = document
+    let components = document
         .get_mut("components")
-        .and_then(Value::as_object_mut)
-    {
+        .and_then(Value::as_object_mut);
+    if let Some(components) = components {
         components.retain(|bucket, _| !INLINED.contains(&bucket.as_str()));
     }
     Ok(())
@@ -167,16 +168,10 @@ fn name_of(target: &str) -> String {
 /// A reference stands alone in 3.0; what stands beside it moves around it.
 fn separate_siblings(document: &mut Value, report: &mut Report) {
     each_schema(document, &mut |pointer, schema| {
-        let Some(object) = schema
-            .as_object_mut()
-            .filter(|object| object.contains_key("$ref"))
-        else {
+        let object = schema.as_object_mut().filter(|object| object.len() > 1);
+        let Some((target, object)) = object.and_then(|own| Some((own.remove("$ref")?, own))) else {
             return;
         };
-        if object.len() == 1 {
-            return;
-        }
-        let target = object.remove("$ref").expect("just seen");
         let kept = [
             "nullable",
             "description",
@@ -262,20 +257,7 @@ pub(crate) fn resolve<'d>(
 
 /// A reference with its percent-encoding undone (RFC 3986).
 fn decoded(target: &str) -> String {
-    let mut bytes = Vec::with_capacity(target.len());
-    let mut rest = target.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let code = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        if let (b'%', Some(code)) = (byte, code) {
-            bytes.push(code);
-            rest = &tail[2..];
-        } else {
-            bytes.push(byte);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(target).decode_utf8_lossy().into_owned()
 }
 
 pub(crate) fn endless(pointer: &str) -> Refusal {

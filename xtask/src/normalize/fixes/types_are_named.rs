@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::{pascal, singular, unique};
 use crate::normalize::tree::walk::{
-    children, each_operation, each_schema, reference, referenced_through, schemas_mut,
+    children, each_operation, each_schema, members_mut, object_mut, reference, referenced_through,
+    schemas_mut, text,
 };
 use crate::refusal::Refusal;
 
@@ -42,60 +43,37 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         named.schemas.insert(name, schema);
     }
     each_operation(document, |pointer, _, _, operation| {
-        let id = pascal(
-            operation
-                .get("operationId")
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-        );
-        for parameter in operation
+        let id = pascal(text(operation, "operationId"));
+        let parameters = operation
             .get_mut("parameters")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
+            .and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default().to_string();
             let pointer = format!("{pointer}/parameters/{name}/schema");
             let named_as = format!("{id}{}", pascal(&name));
             named.site(&mut parameter["schema"], &named_as, &pointer);
             unwrap_reference(&mut parameter["schema"]);
         }
-        if let Some(content) = operation
-            .get_mut("requestBody")
-            .and_then(|body| body.get_mut("content")?.as_object_mut())
-        {
-            for schema in content
-                .values_mut()
-                .filter_map(|media| media.get_mut("schema"))
-            {
-                named.site(
-                    schema,
-                    &format!("{id}Request"),
-                    &format!("{pointer}/requestBody"),
-                );
-                unwrap_reference(schema);
-            }
-        }
-        for (status, response) in operation
-            .get_mut("responses")
-            .and_then(Value::as_object_mut)
+        let body = object_mut(operation, "requestBody");
+        let content = body
             .into_iter()
-            .flatten()
-        {
-            for media in response
-                .get_mut("content")
-                .and_then(Value::as_object_mut)
+            .flat_map(|body| members_mut(body, "content"));
+        for schema in content.filter_map(|(_, media)| media.get_mut("schema")) {
+            let pointer = format!("{pointer}/requestBody");
+            named.site(schema, &format!("{id}Request"), &pointer);
+            unwrap_reference(schema);
+        }
+        for (status, response) in members_mut(operation, "responses") {
+            let pointer = format!("{pointer}/responses/{status}");
+            let response = response.as_object_mut();
+            for (_, media) in response
                 .into_iter()
-                .flat_map(|content| content.values_mut())
+                .flat_map(|own| members_mut(own, "content"))
             {
                 let schema = &mut media["schema"];
-                let name = wrapper_name(schema).unwrap_or_else(|| format!("{id}Response"));
-                named.answer(
-                    schema,
-                    &name,
-                    &format!("{id}Response"),
-                    &format!("{pointer}/responses/{status}"),
-                );
+                let own = format!("{id}Response");
+                let name = wrapper_name(schema).unwrap_or_else(|| own.clone());
+                named.answer(schema, &name, &own, &pointer);
                 unwrap_reference(schema);
             }
         }

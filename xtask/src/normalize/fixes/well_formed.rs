@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::{METHODS, escape};
+use crate::normalize::tree::walk::{METHODS, escape, members_mut, object_mut};
 use crate::refusal::Refusal;
 
 type Object = Map<String, Value>;
@@ -41,10 +41,7 @@ impl Shape<'_> {
             self.report
                 .note("/info", kind(before.as_ref()), "an object");
         }
-        let info = root
-            .get_mut("info")
-            .and_then(Value::as_object_mut)
-            .expect("just made an object");
+        let info = object_mut(root, "info").expect("just made an object");
         for (key, fallback) in [("title", "untitled"), ("version", "unknown")] {
             self.text(info, "/info", key);
             if !info.contains_key(key) {
@@ -56,10 +53,7 @@ impl Shape<'_> {
 
     fn components(&mut self, root: &mut Object) {
         self.keep(root, "", "components", Value::is_object);
-        let Some(components) = root.get_mut("components").and_then(Value::as_object_mut) else {
-            return;
-        };
-        for (bucket, entries) in components {
+        for (bucket, entries) in members_mut(root, "components") {
             let pointer = format!("/components/{}", escape(bucket));
             if bucket.starts_with("x-") {
                 continue;
@@ -109,7 +103,7 @@ impl Shape<'_> {
         self.parameters(item, pointer);
         for method in METHODS {
             self.keep(item, pointer, method, Value::is_object);
-            if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
+            if let Some(operation) = object_mut(item, method) {
                 self.operation(operation, &format!("{pointer}/{method}"));
             }
         }
@@ -178,7 +172,7 @@ impl Shape<'_> {
         self.text(object, pointer, "description");
         self.keep(object, pointer, "content", Value::is_object);
         self.keep(object, pointer, "required", Value::is_boolean);
-        let Some(content) = object.get_mut("content").and_then(Value::as_object_mut) else {
+        let Some(content) = object_mut(object, "content") else {
             return;
         };
         let pointer = format!("{pointer}/content");
@@ -245,8 +239,7 @@ impl Shape<'_> {
             }
         }
         for key in ["properties", "$defs", "definitions"] {
-            let members = object.get_mut(key).and_then(Value::as_object_mut);
-            for (name, member) in members.into_iter().flatten() {
+            for (name, member) in members_mut(object, key) {
                 self.schema(member, &format!("{pointer}/{key}/{}", escape(name)));
             }
         }

@@ -21,6 +21,38 @@ pub(crate) fn element(list: &str, index: usize, element: &Value) -> String {
     name.map_or_else(|| index.to_string(), escape)
 }
 
+/// The object at a key, if one is there.
+pub(crate) fn object_mut<'v>(
+    holder: &'v mut Map<String, Value>,
+    key: &str,
+) -> Option<&'v mut Map<String, Value>> {
+    holder.get_mut(key).and_then(Value::as_object_mut)
+}
+
+/// The members of the object at a key.
+pub(crate) fn members_mut<'v>(
+    holder: &'v mut Map<String, Value>,
+    key: &str,
+) -> impl Iterator<Item = (&'v String, &'v mut Value)> {
+    object_mut(holder, key).into_iter().flatten()
+}
+
+/// The text at a key, empty where there is none.
+pub(crate) fn text<'v>(holder: &'v Map<String, Value>, key: &str) -> &'v str {
+    holder.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The items in their order, without those that came before.
+pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for item in items {
+        if !distinct.contains(&item) {
+            distinct.push(item);
+        }
+    }
+    distinct
+}
+
 /// Every operation of the document, with its path and method.
 pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     document["paths"]
@@ -158,6 +190,21 @@ pub(crate) fn referenced_through(schema: &Value) -> Option<&str> {
         [only] => referenced(only),
         _ => None,
     })
+}
+
+/// The schema itself, or the component that it refers to.
+pub(crate) fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
+    match referenced_through(schema) {
+        Some(name) => whole(&schemas[name], schemas),
+        None => schema,
+    }
+}
+
+/// Whether a schema is of a text, a number or a truth value.
+pub(crate) fn is_scalar(schema: &Value) -> bool {
+    ["string", "integer", "number", "boolean"]
+        .iter()
+        .any(|name| schema["type"] == *name)
 }
 
 /// A reference to a component schema.

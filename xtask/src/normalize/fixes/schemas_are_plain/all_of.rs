@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::referenced;
+use crate::normalize::tree::walk::{distinct, referenced};
 
 type Object = Map<String, Value>;
 
@@ -81,14 +81,7 @@ fn fold(part: &Value, whole: &Value, merged: &mut Object, conflicts: &mut Vec<St
             ("required", Value::Array(names)) => {
                 let all = merged.entry("required").or_insert_with(|| json!([]));
                 let all = all.as_array_mut().expect("just made a list");
-                all.extend(names.iter().cloned());
-                let mut seen = Vec::new();
-                all.retain(|name| {
-                    !seen.contains(name) && {
-                        seen.push(name.clone());
-                        true
-                    }
-                });
+                *all = distinct(all.drain(..).chain(names.iter().cloned()));
             }
             ("type", _) if merged.get("type").is_some_and(|before| before != value) => {
                 merged.remove("type");

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::fields_are_apart;
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::each_schema;
+use crate::normalize::tree::evidence::kind;
+use crate::normalize::tree::walk::{distinct, each_schema, members_mut, text};
 use crate::refusal::Refusal;
 use all_of::{BASE, merge_parts};
 use null_components::null_where_referred;
@@ -141,7 +142,12 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
             schema.entry("type").or_insert(json!("string"));
             schema.insert("enum".into(), json!([value]));
         } else {
-            schema.entry("type").or_insert(json!(type_of(&value)));
+            let kind = if value.is_null() {
+                "object"
+            } else {
+                kind(&value)
+            };
+            schema.entry("type").or_insert(json!(kind));
         }
     }
     match schema.get("type").cloned() {
@@ -196,11 +202,7 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
             schema.insert("type".into(), json!(implied));
         }
     }
-    let name = schema
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_string();
+    let name = text(schema, "type").to_string();
     for (key, owner) in [
         ("properties", "object"),
         ("required", "object"),
@@ -213,17 +215,6 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
                 "dropped",
             );
         }
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::Array(_) => "array",
-        Value::Object(_) | Value::Null => "object",
-        Value::String(_) => "string",
     }
 }
 
@@ -243,17 +234,7 @@ fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
 }
 
 fn known_format(schema: &mut Object) {
-    let pair = (
-        schema
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default(),
-        schema
-            .get("format")
-            .and_then(Value::as_str)
-            .unwrap_or_default(),
-    );
-    if !FORMATS.contains(&pair) {
+    if !FORMATS.contains(&(text(schema, "type"), text(schema, "format"))) {
         schema.remove("format");
     }
 }
@@ -267,14 +248,8 @@ fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
     if values.iter().any(Value::is_null) {
         schema.insert("nullable".into(), json!(true));
     }
-    let mut texts: Vec<&str> = Vec::new();
-    for text in values.iter().filter_map(Value::as_str) {
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    let is_text = schema.get("type").is_some_and(|name| name == "string");
-    if is_text && !texts.is_empty() {
+    let texts = distinct(values.iter().filter_map(Value::as_str));
+    if text(schema, "type") == "string" && !texts.is_empty() {
         schema.insert("enum".into(), json!(texts));
     }
     let after = schema.get("enum").cloned().unwrap_or(json!("any value"));
@@ -289,10 +264,7 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
         schema.remove("additionalProperties");
         return;
     }
-    let has_fields = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .is_some_and(|properties| !properties.is_empty());
+    let has_fields = members_mut(schema, "properties").next().is_some();
     match schema.get("additionalProperties") {
         Some(Value::Bool(false)) => {
             report.note(pointer, "additionalProperties false", "open to new fields");
@@ -320,18 +292,9 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
     if !has_fields {
         schema.remove("properties");
     }
-    let mut required: Vec<String> = Vec::new();
-    for name in schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let name = name.as_str().unwrap_or_default().to_string();
-        if !required.contains(&name) {
-            required.push(name);
-        }
-    }
+    let names = schema.get("required").and_then(Value::as_array);
+    let names = names.into_iter().flatten().filter_map(Value::as_str);
+    let mut required = distinct(names.map(str::to_string));
     for name in &required {
         let properties = schema.entry("properties").or_insert_with(|| json!({}));
         if properties.get(name).is_none() {
@@ -343,8 +306,7 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
             );
         }
     }
-    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-    for (name, property) in properties.into_iter().flatten() {
+    for (name, property) in members_mut(schema, "properties") {
         let Some(property) = property.as_object_mut() else {
             continue;
         };
