@@ -41,11 +41,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         if marked && !description.starts_with(WORDS) {
             let description = format!("{WORDS}.\n\n{description}");
             operation.insert("description".into(), json!(description.trim_end()));
-            report.note(
-                format!("{pointer}/description"),
-                "silent on approval",
-                WORDS,
-            );
+            let place = format!("{pointer}/description");
+            report.note(place, "silent on approval", WORDS);
         }
     });
     Ok(())
@@ -61,11 +58,8 @@ fn marks_of_paths(document: &mut Value, report: &mut Report) {
         let Some(mark) = item.remove(MARK) else {
             continue;
         };
-        report.note(
-            format!("/paths/{}/{MARK}", escape(path)),
-            &mark,
-            "on each operation",
-        );
+        let place = format!("/paths/{}/{MARK}", escape(path));
+        report.note(place, &mark, "on each operation");
         for method in METHODS {
             if let Some(operation) = object_mut(item, method) {
                 operation.entry(MARK).or_insert_with(|| mark.clone());

@@ -73,11 +73,8 @@ fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> 
             };
             if uses.get(&name) == Some(&1) && schemas[&name]["properties"].is_object() {
                 *schema = schemas[&name].clone();
-                report.note(
-                    format!("{pointer}/requestBody"),
-                    format!("a reference to {name}"),
-                    "inlined",
-                );
+                let place = format!("{pointer}/requestBody");
+                report.note(place, format!("a reference to {name}"), "inlined");
                 inlined.push(name);
             }
         }

@@ -26,11 +26,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         Some(theirs) if theirs["properties"].is_object() => {
             for (name, field) in ours["properties"].as_object().into_iter().flatten() {
                 if theirs["properties"].get(name).is_none() {
-                    report.note(
-                        format!("/components/schemas/{NAME}/properties/{name}"),
-                        "absent",
-                        "added",
-                    );
+                    let place = format!("/components/schemas/{NAME}/properties/{name}");
+                    report.note(place, "absent", "added");
                     theirs["properties"][name] = field.clone();
                 }
             }
@@ -67,11 +64,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
                     "content": {"application/json": {"schema": reference(NAME)}},
                 }),
             );
-            report.note(
-                format!("{pointer}/responses/default"),
-                "no error answer",
-                NAME,
-            );
+            let place = format!("{pointer}/responses/default");
+            report.note(place, "no error answer", NAME);
         }
     });
     Ok(())

@@ -39,11 +39,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             if parameters.iter().any(same) {
                 continue;
             }
-            report.note(
-                format!("{pointer}/parameters/{}", escape(name)),
-                "absent",
-                "an optional integer",
-            );
+            let place = format!("{pointer}/parameters/{}", escape(name));
+            report.note(place, "absent", "an optional integer");
             parameters.push(json!({
                 "name": name, "in": "query", "required": false,
                 "description": description, "schema": {"type": "integer"},

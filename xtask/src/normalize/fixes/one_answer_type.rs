@@ -23,11 +23,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             });
             if !response.contains_key("description") {
                 response.insert("description".into(), json!(""));
-                report.note(
-                    format!("{pointer}/{status}"),
-                    "no description",
-                    "an empty one",
-                );
+                let place = format!("{pointer}/{status}");
+                report.note(place, "no description", "an empty one");
             }
         }
         upper_case_ranges(responses);
@@ -174,11 +171,8 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
             .and_then(|response| response.remove(UNDECLARED));
         if let (Some(_), Some(declared)) = (undeclared, &declared) {
             response["content"] = declared.clone();
-            report.note(
-                format!("{pointer}/{status}"),
-                "no body declared",
-                "as the other success",
-            );
+            let place = format!("{pointer}/{status}");
+            report.note(place, "no body declared", "as the other success");
         }
     }
     let shapes = distinct(successes(responses).map(|(_, response)| shape(response)));

@@ -20,8 +20,9 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     for key in ["webhooks", "jsonSchemaDialect"] {
         if let Some(before) = root.remove(key) {
             let count = before.as_object().map_or(1, |object| object.len());
+            let place = format!("/{key}");
             report.note(
-                format!("/{key}"),
+                place,
                 format!("{count} entries"),
                 "dropped, OpenAPI 3.1 only",
             );

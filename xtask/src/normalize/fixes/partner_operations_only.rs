@@ -17,11 +17,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
                 .strip_prefix(DASHBOARD)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             if private {
-                report.note(
-                    format!("/paths/{}", escape(path)),
-                    path,
-                    "dropped, not for partners",
-                );
+                let place = format!("/paths/{}", escape(path));
+                report.note(place, path, "dropped, not for partners");
             }
             !private
         });

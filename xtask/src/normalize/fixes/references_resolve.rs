@@ -67,11 +67,8 @@ fn inline(
             for key in ["links", "callbacks"] {
                 if object.get(key).is_some_and(Value::is_object) {
                     object.remove(key);
-                    report.note(
-                        format!("{pointer}/{key}"),
-                        "present",
-                        "dropped, no part of a call",
-                    );
+                    let place = format!("{pointer}/{key}");
+                    report.note(place, "present", "dropped, no part of a call");
                 }
             }
             for (key, child) in object.iter_mut() {

@@ -19,11 +19,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     for (name, schema) in right.into_iter().chain(wrong) {
         let new = unique(&pascal(&name), |name| kept.contains_key(name));
         if new != name {
-            report.note(
-                format!("/components/schemas/{}", escape(&name)),
-                &name,
-                &new,
-            );
+            let place = format!("/components/schemas/{}", escape(&name));
+            report.note(place, &name, &new);
             renamed.insert(
                 format!("#/components/schemas/{}", escape(&name)),
                 new.clone(),

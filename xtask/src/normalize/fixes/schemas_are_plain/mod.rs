@@ -209,11 +209,8 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
         ("items", "array"),
     ] {
         if !name.is_empty() && name != owner && schema.remove(key).is_some() {
-            report.note(
-                format!("{pointer}/{key}"),
-                format!("beside type {name}"),
-                "dropped",
-            );
+            let place = format!("{pointer}/{key}");
+            report.note(place, format!("beside type {name}"), "dropped");
         }
     }
 }
@@ -299,11 +296,8 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
         let properties = schema.entry("properties").or_insert_with(|| json!({}));
         if properties.get(name).is_none() {
             properties[name] = json!({});
-            report.note(
-                format!("{pointer}/properties/{name}"),
-                "required, not declared",
-                "any JSON",
-            );
+            let place = format!("{pointer}/properties/{name}");
+            report.note(place, "required, not declared", "any JSON");
         }
     }
     for (name, property) in members_mut(schema, "properties") {
@@ -313,11 +307,8 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
         for side in ["readOnly", "writeOnly"] {
             if property.remove(side) == Some(json!(true)) && required.contains(name) {
                 required.retain(|required| required != name);
-                report.note(
-                    format!("{pointer}/properties/{name}"),
-                    format!("{side}, required"),
-                    "optional",
-                );
+                let place = format!("{pointer}/properties/{name}");
+                report.note(place, format!("{side}, required"), "optional");
             }
         }
     }

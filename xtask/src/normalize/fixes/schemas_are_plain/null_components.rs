@@ -14,11 +14,8 @@ pub(crate) fn null_where_referred(document: &mut Value, report: &mut Report) {
             continue;
         };
         if schema.remove("nullable") == Some(json!(true)) {
-            report.note(
-                format!("/components/schemas/{name}"),
-                "nullable",
-                "nullable where referred to",
-            );
+            let place = format!("/components/schemas/{name}");
+            report.note(place, "nullable", "nullable where referred to");
             nullable.push(name.clone());
         }
     }
