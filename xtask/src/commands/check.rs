@@ -9,7 +9,6 @@ use lexopt::{Arg, Parser};
 use serde_json::Value;
 
 use crate::document::judge;
-use crate::document::source::Source;
 use crate::document::spec_dir::{
     DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir, within_reach,
 };
@@ -54,7 +53,7 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
         let finding = format!("{name}: left behind by an update that was interrupted");
         report.found(finding, Repair::Fetch);
     }
-    if let Err(fault) = source(&spec) {
+    if let Err(fault) = spec.source() {
         report.found(format!("{SOURCE}: {fault}"), Repair::Fetch);
     }
     let Some(bytes) = spec.file(DOCUMENT) else {
@@ -157,12 +156,6 @@ impl fmt::Display for Report {
 enum Repair {
     Derive,
     Fetch,
-}
-
-fn source(spec: &SpecDir) -> Result<Source, String> {
-    let bytes = spec.file(SOURCE).ok_or("missing")?;
-    let text = str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
-    Source::parse(text)
 }
 
 fn compare(committed: Option<&[u8]>, derived: &Value) -> Option<String> {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use tempfile::NamedTempFile;
 
+use super::source::Source;
 use crate::refusal::{Refusal, refuse};
 
 /// What was received, formatted.
@@ -117,6 +118,15 @@ impl SpecDir {
             format!("an OpenAPI overlay in {OVERLAY}"),
             "write one, or restore it with git",
         ))
+    }
+
+    /// The record of where the document came from.
+    ///
+    /// # Errors
+    /// One line on what is missing or wrong.
+    pub(crate) fn source(&self) -> Result<Source, String> {
+        let bytes = self.file(SOURCE).ok_or("missing")?;
+        Source::parse(str::from_utf8(bytes).map_err(|_| "not UTF-8")?)
     }
 
     /// Tells whether a path is the committed document itself.

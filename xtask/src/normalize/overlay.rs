@@ -4,18 +4,19 @@ use roas_overlay::apply::Apply;
 use roas_overlay::v1_0::Overlay;
 use serde_json::Value;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 
 /// Reads an overlay (OpenAPI Overlay 1.0, YAML).
 ///
 /// # Errors
 /// A [`Refusal`] naming the place where the text is not an overlay.
 pub(crate) fn parse(yaml: &str) -> Result<Overlay, Refusal> {
-    serde_norway::from_str(yaml).map_err(|error| Refusal {
-        came: format!("spec/overlay.yaml that does not parse: {error}"),
-        expected: "an OpenAPI Overlay 1.0 document in YAML".into(),
-        remedy: "mend the named place; https://spec.openapis.org/overlay/v1.0.0.html".into(),
-        unreachable: false,
+    serde_norway::from_str(yaml).map_err(|error| {
+        refuse(
+            format!("spec/overlay.yaml that does not parse: {error}"),
+            "an OpenAPI Overlay 1.0 document in YAML",
+            "mend the named place; https://spec.openapis.org/overlay/v1.0.0.html",
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::document::spec_dir::{SpecDir, stage};
+use crate::document::spec_dir::{Change, SpecDir, stage};
 use crate::release::changelog;
 use crate::release::record::{PATH, Release};
 use crate::review::Version;
@@ -15,13 +15,6 @@ use crate::surface::Surface;
 #[derive(Debug)]
 pub struct Workspace {
     path: PathBuf,
-}
-
-/// The changelog as it is and as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
-    pub(crate) before: String,
-    pub(crate) after: String,
 }
 
 impl Workspace {
@@ -96,7 +89,7 @@ impl Workspace {
     /// # Errors
     /// One line on what is wrong with the record of the release, or with the
     /// changelog.
-    pub fn draft(&self, surface: &Surface) -> Result<Option<Draft>, String> {
+    pub fn draft(&self, surface: &Surface) -> Result<Option<Change>, String> {
         let Some(before) = self.read(changelog::NAME)? else {
             return Ok(None);
         };
@@ -105,14 +98,18 @@ impl Workspace {
             &before,
             changelog::entry(release.as_ref(), surface).as_deref(),
         )?;
-        Ok((after != before).then_some(Draft { before, after }))
+        Ok((after != before).then_some(Change {
+            name: changelog::NAME,
+            before: Some(before),
+            after,
+        }))
     }
 
     /// Writes a draft, whole or not at all.
     ///
     /// # Errors
     /// What the system says.
-    pub fn write(&self, draft: &Draft) -> io::Result<()> {
+    pub fn write(&self, draft: &Change) -> io::Result<()> {
         self.replace(&draft.after)
     }
 

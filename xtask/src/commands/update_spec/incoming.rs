@@ -23,7 +23,8 @@ pub(crate) struct Incoming {
 
 /// Receives and judges the document.
 pub(crate) fn receive(options: &Options, spec: &SpecDir) -> Result<Incoming, Refusal> {
-    let known = known_source(spec);
+    // A broken record counts as none: this command is what repairs it.
+    let known = spec.source().ok();
     match &options.from {
         Origin::File(path) if spec.is_document(path) => rederive(options, spec, known.as_ref()),
         Origin::File(path) => from_file(path, options, known),
@@ -113,12 +114,6 @@ fn rederive(
         record: None,
         name: known.name(),
     })
-}
-
-/// A broken record counts as none: this command is what mends it.
-fn known_source(spec: &SpecDir) -> Option<Source> {
-    let text = str::from_utf8(spec.file(SOURCE)?).ok()?;
-    Source::parse(text).ok()
 }
 
 /// The document we hold, if it can stand in for one that is unchanged.

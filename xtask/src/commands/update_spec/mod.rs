@@ -8,6 +8,7 @@ use std::thread;
 
 use crate::document::committed::Committed;
 use crate::document::judge;
+use crate::document::source::Source;
 use crate::document::spec_dir::{Change, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 use crate::normalize::{self, Derived};
 use crate::refusal::{Refusal, refuse};
@@ -62,7 +63,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let overlay = spec.overlay()?;
     let incoming = receive(options, &spec)?;
     let derived = normalize::derive(&incoming.document, overlay)?;
-    let mut changes = changes(&spec, &incoming, &derived)?;
+    let mut changes = changes(&spec, &incoming, &derived);
     let is_news = changes
         .iter()
         .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
@@ -100,9 +101,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
         })?;
     }
     Ok(Report {
-        mode: options.mode,
-        from: options.from.clone(),
-        format: options.format,
+        options: options.clone(),
         spec: spec.path().to_owned(),
         changes,
         draft,
@@ -113,21 +112,14 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
 }
 
 /// The files of documents that are to be written.
-fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Result<Vec<Change>, Refusal> {
-    let record = incoming.record.as_ref().map(|source| source.to_text());
-    let record = record.transpose().map_err(|error| {
-        refuse(
-            error.to_string(),
-            "a record that toml can write",
-            "report this as a bug",
-        )
-    })?;
+fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Vec<Change> {
+    let record = incoming.record.as_ref().map(Source::to_text);
     let changes = [
         spec.change(DOCUMENT, judge::format(&incoming.document)),
         spec.change(NORMALIZED, judge::format(&derived.document)),
         record.and_then(|text| spec.change(SOURCE, text)),
     ];
-    Ok(changes.into_iter().flatten().collect())
+    changes.into_iter().flatten().collect()
 }
 
 /// Runs the generator, whose output users compile, on the old and the new

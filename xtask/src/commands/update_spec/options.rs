@@ -12,7 +12,7 @@ use crate::document::spec_dir::DEFAULT_PATH;
 use crate::refusal::{Refusal, usage};
 
 /// What to do, from where, and to which directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Where the document comes from.
     pub from: Origin,
@@ -67,9 +67,23 @@ impl Options {
                 Arg::Long("check") => mode = Mode::Check,
                 Arg::Long("dry-run") if mode == Mode::Check => {}
                 Arg::Long("dry-run") => mode = Mode::DryRun,
-                Arg::Long("kind") => kind = Some(parsed(args)?),
-                Arg::Long("format") => format = parsed(args)?,
-                Arg::Long("timeout") => limits.total = Duration::from_secs(parsed(args)?),
+                Arg::Long("kind") => {
+                    let kinds = [
+                        ("vendor", Kind::Vendor),
+                        ("reconstructed", Kind::Reconstructed),
+                    ];
+                    kind = Some(choice(args, kinds)?);
+                }
+                Arg::Long("format") => {
+                    format = choice(args, [("text", Format::Text), ("json", Format::Json)])?;
+                }
+                Arg::Long("timeout") => {
+                    let seconds = args
+                        .value()
+                        .and_then(|value| value.parse())
+                        .map_err(usage)?;
+                    limits.total = Duration::from_secs(seconds);
+                }
                 other => return Err(usage(other.unexpected())),
             }
         }
@@ -84,22 +98,16 @@ impl Options {
     }
 }
 
-impl std::str::FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("is neither text nor json".to_owned()),
-        }
-    }
-}
-
-fn parsed<T>(args: &mut Parser) -> Result<T, Refusal>
-where
-    T: std::str::FromStr,
-    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    args.value().and_then(|value| value.parse()).map_err(usage)
+/// Reads a value that is one of two words.
+fn choice<T: Copy>(args: &mut Parser, choices: [(&str, T); 2]) -> Result<T, Refusal> {
+    let [(first, _), (second, _)] = choices;
+    let chosen = |text: &str| {
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        chosen
+            .map(|(_, value)| *value)
+            .ok_or(format!("is neither {first} nor {second}"))
+    };
+    args.value()
+        .and_then(|value| value.parse_with(chosen))
+        .map_err(usage)
 }

@@ -6,23 +6,18 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::options::{Format, Mode};
+use super::options::{Format, Mode, Options};
 use crate::document::committed::Committed;
-use crate::document::fetch::Origin;
-use crate::document::spec_dir::{Change, lines_changed};
-use crate::release::changelog;
-use crate::release::workspace::Draft;
+use crate::document::spec_dir::Change;
 use crate::review::{FORMAT, Review, Side};
 
 /// What was changed, or would be.
 #[derive(Debug)]
 pub struct Report {
-    pub(crate) mode: Mode,
-    pub(crate) from: Origin,
-    pub(crate) format: Format,
+    pub(crate) options: Options,
     pub(crate) spec: PathBuf,
     pub(crate) changes: Vec<Change>,
-    pub(crate) draft: Option<Draft>,
+    pub(crate) draft: Option<Change>,
     pub(crate) news: News,
     pub(crate) unmatched: Vec<String>,
     pub(crate) behind: Option<String>,
@@ -42,7 +37,9 @@ pub(crate) enum News {
 impl Report {
     /// The status with which the command ends.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(u8::from(self.mode == Mode::Check && !self.is_unchanged()))
+        ExitCode::from(u8::from(
+            self.options.mode == Mode::Check && !self.is_unchanged(),
+        ))
     }
 
     pub(crate) fn is_unchanged(&self) -> bool {
@@ -68,7 +65,7 @@ impl News {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.format {
+        match self.options.format {
             Format::Text => self.text(f),
             Format::Json => writeln!(f, "{:#}", self.json()),
         }
@@ -79,7 +76,7 @@ impl Report {
     fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = self.spec.display();
         if self.is_unchanged() {
-            return writeln!(f, "unchanged: {spec} is what {} gives", self.from);
+            return writeln!(f, "unchanged: {spec} is what {} gives", self.options.from);
         }
         match &self.news {
             News::Unchanged => {}
@@ -92,31 +89,33 @@ impl Report {
         if let Some(behind) = &self.behind {
             writeln!(f, "warning: {behind}")?;
         }
-        for (name, is_new, new, gone) in self.files() {
-            if is_new {
+        for change in self.files() {
+            let (name, (new, gone)) = (change.name, change.lines());
+            if change.before.is_none() {
                 writeln!(f, "new {name}: +{new} lines")?;
             } else {
                 writeln!(f, "changed {name}: +{new} -{gone} lines")?;
             }
         }
-        match self.mode {
-            Mode::Write => writeln!(f, "updated {spec} from {}", self.from),
+        match self.options.mode {
+            Mode::Write => writeln!(f, "updated {spec} from {}", self.options.from),
             Mode::DryRun => writeln!(f, "dry run: nothing was written to {spec}"),
             Mode::Check => writeln!(
                 f,
                 "outdated: {spec} is not what {} gives; run the command without --check",
-                self.from
+                self.options.from
             ),
         }
     }
 
     fn json(&self) -> Value {
-        let files = self.files().into_iter().map(
-            |(name, _, new, gone)| json!({ "name": name, "new_lines": new, "gone_lines": gone }),
-        );
+        let files = self.files().map(|change| {
+            let (new, gone) = change.lines();
+            json!({ "name": change.name, "new_lines": new, "gone_lines": gone })
+        });
         json!({
             "format": FORMAT,
-            "outcome": match (self.is_unchanged(), self.mode) {
+            "outcome": match (self.is_unchanged(), self.options.mode) {
                 (true, _) => "unchanged",
                 (false, Mode::Write) => "updated",
                 (false, _) => "would_change",
@@ -131,17 +130,8 @@ impl Report {
         })
     }
 
-    /// Each file that changes: whether it is new, and its lines new and gone.
-    fn files(&self) -> Vec<(&str, bool, usize, usize)> {
-        let changes = self.changes.iter().map(|change| {
-            let (new, gone) = change.lines();
-            (change.name, change.before.is_none(), new, gone)
-        });
-        let draft = self.draft.iter().map(|draft| {
-            let (new, gone) = lines_changed(&draft.before, &draft.after);
-            (changelog::NAME, false, new, gone)
-        });
-        changes.chain(draft).collect()
+    fn files(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().chain(&self.draft)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::{pascal, unique};
 use crate::normalize::tree::walk::{children, each_root, each_schema, escape, schemas_mut};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 
 /// How many references may lead to one another before it counts as a circle.
 pub(crate) const LONGEST_CHAIN: usize = 32;
@@ -236,19 +236,19 @@ pub(crate) fn resolve<'d>(
 ) -> Result<&'d Value, Refusal> {
     let decoded = decoded(target);
     let Some(inside) = decoded.strip_prefix('#') else {
-        return Err(Refusal {
-            came: format!("an external $ref {target:?} at {pointer}"),
-            expected: "references inside the document".into(),
-            remedy: "bundle the document into one file first".into(),
-            unreachable: false,
-        });
+        return Err(refuse(
+            format!("an external $ref {target:?} at {pointer}"),
+            "references inside the document",
+            "bundle the document into one file first",
+        ));
     };
     let found = whole.pointer(inside).filter(|found| found.is_object());
-    found.ok_or_else(|| Refusal {
-        came: format!("a dangling $ref {target:?} at {pointer}"),
-        expected: "every $ref to lead to an object in the document".into(),
-        remedy: "report it to the vendor, or mend a copy and give it with --from".into(),
-        unreachable: false,
+    found.ok_or_else(|| {
+        refuse(
+            format!("a dangling $ref {target:?} at {pointer}"),
+            "every $ref to lead to an object in the document",
+            "report it to the vendor, or mend a copy and give it with --from",
+        )
     })
 }
 
@@ -258,12 +258,11 @@ fn decoded(target: &str) -> String {
 }
 
 pub(crate) fn endless(pointer: &str) -> Refusal {
-    Refusal {
-        came: format!("references at {pointer} that only lead to each other"),
-        expected: "a schema with an end".into(),
-        remedy: "report it to the vendor, or mend a copy and give it with --from".into(),
-        unreachable: false,
-    }
+    refuse(
+        format!("references at {pointer} that only lead to each other"),
+        "a schema with an end",
+        "report it to the vendor, or mend a copy and give it with --from",
+    )
 }
 
 #[cfg(test)]

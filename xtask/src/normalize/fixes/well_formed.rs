@@ -5,18 +5,17 @@ use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{METHODS, escape, members_mut, object_mut};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 
 type Object = Map<String, Value>;
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let Some(root) = document.as_object_mut() else {
-        return Err(Refusal {
-            came: "JSON that is not an object".into(),
-            expected: "an OpenAPI document".into(),
-            remedy: "look at what the address answers".into(),
-            unreachable: false,
-        });
+        return Err(refuse(
+            "JSON that is not an object",
+            "an OpenAPI document",
+            "look at what the address answers",
+        ));
     };
     let mut shape = Shape { report };
     shape.info(root);
