@@ -25,7 +25,6 @@ cargo xtask snapshots
 const DIRECTORY: &str = "tests/snapshots";
 
 /// The lines of each snapshot, by its name.
-#[must_use]
 pub fn of(side: &Side) -> BTreeMap<&'static str, Vec<String>> {
     let surface = &side.surface;
     BTreeMap::from([

@@ -15,7 +15,6 @@ const TITLE: &str = "### API surface";
 
 /// What a version changes since the release, or what a first one holds; none
 /// where it changes nothing.
-#[must_use]
 pub fn entry(release: Option<&Release>, surface: &Surface) -> Option<String> {
     let Some(release) = release else {
         return Some(surface.summary());
@@ -117,7 +116,6 @@ pub fn drafted(text: &str, entry: Option<&str>) -> Result<String, String> {
 }
 
 /// The text with its drafted part made one like any other.
-#[must_use]
 pub fn settled(text: &str) -> String {
     let lines = text.lines().filter(|line| ![BEGIN, END].contains(line));
     lines.map(|line| format!("{line}\n")).collect()
@@ -125,7 +123,6 @@ pub fn settled(text: &str) -> String {
 
 impl Surface {
     /// How much there is, and what is restricted.
-    #[must_use]
     pub fn summary(&self) -> String {
         let marked = self
             .operations

@@ -31,7 +31,6 @@ pub const PATH: &str = "xtask/released.json";
 
 impl Release {
     /// What a version gives its users.
-    #[must_use]
     pub fn new(version: Version, surface: Surface) -> Self {
         Self {
             format: FORMAT,
@@ -67,7 +66,6 @@ impl Release {
     }
 
     /// How far the surface has moved since, and where.
-    #[must_use]
     pub fn compared_with(&self, present: &Surface) -> Since {
         since(&self.surface, present)
     }

@@ -19,7 +19,6 @@ pub struct Workspace {
 
 impl Workspace {
     /// The workspace of a directory of documents.
-    #[must_use]
     pub fn of(spec: &SpecDir) -> Self {
         Self {
             path: spec.path().parent().unwrap_or(spec.path()).to_owned(),
@@ -27,7 +26,6 @@ impl Workspace {
     }
 
     /// The directory itself.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -101,7 +101,6 @@ pub struct TypeLines {
 }
 
 /// Compares two documents.
-#[must_use]
 pub fn review(old: &Side, new: &Side) -> Review {
     let renames = Renames::between(&old.document, &new.document);
     let lines = lines(old, new, &renames);
@@ -150,7 +149,6 @@ pub struct Since {
 
 /// Compares surfaces alone, where no documents are at hand: the one that a
 /// release recorded and the present one.
-#[must_use]
 pub fn since(recorded: &Surface, present: &Surface) -> Since {
     let renames = Renames::default();
     let mut lines: Vec<Line> = Vec::new();
@@ -172,7 +170,6 @@ pub fn since(recorded: &Surface, present: &Surface) -> Since {
 
 impl Review {
     /// Whether the two documents come to the same.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.approval.is_empty()
             && self.operations.is_empty()

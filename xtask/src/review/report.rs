@@ -151,7 +151,6 @@ impl Review {
     }
 
     /// The verdict and why, on one line.
-    #[must_use]
     pub fn verdict_line(&self) -> String {
         let subjects: Vec<String> = self.because.iter().map(ToString::to_string).collect();
         let because = names(subjects.iter(), NAMED);

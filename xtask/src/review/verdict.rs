@@ -30,7 +30,6 @@ pub struct Version {
 
 impl Version {
     /// Reads `1.2.3`; what comes after `-` or `+` is left out.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let numbers = text.split(['-', '+']).next()?;
         let mut numbers = numbers.split('.').map(str::parse);
@@ -46,7 +45,6 @@ impl Version {
     /// The least version that a change of this level may have after this one.
     /// Before 1.0.0 cargo takes the first number that is not zero for the
     /// major one, and what follows for all the rest.
-    #[must_use]
     pub fn after(self, level: Level) -> Self {
         let Self {
             major,

@@ -68,7 +68,6 @@ impl Wire {
     }
 
     /// The class in words.
-    #[must_use]
     pub fn text(self) -> &'static str {
         match (self.breaks_requests, self.breaks_answers) {
             (false, false) => "compatible",
