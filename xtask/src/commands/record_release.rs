@@ -40,7 +40,7 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
     let surface = code(&String::from_utf8_lossy(normalized))
         .and_then(|code| Surface::of(&code))
         .map_err(failed)?;
-    Release::new(version, surface)
+    Release::new(version.clone(), surface)
         .write(workspace.path())
         .and_then(|()| workspace.settle_changelog())
         .map_err(|error| failed(format!("a write that failed: {error}")))?;

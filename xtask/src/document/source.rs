@@ -110,7 +110,7 @@ impl Source {
             url: None,
             file: None,
             fetched: Utc::now().date_naive(),
-            sha256: sha256(bytes),
+            sha256: format!("{:x}", Sha256::digest(bytes)),
             etag: None,
             last_modified: None,
             kind,
@@ -131,13 +131,6 @@ impl Kind {
             Self::Vendor
         }
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Writes an address without its query, fragment and user, any of which may

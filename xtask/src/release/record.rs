@@ -7,9 +7,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::review::{Level, Since, Version, since};
+use crate::review::{Level, Since, since};
 use crate::surface::Surface;
 
 /// What a released version gave its users.
@@ -19,7 +20,7 @@ pub struct Release {
     /// The version of this form.
     format: u32,
     /// The version that was released.
-    pub version: String,
+    pub version: Version,
     /// What users got.
     pub surface: Surface,
 }
@@ -34,7 +35,7 @@ impl Release {
     pub fn new(version: Version, surface: Surface) -> Self {
         Self {
             format: FORMAT,
-            version: version.to_string(),
+            version,
             surface,
         }
     }
@@ -50,7 +51,7 @@ impl Release {
             Err(error) => return Err(format!("unreadable: {error}")),
         };
         let release: Self = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        if release.format != FORMAT || Version::parse(&release.version).is_none() {
+        if release.format != FORMAT {
             return Err("written by another version of this command".into());
         }
         Ok(Some(release))
@@ -71,12 +72,7 @@ impl Release {
     }
 
     /// The least version that may come next.
-    ///
-    /// # Errors
-    /// Says so if the recorded version is none.
-    pub fn next(&self, level: Level) -> Result<Version, String> {
-        let version = Version::parse(&self.version);
-        let version = version.ok_or_else(|| format!("{:?} is no version", self.version))?;
-        Ok(version.after(level))
+    pub fn next(&self, level: Level) -> Version {
+        level.after(&self.version)
     }
 }

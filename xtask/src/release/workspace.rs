@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use crate::document::spec_dir::{Change, SpecDir, stage};
 use crate::release::changelog;
 use crate::release::record::{PATH, Release};
-use crate::review::Version;
+use crate::review;
 use crate::surface::Surface;
 
 /// The directory that holds `spec/`.
@@ -46,7 +48,7 @@ impl Workspace {
         let Some(version) = version else {
             return Ok(None);
         };
-        let version = version.as_str().and_then(Version::parse);
+        let version = version.as_str().and_then(review::version);
         version
             .map(Some)
             .ok_or_else(|| "Cargo.toml: its version is not three numbers".into())
@@ -64,7 +66,7 @@ impl Workspace {
         };
         let since = release.compared_with(surface);
         let level = since.level;
-        let needed = release.next(level)?;
+        let needed = release.next(level);
         if version >= needed {
             return Ok(None);
         }

@@ -31,7 +31,7 @@ pub use side::Side;
 pub use subject::Subject;
 pub use usage::Usage;
 pub(crate) use usage::named;
-pub use verdict::{Level, Version};
+pub use verdict::{Level, version};
 pub use wire::Wire;
 
 use renames::Renames;
