@@ -20,15 +20,12 @@ pub(super) struct Shape {
 
 /// Reads schemas of one document.
 pub(super) struct Shapes<'d> {
-    document: &'d Value,
-    renames: &'d Renames,
+    pub(super) document: &'d Value,
+    /// The names that types have in the other document, if this is the old one.
+    pub(super) renames: Option<&'d Renames>,
 }
 
-impl<'d> Shapes<'d> {
-    pub(super) fn new(document: &'d Value, renames: &'d Renames) -> Self {
-        Self { document, renames }
-    }
-
+impl Shapes<'_> {
     /// The shape of a schema that stands at a field, a parameter or an answer.
     pub(super) fn of(&self, schema: &Value) -> Shape {
         let nullable = schema["nullable"] == true;
@@ -60,7 +57,7 @@ impl<'d> Shapes<'d> {
             if target["x-id"].is_string() {
                 return (json!({"type": "string"}), "string".into());
             }
-            let name = self.renames.new_name(name);
+            let name = self.renames.map_or(name, |renames| renames.new_name(name));
             return (json!({"$ref": name}), format!("`{name}`"));
         }
         if schema["type"] == "array" {

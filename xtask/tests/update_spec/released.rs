@@ -37,6 +37,13 @@ fn version(sandbox: &Sandbox, version: &str) {
     sandbox.write("Cargo.toml", manifest);
 }
 
+/// Gives what is released its heading, below that of the next version.
+fn begin_next_version(sandbox: &Sandbox) {
+    let changelog = sandbox.beside("CHANGELOG.md");
+    let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
+    sandbox.write("CHANGELOG.md", changelog);
+}
+
 /// The document with another operation in the place of its own.
 fn replaced() -> String {
     with(|document| {
@@ -115,9 +122,7 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
     );
     // Nothing has changed since, and nothing is drafted.
     sandbox.check().done();
-    let released = sandbox.beside("CHANGELOG.md");
-    let released = released.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
-    sandbox.write("CHANGELOG.md", released);
+    begin_next_version(&sandbox);
     let text = sandbox.bring(replaced());
     says(&text, "warning: Cargo.toml: version 0.1.0, but");
     let changelog = sandbox.beside("CHANGELOG.md");
@@ -151,9 +156,7 @@ fn a_mark_alone_demands_a_version_too() {
     let sandbox = workspace();
     sandbox.bring(document("filled"));
     sandbox.record_release().done();
-    let changelog = sandbox.beside("CHANGELOG.md");
-    let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
-    sandbox.write("CHANGELOG.md", changelog);
+    begin_next_version(&sandbox);
     sandbox.bring(marked());
     let text = sandbox.check().ends_with(1);
     for words in [

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::{children, each_below, each_root, referenced, schemas_mut};
+use crate::normalize::tree::walk::{
+    children, each_below, each_root, referenced, schemas_mut, take,
+};
 use crate::refusal::Refusal;
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -93,10 +95,7 @@ fn loosen(schema: &mut Value, pointer: &str, wrapper: bool, report: &mut Report)
         report.note(format!("{pointer}/required"), json!(required), json!(kept));
     }
     if kept.is_empty() {
-        schema
-            .as_object_mut()
-            .expect("has fields")
-            .remove("required");
+        take(schema, "required");
     } else {
         schema["required"] = json!(kept);
     }

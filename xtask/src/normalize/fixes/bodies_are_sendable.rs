@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::normalize::report::Report;
 use crate::normalize::tree::evidence::{examples, infer};
 use crate::normalize::tree::walk::{
-    each_operation, each_schema, is_scalar, members_mut, object_mut, referenced, schemas_mut, whole,
+    body_schemas, each_operation, each_schema, is_scalar, object_mut, referenced, schemas_mut,
+    whole,
 };
 use crate::refusal::Refusal;
 
@@ -63,11 +64,7 @@ fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> 
     let schemas = document["components"]["schemas"].clone();
     let mut inlined = Vec::new();
     each_operation(document, |pointer, _, _, operation| {
-        let body = object_mut(operation, "requestBody");
-        let content = body
-            .into_iter()
-            .flat_map(|body| members_mut(body, "content"));
-        for schema in content.filter_map(|(_, media)| media.get_mut("schema")) {
+        for schema in body_schemas(operation) {
             let Some(name) = referenced(schema).map(str::to_string) else {
                 continue;
             };

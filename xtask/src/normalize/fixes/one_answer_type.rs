@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::bodies_are_sendable::{is_json, with_schema};
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::{distinct, each_operation, object_mut};
+use crate::normalize::tree::walk::{distinct, each_operation, object_mut, take};
 use crate::refusal::Refusal;
 
 /// Statuses that never come with a body (RFC 9110 15.3.5, 15.3.6).
@@ -166,10 +166,7 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
         .filter(|(_, response)| response.get(UNDECLARED).is_none())
         .find_map(|(_, response)| response.get("content").cloned());
     for (status, response) in successes(responses) {
-        let undeclared = response
-            .as_object_mut()
-            .and_then(|response| response.remove(UNDECLARED));
-        if let (Some(_), Some(declared)) = (undeclared, &declared) {
+        if let (Some(_), Some(declared)) = (take(response, UNDECLARED), &declared) {
             response["content"] = declared.clone();
             let place = format!("{pointer}/{status}");
             report.note(place, "no body declared", "as the other success");

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::{pascal, singular, unique};
 use crate::normalize::tree::walk::{
-    children, each_operation, each_schema, members_mut, object_mut, reference, referenced_through,
-    schemas_mut, text,
+    body_schemas, children, each_operation, each_schema, members_mut, reference,
+    referenced_through, schemas_mut, take, text,
 };
 use crate::refusal::Refusal;
 
@@ -54,11 +54,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             named.site(&mut parameter["schema"], &named_as, &pointer);
             unwrap_reference(&mut parameter["schema"]);
         }
-        let body = object_mut(operation, "requestBody");
-        let content = body
-            .into_iter()
-            .flat_map(|body| members_mut(body, "content"));
-        for schema in content.filter_map(|(_, media)| media.get_mut("schema")) {
+        for schema in body_schemas(operation) {
             let pointer = format!("{pointer}/requestBody");
             named.site(schema, &format!("{id}Request"), &pointer);
             unwrap_reference(schema);
@@ -136,9 +132,7 @@ impl Named<'_> {
         if referenced_through(schema).is_some() {
             return only_reference(schema);
         }
-        let given = schema
-            .as_object_mut()
-            .and_then(|schema| schema.remove("x-name"));
+        let given = take(schema, "x-name");
         let given = given.as_ref().and_then(Value::as_str).map(pascal);
         if given.is_none() && !needs_name(schema) {
             return self.below(schema, name, pointer);
@@ -146,22 +140,18 @@ impl Named<'_> {
         let shares = given.is_some() || own.is_some();
         let name = given.unwrap_or_else(|| pascal(name));
         let mut inner = schema.take();
-        let nullable = inner
-            .as_object_mut()
-            .and_then(|inner| inner.remove("nullable"));
+        let nullable = take(&mut inner, "nullable") == Some(json!(true));
         let said = if shares {
-            inner
-                .as_object_mut()
-                .and_then(|inner| inner.remove("description"))
+            take(&mut inner, "description")
         } else {
             None
         };
         self.below(&mut inner, &name, pointer);
         let name = self.place(inner, &name, own, shares, pointer);
         *schema = reference(&name);
-        if nullable == Some(json!(true)) || said.is_some() {
+        if nullable || said.is_some() {
             *schema = json!({"allOf": [reference(&name)]});
-            if nullable == Some(json!(true)) {
+            if nullable {
                 schema["nullable"] = json!(true);
             }
             if let Some(said) = said {
@@ -253,17 +243,11 @@ fn join(one: &Value, other: &Value) -> Option<Value> {
         theirs.is_some_and(|theirs| theirs.contains(name))
             && joined["properties"][name.as_str().unwrap_or_default()]["nullable"] != true
     };
-    let required: Vec<&Value> = one["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(both)
-        .collect();
-    let required = json!(required);
-    let joined_object = joined.as_object_mut().expect("has fields");
-    joined_object.remove("required");
+    let ours = one["required"].as_array().into_iter().flatten();
+    let required = json!(ours.filter(both).collect::<Vec<_>>());
+    take(&mut joined, "required");
     if required != json!([]) {
-        joined_object.insert("required".into(), required);
+        joined["required"] = required;
     }
     Some(joined)
 }
@@ -273,12 +257,12 @@ fn join(one: &Value, other: &Value) -> Option<Value> {
 fn fuller(known: &Value, field: &Value) -> Value {
     let null = |field: &Value| field["nullable"] == true;
     let says = |field: &&Value| (field.get("description").is_some(), null(field));
-    let mut fuller = if says(&field) > says(&known) {
+    let fuller = if says(&field) > says(&known) {
         field
     } else {
         known
-    }
-    .clone();
+    };
+    let mut fuller = fuller.clone();
     if null(known) || null(field) {
         fuller["nullable"] = json!(true);
     }

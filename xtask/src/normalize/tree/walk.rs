@@ -37,9 +37,21 @@ pub(crate) fn members_mut<'v>(
     object_mut(holder, key).into_iter().flatten()
 }
 
+/// The schemas of an operation's request body, one for each media type.
+pub(crate) fn body_schemas(operation: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
+    let body = object_mut(operation, "requestBody").into_iter();
+    let content = body.flat_map(|body| members_mut(body, "content"));
+    content.filter_map(|(_, media)| media.get_mut("schema"))
+}
+
 /// The text at a key, empty where there is none.
 pub(crate) fn text<'v>(holder: &'v Map<String, Value>, key: &str) -> &'v str {
     holder.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Takes a member away from an object.
+pub(crate) fn take(value: &mut Value, key: &str) -> Option<Value> {
+    value.as_object_mut()?.remove(key)
 }
 
 /// The items in their order, without those that came before.
