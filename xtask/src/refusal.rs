@@ -1,19 +1,18 @@
-//! What a command says instead of a result: what came, what was expected, what
-//! to do.
+//! The error of every command: what came, what was expected, what to do.
 
 use std::fmt;
 
-/// A document that can't be taken: what came, what was expected, what to do.
+/// A document, a command line or a server that a command cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What the document holds.
+    /// What was found.
     pub came: String,
-    /// What it should hold.
+    /// What was expected instead.
     pub expected: String,
     /// What the reader can do about it.
     pub remedy: String,
-    /// Whether the server could not be reached, which says nothing of the
-    /// document.
+    /// Whether the server could not be reached: nothing is known about the
+    /// document then.
     pub unreachable: bool,
 }
 
@@ -29,7 +28,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Makes a refusal of the three things a reader needs.
+/// Creates a refusal.
 pub(crate) fn refuse(
     came: impl Into<String>,
     expected: impl Into<String>,
@@ -43,7 +42,7 @@ pub(crate) fn refuse(
     }
 }
 
-/// Marks a refusal as one of a server that is down or out of reach.
+/// Marks a refusal as caused by a server that is down or cannot be reached.
 pub(crate) fn unreachable(refusal: Refusal) -> Refusal {
     Refusal {
         unreachable: true,

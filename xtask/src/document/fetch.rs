@@ -24,16 +24,16 @@ use crate::refusal::{Refusal, refuse, unreachable, usage};
 /// Where the vendor publishes the document.
 pub const DEFAULT_SOURCE: &str = "https://us.fullscript.com/docs/api/open-api/v1/openapi.json";
 
-/// A server that does not even accept a connection by then is down.
+/// A server that accepts no connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The document is below a megabyte; a minute is enough on a poor line.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A hundred times the size of the document; what is larger is not it.
+/// About a hundred times the size of the document: a larger body is something else.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// A move to another host and a sign-in or two; more is a loop.
+/// Enough for a move to another host and a sign-in; more redirects are a loop.
 const MAX_REDIRECTS: usize = 5;
 
 const USER_AGENT: &str = concat!("fullscript-rs-xtask/", env!("CARGO_PKG_VERSION"));
@@ -41,7 +41,7 @@ const USER_AGENT: &str = concat!("fullscript-rs-xtask/", env!("CARGO_PKG_VERSION
 const EXPECTED: &str = "status 200 with Fullscript's OpenAPI document";
 const SAVE_BY_HAND: &str = "save the document with a browser and pass the file with --from";
 
-/// Where a document is to come from.
+/// The place that a document is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// An address.
@@ -50,27 +50,27 @@ pub enum Origin {
     File(PathBuf),
 }
 
-/// How long and how much may be received.
+/// Limits of time and size for one transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Time until a connection stands.
+    /// Time until the connection is established.
     pub connect: Duration,
-    /// Time until the last byte is here, redirects included.
+    /// Time until the last byte is received, redirects included.
     pub total: Duration,
     /// Size of the document.
     pub bytes: u64,
 }
 
-/// What an address answered.
+/// The response of an address.
 #[derive(Debug)]
 pub enum Fetched {
-    /// The document is the one we have.
+    /// The document has not changed since it was recorded.
     Unchanged,
     /// A document, not yet judged.
     Document(Received),
 }
 
-/// Bytes as they came, with what the server said of them.
+/// The bytes received, with the headers that describe them.
 #[derive(Debug)]
 pub struct Received {
     /// The bytes.
@@ -94,7 +94,7 @@ impl Default for Limits {
 }
 
 impl Origin {
-    /// Tells an address from a file.
+    /// Parses an address or the path of a file.
     ///
     /// # Errors
     /// A [`Refusal`] for an address that is neither http nor https.
@@ -125,11 +125,11 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Asks an address for its document; only for news if `known` is given.
+/// Requests the document at an address, conditionally if `known` is given.
 ///
 /// # Errors
-/// A [`Refusal`] if it cannot be reached, answers anything but 200, or breaks
-/// a limit.
+/// A [`Refusal`] if the address cannot be reached, its status is not 200, or a
+/// limit is exceeded.
 pub fn fetch(url: &Url, known: Option<&Source>, limits: &Limits) -> Result<Fetched, Refusal> {
     if !is_trusted(url, true) {
         return Err(refuse_plain_http("the plain http address", url));
@@ -184,7 +184,7 @@ pub fn read_file(path: &Path, limits: &Limits) -> Result<Received, Refusal> {
 }
 
 impl Received {
-    /// Refuses what is larger than it may be.
+    /// Refuses a document that is larger than the limit.
     fn within(limits: &Limits, bytes: Vec<u8>, headers: &HeaderMap) -> Result<Self, Refusal> {
         if bytes.len() as u64 > limits.bytes {
             return Err(refuse_size(limits));
@@ -199,7 +199,7 @@ impl Received {
     }
 }
 
-/// One question and its answer, redirects included.
+/// One request, with its redirects and its response.
 struct Exchange<'a> {
     deadline: Instant,
     limits: &'a Limits,
@@ -321,9 +321,9 @@ fn conditions(known: &Source) -> HeaderMap {
     .collect()
 }
 
-/// What the document says ends up in code, so it must not be open to change
-/// on the way. Plain http stays on this machine only if the client uses no
-/// proxy, which is so where it began here.
+/// Whether an address may be requested. Code is generated from the document, so
+/// nobody may change it on the way. Plain http is trusted on this machine only,
+/// and only if the first address is on it too: the client then uses no proxy.
 fn is_trusted(url: &Url, began_here: bool) -> bool {
     match url.scheme() {
         "https" => true,
@@ -415,7 +415,7 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
     }
 }
 
-/// Tells the log what a person would see from the bar.
+/// Writes a line to the log where no progress bar is shown.
 fn say(line: std::fmt::Arguments<'_>) {
     if !is_watched() {
         eprintln!("{line}");

@@ -1,4 +1,4 @@
-//! The account of what the fixes did to a document.
+//! The repairs that the fixes make, as they are reported.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl fmt::Display for Repair {
     }
 }
 
-/// Collects the repairs of the fix that is running.
+/// Collects the repairs of all fixes.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// The fix that is running.
