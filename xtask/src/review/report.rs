@@ -91,18 +91,10 @@ impl Review {
                 repairs.fix
             ));
             if began + ceased <= TOLD {
-                lines.extend(
-                    repairs
-                        .began
-                        .iter()
-                        .map(|text| format!("  - began: `{text}`")),
-                );
-                lines.extend(
-                    repairs
-                        .ceased
-                        .iter()
-                        .map(|text| format!("  - ceased: `{text}`")),
-                );
+                let told = [("began", &repairs.began), ("ceased", &repairs.ceased)];
+                for (how, texts) in told {
+                    lines.extend(texts.iter().map(|text| format!("  - {how}: `{text}`")));
+                }
             }
         }
         let elsewhere = [

@@ -60,15 +60,6 @@ impl Sandbox {
     pub(crate) fn command(&self, verb: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.arg(verb).arg("--spec").arg(self.spec()).args(args);
-        for proxy in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "ALL_PROXY",
-        ] {
-            command.env_remove(proxy);
-        }
         command
     }
 

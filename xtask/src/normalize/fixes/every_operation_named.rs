@@ -11,22 +11,8 @@ use crate::refusal::Refusal;
 
 /// Names that the generated client uses itself, and a word that Rust keeps since
 /// 2024.
-const TAKEN: [&str; 14] = [
-    "api_version",
-    "baseurl",
-    "builder",
-    "client",
-    "exec",
-    "gen",
-    "inner",
-    "new",
-    "new_with_client",
-    "operation",
-    "post",
-    "pre",
-    "request",
-    "types",
-];
+const TAKEN: &str = "api_version baseurl builder client exec gen inner new new_with_client operation \
+    post pre request types";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let mut given = BTreeSet::new();
@@ -52,7 +38,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             }
         };
         let is_keyword = syn::parse_str::<syn::Ident>(&wanted).is_err();
-        let wanted = if is_keyword || TAKEN.contains(&wanted.as_str()) {
+        let wanted = if is_keyword || TAKEN.split_whitespace().any(|taken| taken == wanted) {
             format!("{wanted}_operation")
         } else {
             wanted

@@ -3,39 +3,10 @@
 use heck::{ToPascalCase, ToSnakeCase};
 
 /// Type names that generated code would confuse with those it uses itself.
-const TAKEN: &[&str] = &[
-    "Box",
-    "Client",
-    "Clone",
-    "Copy",
-    "Debug",
-    "Default",
-    "Deserialize",
-    "Display",
-    "Eq",
-    "Err",
-    "Error",
-    "From",
-    "FromStr",
-    "Hash",
-    "Into",
-    "Iterator",
-    "None",
-    "Ok",
-    "Option",
-    "Ord",
-    "PartialEq",
-    "PartialOrd",
-    "Result",
-    "Self",
-    "Serialize",
-    "Some",
-    "String",
-    "ToString",
-    "TryFrom",
-    "TryInto",
-    "Vec",
-];
+const TAKEN: &str = "\
+    Box Client Clone Copy Debug Default Deserialize Display Eq Err Error From FromStr Hash Into \
+    Iterator None Ok Option Ord PartialEq PartialOrd Result Self Serialize Some String ToString \
+    TryFrom TryInto Vec";
 
 /// A Rust type name, never one that generated code uses for itself.
 pub(crate) fn pascal(text: &str) -> String {
@@ -44,7 +15,7 @@ pub(crate) fn pascal(text: &str) -> String {
     match name.chars().next() {
         None => "Unnamed".into(),
         Some(first) if first.is_numeric() => format!("N{name}"),
-        Some(_) if TAKEN.contains(&name.as_str()) => format!("{name}Object"),
+        Some(_) if TAKEN.split_whitespace().any(|taken| taken == name) => format!("{name}Object"),
         Some(_) => name,
     }
 }

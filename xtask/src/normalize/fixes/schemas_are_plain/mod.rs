@@ -21,51 +21,13 @@ type Object = Map<String, Value>;
 
 /// Keywords without a counterpart in a type, or ones that would make a client
 /// refuse what the server is free to send.
-const DROPPED: &[&str] = &[
-    "$anchor",
-    "$comment",
-    "$defs",
-    "$id",
-    "$schema",
-    "contains",
-    "contentEncoding",
-    "contentMediaType",
-    "contentSchema",
-    "default",
-    "definitions",
-    "dependentRequired",
-    "dependentSchemas",
-    "discriminator",
-    "else",
-    "example",
-    "examples",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "externalDocs",
-    "if",
-    "maxContains",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minContains",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "multipleOf",
-    "not",
-    "pattern",
-    "patternProperties",
-    "prefixItems",
-    "propertyNames",
-    "then",
-    "title",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "uniqueItems",
-    "xml",
-];
+const DROPPED: &str = "\
+    $anchor $comment $defs $id $schema contains contentEncoding contentMediaType contentSchema \
+    default definitions dependentRequired dependentSchemas discriminator else example examples \
+    exclusiveMaximum exclusiveMinimum externalDocs if maxContains maxItems maxLength \
+    maxProperties maximum minContains minItems minLength minProperties minimum multipleOf not \
+    pattern patternProperties prefixItems propertyNames then title unevaluatedItems \
+    unevaluatedProperties uniqueItems xml";
 
 /// Formats that choose a type of ours; any other is a hint and goes.
 const FORMATS: &[(&str, &str)] = &[
@@ -218,9 +180,9 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
 fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
     let annotation = ["example", "examples", "externalDocs", "title", "$comment"];
     let mut telling = Vec::new();
-    for key in DROPPED {
-        if let Some(value) = schema.remove(*key)
-            && !annotation.contains(key)
+    for key in DROPPED.split_whitespace() {
+        if let Some(value) = schema.remove(key)
+            && !annotation.contains(&key)
         {
             telling.push(format!("{key} {value}"));
         }
