@@ -14,6 +14,8 @@ pub(crate) const OVERLAY: &str =
 #[derive(Debug, Deserialize)]
 pub(crate) struct Construct {
     pub(crate) refused: Option<String>,
+    pub(crate) streamed: Option<(String, String)>,
+    pub(crate) not_streamed: Option<String>,
     whole: Option<Value>,
     schema: Option<Value>,
     answer: Option<Value>,
