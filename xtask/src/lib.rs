@@ -1,22 +1,12 @@
 //! The workspace's own commands: bring the vendor's document into `spec/`,
 //! repair it, and check what was derived from it.
 
-pub mod changelog;
-pub mod check;
 #[path = "../../codegen/mod.rs"]
 pub mod codegen;
-mod committed;
-pub mod fetch;
-mod incoming;
-pub mod judge;
+pub mod commands;
+pub mod document;
 pub mod normalize;
-mod overlay;
-pub mod released;
+pub mod refusal;
+pub mod release;
 pub mod review;
-pub mod snapshots;
-pub mod source;
-pub mod spec_dir;
 pub mod surface;
-mod told;
-pub mod update;
-pub mod workspace;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
-use xtask::judge::Refusal;
-use xtask::{check, released, snapshots, update};
+use xtask::commands::{check, record_release, snapshots, update_spec};
+use xtask::refusal::{Refusal, usage};
 
 /// A refusal, as against 1 for "differs".
 const REFUSED: u8 = 2;
@@ -32,9 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
-    match args.next().map_err(xtask::judge::usage)? {
+    match args.next().map_err(usage)? {
         Some(Arg::Value(verb)) if verb == "update-spec" => {
-            let report = update::run(&update::Options::parse(args)?)?;
+            let report = update_spec::run(&update_spec::Options::parse(args)?)?;
             Ok((report.to_string(), report.exit_code()))
         }
         Some(Arg::Value(verb)) if verb == "check" => {
@@ -42,7 +42,7 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
             Ok((report.to_string(), report.exit_code()))
         }
         Some(Arg::Value(verb)) if verb == "record-release" => {
-            let text = released::run(&check::parse(args)?)?;
+            let text = record_release::run(&check::parse(args)?)?;
             Ok((text, ExitCode::SUCCESS))
         }
         Some(Arg::Value(verb)) if verb == "snapshots" => {
@@ -51,11 +51,17 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
         }
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
-        Some(other) => Err(xtask::judge::usage(other.unexpected())),
-        None => Err(xtask::judge::usage("no verb")),
+        Some(other) => Err(usage(other.unexpected())),
+        None => Err(usage("no verb")),
     }
 }
 
 fn help() -> String {
-    [update::HELP, check::HELP, snapshots::HELP, released::HELP].join("\n")
+    [
+        update_spec::HELP,
+        check::HELP,
+        snapshots::HELP,
+        record_release::HELP,
+    ]
+    .join("\n")
 }

@@ -4,6 +4,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 use xtask::codegen::generate;
 use xtask::normalize::derive;
@@ -17,25 +18,8 @@ const DOCUMENTS: usize = 1_000;
 /// Generating takes most of the time; every so many documents go all the way.
 const GENERATED_EVERY: usize = 25;
 
-/// Random numbers that are the same in every run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 33).unwrap()
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.next() % limit.max(1)
-    }
-}
-
 /// Something of another kind than what stands there.
-fn intruder(random: &mut Random) -> Value {
+fn intruder(random: &mut Rng) -> Value {
     let choices = [
         json!(null),
         json!(true),
@@ -53,17 +37,17 @@ fn intruder(random: &mut Random) -> Value {
         json!({"allOf": [{"$ref": "#/components/schemas/Patient"}, {"type": "string"}]}),
         json!({"type": "array"}),
     ];
-    choices[random.below(choices.len())].clone()
+    random.choice(choices).unwrap()
 }
 
 /// Walks to a random place and changes what is there.
-fn mutate(value: &mut Value, random: &mut Random) -> String {
-    let deeper = random.below(8) > 0;
+fn mutate(value: &mut Value, random: &mut Rng) -> String {
+    let deeper = random.usize(..8) > 0;
     match value {
         Value::Object(object) if deeper && !object.is_empty() => {
-            let index = random.below(object.len());
+            let index = random.usize(..object.len());
             let key = object.keys().nth(index).unwrap().clone();
-            match random.below(24) {
+            match random.usize(..24) {
                 0 => {
                     object.remove(&key);
                     format!("remove {key}")
@@ -80,7 +64,7 @@ fn mutate(value: &mut Value, random: &mut Random) -> String {
                         "0",
                         "a/b~c",
                     ];
-                    let name = names[random.below(names.len())];
+                    let name = random.choice(names).unwrap();
                     object.insert(name.into(), value);
                     format!("rename {key} {name}")
                 }
@@ -88,8 +72,8 @@ fn mutate(value: &mut Value, random: &mut Random) -> String {
             }
         }
         Value::Array(list) if deeper && !list.is_empty() => {
-            let index = random.below(list.len());
-            if random.below(8) == 0 {
+            let index = random.usize(..list.len());
+            if random.usize(..8) == 0 {
                 let copy = list[index].clone();
                 list.push(copy);
                 format!("repeat {index}")
@@ -112,9 +96,9 @@ enum Outcome {
 
 /// The fate of one document, the same in every run.
 fn fate(number: usize, whole: &Value) -> Outcome {
-    let mut random = Random(2026 + number as u64);
+    let mut random = Rng::with_seed(2026 + number as u64);
     let mut document = whole.clone();
-    let count = 1 + random.below(6);
+    let count = 1 + random.usize(..6);
     let told: Vec<_> = (0..count)
         .map(|_| mutate(&mut document, &mut random))
         .collect();
@@ -123,9 +107,10 @@ fn fate(number: usize, whole: &Value) -> Outcome {
         Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
         Ok(Err(refusal)) => {
             let lines = [&refusal.came, &refusal.expected, &refusal.remedy];
-            match lines.iter().any(|line| line.is_empty()) {
-                true => Outcome::Wrong(format!("{number} was refused without a word: {told}")),
-                false => Outcome::Refused,
+            if lines.iter().any(|line| line.is_empty()) {
+                Outcome::Wrong(format!("{number} was refused without a word: {told}"))
+            } else {
+                Outcome::Refused
             }
         }
         Ok(Ok(_)) if !number.is_multiple_of(GENERATED_EVERY) => Outcome::Taken,
@@ -158,17 +143,14 @@ fn a_thousand_mutations_are_taken_or_refused() {
             .flat_map(|handle| handle.join().unwrap())
             .collect()
     });
-    let count =
-        |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count();
-    let taken = count(|outcome| matches!(outcome, Outcome::Taken));
-    let refused = count(|outcome| matches!(outcome, Outcome::Refused));
-    let wrong: Vec<_> = outcomes
-        .iter()
-        .filter_map(|outcome| match outcome {
-            Outcome::Wrong(told) => Some(told.as_str()),
-            _ => None,
-        })
-        .collect();
+    let (mut taken, mut refused, mut wrong) = (0, 0, Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Taken => taken += 1,
+            Outcome::Refused => refused += 1,
+            Outcome::Wrong(told) => wrong.push(told),
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(
         taken > DOCUMENTS / 2 && refused > 0,

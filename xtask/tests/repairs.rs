@@ -4,9 +4,9 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+use xtask::commands::snapshots;
 use xtask::normalize::derive;
 use xtask::review::Side;
-use xtask::snapshots;
 
 #[test]
 fn repairs_are_as_reviewed() {

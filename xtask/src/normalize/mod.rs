@@ -7,40 +7,20 @@
 //! beyond the document, and last everything gets the shape that makes good
 //! Rust.
 
-use std::fmt;
-
 use serde_json::Value;
 
-use crate::overlay;
+use crate::refusal::Refusal;
 
-mod all_of;
-mod answers;
-mod approval;
-mod bodies;
-mod dates;
-mod descriptions;
-mod errors;
-mod evidence;
-mod fields_apart;
-mod names;
-mod null_components;
-mod operation_names;
-mod pages;
-mod parameters;
-mod partner_paths;
-mod reconcile;
-mod references;
-mod schema_names;
-mod schemas;
-mod security;
-mod servers;
-mod tolerance;
-mod types_named;
-mod version;
-mod walk;
-mod well_formed;
+mod fixes;
+mod overlay;
+mod report;
+mod tree;
 
-pub use walk::{METHODS, operations};
+pub use report::Repair;
+pub use tree::walk::{METHODS, operations};
+pub(crate) use tree::walk::{escape, referenced};
+
+use report::{Apply, Report};
 
 /// A normalized document with the account of what was done to it.
 #[derive(Debug)]
@@ -53,211 +33,48 @@ pub struct Derived {
     pub unmatched: Vec<String>,
 }
 
-/// One repair: where, what it was, what it is now, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// The fix that made it.
-    pub fix: &'static str,
-    /// JSON pointer into the document as it stood then, but for parameters,
-    /// which have their name for a step.
-    pub pointer: String,
-    /// What stood there.
-    pub before: String,
-    /// What stands there now.
-    pub after: String,
-    /// What the repair rests on, empty where the fault speaks for itself.
-    pub evidence: String,
-}
-
-impl fmt::Display for Repair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:<26} {}: {} -> {}",
-            self.fix, self.pointer, self.before, self.after
-        )?;
-        if !self.evidence.is_empty() {
-            write!(f, " ({})", self.evidence)?;
-        }
-        Ok(())
-    }
-}
-
-/// A document that can't be taken: what came, what was expected, what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What the document holds.
-    pub came: String,
-    /// What it should hold.
-    pub expected: String,
-    /// What the reader can do about it.
-    pub remedy: String,
-    /// Whether the server could not be reached, which says nothing of the
-    /// document.
-    pub unreachable: bool,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "came: {}\nexpected: {}\ndo: {}",
-            self.came, self.expected, self.remedy
-        )
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-/// Collects the repairs of the fix that is running.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    fix: &'static str,
-    repairs: Vec<Repair>,
-}
-
-impl Report {
-    pub(crate) fn note(
-        &mut self,
-        pointer: impl Into<String>,
-        before: impl fmt::Display,
-        after: impl fmt::Display,
-    ) {
-        self.note_because(pointer, before, after, "");
-    }
-
-    /// Whether this fix has reported of this place already.
-    pub(crate) fn has(&self, pointer: &str) -> bool {
-        let own = |repair: &&Repair| repair.fix == self.fix && repair.pointer == pointer;
-        self.repairs.iter().any(|repair| own(&repair))
-    }
-
-    pub(crate) fn note_because(
-        &mut self,
-        pointer: impl Into<String>,
-        before: impl fmt::Display,
-        after: impl fmt::Display,
-        evidence: impl fmt::Display,
-    ) {
-        self.repairs.push(Repair {
-            fix: self.fix,
-            pointer: pointer.into(),
-            before: one_line(&before.to_string()),
-            after: one_line(&after.to_string()),
-            evidence: one_line(&evidence.to_string()),
-        });
-    }
-}
-
-/// Keeps a report line readable: no line breaks, at most 80 characters.
-fn one_line(text: &str) -> String {
-    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.chars().count() <= 80 {
-        return flat;
-    }
-    flat.chars().take(77).chain("...".chars()).collect()
-}
-
-type Apply = fn(&mut Value, &mut Report) -> Result<(), Refusal>;
-
 /// One step of the normalizer, named for what is true after it.
 struct Fix {
     name: &'static str,
     apply: Apply,
 }
 
+/// Fixes by their names, which are those of their files.
+macro_rules! fixes {
+    ($($name:ident),* $(,)?) => {
+        &[$(Fix { name: stringify!($name), apply: fixes::$name::apply },)*]
+    };
+}
+
 /// From anything the vendor writes to regular OpenAPI 3.0.3.
-const STRUCTURE: &[Fix] = &[
-    Fix {
-        name: "well_formed",
-        apply: well_formed::apply,
-    },
-    Fix {
-        name: "openapi_3_0_3",
-        apply: version::apply,
-    },
-    Fix {
-        name: "partner_operations_only",
-        apply: partner_paths::apply,
-    },
-    Fix {
-        name: "servers_are_public",
-        apply: servers::apply,
-    },
-    Fix {
-        name: "references_resolve",
-        apply: references::apply,
-    },
-    Fix {
-        name: "schemas_are_plain",
-        apply: schemas::apply,
-    },
-    Fix {
-        name: "schema_names_are_types",
-        apply: schema_names::apply,
-    },
-    Fix {
-        name: "parameters_are_sendable",
-        apply: parameters::apply,
-    },
-    Fix {
-        name: "bodies_are_sendable",
-        apply: bodies::apply,
-    },
-    Fix {
-        name: "one_answer_type",
-        apply: answers::apply,
-    },
+const STRUCTURE: &[Fix] = fixes![
+    well_formed,
+    openapi_3_0_3,
+    partner_operations_only,
+    servers_are_public,
+    references_resolve,
+    schemas_are_plain,
+    schema_names_are_types,
+    parameters_are_sendable,
+    bodies_are_sendable,
+    one_answer_type,
 ];
 
 /// The recorded examples are right.
-const EVIDENCE: &[Fix] = &[Fix {
-    name: "examples_hold",
-    apply: reconcile::apply,
-}];
+const EVIDENCE: &[Fix] = fixes![examples_hold];
 
 /// From a true document to one that makes good Rust.
-const SHAPE: &[Fix] = &[
-    Fix {
-        name: "fields_are_apart",
-        apply: fields_apart::apply,
-    },
-    Fix {
-        name: "every_operation_named",
-        apply: operation_names::apply,
-    },
-    Fix {
-        name: "operations_secured",
-        apply: security::apply,
-    },
-    Fix {
-        name: "lists_are_paged",
-        apply: pages::apply,
-    },
-    Fix {
-        name: "dates_are_typed",
-        apply: dates::apply,
-    },
-    Fix {
-        name: "errors_are_declared",
-        apply: errors::apply,
-    },
-    Fix {
-        name: "answers_are_tolerant",
-        apply: tolerance::apply,
-    },
-    Fix {
-        name: "types_are_named",
-        apply: types_named::apply,
-    },
-    Fix {
-        name: "approval_is_marked",
-        apply: approval::apply,
-    },
-    Fix {
-        name: "descriptions_are_plain",
-        apply: descriptions::apply,
-    },
+const SHAPE: &[Fix] = fixes![
+    fields_are_apart,
+    every_operation_named,
+    operations_secured,
+    lists_are_paged,
+    dates_are_typed,
+    errors_are_declared,
+    answers_are_tolerant,
+    types_are_named,
+    approval_is_marked,
+    descriptions_are_plain,
 ];
 
 /// Derives the normalized document from the vendor's and the overlay.
@@ -294,21 +111,4 @@ fn run(fixes: &[Fix], document: &mut Value, report: &mut Report) -> Result<(), R
         (fix.apply)(document, report)?;
     }
     Ok(())
-}
-
-/// Runs one fix on a document and then again, for the tests of the fixes.
-#[cfg(test)]
-pub(crate) fn check(apply: Apply, mut document: Value) -> (Value, Vec<Repair>) {
-    let mut report = Report::default();
-    apply(&mut document, &mut report).unwrap();
-    let once = document.clone();
-    let mut again = Report::default();
-    apply(&mut document, &mut again).unwrap();
-    assert_eq!(document, once, "a fix changes nothing the second time");
-    assert_eq!(
-        again.repairs,
-        vec![],
-        "a fix reports nothing the second time"
-    );
-    (once, report.repairs)
 }

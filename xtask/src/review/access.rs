@@ -26,39 +26,27 @@ pub struct Access {
 pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
     let mut found = Vec::new();
     for (id, before, now) in pairs(old, new, renames) {
-        let place =
-            |operation: &Operation| format!("`{id}` ({} {})", operation.method, operation.path);
-        let (breaks, text) = match (before, now) {
-            (Some(before), Some(now)) => match (before.approval, now.approval) {
-                (false, true) => (
-                    true,
-                    format!(
-                        "Apps without commercial approval may no longer call {}.",
-                        place(now)
-                    ),
-                ),
-                (true, false) => (
-                    false,
-                    format!(
-                        "Any app may call {} now; it required commercial approval.",
-                        place(now)
-                    ),
-                ),
-                _ => continue,
-            },
-            (None, Some(now)) if now.approval => (
-                false,
-                format!(
-                    "Only apps with commercial approval may call the new {}.",
-                    place(now)
-                ),
-            ),
-            (Some(before), None) if before.approval => (
+        let Some(operation) = now.or(before) else {
+            continue;
+        };
+        let place = format!("`{id}` ({} {})", operation.method, operation.path);
+        let marked = |operation: Option<&Operation>| operation.map(|own| own.approval);
+        let (breaks, text) = match (marked(before), marked(now)) {
+            (Some(false), Some(true)) => (
                 true,
-                format!(
-                    "Nobody may call {} any more; it required commercial approval.",
-                    place(before)
-                ),
+                format!("Apps without commercial approval may no longer call {place}."),
+            ),
+            (Some(true), Some(false)) => (
+                false,
+                format!("Any app may call {place} now; it required commercial approval."),
+            ),
+            (None, Some(true)) => (
+                false,
+                format!("Only apps with commercial approval may call the new {place}."),
+            ),
+            (Some(true), None) => (
+                true,
+                format!("Nobody may call {place} any more; it required commercial approval."),
             ),
             _ => continue,
         };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::renames::Renames;
-use super::shape::SAID;
+use super::said::SAID;
 use super::verdict::Level;
 use crate::normalize::operations;
 
@@ -119,9 +119,10 @@ fn operation_said(operation: &Value) -> Said {
     }
     let mut errors = Map::new();
     for (status, response) in responses.as_object().into_iter().flatten() {
-        match status.starts_with('2') {
-            true => collect(response, "answer", &mut said),
-            false => drop(errors.insert(status.clone(), response.clone())),
+        if status.starts_with('2') {
+            collect(response, "answer", &mut said);
+        } else {
+            errors.insert(status.clone(), response.clone());
         }
     }
     collect(&operation["requestBody"], "body", &mut said);

@@ -7,10 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::codegen::{Code, Generated, code};
-use crate::normalize::{Derived, Repair};
 use crate::surface::Surface;
 
 mod access;
@@ -19,7 +16,9 @@ mod renames;
 mod repairs;
 mod report;
 mod rust;
+mod said;
 mod shape;
+mod side;
 mod subject;
 mod usage;
 mod verdict;
@@ -28,33 +27,17 @@ mod wire;
 pub use access::Access;
 pub use documentation::Documentation;
 pub use repairs::{Overlay, Repairs, RepairsOfFix};
+pub use side::Side;
 pub use subject::Subject;
 pub use usage::Usage;
 pub(crate) use usage::named;
-pub use verdict::{Level, Version};
+pub use verdict::{Level, version};
 pub use wire::Wire;
 
 use renames::Renames;
 
 /// The version of the form in which `--format json` writes a review.
 pub const FORMAT: u32 = 1;
-
-/// A document with all that is made of it.
-#[derive(Debug, Clone)]
-pub struct Side {
-    /// Where it came from, in a word.
-    pub name: String,
-    /// The normalized document.
-    pub document: Value,
-    /// What was repaired in it.
-    pub repairs: Vec<Repair>,
-    /// Overlay targets that matched nothing in it.
-    pub unmatched: Vec<String>,
-    /// The code generated from it.
-    pub generated: Generated,
-    /// What users get of that.
-    pub surface: Surface,
-}
 
 /// Old against new.
 #[derive(Debug, Serialize)]
@@ -117,40 +100,7 @@ pub struct TypeLines {
     pub lines: Vec<Line>,
 }
 
-impl Side {
-    /// Generates the code of a derived document and reads what users get.
-    ///
-    /// # Errors
-    /// What the generator or the reading of its output says.
-    pub fn new(name: impl Into<String>, derived: Derived) -> Result<Self, String> {
-        let code = code(&derived.document.to_string())?;
-        let surface = Surface::of(&code)?;
-        let generated = code.into_text();
-        Ok(Self {
-            name: name.into(),
-            document: derived.document,
-            repairs: derived.repairs,
-            unmatched: derived.unmatched,
-            generated,
-            surface,
-        })
-    }
-}
-
-impl Surface {
-    /// What users get of generated code.
-    ///
-    /// # Errors
-    /// Says what is of a shape that the generator did not use to write.
-    pub fn of(code: &Code) -> Result<Self, String> {
-        let own_types = syn::parse_file(&code.own_types).map_err(|error| error.to_string())?;
-        let types: Vec<_> = code.types.iter().chain(&own_types.items).cloned().collect();
-        Self::of_items(&types, &code.client, &code.operations)
-    }
-}
-
 /// Compares two documents.
-#[must_use]
 pub fn review(old: &Side, new: &Side) -> Review {
     let renames = Renames::between(&old.document, &new.document);
     let lines = lines(old, new, &renames);
@@ -199,7 +149,6 @@ pub struct Since {
 
 /// Compares surfaces alone, where no documents are at hand: the one that a
 /// release recorded and the present one.
-#[must_use]
 pub fn since(recorded: &Surface, present: &Surface) -> Since {
     let renames = Renames::default();
     let mut lines: Vec<Line> = Vec::new();
@@ -221,7 +170,6 @@ pub fn since(recorded: &Surface, present: &Surface) -> Since {
 
 impl Review {
     /// Whether the two documents come to the same.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.approval.is_empty()
             && self.operations.is_empty()
@@ -311,9 +259,10 @@ fn join(lines: &mut Vec<Line>, effect: rust::Effect) {
     match known {
         Some(line) => {
             line.level = line.level.max(effect.level);
-            line.effect = match line.effect.is_empty() {
-                true => effect.text,
-                false => format!("{}; {}", line.effect, effect.text),
+            line.effect = if line.effect.is_empty() {
+                effect.text
+            } else {
+                format!("{}; {}", line.effect, effect.text)
             };
         }
         None => lines.push(Line {

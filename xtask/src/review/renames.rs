@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::shape::unsaid;
+use super::said::unsaid;
 use crate::normalize::operations;
 
 /// Types and operations by their old names, with their new ones.

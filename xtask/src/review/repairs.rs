@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Side;
+use super::side::Side;
 use crate::normalize::{self, METHODS, Repair};
 
 /// The repairs of one fix that only one of two documents needs.
@@ -100,14 +100,15 @@ fn is_held(pointer: &str, document: &Value) -> bool {
 /// In the order in which the fixes run.
 fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
     let (before, now) = (counted(old), counted(new));
-    let only = |these: &BTreeMap<Kind, usize>, those: &BTreeMap<Kind, usize>, fix: &str| {
-        let own = these.iter().filter(|((own, _), _)| *own == fix);
-        let extra = own.flat_map(|(kind, count)| {
-            let extra = count.saturating_sub(those.get(kind).copied().unwrap_or_default());
-            std::iter::repeat_n(kind.1.clone(), extra)
-        });
-        extra.collect::<Vec<_>>()
-    };
+    let only =
+        |these: &BTreeMap<RepairKey, usize>, those: &BTreeMap<RepairKey, usize>, fix: &str| {
+            let own = these.iter().filter(|((own, _), _)| *own == fix);
+            let extra = own.flat_map(|(kind, count)| {
+                let extra = count.saturating_sub(those.get(kind).copied().unwrap_or_default());
+                std::iter::repeat_n(kind.1.clone(), extra)
+            });
+            extra.collect::<Vec<_>>()
+        };
     let mut fixes: Vec<&str> = old.iter().chain(new).map(|repair| repair.fix).collect();
     fixes.sort_by_key(|fix| normalize::position(fix));
     fixes.dedup();
@@ -122,9 +123,9 @@ fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
 
 /// A fix, and what it did where. What it rests on may change: an example
 /// more or less is no other repair.
-type Kind = (&'static str, String);
+type RepairKey = (&'static str, String);
 
-fn counted(repairs: &[&Repair]) -> BTreeMap<Kind, usize> {
+fn counted(repairs: &[&Repair]) -> BTreeMap<RepairKey, usize> {
     let mut counts = BTreeMap::new();
     for Repair {
         fix,

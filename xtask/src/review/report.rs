@@ -91,18 +91,10 @@ impl Review {
                 repairs.fix
             ));
             if began + ceased <= TOLD {
-                lines.extend(
-                    repairs
-                        .began
-                        .iter()
-                        .map(|text| format!("  - began: `{text}`")),
-                );
-                lines.extend(
-                    repairs
-                        .ceased
-                        .iter()
-                        .map(|text| format!("  - ceased: `{text}`")),
-                );
+                let told = [("began", &repairs.began), ("ceased", &repairs.ceased)];
+                for (how, texts) in told {
+                    lines.extend(texts.iter().map(|text| format!("  - {how}: `{text}`")));
+                }
             }
         }
         let elsewhere = [
@@ -151,7 +143,6 @@ impl Review {
     }
 
     /// The verdict and why, on one line.
-    #[must_use]
     pub fn verdict_line(&self) -> String {
         let subjects: Vec<String> = self.because.iter().map(ToString::to_string).collect();
         let because = names(subjects.iter(), NAMED);

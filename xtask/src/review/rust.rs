@@ -2,6 +2,7 @@
 //! generated code and not guessed from the document.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::renames::Renames;
 use super::subject::Subject;
@@ -56,6 +57,11 @@ impl Effects<'_> {
         });
     }
 
+    /// `code` compiles today, and no longer does.
+    fn breaks(&mut self, subject: Subject, code: impl fmt::Display) {
+        self.note(subject, Level::Major, format!("{code} {NO_COMPILE}"));
+    }
+
     fn operations(&mut self, old: &BTreeMap<String, Operation>, new: &BTreeMap<String, Operation>) {
         let renames = self.renames;
         let kept: BTreeMap<String, &String> =
@@ -63,14 +69,13 @@ impl Effects<'_> {
         for (id, old_id) in &kept {
             let subject = Subject::Operation(id.clone());
             if id != *old_id {
-                let text = format!("code that calls `{old_id}` {NO_COMPILE}");
-                self.note(subject.clone(), Level::Major, text);
+                let text = format!("code that calls `{old_id}`");
+                self.breaks(subject.clone(), text);
             }
             match new.get(id) {
                 Some(after) => self.operation(id, &old[*old_id], after),
                 None => {
-                    let text = format!("code that calls it {NO_COMPILE}");
-                    self.note(subject, Level::Major, text);
+                    self.breaks(subject, "code that calls it");
                 }
             }
         }
@@ -94,27 +99,28 @@ impl Effects<'_> {
         let was = self.renames.in_type(&old.answer);
         if was != new.answer {
             let text = format!(
-                "`send` answers `{}` instead of `{was}`: code that reads it {NO_COMPILE}",
+                "`send` answers `{}` instead of `{was}`: code that reads it",
                 new.answer
             );
-            self.note(Subject::Answer(id.into()), Level::Major, text);
+            self.breaks(Subject::Answer(id.into()), text);
         }
         let subject = Subject::List(id.into());
         match (&old.list, &new.list) {
             (None, Some(_)) => self.note(subject, Level::Minor, "`pages` and `items` are new"),
             (Some(_), None) => {
-                let text =
-                    format!("`pages` and `items` are gone; code that calls them {NO_COMPILE}");
-                self.note(subject, Level::Major, text);
+                self.breaks(
+                    subject,
+                    "`pages` and `items` are gone; code that calls them",
+                );
             }
             (Some(was), Some(is)) => {
                 let record = self.renames.in_type(&was.record);
                 if record != is.record {
                     let text = format!(
-                        "`items` streams `{}` instead of `{record}`: code that reads it {NO_COMPILE}",
+                        "`items` streams `{}` instead of `{record}`: code that reads it",
                         is.record
                     );
-                    self.note(subject, Level::Major, text);
+                    self.breaks(subject, text);
                 } else if (was.paged, was.by_id) != (is.paged, is.by_id) {
                     self.note(subject, Level::Minor, format!("streams {}", is.text()));
                 }
@@ -140,8 +146,7 @@ impl Effects<'_> {
         };
         for was in old {
             let Some(is) = new.iter().find(|is| is.name == was.name) else {
-                let text = format!("code that sets it {NO_COMPILE}");
-                self.note(subject(&was.name), Level::Major, text);
+                self.breaks(subject(&was.name), "code that sets it");
                 continue;
             };
             let ty = self.renames.in_type(&was.ty);
@@ -151,10 +156,10 @@ impl Effects<'_> {
             } else if ty != is.ty {
                 let text = format!(
                     "its setter takes `{}` instead of `{ty}`: \
-                     code that gives the latter {NO_COMPILE}",
+                     code that gives the latter",
                     is.ty
                 );
-                self.note(subject(&was.name), Level::Major, text);
+                self.breaks(subject(&was.name), text);
             }
             match (was.needed, is.needed) {
                 (false, true) => self.note(subject(&was.name), Level::Major, UNSET),
@@ -172,10 +177,12 @@ impl Effects<'_> {
             .iter()
             .filter(|is| !old.iter().any(|was| was.name == is.name))
         {
-            match is.needed {
-                true => self.note(subject(&is.name), Level::Major, UNSET),
-                false => self.note(subject(&is.name), Level::Minor, "a new setter"),
-            }
+            let (level, text) = if is.needed {
+                (Level::Major, UNSET)
+            } else {
+                (Level::Minor, "a new setter")
+            };
+            self.note(subject(&is.name), level, text);
         }
     }
 
@@ -188,14 +195,13 @@ impl Effects<'_> {
         for (name, old_name) in &kept {
             let subject = Subject::Type(name.to_string());
             if name != old_name {
-                let text = format!("code that names `{old_name}` {NO_COMPILE}");
-                self.note(subject.clone(), Level::Major, text);
+                let text = format!("code that names `{old_name}`");
+                self.breaks(subject.clone(), text);
             }
             match new.get(*name) {
                 Some(after) => self.ty(name, &old[*old_name], after),
                 None => {
-                    let text = format!("code that names it {NO_COMPILE}");
-                    self.note(subject, Level::Major, text);
+                    self.breaks(subject, "code that names it");
                 }
             }
         }
@@ -220,18 +226,17 @@ impl Effects<'_> {
                 },
             ) => {
                 if *had && !has {
-                    let text =
-                        format!("it is no longer `Default`; code that relies on it {NO_COMPILE}");
-                    self.note(subject.clone(), Level::Major, text);
+                    self.breaks(
+                        subject.clone(),
+                        "it is no longer `Default`; code that relies on it",
+                    );
                 }
                 if *has && !had {
                     self.note(subject.clone(), Level::Minor, "it is `Default` now");
                 }
                 match (closed, closes) {
                     (true, false) => {
-                        let text =
-                            format!("it is non-exhaustive now; a literal of it {NO_COMPILE}");
-                        self.note(subject, Level::Major, text);
+                        self.breaks(subject, "it is non-exhaustive now; a literal of it");
                     }
                     (false, true) => self.note(subject, Level::Minor, "it is exhaustive now"),
                     _ => {}
@@ -249,18 +254,15 @@ impl Effects<'_> {
                 },
             ) => {
                 if closed != closes {
-                    let text = format!("matches on it {NO_COMPILE}");
-                    self.note(subject, Level::Major, text);
+                    self.breaks(subject, "matches on it");
                 }
                 self.values(name, was, is, *closed);
             }
             (Type::Wrapper(was), Type::Wrapper(is)) | (Type::Alias(was), Type::Alias(is)) => {
                 let was = self.renames.in_type(was);
                 if was != *is {
-                    let text = format!(
-                        "it holds `{is}` instead of `{was}`: code that uses it {NO_COMPILE}"
-                    );
-                    self.note(subject, Level::Major, text);
+                    let text = format!("it holds `{is}` instead of `{was}`: code that uses it");
+                    self.breaks(subject, text);
                 }
             }
             (Type::Id(was), Type::Id(is)) => {
@@ -269,8 +271,7 @@ impl Effects<'_> {
                 }
             }
             _ => {
-                let text = format!("it is another kind of type; code that uses it {NO_COMPILE}");
-                self.note(subject, Level::Major, text);
+                self.breaks(subject, "it is another kind of type; code that uses it");
             }
         }
     }
@@ -282,24 +283,17 @@ impl Effects<'_> {
         };
         for was in old {
             let Some(is) = new.iter().find(|is| is.wire == was.wire) else {
-                let text = format!("code that names it {NO_COMPILE}");
-                self.note(subject(was), Level::Major, text);
+                self.breaks(subject(was), "code that names it");
                 continue;
             };
             let ty = self.renames.in_type(&was.ty);
             if ty != is.ty {
-                let text = format!(
-                    "`{}` instead of `{ty}`: code that uses it {NO_COMPILE}",
-                    is.ty
-                );
-                self.note(subject(was), Level::Major, text);
+                let text = format!("`{}` instead of `{ty}`: code that uses it", is.ty);
+                self.breaks(subject(was), text);
             }
             if was.name != is.name {
-                let text = format!(
-                    "is called `{}` in Rust; code that names it {NO_COMPILE}",
-                    is.name
-                );
-                self.note(subject(was), Level::Major, text);
+                let text = format!("is called `{}` in Rust; code that names it", is.name);
+                self.breaks(subject(was), text);
             }
         }
         for is in new
@@ -309,8 +303,7 @@ impl Effects<'_> {
             if !is.ty.starts_with("Option<") {
                 self.note(subject(is), Level::Major, UNBUILT);
             } else if exhaustive {
-                let text = format!("a literal without it {NO_COMPILE}");
-                self.note(subject(is), Level::Major, text);
+                self.breaks(subject(is), "a literal without it");
             } else {
                 self.note(subject(is), Level::Minor, "a new field");
             }
@@ -332,11 +325,8 @@ impl Effects<'_> {
                     self.note(subject(was), Level::Major, text);
                 }
                 Some(is) if is.name != was.name => {
-                    let text = format!(
-                        "is called `{}`; code that names `{}` {NO_COMPILE}",
-                        is.name, was.name
-                    );
-                    self.note(subject(was), Level::Major, text);
+                    let text = format!("is called `{}`; code that names `{}`", is.name, was.name);
+                    self.breaks(subject(was), text);
                 }
                 Some(_) => {}
             }
@@ -346,15 +336,11 @@ impl Effects<'_> {
             .filter(|is| !old.iter().any(|was| was.text == is.text))
             .collect();
         for is in &added {
-            match closed {
-                true => {
-                    let text = format!("a match without it {NO_COMPILE}");
-                    self.note(subject(is), Level::Major, text);
-                }
-                false => {
-                    let text = format!("a new variant `{}`; it was read as `Unknown`", is.name);
-                    self.note(subject(is), Level::Minor, text);
-                }
+            if closed {
+                self.breaks(subject(is), "a match without it");
+            } else {
+                let text = format!("a new variant `{}`; it was read as `Unknown`", is.name);
+                self.note(subject(is), Level::Minor, text);
             }
         }
         let order = |values: &[Variant], others: &[Variant]| -> Vec<String> {

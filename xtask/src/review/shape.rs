@@ -4,18 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::renames::Renames;
-
-/// What is said about a schema and changes no value.
-pub(super) const SAID: [&str; 8] = [
-    "default",
-    "deprecated",
-    "description",
-    "example",
-    "examples",
-    "title",
-    "x-note",
-    "x-source",
-];
+use super::said::SAID;
+use crate::normalize::referenced;
 
 /// What values a schema allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,15 +20,12 @@ pub(super) struct Shape {
 
 /// Reads schemas of one document.
 pub(super) struct Shapes<'d> {
-    document: &'d Value,
-    renames: &'d Renames,
+    pub(super) document: &'d Value,
+    /// The names that types have in the other document, if this is the old one.
+    pub(super) renames: Option<&'d Renames>,
 }
 
-impl<'d> Shapes<'d> {
-    pub(super) fn new(document: &'d Value, renames: &'d Renames) -> Self {
-        Self { document, renames }
-    }
-
+impl Shapes<'_> {
     /// The shape of a schema that stands at a field, a parameter or an answer.
     pub(super) fn of(&self, schema: &Value) -> Shape {
         let nullable = schema["nullable"] == true;
@@ -70,7 +57,7 @@ impl<'d> Shapes<'d> {
             if target["x-id"].is_string() {
                 return (json!({"type": "string"}), "string".into());
             }
-            let name = self.renames.new_name(name);
+            let name = self.renames.map_or(name, |renames| renames.new_name(name));
             return (json!({"$ref": name}), format!("`{name}`"));
         }
         if schema["type"] == "array" {
@@ -105,45 +92,4 @@ impl<'d> Shapes<'d> {
         };
         (Value::Object(rest), text)
     }
-}
-
-/// The component that a schema refers to.
-pub(super) fn referenced(schema: &Value) -> Option<&str> {
-    schema["$ref"]
-        .as_str()?
-        .strip_prefix("#/components/schemas/")
-}
-
-/// Removes what is only said, everywhere below.
-pub(super) fn unsaid(schema: &Value) -> Value {
-    match schema {
-        Value::Object(object) => {
-            let kept = object.iter().filter_map(|(key, value)| {
-                if SAID.contains(&key.as_str()) {
-                    return None;
-                }
-                let value = match (key.as_str(), value) {
-                    // A field may be called as a word about a schema.
-                    ("properties", Value::Object(fields)) => Value::Object(
-                        fields
-                            .iter()
-                            .map(|(name, field)| (name.clone(), unsaid(field)))
-                            .collect(),
-                    ),
-                    ("required" | "enum", Value::Array(names)) => sorted(names),
-                    _ => unsaid(value),
-                };
-                Some((key.clone(), value))
-            });
-            Value::Object(kept.collect())
-        }
-        Value::Array(list) => list.iter().map(unsaid).collect(),
-        other => other.clone(),
-    }
-}
-
-fn sorted(names: &[Value]) -> Value {
-    let mut names = names.to_vec();
-    names.sort_by_key(ToString::to_string);
-    Value::Array(names)
 }

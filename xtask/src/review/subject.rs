@@ -41,7 +41,6 @@ pub enum Subject {
 
 impl Subject {
     /// The operation or type that it belongs to.
-    #[must_use]
     pub fn owner(&self) -> &str {
         match self {
             Self::Operation(owner)
@@ -57,7 +56,6 @@ impl Subject {
     }
 
     /// Whether it belongs to a type.
-    #[must_use]
     pub fn is_of_type(&self) -> bool {
         matches!(
             self,

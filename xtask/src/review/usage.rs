@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::shape::referenced;
-use crate::normalize::operations;
+use crate::normalize::{operations, referenced};
 
 /// The operations that send a type and those that are answered with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -56,9 +55,10 @@ impl Usage {
             .filter(|(_, operations)| !operations.is_empty())
             .map(|(way, operations)| format!("{way} of {}", names(operations.iter(), NAMED)))
             .collect();
-        match parts.is_empty() {
-            true => "no operation".into(),
-            false => parts.join("; "),
+        if parts.is_empty() {
+            "no operation".into()
+        } else {
+            parts.join("; ")
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 /// How far a version has to move, by Semantic Versioning over the Rust
@@ -20,63 +21,26 @@ pub enum Level {
     Major,
 }
 
-/// A version of the package: three numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    major: u64,
-    minor: u64,
-    patch: u64,
+/// Reads the three numbers of a version; what comes after `-` or `+` is left out.
+pub fn version(text: &str) -> Option<Version> {
+    let version = Version::parse(text).ok()?;
+    Some(Version::new(version.major, version.minor, version.patch))
 }
 
-impl Version {
-    /// Reads `1.2.3`; what comes after `-` or `+` is left out.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let numbers = text.split(['-', '+']).next()?;
-        let mut numbers = numbers.split('.').map(str::parse);
-        let mut next = || numbers.next()?.ok();
-        let version = Self {
-            major: next()?,
-            minor: next()?,
-            patch: next()?,
-        };
-        next().is_none().then_some(version)
-    }
-
-    /// The least version that a change of this level may have after this one.
+impl Level {
+    /// The least version that a change of this level may have after another one.
     /// Before 1.0.0 cargo takes the first number that is not zero for the
     /// major one, and what follows for all the rest.
-    #[must_use]
-    pub fn after(self, level: Level) -> Self {
-        let Self {
-            major,
-            minor,
-            patch,
-        } = self;
-        let (major, minor, patch) = match (level, major, minor) {
-            (Level::None, ..) => (major, minor, patch),
-            (Level::Major, 0, 0) => (0, 0, patch + 1),
-            (Level::Major, 0, _) => (0, minor + 1, 0),
-            (Level::Major, ..) => (major + 1, 0, 0),
-            (Level::Minor, 1.., _) => (major, minor + 1, 0),
-            (Level::Minor | Level::Patch, ..) => (major, minor, patch + 1),
-        };
-        Self {
-            major,
-            minor,
-            patch,
+    pub fn after(self, version: &Version) -> Version {
+        let (major, minor, patch) = (version.major, version.minor, version.patch);
+        match (self, major, minor) {
+            (Self::None, ..) => Version::new(major, minor, patch),
+            (Self::Major, 0, 0) => Version::new(0, 0, patch + 1),
+            (Self::Major, 0, _) => Version::new(0, minor + 1, 0),
+            (Self::Major, ..) => Version::new(major + 1, 0, 0),
+            (Self::Minor, 1.., _) => Version::new(major, minor + 1, 0),
+            (Self::Minor | Self::Patch, ..) => Version::new(major, minor, patch + 1),
         }
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            major,
-            minor,
-            patch,
-        } = self;
-        write!(f, "{major}.{minor}.{patch}")
     }
 }
 
@@ -108,12 +72,12 @@ mod tests {
             ("1.2.3", Level::Major, "2.0.0"),
             ("1.2.3-rc.1+2026-11-22", Level::Minor, "1.3.0"),
         ] {
-            let version = Version::parse(from).unwrap().after(level);
-            assert_eq!(version.to_string(), to, "{from} {level}");
+            let next = level.after(&version(from).unwrap());
+            assert_eq!(next.to_string(), to, "{from} {level}");
         }
-        assert!(Version::parse("1.10.0") > Version::parse("1.9.9"));
+        assert!(version("1.10.0") > version("1.9.9"));
         for text in ["", "1", "1.2", "1.2.x", "1.2.3.4"] {
-            assert_eq!(Version::parse(text), None, "{text}");
+            assert_eq!(version(text), None, "{text}");
         }
     }
 }

@@ -5,7 +5,6 @@ use super::{Argument, Field, List, Operation, Surface, Type};
 impl Surface {
     /// The lines of `operations.snap`: `!` stands before an operation that
     /// requires commercial approval.
-    #[must_use]
     pub fn operation_lines(&self) -> Vec<String> {
         let line = |(id, operation): (&String, &Operation)| {
             let mark = if operation.approval { '!' } else { ' ' };
@@ -22,7 +21,6 @@ impl Surface {
     }
 
     /// The lines of `approval.snap`.
-    #[must_use]
     pub fn approval_lines(&self) -> Vec<String> {
         let marked = self
             .operations
@@ -34,7 +32,6 @@ impl Surface {
     }
 
     /// The lines of `lists.snap`.
-    #[must_use]
     pub fn list_lines(&self) -> Vec<String> {
         let lists = self.operations.iter().filter_map(|(id, operation)| {
             let list = operation.list.as_ref()?;
@@ -44,7 +41,6 @@ impl Surface {
     }
 
     /// The lines of `types.snap`.
-    #[must_use]
     pub fn type_lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.types.iter().flat_map(type_lines).collect();
         lines.sort();
@@ -54,7 +50,6 @@ impl Surface {
 
 impl List {
     /// The record, the field it is in, how records are told apart, and `meta`.
-    #[must_use]
     pub fn text(&self) -> String {
         let List {
             record,
@@ -89,10 +84,8 @@ fn type_lines((name, ty): (&String, &Type)) -> Vec<String> {
         Type::Values { values, closed } => {
             let values: Vec<_> = values.iter().map(|value| value.text.as_str()).collect();
             let values = values.join(" | ");
-            match closed {
-                true => vec![format!("{name} = {values} (closed)")],
-                false => vec![format!("{name} = {values} | ..")],
-            }
+            let end = if *closed { "(closed)" } else { "| .." };
+            vec![format!("{name} = {values} {end}")]
         }
         Type::Id(_) => vec![format!("{name}: id")],
         Type::Alias(other) => vec![format!("{name} = {other}")],

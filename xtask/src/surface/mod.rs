@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 mod listing;
 mod read;
+mod syntax;
 mod types;
 
 /// Everything of the generated code that a caller can name.

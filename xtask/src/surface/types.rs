@@ -3,7 +3,7 @@
 use quote::ToTokens;
 use syn::{Attribute, Fields, Item, ItemEnum, ItemMacro, ItemStruct};
 
-use super::read::{derives, field_name, short, text};
+use super::syntax::{derives, field_name, short, text};
 use super::{Field, Type as Named, Variant};
 
 /// One item of `types.rs` with its name, unless it is code of another.

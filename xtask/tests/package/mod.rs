@@ -1,19 +1,28 @@
 //! The package as a test builds it: beside the real one, under another name.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-/// A copy of the package under another name, to be built with another document.
-pub(crate) fn copy_of_package(root: &Path, name: &str) -> PathBuf {
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _absent = std::fs::remove_dir_all(&package);
+use serde_json::Value;
+
+/// The workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A copy of the package under another name, to be built with this document.
+pub(crate) fn copy_of_package(name: &str, document: &Value) -> PathBuf {
+    let (root, package) = (root(), Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+    let _absent = fs::remove_dir_all(&package);
     // What the manifest names must be there, though only `src` is compiled.
     for folder in ["src", "codegen", "benches", "examples"] {
         copy(&root.join(folder), &package.join(folder));
     }
     for file in ["build.rs", "Cargo.lock", "README.md", "CHANGELOG.md"] {
-        std::fs::copy(root.join(file), package.join(file)).unwrap();
+        fs::copy(root.join(file), package.join(file)).unwrap();
     }
-    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     // A name of its own: cargo would take it for the package beside it in the
     // shared target directory.
     let changes = [
@@ -31,19 +40,34 @@ pub(crate) fn copy_of_package(root: &Path, name: &str) -> PathBuf {
         assert!(manifest.contains(from), "{from}");
         manifest.replace(from, to)
     });
-    std::fs::write(package.join("Cargo.toml"), alone).unwrap();
+    fs::write(package.join("Cargo.toml"), alone).unwrap();
+    fs::create_dir_all(package.join("spec")).unwrap();
+    let spec = package.join("spec/openapi.normalized.json");
+    fs::write(spec, document.to_string()).unwrap();
     package
 }
 
+/// Checks a package in the target directory of the workspace, offline.
+pub(crate) fn cargo_check(package: &Path, arguments: &[&str]) -> Output {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    Command::new(env!("CARGO"))
+        .args(["check", "--offline"])
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target)
+        .current_dir(package)
+        .output()
+        .unwrap()
+}
+
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }

@@ -4,285 +4,98 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use xtask::normalize::Derived;
 use xtask::review::{Review, Side, review};
 
 use crate::document::{put, take};
-use crate::package::copy_of_package;
+use crate::package::{cargo_check, copy_of_package, root};
+use crate::planted::{Edit, edit};
 
-/// A program that compiles before, and whether it does after; the line of the
-/// review that has to know.
-struct Caller {
-    subject: &'static str,
-    program: &'static str,
-    compiles: bool,
+/// The changes and the programs of `compiled.toml`.
+#[derive(Deserialize)]
+struct Table {
+    change: Vec<Edit>,
+    callers: Vec<Caller>,
 }
 
-const fn breaks(subject: &'static str, program: &'static str) -> Caller {
-    Caller {
-        subject,
-        program,
-        compiles: false,
+/// The subject of the line that has to know what becomes of a program, and the
+/// program, which compiles before.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Caller {
+    Breaks(String, String),
+    Holds(String, String),
+}
+
+impl Caller {
+    fn compiles(&self) -> bool {
+        matches!(self, Self::Holds(..))
+    }
+
+    fn subject(&self) -> &str {
+        let (Self::Breaks(subject, _) | Self::Holds(subject, _)) = self;
+        subject
+    }
+
+    fn program(&self) -> &str {
+        let (Self::Breaks(_, program) | Self::Holds(_, program)) = self;
+        program
     }
 }
-
-const fn holds(subject: &'static str, program: &'static str) -> Caller {
-    Caller {
-        subject,
-        program,
-        compiles: true,
-    }
-}
-
-const CALLERS: [Caller; 28] = [
-    breaks("list_allergens", "fn f(c: &Client) { c.list_allergens(); }"),
-    breaks("AllergenListResponse", "fn f(_: AllergenListResponse) {}"),
-    breaks("get_the_brand", "fn f(c: &Client) { c.get_brand(); }"),
-    holds("get_clinic_twin", "fn f(c: &Client) { c.get_clinic(); }"),
-    breaks(
-        "list_brands(clinic_permitted)",
-        "fn f(c: &Client) { c.list_brands().clinic_permitted(true); }",
-    ),
-    holds("list_brands(size)", "fn f(c: &Client) { c.list_brands().available(true); }"),
-    holds("get_clinic(region)", "fn f(c: &Client) { let _ = c.get_clinic().send(); }"),
-    breaks(
-        "search_lab_tests(query)",
-        "fn f(c: &Client) { c.search_lab_tests().query(String::new()); }",
-    ),
-    // Text is converted to whatever a setter takes, and an integer to a decimal.
-    holds(
-        "search_patients(query)",
-        "fn f(c: &Client) { c.search_patients().query(String::new()); }",
-    ),
-    holds(
-        "search_products(query)",
-        "fn f(c: &Client) { c.search_products().query(String::new()); }",
-    ),
-    holds(
-        "find_objects_by_metadata(id)",
-        "fn f(c: &Client) { c.find_objects_by_metadata().id(String::new()); }",
-    ),
-    holds(
-        "list_product_events(created_at)",
-        "fn f(c: &Client) { c.list_product_events().created_at(String::new()); }",
-    ),
-    holds(
-        "list_patient_events(created_at)",
-        "fn f(c: &Client) { c.list_patient_events().created_at(String::new()); }",
-    ),
-    holds(
-        "list_lab_orders(page[size])",
-        "fn f(c: &Client) { c.list_lab_orders().page_size(1_i64); }",
-    ),
-    holds(
-        "list_orders(order_number)",
-        "fn f(c: &Client) { c.list_orders().order_number(\"R1\"); let _ = c.list_orders().send(); }",
-    ),
-    breaks(
-        "get_category -> answer",
-        "async fn f(c: &Client) -> Result<Category, fullscript::Error> {
-            Ok(c.get_category().id(\"1\").send().await?.into_inner().category)
-        }",
-    ),
-    breaks(
-        "list_ingredients -> list",
-        "fn f(c: &Client) { let _ = c.list_ingredients().items(); }",
-    ),
-    breaks("Clinic.discount", "fn f(clinic: Clinic) { let _ = clinic.discount; }"),
-    holds("Clinic.motto", "fn f(Clinic { name, .. }: Clinic) {}"),
-    breaks("Brand.prefix", "fn f(brand: Brand) -> Option<String> { brand.prefix }"),
-    breaks(
-        "UpdatePatientRequest.email",
-        "fn f(mut r: UpdatePatientRequest) { r.email = Some(String::new()); }",
-    ),
-    breaks(
-        "UpdatePatientRequest",
-        "fn f() -> UpdatePatientRequest { Default::default() }",
-    ),
-    holds(
-        "CreatePatientRequest.nickname",
-        "fn f() -> Result<CreatePatientRequest, error::ConversionError> {
-            CreatePatientRequest::builder().email(\"a\").first_name(\"b\").last_name(\"c\").try_into()
-        }",
-    ),
-    holds(
-        "Gender = other",
-        "fn f(gender: Gender) -> u8 { match gender { Gender::Male => 1, _ => 2 } }",
-    ),
-    breaks("BrandStatus = unavailable", "fn f() -> BrandStatus { BrandStatus::Unavailable }"),
-    holds("SortOrder", "fn f() -> SortOrder { SortOrder::Asc }"),
-    breaks("PatientSort", "fn f(_: PatientType) {}"),
-    breaks("Category.id", "fn f(category: Category) -> CategoryId { category.id }"),
-];
 
 #[test]
 fn what_is_said_of_code_is_what_happens_to_it() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let committed = fs::read_to_string(root.join("spec/openapi.normalized.json")).unwrap();
+    let committed = fs::read_to_string(root().join("spec/openapi.normalized.json")).unwrap();
     let before: Value = serde_json::from_str(&committed).unwrap();
-    let after = changed(before.clone());
+    let table: Table = toml::from_str(include_str!("compiled.toml")).unwrap();
+    let callers = &table.callers;
+    let after = changed(before.clone(), &table.change);
     let review = review(&side(before), &side(after.clone()));
 
-    let wrong: Vec<&str> = CALLERS
+    let wrong = callers
         .iter()
-        .filter(|caller| says_compiles(&review, caller.subject) != caller.compiles)
-        .map(|caller| caller.subject)
+        .map(|caller| (caller.subject(), caller.compiles()));
+    let wrong: Vec<_> = wrong
+        .filter(|(subject, compiles)| says_compiles(&review, subject) != *compiles)
         .collect();
     assert!(
         wrong.is_empty(),
         "the review is wrong on {wrong:?}\n{review}"
     );
-    let package = copy_of_package(root, "reviewed");
-    fs::create_dir_all(package.join("spec")).unwrap();
-    fs::write(
-        package.join("spec/openapi.normalized.json"),
-        after.to_string(),
-    )
-    .unwrap();
-    let failed = compile(root, &package);
-    let should: BTreeSet<String> = (0..CALLERS.len())
-        .filter(|index| !CALLERS[*index].compiles)
+    let failed = compile(callers, &copy_of_package("reviewed", &after));
+    let should: BTreeSet<String> = (0..callers.len())
+        .filter(|index| !callers[*index].compiles())
         .map(|index| format!("after_{index}"))
         .collect();
     assert_eq!(failed, should);
 }
 
 /// One change for each thing that the review says of code.
-fn changed(mut document: Value) -> Value {
-    let d = &mut document;
-    let path = |path: &str, rest: &str| format!("/paths/{}/{rest}", path.replace('/', "~1"));
-    let parameter = |name: &str, required: bool| json!({"name": name, "in": "query", "required": required, "schema": {"type": "string"}});
-    let answer = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
-    let schema = "get/responses/200/content/application~1json/schema";
-    take(d, "/paths/~1api~1catalog~1allergens");
-    take(d, "/components/schemas/AllergenListResponse");
-    put(
-        d,
-        &path("/api/catalog/brands/{id}", "get/operationId"),
-        json!("get_the_brand"),
-    );
-    let mut twin = d["paths"]["/api/clinic"].clone();
+fn changed(mut document: Value, edits: &[Edit]) -> Value {
+    let mut twin = document["paths"]["/api/clinic"].clone();
     twin["get"]["operationId"] = json!("get_clinic_twin");
-    put(d, "/paths/~1api~1clinic~1twin", twin);
-    take(d, &path("/api/catalog/brands", "get/parameters/1"));
-    put(
-        d,
-        &path("/api/catalog/brands", "get/parameters/-"),
-        parameter("size", false),
-    );
-    put(
-        d,
-        &path("/api/clinic", "get/parameters"),
-        json!([parameter("region", true)]),
-    );
-    put(
-        d,
-        &path("/api/labs/search/tests", "get/parameters/0/schema"),
-        json!({"type": "integer"}),
-    );
-    let retyped = [
+    put(&mut document, "/paths/~1api~1clinic~1twin", twin);
+    edit(edits, &mut document, &mut String::new());
+    let answer = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let text = |format: &str| json!({"type": "string", "format": format});
+    let number = json!({"type": "number"});
+    for (at, name, schema) in [
         ("/api/clinic/search/patients", "query", answer("Gender")),
-        (
-            "/api/catalog/search/products",
-            "query",
-            json!({"type": "number"}),
-        ),
+        ("/api/catalog/search/products", "query", number.clone()),
         ("/api/clinic/metadata", "id", answer("Flag")),
-        (
-            "/api/events/products",
-            "created_at",
-            json!({"type": "string", "format": "date-time"}),
-        ),
-        (
-            "/api/events/patients",
-            "created_at",
-            json!({"type": "string", "format": "date"}),
-        ),
-        (
-            "/api/clinic/labs/orders",
-            "page[size]",
-            json!({"type": "number"}),
-        ),
-    ];
-    for (at, name, schema) in retyped {
-        let parameters = d["paths"][at]["get"]["parameters"].as_array_mut().unwrap();
-        let parameter = parameters
-            .iter_mut()
-            .find(|parameter| parameter["name"] == name);
+        ("/api/events/products", "created_at", text("date-time")),
+        ("/api/events/patients", "created_at", text("date")),
+        ("/api/clinic/labs/orders", "page[size]", number),
+    ] {
+        let parameters = document["paths"][at]["get"]["parameters"].as_array_mut();
+        let mut parameters = parameters.unwrap().iter_mut();
+        let parameter = parameters.find(|parameter| parameter["name"] == name);
         parameter.unwrap()["schema"] = schema;
     }
-    put(
-        d,
-        &path("/api/clinic/orders", "get/parameters/4/required"),
-        json!(true),
-    );
-    put(
-        d,
-        &path("/api/clinic/categories/{id}", schema),
-        answer("BrandResponse"),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", schema),
-        answer("IngredientResponse"),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", "get/parameters"),
-        json!([]),
-    );
-    put(
-        d,
-        &path("/api/catalog/ingredients", "get/x-paged"),
-        json!(false),
-    );
-    take(d, "/components/schemas/Clinic/properties/discount");
-    put(
-        d,
-        "/components/schemas/Clinic/properties/motto",
-        json!({"type": "string"}),
-    );
-    put(
-        d,
-        "/components/schemas/Brand/properties/prefix",
-        json!({"type": "integer"}),
-    );
-    put(
-        d,
-        "/components/schemas/UpdatePatientRequest/required",
-        json!(["email"]),
-    );
-    put(
-        d,
-        "/components/schemas/CreatePatientRequest/properties/nickname",
-        json!({"type": "string"}),
-    );
-    put(
-        d,
-        "/components/schemas/CreatePatientRequest/required/-",
-        json!("nickname"),
-    );
-    put(d, "/components/schemas/Gender/enum/-", json!("other"));
-    put(
-        d,
-        "/components/schemas/BrandStatus/enum",
-        json!(["available"]),
-    );
-    put(
-        d,
-        "/components/schemas/SortOrder/enum",
-        json!(["DESC", "ASC"]),
-    );
-    put(
-        d,
-        "/components/schemas/Category/properties/id",
-        answer("BrandId"),
-    );
-    let text = document.to_string();
-    let text = text.replace(
+    let text = document.to_string().replace(
         "\"#/components/schemas/PatientType\"",
         "\"#/components/schemas/PatientSort\"",
     );
@@ -312,7 +125,8 @@ fn says_compiles(review: &Review, subject: &str) -> bool {
 }
 
 /// Compiles all programs, and names those that failed.
-fn compile(before: &Path, after: &Path) -> BTreeSet<String> {
+fn compile(programs: &[Caller], after: &Path) -> BTreeSet<String> {
+    let before = root();
     let callers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("callers");
     let _absent = fs::remove_dir_all(&callers);
     fs::create_dir_all(callers.join("src/bin")).unwrap();
@@ -325,31 +139,20 @@ fn compile(before: &Path, after: &Path) -> BTreeSet<String> {
          after = {{ package = \"reviewed\", path = {after:?}, {features} }}\n"
     );
     fs::write(callers.join("Cargo.toml"), manifest).unwrap();
-    for (index, caller) in CALLERS.iter().enumerate() {
+    for (index, caller) in programs.iter().enumerate() {
         for side in ["before", "after"] {
             let program = format!(
                 "use {side} as fullscript;\nuse fullscript::{{Client, types::*}};\n\
                  {}\nfn main() {{}}\n",
-                caller.program
+                caller.program()
             );
             fs::write(callers.join(format!("src/bin/{side}_{index}.rs")), program).unwrap();
         }
     }
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "check",
-            "--offline",
-            "--bins",
-            "--keep-going",
-            "--message-format=json",
-        ])
-        .env(
-            "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap(),
-        )
-        .current_dir(&callers)
-        .output()
-        .unwrap();
+    let output = cargo_check(
+        &callers,
+        &["--bins", "--keep-going", "--message-format=json"],
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text
         .lines()

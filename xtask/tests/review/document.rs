@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use xtask::normalize::derive;
 use xtask::review::Side;
 
@@ -87,11 +87,7 @@ fn referenced(value: &Value) -> Vec<String> {
 /// past the end of a list, or `-`, appends.
 #[track_caller]
 pub(crate) fn put(document: &mut Value, pointer: &str, value: Value) {
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    let parent = document
-        .pointer_mut(parent)
-        .unwrap_or_else(|| panic!("nothing at {parent}"));
-    let name = name.replace("~1", "/").replace("~0", "~");
+    let (parent, name) = parent(document, pointer);
     match parent {
         Value::Array(list) if name == "-" => list.push(value),
         Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
@@ -102,11 +98,7 @@ pub(crate) fn put(document: &mut Value, pointer: &str, value: Value) {
 /// Takes a value away.
 #[track_caller]
 pub(crate) fn take(document: &mut Value, pointer: &str) -> Value {
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    let parent = document
-        .pointer_mut(parent)
-        .unwrap_or_else(|| panic!("nothing at {parent}"));
-    let name = name.replace("~1", "/").replace("~0", "~");
+    let (parent, name) = parent(document, pointer);
     let taken = match parent {
         Value::Array(list) => Some(list.remove(name.parse().unwrap())),
         Value::Object(object) => object.remove(&name),
@@ -115,19 +107,24 @@ pub(crate) fn take(document: &mut Value, pointer: &str) -> Value {
     taken.unwrap_or_else(|| panic!("nothing at {pointer}"))
 }
 
+/// What holds the place of a pointer, and the name that the place has there.
+#[track_caller]
+fn parent<'d>(document: &'d mut Value, pointer: &str) -> (&'d mut Value, String) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let found = document.pointer_mut(parent);
+    let found = found.unwrap_or_else(|| panic!("nothing at {parent}"));
+    (found, name.replace("~1", "/").replace("~0", "~"))
+}
+
 /// The same document with the fields of each object the other way round.
 pub(crate) fn backwards(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let fields = object.iter().rev();
-            Value::Object(
-                fields
-                    .map(|(key, value)| (key.clone(), backwards(value)))
-                    .collect(),
-            )
+            let fields = fields.map(|(key, value)| (key.clone(), backwards(value)));
+            Value::Object(fields.collect())
         }
         Value::Array(list) => list.iter().map(backwards).collect(),
-        Value::Null => json!(null),
         other => other.clone(),
     }
 }

@@ -7,8 +7,8 @@ use std::thread;
 
 use serde::Deserialize;
 use serde_json::Value;
+use xtask::commands::snapshots;
 use xtask::review::{Side, review};
-use xtask::snapshots;
 
 use crate::document::{BASE, OVERLAY, SLICE, backwards, put, side, take};
 
@@ -64,7 +64,7 @@ pub(crate) struct Planted {
 /// One edit of the document, or of the overlay.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Edit {
+pub(crate) enum Edit {
     /// A pointer and what is put there, in JSON.
     Put(String, String),
     /// A pointer to what is taken away.
@@ -106,9 +106,10 @@ impl Case {
         let mut document = SLICE.clone();
         let mut overlay = OVERLAY.to_string();
         edit(&planted.given, &mut document, &mut overlay);
-        let old = match planted.given.is_empty() {
-            true => Arc::clone(&BASE),
-            false => Arc::new(side(&document, &overlay)),
+        let old = if planted.given.is_empty() {
+            Arc::clone(&BASE)
+        } else {
+            Arc::new(side(&document, &overlay))
         };
         edit(&planted.change, &mut document, &mut overlay);
         let new = side(&document, &overlay);
@@ -116,7 +117,7 @@ impl Case {
     }
 }
 
-fn edit(edits: &[Edit], document: &mut Value, overlay: &mut String) {
+pub(crate) fn edit(edits: &[Edit], document: &mut Value, overlay: &mut String) {
     for edit in edits {
         match edit {
             Edit::Put(pointer, json) => put(document, pointer, serde_json::from_str(json).unwrap()),
@@ -192,28 +193,20 @@ fn wrong(Case { planted, old, new }: &Case) -> Option<String> {
 
 /// The lines that only one of two sets of snapshots has.
 fn flipped(old: &BTreeMap<&str, Vec<String>>, new: &BTreeMap<&str, Vec<String>>) -> Vec<String> {
-    let mut flipped = Vec::new();
-    for (name, before) in old {
+    let only = |name: &str, sign: char, these: &[String], those: &[String]| -> Vec<String> {
+        let only = these.iter().filter(|line| !those.contains(line));
+        only.map(|line| format!("{name} {sign} {}", squeezed(line)))
+            .collect()
+    };
+    let flipped = old.iter().flat_map(|(name, before)| {
         let after = &new[name];
-        let only = |these: &[String], those: &[String]| -> Vec<String> {
-            these
-                .iter()
-                .filter(|line| !those.contains(line))
-                .cloned()
-                .collect()
-        };
-        flipped.extend(
-            only(before, after)
-                .iter()
-                .map(|line| format!("{name} - {}", squeezed(line))),
-        );
-        flipped.extend(
-            only(after, before)
-                .iter()
-                .map(|line| format!("{name} + {}", squeezed(line))),
-        );
-    }
-    flipped
+        [
+            only(name, '-', before, after),
+            only(name, '+', after, before),
+        ]
+        .concat()
+    });
+    flipped.collect()
 }
 
 /// A line without its padding.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::documents::document;
-use crate::sandbox::{OVERLAY, Run, Sandbox};
+use crate::sandbox::{OVERLAY, Run, Sandbox, says};
 
 #[test]
 fn the_committed_document_is_derived_again_with_its_record_kept() {
@@ -12,9 +12,9 @@ fn the_committed_document_is_derived_again_with_its_record_kept() {
     let source = sandbox.read("source.toml");
     sandbox.write("spec/overlay.yaml", OVERLAY.replace("x-test", "x-other"));
     let text = sandbox.check().ends_with(1);
-    assert!(
-        text.contains("openapi.normalized.json: not what is derived, first at /"),
-        "{text}"
+    says(
+        &text,
+        "openapi.normalized.json: not what is derived, first at /",
     );
     let repair = text
         .lines()
@@ -32,7 +32,7 @@ fn the_committed_document_is_derived_again_with_its_record_kept() {
     sandbox.check().done();
     assert_eq!(sandbox.read("source.toml"), source);
     let committed = sandbox.path("spec/openapi.json");
-    sandbox.refuses(
+    sandbox.refuses_with(
         &["--from", &committed, "--kind", "vendor"],
         "--kind together",
     );
@@ -69,10 +69,7 @@ fn a_check_finds_every_kind_of_difference() {
         sandbox.write(&format!("spec/{name}"), content);
         let text = sandbox.check().ends_with(1);
         assert!(text.starts_with(finding), "{text}");
-        assert!(
-            text.contains("repair with: cargo xtask update-spec"),
-            "{text}"
-        );
+        says(&text, "repair with: cargo xtask update-spec");
         fs::remove_file(sandbox.spec().join(name)).unwrap();
         let text = sandbox.check().ends_with(1);
         assert!(text.starts_with(&format!("{name}: missing")), "{text}");

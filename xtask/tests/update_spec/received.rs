@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::documents::document;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, says};
 use crate::server::{JSON, Server, answer};
 
 #[test]
@@ -35,10 +35,7 @@ fn a_status_other_than_200_is_refused() {
         "401 Unauthorized",
     ] {
         let server = Server::status(line);
-        sandbox.refuses(
-            &["--from", &server.address],
-            &format!("came: status {}", &line[..3]),
-        );
+        sandbox.refuses(&server.address, &format!("came: status {}", &line[..3]));
     }
 }
 
@@ -81,7 +78,7 @@ fn a_body_that_is_not_the_document_is_refused() {
         (JSON, vec![b'{', 0xff, 0xfe], "not UTF-8 from byte 1 on"),
     ] {
         let server = Server::raw(answer(headers, body));
-        sandbox.refuses(&["--from", &server.address], came);
+        sandbox.refuses(&server.address, came);
     }
 }
 
@@ -146,11 +143,11 @@ fn too_much_is_not_received() {
     let announced = Server::raw(format!("{JSON}Content-Length: {}\r\n\r\n", (64 << 20) + 1));
     let sandbox = Sandbox::filled();
     for server in [endless, announced] {
-        sandbox.refuses(&["--from", &server.address], "more than 64 MiB");
+        sandbox.refuses(&server.address, "more than 64 MiB");
     }
     let large = fs::File::create(sandbox.path("large.json")).unwrap();
     large.set_len((64 << 20) + 1).unwrap();
-    sandbox.refuses(&["--from", &sandbox.path("large.json")], "more than 64 MiB");
+    sandbox.refuses("large.json", "more than 64 MiB");
 }
 
 #[test]
@@ -168,7 +165,7 @@ fn redirects_are_followed_to_trusted_addresses_only() {
         let reply =
             format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
         let server = Server::raw(reply);
-        sandbox.refuses(&["--from", &server.address], came);
+        sandbox.refuses(&server.address, came);
         assert!(server.requests().len() <= 6);
     }
     let server = Server::scripted(|request, stream| {
@@ -180,11 +177,9 @@ fn redirects_are_followed_to_trusted_addresses_only() {
         };
         let _ = stream.write_all(&reply);
     });
-    sandbox.update(&["--from", &server.address]).done();
-    assert!(
-        sandbox.read("source.toml").contains(&server.address),
-        "the address asked for"
-    );
+    sandbox.update_from(&server.address);
+    // The address that was asked for, not the one that answered.
+    says(&sandbox.read("source.toml"), &server.address);
 }
 
 #[test]
@@ -193,13 +188,10 @@ fn what_cannot_be_reached_or_trusted_is_refused() {
     let plain = Server::raw(answer(JSON, document("1")));
     let tls = plain.address.replace("http:", "https:");
     sandbox.reaches_no_server(&["--from", &tls], "no connection to 127.0.0.1: ");
-    sandbox.refuses(
-        &["--from", "http://us.fullscript.com/a"],
-        "the plain http address",
-    );
-    sandbox.refuses(&["--from", "ftp://localhost/a"], "scheme \"ftp\"");
-    sandbox.refuses(&["--from", "http://"], "cannot be read");
-    sandbox.refuses(&["--unknown"], "--unknown");
+    sandbox.refuses("http://us.fullscript.com/a", "the plain http address");
+    sandbox.refuses("ftp://localhost/a", "scheme \"ftp\"");
+    sandbox.refuses("http://", "cannot be read");
+    sandbox.refuses_with(&["--unknown"], "--unknown");
 }
 
 #[test]

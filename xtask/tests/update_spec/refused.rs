@@ -5,20 +5,17 @@ use std::fs;
 use serde_json::json;
 
 use crate::documents::{document, with};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, says};
 
 #[test]
 fn a_file_that_cannot_be_read_is_refused() {
     let sandbox = Sandbox::filled();
-    sandbox.refuses(&["--from", &sandbox.path("missing.json")], "no file at");
-    sandbox.refuses(&["--from", &sandbox.path("spec")], "a directory");
-    sandbox.refuses(
-        &["--from", &sandbox.path("filled.json/x")],
-        "an unreadable file",
-    );
+    sandbox.refuses("missing.json", "no file at");
+    sandbox.refuses("spec", "a directory");
+    sandbox.refuses("filled.json/x", "an unreadable file");
     // Even root cannot read what the system refuses to hand out.
     #[cfg(target_os = "linux")]
-    sandbox.refuses(&["--from", "/proc/self/mem"], "an unreadable file");
+    sandbox.refuses("/proc/self/mem", "an unreadable file");
 }
 
 #[test]
@@ -97,5 +94,5 @@ fn a_directory_that_is_not_one_of_documents_is_refused() {
     fs::remove_dir(sandbox.spec()).unwrap();
     let run = sandbox.update(&["--from", &sandbox.path("given.json")]);
     run.ends_with(2);
-    assert!(run.stderr().contains("no directory at"), "{}", run.stderr());
+    says(&run.stderr(), "no directory at");
 }

@@ -1,7 +1,7 @@
 //! The changelog that an update drafts, and the version that a check demands.
 
 use crate::documents::{document, with};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, says};
 
 const CHANGELOG: &str = "\
 # Changelog
@@ -37,11 +37,11 @@ fn version(sandbox: &Sandbox, version: &str) {
     sandbox.write("Cargo.toml", manifest);
 }
 
-fn bring(sandbox: &Sandbox, document: &str) -> String {
-    sandbox.write("new.json", document);
-    sandbox
-        .update(&["--from", &sandbox.path("new.json")])
-        .done()
+/// Gives what is released its heading, below that of the next version.
+fn begin_next_version(sandbox: &Sandbox) {
+    let changelog = sandbox.beside("CHANGELOG.md");
+    let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
+    sandbox.write("CHANGELOG.md", changelog);
 }
 
 /// The document with another operation in the place of its own.
@@ -62,14 +62,11 @@ fn marked() -> String {
 fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
     let sandbox = workspace();
     let text = sandbox.check().ends_with(1);
-    assert!(
-        text.contains("CHANGELOG.md: the part about the API"),
-        "{text}"
-    );
+    says(&text, "CHANGELOG.md: the part about the API");
 
-    let text = bring(&sandbox, &document("filled"));
+    let text = sandbox.bring(document("filled"));
 
-    assert!(text.contains("changed CHANGELOG.md: +4 -0 lines"), "{text}");
+    says(&text, "changed CHANGELOG.md: +4 -0 lines");
     let draft = "\
         ### API surface\n\n\
         Written by hand.\n\n\
@@ -78,10 +75,10 @@ fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
         <!-- end of the draft -->\n\n\
         ## 0.0.9\n";
     let changelog = sandbox.beside("CHANGELOG.md");
-    assert!(changelog.contains(draft), "{changelog}");
-    assert_eq!(bring(&sandbox, &document("filled")).lines().count(), 1);
+    says(&changelog, draft);
+    assert_eq!(sandbox.bring(document("filled")).lines().count(), 1);
     sandbox.check().done();
-    bring(&sandbox, &marked());
+    sandbox.bring(marked());
     let now = sandbox.beside("CHANGELOG.md");
     let replaced = changelog.replace(
         "1 operation, none of which requires commercial approval.",
@@ -97,28 +94,22 @@ fn a_changelog_without_a_place_gets_one_or_says_so() {
         "CHANGELOG.md",
         "# Changelog\n\n## 0.2.0 (unreleased)\n\n- One.\n\n## 0.1.0\n",
     );
-    bring(&sandbox, &document("filled"));
+    sandbox.bring(document("filled"));
     let changelog = sandbox.beside("CHANGELOG.md");
-    assert!(
-        changelog.contains("- One.\n\n### API surface\n\n<!-- drafted"),
-        "{changelog}"
-    );
+    says(&changelog, "- One.\n\n### API surface\n\n<!-- drafted");
     assert!(
         changelog.ends_with("<!-- end of the draft -->\n\n## 0.1.0\n"),
         "{changelog}"
     );
     sandbox.write("CHANGELOG.md", "# Changelog\n\n## 0.1.0\n");
     sandbox.write("new.json", replaced());
-    sandbox.refuses(
-        &["--from", &sandbox.path("new.json")],
-        "no heading of a version",
-    );
+    sandbox.refuses("new.json", "no heading of a version");
 }
 
 #[test]
 fn a_version_that_moved_less_than_users_were_given_is_found() {
     let sandbox = workspace();
-    bring(&sandbox, &document("filled"));
+    sandbox.bring(document("filled"));
     // Nothing is demanded of a first release.
     sandbox.check().done();
 
@@ -131,17 +122,12 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
     );
     // Nothing has changed since, and nothing is drafted.
     sandbox.check().done();
-    let released = sandbox.beside("CHANGELOG.md");
-    let released = released.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
-    sandbox.write("CHANGELOG.md", released);
-    let text = bring(&sandbox, &replaced());
-    assert!(
-        text.contains("warning: Cargo.toml: version 0.1.0, but"),
-        "{text}"
-    );
+    begin_next_version(&sandbox);
+    let text = sandbox.bring(replaced());
+    says(&text, "warning: Cargo.toml: version 0.1.0, but");
     let changelog = sandbox.beside("CHANGELOG.md");
     for line in ["- Added: `get_other`.", "- Removed: `get_clinic`."] {
-        assert!(changelog.contains(line), "{changelog}");
+        says(&changelog, line);
     }
     for (number, is_enough) in [
         ("0.1.0", false),
@@ -168,21 +154,19 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
 #[test]
 fn a_mark_alone_demands_a_version_too() {
     let sandbox = workspace();
-    bring(&sandbox, &document("filled"));
+    sandbox.bring(document("filled"));
     sandbox.record_release().done();
-    let changelog = sandbox.beside("CHANGELOG.md");
-    let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
-    sandbox.write("CHANGELOG.md", changelog);
-    bring(&sandbox, &marked());
+    begin_next_version(&sandbox);
+    sandbox.bring(marked());
     let text = sandbox.check().ends_with(1);
     for words in [
         "since 0.1.0 is minor; set 0.1.1 or a later one",
         "Apps without commercial approval may no longer call `get_clinic`",
     ] {
-        assert!(text.contains(words), "{text}");
+        says(&text, words);
     }
     let drafted = "- Requires commercial approval now: `get_clinic`.";
-    assert!(sandbox.beside("CHANGELOG.md").contains(drafted));
+    says(&sandbox.beside("CHANGELOG.md"), drafted);
     version(&sandbox, "0.1.1");
     sandbox.check().done();
 }
@@ -190,7 +174,7 @@ fn a_mark_alone_demands_a_version_too() {
 #[test]
 fn a_record_of_a_release_that_is_none_is_found() {
     let sandbox = workspace();
-    bring(&sandbox, &document("filled"));
+    sandbox.bring(document("filled"));
     for (record, said) in [("{}", "missing field"), ("?", "expected value")] {
         sandbox.write("xtask/released.json", record);
         let text = sandbox.check().ends_with(1);

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::documents::{document, with};
-use crate::sandbox::{OVERLAY, Sandbox};
+use crate::sandbox::{OVERLAY, Sandbox, says};
 
 const SCHEMA: &str = "/paths/~1api~1clinic/get/responses/200/content/application~1json/schema/properties/clinic/properties";
 
@@ -20,11 +20,8 @@ fn grown() -> String {
 #[test]
 fn an_update_prints_and_writes_its_review() {
     let sandbox = Sandbox::filled();
-    sandbox.write("new.json", grown());
 
-    let text = sandbox
-        .update(&["--from", &sandbox.path("new.json")])
-        .done();
+    let text = sandbox.bring(grown());
 
     let review = sandbox.read("REVIEW.md");
     assert!(text.starts_with(&review), "{text}");
@@ -32,15 +29,13 @@ fn an_update_prints_and_writes_its_review() {
         review.starts_with("# new.json against filled.json: minor\n"),
         "{review}"
     );
-    assert!(review.contains("field `motto` is new (string)"), "{review}");
-    assert!(review.contains("in answers of `get_clinic`"), "{review}");
+    says(&review, "field `motto` is new (string)");
+    says(&review, "in answers of `get_clinic`");
     assert!(
         review.ends_with("minor: because of `GetClinicResponseClinic.motto`.\n"),
         "{review}"
     );
-    let text = sandbox
-        .update(&["--from", &sandbox.path("new.json")])
-        .done();
+    let text = sandbox.update_from("new.json");
     assert_eq!(text.lines().count(), 1, "{text}");
     assert_eq!(
         sandbox.read("REVIEW.md"),
@@ -111,7 +106,7 @@ fn machines_read_the_review_in_json() {
     let told = json(&[], 0);
     assert_eq!(told["outcome"], "unchanged");
     assert_eq!(told["review"], Value::Null);
-    sandbox.refuses(&["--format", "xml"], "neither text nor json");
+    sandbox.refuses_with(&["--format", "xml"], "neither text nor json");
 }
 
 #[test]
@@ -134,10 +129,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     git(&["add", "."]);
     let author = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
     git(&[&author[..], &["commit", "--quiet", "-m", "spec: first"]].concat());
-    sandbox.write("new.json", grown());
-    sandbox
-        .update(&["--from", &sandbox.path("new.json")])
-        .done();
+    sandbox.bring(grown());
 
     // The overlay says more of what the update brought, and everything is derived again.
     let action = "  - target: $.paths['/api/clinic'].get\n    update: {deprecated: true}\n";
@@ -150,12 +142,10 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
         review.starts_with("# new.json against filled.json: minor\n"),
         "{review}"
     );
-    assert!(review.contains("field `motto` is new"), "{review}");
-    assert!(review.contains("`get_clinic` is deprecated"), "{review}");
+    says(&review, "field `motto` is new");
+    says(&review, "`get_clinic` is deprecated");
     sandbox.write("spec/overlay.yaml", OVERLAY);
-    sandbox
-        .update(&["--from", &sandbox.path("filled.json")])
-        .done();
+    sandbox.update_from("filled.json");
     assert!(
         sandbox
             .read("REVIEW.md")

@@ -37,9 +37,7 @@ impl Sandbox {
     pub(crate) fn filled() -> Self {
         let sandbox = Self::fresh();
         sandbox.write("filled.json", document("filled"));
-        sandbox
-            .update(&["--from", &sandbox.path("filled.json")])
-            .done();
+        sandbox.update_from("filled.json");
         sandbox
     }
 
@@ -62,20 +60,34 @@ impl Sandbox {
     pub(crate) fn command(&self, verb: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.arg(verb).arg("--spec").arg(self.spec()).args(args);
-        for proxy in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "ALL_PROXY",
-        ] {
-            command.env_remove(proxy);
-        }
         command
     }
 
     pub(crate) fn update(&self, args: &[&str]) -> Run {
         Run(self.command("update-spec", args).output().unwrap())
+    }
+
+    /// Takes the document of a file, or of an address, and returns the report.
+    #[track_caller]
+    pub(crate) fn update_from(&self, source: &str) -> String {
+        self.update(&["--from", &self.source(source)]).done()
+    }
+
+    /// Takes a document.
+    #[track_caller]
+    pub(crate) fn bring(&self, document: impl AsRef<[u8]>) -> String {
+        self.write("new.json", document);
+        self.update_from("new.json")
+    }
+
+    /// What `--from` is given for a file beside the spec directory, or for an
+    /// address.
+    fn source(&self, source: &str) -> String {
+        if source.contains("://") {
+            source.to_owned()
+        } else {
+            self.path(source)
+        }
     }
 
     /// What stands in a file beside the spec directory.
@@ -91,14 +103,16 @@ impl Sandbox {
         Run(self.command("check", &[]).output().unwrap())
     }
 
+    /// The files of `spec/`, without those that [`Sandbox::leftovers`] names.
     pub(crate) fn files(&self) -> Files {
         files(&self.spec())
     }
 
-    /// Everything beside `spec/` that a run could have left there.
+    /// Every file that a run could have left in `spec/` or beside it.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        fs::read_dir(self.root.path())
-            .unwrap()
+        [self.root.path(), &self.spec()]
+            .iter()
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name.starts_with('.'))
             .collect()
@@ -106,7 +120,12 @@ impl Sandbox {
 
     /// The command refuses, says why in full, and leaves every byte in place.
     #[track_caller]
-    pub(crate) fn refuses(&self, args: &[&str], came: &str) {
+    pub(crate) fn refuses(&self, source: &str, came: &str) {
+        self.fails(&["--from", &self.source(source)], 2, came);
+    }
+
+    #[track_caller]
+    pub(crate) fn refuses_with(&self, args: &[&str], came: &str) {
         self.fails(args, 2, came);
     }
 
@@ -126,7 +145,7 @@ impl Sandbox {
             let lines = message.lines().filter(|line| line.starts_with(part));
             assert_eq!(lines.count(), 1, "{part} in {message}");
         }
-        assert!(message.contains(came), "{came:?} in {message}");
+        says(&message, came);
         assert!(!message.contains("panicked"), "{message}");
         assert_eq!(run.stdout(), "");
         assert_eq!(self.files(), before);
@@ -136,7 +155,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, came: &str) {
         self.write("given.json", content);
-        self.refuses(&["--from", &self.path("given.json")], came);
+        self.refuses("given.json", came);
     }
 }
 
@@ -169,6 +188,12 @@ impl Run {
     }
 }
 
+/// Asserts that a text holds another one.
+#[track_caller]
+pub(crate) fn says(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} in {text}");
+}
+
 fn files(directory: &Path) -> Files {
     fs::read_dir(directory)
         .unwrap()
@@ -177,5 +202,6 @@ fn files(directory: &Path) -> Files {
             let name = entry.file_name().into_string().unwrap();
             (name, fs::read(entry.path()).unwrap())
         })
+        .filter(|(name, _)| !name.starts_with('.'))
         .collect()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::sandbox::Run;
+use crate::sandbox::{Run, says};
 
 #[test]
 fn the_command_writes_the_snapshots_that_the_tests_hold() {
@@ -35,7 +35,7 @@ fn the_command_writes_the_snapshots_that_the_tests_hold() {
         let name = entry.file_name().into_string().unwrap();
         let written = fs::read_to_string(snapshots.join(&name)).unwrap();
         assert_eq!(written, fs::read_to_string(entry.path()).unwrap(), "{name}");
-        assert!(said.contains(&format!("changed {name}: +")), "{said}");
+        says(&said, &format!("changed {name}: +"));
         names.push(name);
     }
     assert_eq!(names.len(), fs::read_dir(&snapshots).unwrap().count());

@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use crate::documents::{document, with};
-use crate::sandbox::{OVERLAY, Sandbox};
+use crate::sandbox::{OVERLAY, Sandbox, says};
 use crate::server::{JSON, Server, answer};
 
 #[test]
@@ -18,16 +18,14 @@ fn the_first_run_needs_only_an_overlay() {
     let server = Server::raw(answer(&headers, &body));
     let address = server.address.replace("http://", "http://user:secret@");
 
-    let text = sandbox
-        .update(&["--from", &format!("{address}#part")])
-        .done();
+    let text = sandbox.update_from(&format!("{address}#part"));
 
     for line in [
         "new openapi.json: +",
         "new openapi.normalized.json: +",
         "new source.toml: +",
     ] {
-        assert!(text.contains(line), "{text}");
+        says(&text, line);
     }
     assert!(
         text.lines().last().unwrap().starts_with("updated "),
@@ -65,7 +63,7 @@ fn an_unchanged_document_is_asked_for_by_its_etag_and_changes_nothing() {
         };
         let _ = stream.write_all(&reply);
     });
-    sandbox.update(&["--from", &server.address]).done();
+    sandbox.update_from(&server.address);
     let before = sandbox.files();
     let times = modified(&sandbox);
 
@@ -96,13 +94,13 @@ fn modified(sandbox: &Sandbox) -> Vec<std::time::SystemTime> {
 fn an_edited_document_is_fetched_whole_again() {
     let sandbox = Sandbox::fresh();
     let server = Server::raw(answer(&format!("{JSON}ETag: \"one\"\r\n"), document("1")));
-    sandbox.update(&["--from", &server.address]).done();
+    sandbox.update_from(&server.address);
     let before = sandbox.files();
     sandbox.write("spec/openapi.json", document("edited"));
 
-    let text = sandbox.update(&["--from", &server.address]).done();
+    let text = sandbox.update_from(&server.address);
 
-    assert!(text.contains("changed openapi.json"), "{text}");
+    says(&text, "changed openapi.json");
     assert_eq!(sandbox.files(), before);
     assert!(!server.requests()[1].contains("if-none-match"));
 }
@@ -111,13 +109,9 @@ fn an_edited_document_is_fetched_whole_again() {
 fn a_validator_is_not_used_for_another_address() {
     let sandbox = Sandbox::fresh();
     let server = Server::raw(answer(&format!("{JSON}ETag: \"one\"\r\n"), document("1")));
-    sandbox.update(&["--from", &server.address]).done();
-    sandbox
-        .update(&["--from", &format!("{}?version=2", server.address)])
-        .done();
-    sandbox
-        .update(&["--from", &format!("{}l", server.address)])
-        .done();
+    sandbox.update_from(&server.address);
+    sandbox.update_from(&format!("{}?version=2", server.address));
+    sandbox.update_from(&format!("{}l", server.address));
     assert!(!server.requests().concat().contains("if-none-match"));
 }
 
@@ -129,17 +123,13 @@ fn the_same_bytes_keep_the_record_and_its_date() {
         .replace("fetched = \"20", "fetched = \"19");
     sandbox.write("spec/source.toml", &dated);
     sandbox.write("again.json", document("filled"));
-    let text = sandbox
-        .update(&["--from", &sandbox.path("again.json")])
-        .done();
+    let text = sandbox.update_from("again.json");
     assert!(text.starts_with("unchanged"), "{text}");
 
     sandbox.write("spec/overlay.yaml", OVERLAY.replace("x-test", "x-other"));
-    let text = sandbox
-        .update(&["--from", &sandbox.path("again.json")])
-        .done();
+    let text = sandbox.update_from("again.json");
 
-    assert!(text.contains("changed openapi.normalized.json"), "{text}");
+    says(&text, "changed openapi.normalized.json");
     assert_eq!(sandbox.read("source.toml"), dated);
 }
 
@@ -151,10 +141,10 @@ fn a_check_says_what_would_change_and_writes_nothing() {
     let new = sandbox.path("new.json");
 
     let text = sandbox.update(&["--from", &new, "--check"]).ends_with(1);
-    assert!(text.contains("changed openapi.json: +1 -1 lines"), "{text}");
-    assert!(text.contains("outdated"), "{text}");
+    says(&text, "changed openapi.json: +1 -1 lines");
+    says(&text, "outdated");
     let text = sandbox.update(&["--from", &new, "--dry-run"]).done();
-    assert!(text.contains("changed source.toml"), "{text}");
+    says(&text, "changed source.toml");
 
     assert_eq!(sandbox.files(), before);
 }
@@ -167,11 +157,7 @@ fn the_kind_is_told_taken_from_the_document_or_presumed() {
         let given = sandbox.path("given.json");
         sandbox.update(&[&["--from", &given], kind].concat()).done();
         let line = format!("kind = \"{expected}\"");
-        assert!(
-            sandbox.read("source.toml").contains(&line),
-            "{}",
-            sandbox.read("source.toml")
-        );
+        says(&sandbox.read("source.toml"), &line);
     };
     let reconstructed =
         with(|document| document["info"]["description"] = "A Reconstruction".into());
@@ -184,20 +170,14 @@ fn the_kind_is_told_taken_from_the_document_or_presumed() {
     check(&document("1"), &[], "reconstructed");
     check(&reconstructed, &[], "reconstructed");
     check(&reconstructed, &["--kind", "vendor"], "vendor");
-    assert!(
-        sandbox
-            .read("source.toml")
-            .contains("file = \"given.json\"")
-    );
-    sandbox.refuses(&["--kind", "invented"], "neither vendor nor reconstructed");
+    says(&sandbox.read("source.toml"), "file = \"given.json\"");
+    sandbox.refuses_with(&["--kind", "invented"], "neither vendor nor reconstructed");
 }
 
 #[test]
 fn a_byte_order_mark_is_taken_off() {
     let sandbox = Sandbox::fresh();
     sandbox.write("given.json", format!("\u{feff}{}", document("1")));
-    sandbox
-        .update(&["--from", &sandbox.path("given.json")])
-        .done();
+    sandbox.update_from("given.json");
     assert!(sandbox.read("openapi.json").starts_with('{'));
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::documents::document;
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, says};
 use crate::server::{JSON, Server, answer};
 
 const WORKFLOW: &str = include_str!("../../../.github/workflows/spec.yml");
@@ -81,7 +81,7 @@ fn only_a_document_that_cannot_be_taken_makes_the_job_red() {
     ] {
         let (run, handed_on) = asks(&sandbox, &server.address);
         let text = run.ends_with(code);
-        assert!(text.contains(said), "{text}");
+        says(&text, said);
         assert_eq!(handed_on, outcome, "{text}");
     }
     assert_eq!(sandbox.files(), before, "a check writes nothing");

@@ -1,13 +1,12 @@
-//! All files or none, whatever cuts a run short.
+//! Each file is the old one or the new one, whatever cuts a run short.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use crate::documents::{document, with};
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, says};
 
 #[test]
 fn a_write_that_fails_leaves_the_old_files() {
@@ -29,11 +28,7 @@ fn a_write_that_fails_leaves_the_old_files() {
         assert_eq!(run.0.status.signal().is_some(), killed, "{}", run.stderr());
         if !killed {
             run.ends_with(2);
-            assert!(
-                run.stderr().contains("came: a write that failed"),
-                "{}",
-                run.stderr()
-            );
+            says(&run.stderr(), "came: a write that failed");
             assert_eq!(sandbox.leftovers(), [""; 0]);
         }
         assert_eq!(sandbox.files(), before);
@@ -41,51 +36,74 @@ fn a_write_that_fails_leaves_the_old_files() {
 }
 
 #[test]
-fn a_kill_at_any_moment_leaves_the_old_files_or_the_new_ones() {
+fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
     const KILLS: u32 = 24;
     let sandbox = Sandbox::filled();
-    // More files to carry over make the part that writes last longer.
-    for number in 0..300 {
-        sandbox.write(&format!("spec/note-{number}.md"), "note");
-    }
     let names = ["one.json", "two.json"];
     let bring = |name: &str| {
         sandbox.write(name, document(name));
-        sandbox.update(&["--from", &sandbox.path(name)]).done();
+        sandbox.update_from(name);
         sandbox.files()
     };
     // Each is reviewed against the other, as in all that follows.
     names.iter().for_each(|name| drop(bring(name)));
     let states = names.map(bring);
-    let mut at = 1;
     let mut interrupted = 0;
     for kill in 0..KILLS {
+        // A run that was not killed in time has brought the other document.
+        let at = usize::from(sandbox.read("openapi.json").contains(names[1]));
         let mut child = sandbox
             .command("update-spec", &["--from", &sandbox.path(names[1 - at])])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let staging = sandbox.path(&format!(".spec.new-{}", child.id()));
-        while !Path::new(&staging).exists() && child.try_wait().unwrap().is_none() {
+        while sandbox.leftovers().is_empty() && child.try_wait().unwrap().is_none() {
             thread::yield_now();
         }
-        // A later moment of the writing each time; it does not tell of them.
-        thread::sleep(Duration::from_micros(300) * kill);
+        // A later moment of the writing each time.
+        thread::sleep(Duration::from_micros(100) * kill);
         child.kill().unwrap();
         child.wait().unwrap();
-        interrupted += usize::from(Path::new(&staging).exists());
+
+        let was_interrupted = !sandbox.leftovers().is_empty();
         let found = sandbox.files();
-        at = states
-            .iter()
-            .position(|state| *state == found)
-            .expect("wholly old or wholly new");
+        for (name, content) in &found {
+            let is_whole = states.iter().any(|state| state[name] == *content);
+            assert!(is_whole, "{name} is neither the old one nor the new one");
+        }
+        assert_eq!(found.len(), states[0].len());
+        let is_mixed = !states.contains(&found);
+        assert!(was_interrupted || !is_mixed, "a mix that no check finds");
+        if was_interrupted {
+            interrupted += 1;
+            let text = sandbox.check().ends_with(1);
+            says(&text, "left behind by an update");
+            // As `git restore spec` does.
+            for (name, content) in &states[at] {
+                sandbox.write(&format!("spec/{name}"), content);
+            }
+            sandbox.update_from(names[at]);
+        }
+        sandbox.check().done();
+        assert_eq!(sandbox.leftovers(), [""; 0], "swept by the next run");
     }
     assert!(interrupted > 0, "no kill came while files were written");
-    sandbox
-        .update(&["--from", &sandbox.path("filled.json")])
-        .done();
-    assert_eq!(sandbox.leftovers(), [""; 0], "swept by the next run");
+}
+
+#[test]
+fn a_check_finds_a_mix_of_old_and_new_files() {
+    let sandbox = Sandbox::filled();
+    let old = sandbox.files();
+    sandbox.bring(document("new"));
+    let new = sandbox.files();
+    for (document, normalized) in [(&old, &new), (&new, &old)] {
+        sandbox.write("spec/openapi.json", &document["openapi.json"]);
+        let name = "openapi.normalized.json";
+        sandbox.write("spec/openapi.normalized.json", &normalized[name]);
+        let text = sandbox.check().ends_with(1);
+        says(&text, "not what is derived");
+    }
 }
 
 #[test]

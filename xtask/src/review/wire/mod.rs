@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::renames::Renames;
+use super::shape::{Shape, Shapes};
 use super::subject::Subject;
 use super::usage::Usage;
 use crate::normalize;
@@ -40,8 +41,8 @@ struct Operation<'d> {
 
 /// Compares two normalized documents.
 pub(super) struct Comparison<'d> {
-    old: &'d Value,
-    new: &'d Value,
+    old: Shapes<'d>,
+    new: Shapes<'d>,
     renames: &'d Renames,
     /// Who used the types so far: only their requests and answers can break.
     used: BTreeMap<String, Usage>,
@@ -68,7 +69,6 @@ impl Wire {
     }
 
     /// The class in words.
-    #[must_use]
     pub fn text(self) -> &'static str {
         match (self.breaks_requests, self.breaks_answers) {
             (false, false) => "compatible",
@@ -82,8 +82,14 @@ impl Wire {
 impl<'d> Comparison<'d> {
     pub(super) fn new(old: &'d Value, new: &'d Value, renames: &'d Renames) -> Self {
         Self {
-            old,
-            new,
+            old: Shapes {
+                document: old,
+                renames: Some(renames),
+            },
+            new: Shapes {
+                document: new,
+                renames: None,
+            },
             renames,
             used: Usage::of_all(old),
             found: Vec::new(),
@@ -92,7 +98,7 @@ impl<'d> Comparison<'d> {
 
     /// All differences of operations and types.
     pub(super) fn run(mut self) -> Vec<Difference> {
-        let (old, new) = (by_id(self.old), by_id(self.new));
+        let (old, new) = (by_id(self.old.document), by_id(self.new.document));
         let kept: BTreeMap<String, (&String, &Operation<'_>)> = old
             .iter()
             .map(|(id, operation)| (self.renames.new_id(id), (id, operation)))
@@ -113,6 +119,19 @@ impl<'d> Comparison<'d> {
         }
         self.types();
         self.found
+    }
+
+    /// Says so if values of another shape travel.
+    fn reshaped(&mut self, subject: Subject, wire: Wire, was: &Shape, is: &Shape) -> bool {
+        let differs = was.values != is.values;
+        if differs {
+            self.note(
+                subject,
+                wire,
+                format!("was {} and is {}", was.text, is.text),
+            );
+        }
+        differs
     }
 
     fn note(&mut self, subject: Subject, wire: Wire, text: impl Into<String>) {

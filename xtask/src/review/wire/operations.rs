@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Comparison, Operation, Wire};
-use crate::review::renames::{Renames, anonymous};
+use crate::review::renames::anonymous;
 use crate::review::shape::{Shape, Shapes};
 use crate::review::subject::Subject;
 
@@ -52,9 +52,8 @@ impl Comparison<'_> {
             operation: id.to_string(),
             name: name.to_string(),
         };
-        let now = Renames::default();
         for ((place, name), parameter) in &before {
-            let was = Shapes::new(self.old, self.renames).of(&parameter["schema"]);
+            let was = self.old.of(&parameter["schema"]);
             let Some(other) = after.get(&(*place, *name)) else {
                 // A variable of the path is what it is by its place.
                 let wire = Wire::breaking(*place != "path", false);
@@ -65,11 +64,9 @@ impl Comparison<'_> {
                 );
                 continue;
             };
-            let is = Shapes::new(self.new, &now).of(&other["schema"]);
-            if was.values != is.values {
-                let text = format!("was {} and is {}", was.text, is.text);
-                self.note(subject(name), Wire::REQUESTS, text);
-            } else if sent_as(parameter) != sent_as(other) {
+            let is = self.new.of(&other["schema"]);
+            let reshaped = self.reshaped(subject(name), Wire::REQUESTS, &was, &is);
+            if !reshaped && sent_as(parameter) != sent_as(other) {
                 self.note(subject(name), Wire::REQUESTS, "is written in another way");
             }
             match (parameter["required"] == true, other["required"] == true) {
@@ -82,7 +79,7 @@ impl Comparison<'_> {
             if before.contains_key(&(*place, *name)) {
                 continue;
             }
-            let is = Shapes::new(self.new, &now).of(&parameter["schema"]);
+            let is = self.new.of(&parameter["schema"]);
             let required = parameter["required"] == true && *place != "path";
             let wire = Wire::breaking(required, false);
             let needed = if parameter["required"] == true {
@@ -103,27 +100,21 @@ impl Comparison<'_> {
             operation: id.to_string(),
             name: "body".into(),
         };
-        let now = Renames::default();
-        let was = content(&old["requestBody"], &Shapes::new(self.old, self.renames));
-        let is = content(&new["requestBody"], &Shapes::new(self.new, &now));
+        let was = content(&old["requestBody"], &self.old);
+        let is = content(&new["requestBody"], &self.new);
         match (was, is) {
-            (None, Some((_, shape))) => {
-                let text = format!("is new ({})", shape.text);
-                self.note(subject, Wire::REQUESTS, text);
+            (None, Some((_, is))) => {
+                self.note(subject, Wire::REQUESTS, format!("is new ({})", is.text));
             }
-            (Some((_, shape)), None) => {
-                let text = format!("is gone ({})", shape.text);
-                self.note(subject, Wire::REQUESTS, text);
+            (Some((_, was)), None) => {
+                self.note(subject, Wire::REQUESTS, format!("is gone ({})", was.text));
             }
-            (Some((media, shape)), Some((new_media, new_shape))) => {
+            (Some((media, was)), Some((new_media, is))) => {
                 if media != new_media {
                     let text = format!("was sent as {media} and is sent as {new_media}");
                     self.note(subject.clone(), Wire::REQUESTS, text);
                 }
-                if shape.values != new_shape.values {
-                    let text = format!("was {} and is {}", shape.text, new_shape.text);
-                    self.note(subject, Wire::REQUESTS, text);
-                }
+                self.reshaped(subject, Wire::REQUESTS, &was, &is);
             }
             (None, None) => {}
         }
@@ -131,9 +122,8 @@ impl Comparison<'_> {
 
     fn answer(&mut self, id: &str, old: &Value, new: &Value) {
         let subject = Subject::Answer(id.to_string());
-        let now = Renames::default();
-        let (old_status, was) = success(old, &Shapes::new(self.old, self.renames));
-        let (new_status, is) = success(new, &Shapes::new(self.new, &now));
+        let (old_status, was) = success(old, &self.old);
+        let (new_status, is) = success(new, &self.new);
         if old_status != new_status {
             let text = format!("has status {new_status} instead of {old_status}");
             self.note(subject.clone(), Wire::COMPATIBLE, text);

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Comparison, Wire};
-use crate::review::renames::Renames;
-use crate::review::shape::Shapes;
 use crate::review::subject::Subject;
 
 /// Which way a type travelled so far.
@@ -24,7 +22,7 @@ impl Ways {
 
 impl Comparison<'_> {
     pub(super) fn types(&mut self) {
-        let (old, new) = (schemas(self.old), schemas(self.new));
+        let (old, new) = (schemas(self.old.document), schemas(self.new.document));
         for (old_name, before) in &old {
             let name = self.renames.new_name(old_name).to_string();
             let Some(after) = new.get(&name) else {
@@ -44,17 +42,12 @@ impl Comparison<'_> {
 
     /// What a type is beside its fields.
     fn whole(&mut self, name: &str, old: &Value, new: &Value, ways: Ways) {
-        let now = Renames::default();
-        let was = Shapes::new(self.old, self.renames).of(old);
-        let is = Shapes::new(self.new, &now).of(new);
-        if was.values != is.values {
-            let text = format!("was {} and is {}", was.text, is.text);
-            self.note(Subject::Type(name.to_string()), ways.both(), text);
-        }
+        let was = self.old.of(old);
+        let is = self.new.of(new);
+        self.reshaped(Subject::Type(name.to_string()), ways.both(), &was, &is);
     }
 
     fn fields(&mut self, name: &str, old: &Value, new: &Value, ways: Ways) {
-        let now = Renames::default();
         let subject = |field: &str| Subject::Field {
             ty: name.to_string(),
             name: field.to_string(),
@@ -64,7 +57,7 @@ impl Comparison<'_> {
         let after = new["properties"].as_object().unwrap_or(&none);
         let (needed, needs) = (required(old), required(new));
         for (field, schema) in before {
-            let was = Shapes::new(self.old, self.renames).of(schema);
+            let was = self.old.of(schema);
             let Some(other) = after.get(field) else {
                 self.note(
                     subject(field),
@@ -73,15 +66,12 @@ impl Comparison<'_> {
                 );
                 continue;
             };
-            let is = Shapes::new(self.new, &now).of(other);
+            let is = self.new.of(other);
             let (had_to, has_to) = (
                 needed.contains(field.as_str()),
                 needs.contains(field.as_str()),
             );
-            if was.values != is.values {
-                let text = format!("was {} and is {}", was.text, is.text);
-                self.note(subject(field), ways.both(), text);
-            } else {
+            if !self.reshaped(subject(field), ways.both(), &was, &is) {
                 match (was.nullable, is.nullable) {
                     // Where it may be missing, null is read as missing, and is not sent.
                     (false, true) => {
@@ -111,7 +101,7 @@ impl Comparison<'_> {
             .iter()
             .filter(|(field, _)| !before.contains_key(*field))
         {
-            let is = Shapes::new(self.new, &now).of(schema);
+            let is = self.new.of(schema);
             let has_to = needs.contains(field.as_str());
             let wire = Wire::breaking(ways.asks && has_to, false);
             let needed = if has_to { ", required" } else { "" };

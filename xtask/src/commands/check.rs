@@ -1,0 +1,222 @@
+//! `cargo xtask check`: derives everything again, offline, and compares.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+use serde_json::Value;
+
+use crate::document::judge;
+use crate::document::spec_dir::{
+    DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir, within_reach,
+};
+use crate::normalize::{self, Derived, escape};
+use crate::refusal::{Refusal, usage};
+use crate::release::changelog;
+use crate::release::workspace::Workspace;
+use crate::review::Side;
+
+/// How to use the command.
+pub const HELP: &str = "\
+cargo xtask check [--spec <directory>]
+    Derives everything again from the committed openapi.json and overlay.yaml,
+    offline, and compares it with what is committed. Compares what users get
+    with what the last release gave them, and the version in Cargo.toml with
+    the one that this demands.
+    Exit status: 0 all is as derived, 1 something differs, 2 refused
+";
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    findings: Vec<String>,
+    repair: Option<Repair>,
+    spec: PathBuf,
+}
+
+/// Compares what is committed with what is derived from it.
+///
+/// # Errors
+/// A [`Refusal`] if the committed document is none or cannot be normalized.
+pub fn run(spec: &Path) -> Result<Report, Refusal> {
+    let spec = SpecDir::open(spec)?;
+    let overlay = spec.overlay()?;
+    let mut report = Report {
+        findings: Vec::new(),
+        repair: None,
+        spec: spec.path().to_owned(),
+    };
+    for leftover in spec.leftovers() {
+        let name = leftover.file_name().unwrap_or_default().display();
+        let finding = format!("{name}: left behind by an update that was interrupted");
+        report.found(finding, Repair::Fetch);
+    }
+    if let Err(fault) = spec.source() {
+        report.found(format!("{SOURCE}: {fault}"), Repair::Fetch);
+    }
+    let Some(bytes) = spec.file(DOCUMENT) else {
+        report.found(format!("{DOCUMENT}: missing"), Repair::Fetch);
+        return Ok(report);
+    };
+    let document = judge::judge(bytes, None)?;
+    if bytes != judge::format(&document).as_bytes() {
+        let finding = format!("{DOCUMENT}: not in the form that update-spec writes");
+        report.found(finding, Repair::Derive);
+    }
+    let derived = normalize::derive(&document, overlay)?;
+    if let Some(finding) = compare(spec.file(NORMALIZED), &derived.document) {
+        report.found(finding, Repair::Derive);
+    }
+    if report.findings.is_empty() {
+        report.workspace(&Workspace::of(&spec), derived);
+    }
+    Ok(report)
+}
+
+/// Reads the options behind the verb: the directory of the documents.
+///
+/// # Errors
+/// A [`Refusal`] for an option that is not one of ours.
+pub fn parse(args: &mut Parser) -> Result<PathBuf, Refusal> {
+    let mut spec = PathBuf::from(DEFAULT_PATH);
+    while let Some(arg) = args.next().map_err(usage)? {
+        match arg {
+            Arg::Long("spec") => spec = args.value().map_err(usage)?.into(),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    Ok(spec)
+}
+
+impl Report {
+    fn found(&mut self, finding: String, repair: Repair) {
+        self.findings.push(finding);
+        self.repair = self.repair.max(Some(repair));
+    }
+
+    /// Looks at what depends on the documents and does not stand among them.
+    fn workspace(&mut self, workspace: &Workspace, derived: Derived) {
+        let surface = match Side::new("", derived) {
+            Ok(side) => side.surface,
+            Err(fault) => return self.found(format!("{NORMALIZED}: {fault}"), Repair::Fetch),
+        };
+        match workspace.draft(&surface) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                let finding = format!(
+                    "{}: the part about the API is not as drafted",
+                    changelog::NAME
+                );
+                self.found(finding, Repair::Derive);
+            }
+            Err(fault) => self.findings.push(fault),
+        }
+        self.findings
+            .extend(workspace.behind(&surface).unwrap_or_else(Some));
+    }
+
+    /// The status with which the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(!self.findings.is_empty()))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.findings.is_empty() {
+            return writeln!(f, "checked: {} is as derived", self.spec.display());
+        }
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        let spec = within_reach(&self.spec);
+        let option = match Path::new(DEFAULT_PATH).canonicalize() {
+            Ok(default) if default == self.spec => String::new(),
+            _ => format!(" --spec {}", spec.display()),
+        };
+        match self.repair {
+            None => Ok(()),
+            Some(Repair::Derive) => writeln!(
+                f,
+                "repair with: cargo xtask update-spec --from {}{option}",
+                spec.join(DOCUMENT).display()
+            ),
+            Some(Repair::Fetch) => writeln!(
+                f,
+                "restore the file with git, or repair with: cargo xtask update-spec{option}"
+            ),
+        }
+    }
+}
+
+/// What it takes to mend the findings; a version takes a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Repair {
+    Derive,
+    Fetch,
+}
+
+fn compare(committed: Option<&[u8]>, derived: &Value) -> Option<String> {
+    let Some(committed) = committed else {
+        return Some(format!("{NORMALIZED}: missing"));
+    };
+    if committed == judge::format(derived).as_bytes() {
+        return None;
+    }
+    let difference = match serde_json::from_slice(committed) {
+        Err(error) => format!("not JSON: {error}"),
+        Ok(committed) => match first_difference(&committed, derived) {
+            Some(pointer) if pointer.is_empty() => "not what is derived, at the root".to_owned(),
+            Some(pointer) => format!("not what is derived, first at {pointer}"),
+            None => "not in the form that update-spec writes".to_owned(),
+        },
+    };
+    Some(format!("{NORMALIZED}: {difference}"))
+}
+
+/// The pointer to the first place, in sorted order, where two documents differ.
+fn first_difference(one: &Value, other: &Value) -> Option<String> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            let mut keys = keys.into_iter();
+            keys.find_map(|key| difference_below(&escape(key), one.get(key), other.get(key)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let mut indices = 0..one.len().max(other.len());
+            indices.find_map(|at| difference_below(&at.to_string(), one.get(at), other.get(at)))
+        }
+        _ => (one != other).then(String::new),
+    }
+}
+
+fn difference_below(step: &str, one: Option<&Value>, other: Option<&Value>) -> Option<String> {
+    let rest = match (one, other) {
+        (Some(one), Some(other)) => first_difference(one, other)?,
+        _ => String::new(),
+    };
+    Some(format!("/{step}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found() {
+        let one = json!({ "a": [1, { "x/y": 1, "z": 2 }], "b": 1 });
+        let mut other = one.clone();
+        assert_eq!(first_difference(&one, &other), None);
+        other["b"] = 2.into();
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/b"));
+        other["a"][1]["x/y"] = 2.into();
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/a/1/x~1y"));
+        other["a"] = json!([1]);
+        assert_eq!(first_difference(&one, &other).as_deref(), Some("/a/1"));
+        assert_eq!(first_difference(&one, &json!(1)).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,7 @@
+//! The vendor's document from where it is published to the files of `spec/`.
+
+pub(crate) mod committed;
+pub mod fetch;
+pub mod judge;
+pub mod source;
+pub mod spec_dir;

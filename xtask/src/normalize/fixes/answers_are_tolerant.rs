@@ -1,0 +1,163 @@
+//! Answers may leave out or null anything but an object's own id and the
+//! wrapper of an answer.
+//!
+//! The vendor's rules allow new fields and say nothing of old ones; a record
+//! without a middle name must not cost the caller the record.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::normalize::report::Report;
+use crate::normalize::tree::walk::{
+    children, each_below, each_root, referenced, schemas_mut, take,
+};
+use crate::refusal::Refusal;
+
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    let answered = reachable(document, |pointer| pointer.contains("/responses/"));
+    let wrappers = only_answers(document);
+    each_root(document, &mut |pointer, schema| {
+        let component = pointer.strip_prefix("/components/schemas/");
+        let answer = pointer.contains("/responses/")
+            || component.is_some_and(|name| answered.contains(name));
+        if answer {
+            let root = pointer.to_string();
+            each_below(schema, &root.clone(), &mut |pointer, schema| {
+                let wraps = component.is_none_or(|name| wrappers.contains(name));
+                loosen(schema, pointer, pointer == root && wraps, report);
+            });
+        }
+        each_below(schema, pointer, &mut |_, schema| lists_take_null(schema));
+    });
+    Ok(())
+}
+
+/// The component schemas that can be reached from the roots chosen.
+fn reachable(document: &mut Value, chosen: fn(&str) -> bool) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = Vec::new();
+    each_root(document, &mut |pointer, schema| {
+        if chosen(pointer) {
+            collect(schema, &mut open);
+        }
+    });
+    let schemas = schemas_mut(document);
+    while let Some(name) = open.pop() {
+        if found.insert(name.clone())
+            && let Some(schema) = schemas.get_mut(&name)
+        {
+            collect(schema, &mut open);
+        }
+    }
+    found
+}
+
+/// The component schemas that are whole answers and nothing else.
+fn only_answers(document: &mut Value) -> BTreeSet<String> {
+    let (mut whole, mut inside) = (BTreeSet::new(), Vec::new());
+    each_root(document, &mut |pointer, schema| match referenced(schema) {
+        Some(name) if pointer.contains("/responses/") => drop(whole.insert(name.to_string())),
+        _ => collect(schema, &mut inside),
+    });
+    whole.retain(|name| !inside.contains(name));
+    whole
+}
+
+fn collect(schema: &mut Value, open: &mut Vec<String>) {
+    open.extend(referenced(schema).map(str::to_string));
+    for (_, child) in children(schema) {
+        collect(child, open);
+    }
+}
+
+fn loosen(schema: &mut Value, pointer: &str, wrapper: bool, report: &mut Report) {
+    let properties = schema["properties"].clone();
+    let Some(required) = schema["required"].as_array().cloned() else {
+        return;
+    };
+    let structured = |name: &str| {
+        let property = &properties[name];
+        property["type"] == "array"
+            || property["$ref"].is_string()
+            || property["allOf"].is_array()
+            || property["properties"].is_object()
+    };
+    let kept: Vec<Value> = required
+        .iter()
+        .filter(|name| {
+            let name = name.as_str().unwrap_or_default();
+            name == "id" || wrapper && name != "meta" && structured(name)
+        })
+        .cloned()
+        .collect();
+    if kept.len() < required.len() {
+        report.note(format!("{pointer}/required"), json!(required), json!(kept));
+    }
+    if kept.is_empty() {
+        take(schema, "required");
+    } else {
+        schema["required"] = json!(kept);
+    }
+}
+
+/// Optional lists and maps are `Option`: null, absent and empty all decode,
+/// and an empty one can be sent.
+fn lists_take_null(schema: &mut Value) {
+    let required = schema["required"].clone();
+    let required = required.as_array().map(Vec::as_slice).unwrap_or_default();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        let list = property["type"] == "array"
+            || property["type"] == "object" && property.get("properties").is_none();
+        if list && !required.contains(&json!(name)) {
+            property["nullable"] = json!(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::report::check;
+
+    #[test]
+    fn answers_ask_for_id_and_wrapper_only() {
+        let (document, repairs) = check(
+            apply,
+            json!({
+                "components": {"schemas": {
+                    "A": {"type": "object", "required": ["id", "name"], "properties": {"id": {"type": "string"}, "name": {"type": "string"}}},
+                    "B": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}},
+                "paths": {"/a": {"get": {
+                    "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/B"}}}},
+                    "responses": {"200": {"content": {"application/json": {"schema": {"type": "object", "required": ["a", "meta"],
+                        "properties": {"a": {"$ref": "#/components/schemas/A"}, "meta": {"type": "object", "properties": {"n": {"type": "integer"}}}}}}}}}}}},
+            }),
+        );
+        assert_eq!(
+            document["components"]["schemas"]["A"]["required"],
+            json!(["id"])
+        );
+        assert_eq!(
+            document["components"]["schemas"]["B"]["required"],
+            json!(["name"])
+        );
+        let answer = &document["paths"]["/a"]["get"]["responses"]["200"]["content"]["application/json"]
+            ["schema"];
+        assert_eq!(answer["required"], json!(["a"]));
+        assert_eq!(repairs.len(), 2);
+    }
+
+    #[test]
+    fn optional_lists_take_null() {
+        let (document, _) = check(
+            apply,
+            json!({"components": {"schemas": {"A": {"type": "object", "properties": {"l": {"type": "array", "items": {}}}}}}, "paths": {}}),
+        );
+        assert_eq!(
+            document["components"]["schemas"]["A"]["properties"]["l"]["nullable"],
+            true
+        );
+    }
+}

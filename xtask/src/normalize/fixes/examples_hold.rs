@@ -1,0 +1,405 @@
+//! The schemas hold for every recorded answer.
+//!
+//! The answers were recorded from the vendor's test runs, the schemas were
+//! written by hand: where they disagree the recorded answer is right.
+
+use serde_json::{Value, json};
+
+use crate::normalize::report::Report;
+use crate::normalize::tree::evidence::{Seen, gather, infer, kind};
+use crate::normalize::tree::names::snake;
+use crate::normalize::tree::walk::{escape, referenced_through};
+use crate::refusal::Refusal;
+
+/// Each round settles one level of nesting; no document nests deeper.
+const ROUNDS: usize = 64;
+
+pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+    for _ in 0..ROUNDS {
+        if !round(document, report) {
+            break;
+        }
+    }
+    own_fields_are_certain(document, report);
+    Ok(())
+}
+
+/// One look at all examples; says whether anything had to change.
+fn round(document: &mut Value, report: &mut Report) -> bool {
+    let whole = document.clone();
+    let mut changed = false;
+    for (pointer, seen) in gather(&whole) {
+        let Some(schema) = document.pointer_mut(&pointer) else {
+            continue;
+        };
+        changed |= accept_null(schema, &seen, &pointer, report);
+        changed |= believe_here(schema, &seen, &pointer, report)
+            || believe_values(schema, &seen, &pointer, report);
+        changed |= add_fields(schema, &seen, &pointer, report);
+    }
+    changed
+}
+
+fn accept_null(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+    let open = schema.as_object().is_none_or(|schema| {
+        schema.get("nullable") == Some(&json!(true))
+            || !schema
+                .keys()
+                .any(|key| key == "type" || key == "$ref" || key == "allOf")
+    });
+    let Some(place) = seen.nulls.first().filter(|_| !open) else {
+        return false;
+    };
+    let before = type_of(schema);
+    if let Some(name) = schema["$ref"].as_str() {
+        *schema = json!({"allOf": [{ "$ref": name }]});
+    }
+    schema["nullable"] = json!(true);
+    let evidence = format!("null in {place}{}", more(seen.nulls.len()));
+    report.note_because(pointer, &before, format!("{before}, nullable"), evidence);
+    true
+}
+
+/// Where a value contradicts the object that a place refers to, the place is
+/// any JSON; the object, which others refer to as well, stays what it is.
+fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+    let Some((value, place)) = seen
+        .values
+        .first()
+        .filter(|_| referenced_through(schema).is_some())
+    else {
+        return false;
+    };
+    let evidence = format!("{} in {place}{}", kind(value), more(seen.values.len()));
+    report.note_because(pointer, type_of(schema), "any JSON", evidence);
+    *schema = json!({});
+    true
+}
+
+/// Where a value contradicts the declared type, the type gives way to the
+/// one that holds for all recorded values.
+fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+    let declared = schema["type"].as_str().unwrap_or_default().to_string();
+    let untyped_items = declared.is_empty()
+        && pointer.ends_with("/items")
+        && schema
+            .as_object()
+            .is_some_and(|schema| schema.keys().all(|key| key.starts_with("x-")));
+    let free_answer = declared == "object"
+        && pointer.ends_with("/schema")
+        && schema["properties"].is_null()
+        && seen
+            .values
+            .iter()
+            .any(|(value, _)| value.as_object().is_some_and(|fields| !fields.is_empty()));
+    let contradiction = seen.values.iter().find(|(value, _)| !fits(schema, value));
+    let evidence = match contradiction {
+        Some((value, place)) if !declared.is_empty() => format!(
+            "{} {value} in {place}{}",
+            kind(value),
+            more(seen.values.len())
+        ),
+        _ if untyped_items || free_answer => {
+            format!("in {}{}", seen.values[0].1, more(seen.values.len()))
+        }
+        _ => return false,
+    };
+    let values: Vec<&Value> = seen.values.iter().map(|(value, _)| *value).collect();
+    let object_in_list = declared == "array"
+        && values.iter().all(|value| value.is_object())
+        && schema["items"]["type"] == "object";
+    let mut believed = if object_in_list {
+        schema["items"].clone()
+    } else if declared == "boolean" && values.iter().all(|value| fits_flag(value)) {
+        json!({"type": "string", "format": "boolean"})
+    } else {
+        infer(&values)
+    };
+    let before = type_of(schema);
+    for (key, value) in schema.as_object().into_iter().flatten() {
+        if key == "nullable" || key == "description" || key.starts_with("x-") {
+            believed[key] = value.clone();
+        }
+    }
+    if *schema == believed {
+        return false;
+    }
+    report.note_because(pointer, before, type_of(&believed), evidence);
+    *schema = believed;
+    true
+}
+
+/// Whether a value is of the declared type; what declares none takes all.
+fn fits(schema: &Value, value: &Value) -> bool {
+    if referenced_through(schema).is_some() {
+        return true;
+    }
+    let kind = kind(value);
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("string"), Some("boolean")) => fits_flag(value) || kind == "string",
+        (Some("string"), Some("decimal")) => matches!(kind, "string" | "integer" | "number"),
+        (Some("number"), _) => matches!(kind, "integer" | "number"),
+        (Some(declared), _) => declared == kind,
+        (None, _) => true,
+    }
+}
+
+fn fits_flag(value: &Value) -> bool {
+    value.is_boolean()
+        || value
+            .as_i64()
+            .is_some_and(|number| number == 0 || number == 1)
+}
+
+fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+    let has_fields = schema["properties"].is_object();
+    if !has_fields || seen.missing.is_empty() {
+        return false;
+    }
+    let mut added = false;
+    for (name, values) in &seen.missing {
+        let known = schema["properties"].as_object().into_iter().flatten();
+        let twin = known
+            .map(|(known, _)| known)
+            .find(|known| snake(known) == snake(name));
+        if let Some(twin) = twin {
+            let pointer = format!("{pointer}/properties/{}", escape(name));
+            if !report.has(&pointer) {
+                report.note(
+                    pointer,
+                    "absent",
+                    format!("not typed, `{twin}` has its Rust name"),
+                );
+            }
+            continue;
+        }
+        added = true;
+        let inferred = infer(&values.iter().map(|(value, _)| *value).collect::<Vec<_>>());
+        let pointer = format!("{pointer}/properties/{}", escape(name));
+        let evidence = format!("in {}{}", values[0].1, more(values.len()));
+        report.note_because(pointer, "absent", type_of(&inferred), evidence);
+        schema["properties"][*name] = inferred;
+    }
+    added
+}
+
+/// An object's own id, and what an answer wraps, are there in every record:
+/// the two things that a caller may rely on.
+fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
+    let whole = document.clone();
+    for (pointer, seen) in gather(&whole) {
+        let Some(schema) = document.pointer_mut(&pointer) else {
+            continue;
+        };
+        let certain = schema.get("x-uncertain") != Some(&json!(true));
+        let Some(properties) = schema["properties"].as_object().filter(|_| certain) else {
+            continue;
+        };
+        let always = |name: &str| {
+            seen.values
+                .iter()
+                .all(|(value, _)| value.get(name).is_some_and(|value| !value.is_null()))
+        };
+        let wraps = |schema: &Value| {
+            referenced_through(schema).is_some()
+                || schema["type"] == "array"
+                || schema["properties"].is_object()
+        };
+        let is_answer = pointer.starts_with("/paths/") && pointer.ends_with("/schema");
+        let certain: Vec<String> = properties
+            .iter()
+            .filter(|(name, schema)| {
+                name.as_str() == "id" || is_answer && name.as_str() != "meta" && wraps(schema)
+            })
+            .map(|(name, _)| name.clone())
+            .filter(|name| always(name))
+            .collect();
+        let mut required: Vec<String> = Vec::new();
+        let before = schema["required"].as_array().cloned().unwrap_or_default();
+        for name in before
+            .iter()
+            .filter_map(Value::as_str)
+            .chain(certain.iter().map(String::as_str))
+        {
+            if !required.iter().any(|known| known == name) {
+                required.push(name.into());
+            }
+        }
+        if required.len() > before.len() {
+            let evidence = format!("in {}{}", seen.values[0].1, more(seen.values.len()));
+            report.note_because(
+                format!("{pointer}/required"),
+                json!(before),
+                json!(required),
+                evidence,
+            );
+            schema["required"] = json!(required);
+        }
+    }
+}
+
+/// A schema's type in a word or two, for the report.
+fn type_of(schema: &Value) -> String {
+    if let Some(name) = referenced_through(schema) {
+        return name.to_string();
+    }
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("string"), Some("boolean")) => "true or false in any form".into(),
+        (Some("array"), _) => format!("array of {}", type_of(&schema["items"])),
+        (Some("object"), _) => match schema["properties"].as_object() {
+            Some(fields) => {
+                let names: Vec<_> = fields.keys().map(String::as_str).collect();
+                format!("object {{{}}}", names.join(", "))
+            }
+            None => "object".into(),
+        },
+        (Some(name), Some(format)) => format!("{name}, {format}"),
+        (Some(name), None) => name.into(),
+        (None, _) => "any JSON".into(),
+    }
+}
+
+fn more(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        _ => format!(" and {} more", count - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalize::report::check;
+
+    /// The component schema `A` after an answer with this example.
+    fn reconciled(schema: Value, example: Value) -> (Value, Vec<String>) {
+        let (document, repairs) = check(
+            apply,
+            json!({
+                "components": {"schemas": {"A": schema}},
+                "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {
+                    "schema": {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/A"}}, "required": ["a"]},
+                    "example": {"a": example},
+                }}}}}}},
+            }),
+        );
+        let lines = repairs
+            .iter()
+            .map(|repair| format!("{}: {} -> {}", repair.pointer, repair.before, repair.after));
+        (
+            document["components"]["schemas"]["A"].clone(),
+            lines.collect(),
+        )
+    }
+
+    fn object(properties: Value) -> Value {
+        json!({"type": "object", "properties": properties})
+    }
+
+    #[test]
+    fn the_recorded_value_decides_the_type() {
+        let cases = [
+            (
+                json!({"type": "integer"}),
+                json!("19.99"),
+                json!({"type": "string"}),
+            ),
+            (
+                json!({"type": "string"}),
+                json!(7200),
+                json!({"type": "integer"}),
+            ),
+            (
+                json!({"type": "boolean"}),
+                json!(0),
+                json!({"type": "string", "format": "boolean"}),
+            ),
+            (
+                json!({"type": "array", "items": object(json!({"b": {"type": "string"}}))}),
+                json!({"b": "x"}),
+                object(json!({"b": {"type": "string"}})),
+            ),
+            (
+                json!({"type": "array", "items": {}}),
+                json!(["x"]),
+                json!({"type": "array", "items": {"type": "string"}}),
+            ),
+            (
+                json!({"type": "string"}),
+                json!({"c": 1}),
+                object(json!({"c": {"type": "integer"}})),
+            ),
+        ];
+        for (declared, recorded, expected) in cases {
+            let (after, lines) = reconciled(object(json!({"x": declared})), json!({"x": recorded}));
+            assert_eq!(after["properties"]["x"], expected);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_was_recorded_is_added() {
+        let (after, lines) = reconciled(
+            object(json!({"b": {"type": "string"}})),
+            json!({"id": "1", "c": {"d": null}}),
+        );
+        assert_eq!(
+            after["properties"]["c"]["properties"]["d"],
+            json!({"nullable": true})
+        );
+        assert_eq!(after["required"], json!(["id"]));
+        assert_eq!(
+            lines[0],
+            "/components/schemas/A/properties/c: absent -> object {d}"
+        );
+    }
+
+    #[test]
+    fn a_recorded_null_makes_the_field_nullable() {
+        let (after, _) = reconciled(object(json!({"b": {"type": "string"}})), json!({"b": null}));
+        assert_eq!(
+            after["properties"]["b"],
+            json!({"type": "string", "nullable": true})
+        );
+    }
+
+    #[test]
+    fn an_object_that_others_refer_to_is_not_widened_for_one() {
+        let schema = object(json!({"b": {"type": "string"}}));
+        let (after, lines) = reconciled(schema.clone(), json!("just an id"));
+        assert_eq!(after, schema);
+        assert!(lines[0].ends_with("A -> any JSON"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_field_whose_rust_name_is_taken_is_told_of_once() {
+        let mut document = json!({
+            "components": {"schemas": {}},
+            "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {
+                "schema": object(json!({"first_name": {"type": "string"}})),
+                "example": {"first_name": "a", "firstName": "b"},
+            }}}}}}},
+        });
+        let before = document.clone();
+        let mut report = Report::default();
+        apply(&mut document, &mut report).unwrap();
+        assert_eq!(document, before);
+        assert_eq!(report.repairs.len(), 1, "{:?}", report.repairs);
+    }
+
+    #[test]
+    fn a_free_form_object_stays_free() {
+        let schema = object(json!({"data": {"type": "object"}}));
+        let (after, lines) = reconciled(schema.clone(), json!({"data": {"patient": {"id": "1"}}}));
+        assert_eq!((after, lines), (schema, vec![]));
+    }
+
+    #[test]
+    fn what_agrees_is_left_alone() {
+        let schema = object(
+            json!({"n": {"type": "number"}, "l": {"type": "array", "items": {"type": "integer"}}}),
+        );
+        let (after, lines) = reconciled(schema.clone(), json!({"n": 10, "l": [1]}));
+        assert_eq!((after, lines), (schema, vec![]));
+    }
+}

@@ -1,0 +1,107 @@
+//! The repairs that the fixes make, as they are reported.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::refusal::Refusal;
+
+/// One repair: where, what it was, what it is now, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The fix that made it.
+    pub fix: &'static str,
+    /// JSON pointer into the document as it stood then, but for parameters,
+    /// which have their name for a step.
+    pub pointer: String,
+    /// What stood there.
+    pub before: String,
+    /// What stands there now.
+    pub after: String,
+    /// What the repair rests on, empty where the fault speaks for itself.
+    pub evidence: String,
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<26} {}: {} -> {}",
+            self.fix, self.pointer, self.before, self.after
+        )?;
+        if !self.evidence.is_empty() {
+            write!(f, " ({})", self.evidence)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects the repairs of all fixes.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// The fix that is running.
+    pub(crate) fix: &'static str,
+    pub(crate) repairs: Vec<Repair>,
+}
+
+impl Report {
+    pub(crate) fn note(
+        &mut self,
+        pointer: impl Into<String>,
+        before: impl fmt::Display,
+        after: impl fmt::Display,
+    ) {
+        self.note_because(pointer, before, after, "");
+    }
+
+    /// Whether this fix has reported of this place already.
+    pub(crate) fn has(&self, pointer: &str) -> bool {
+        let own = |repair: &&Repair| repair.fix == self.fix && repair.pointer == pointer;
+        self.repairs.iter().any(|repair| own(&repair))
+    }
+
+    pub(crate) fn note_because(
+        &mut self,
+        pointer: impl Into<String>,
+        before: impl fmt::Display,
+        after: impl fmt::Display,
+        evidence: impl fmt::Display,
+    ) {
+        self.repairs.push(Repair {
+            fix: self.fix,
+            pointer: pointer.into(),
+            before: one_line(&before.to_string()),
+            after: one_line(&after.to_string()),
+            evidence: one_line(&evidence.to_string()),
+        });
+    }
+}
+
+/// Keeps a report line readable: no line breaks, at most 80 characters.
+fn one_line(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= 80 {
+        return flat;
+    }
+    flat.chars().take(77).chain("...".chars()).collect()
+}
+
+/// A fix: it changes the document and reports each change.
+pub(crate) type Apply = fn(&mut Value, &mut Report) -> Result<(), Refusal>;
+
+/// Runs one fix on a document and then again, for the tests of the fixes.
+#[cfg(test)]
+pub(crate) fn check(apply: Apply, mut document: Value) -> (Value, Vec<Repair>) {
+    let mut report = Report::default();
+    apply(&mut document, &mut report).unwrap();
+    let once = document.clone();
+    let mut again = Report::default();
+    apply(&mut document, &mut again).unwrap();
+    assert_eq!(document, once, "a fix changes nothing the second time");
+    assert_eq!(
+        again.repairs,
+        vec![],
+        "a fix reports nothing the second time"
+    );
+    (once, report.repairs)
+}

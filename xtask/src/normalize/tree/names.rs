@@ -1,0 +1,94 @@
+//! Names: how the words of a document become those of Rust.
+
+use heck::{ToPascalCase, ToSnakeCase};
+
+/// Type names that generated code would confuse with those it uses itself.
+const TAKEN: &str = "\
+    Box Client Clone Copy Debug Default Deserialize Display Eq Err Error From FromStr Hash Into \
+    Iterator None Ok Option Ord PartialEq PartialOrd Result Self Serialize Some String ToString \
+    TryFrom TryInto Vec";
+
+/// A Rust type name, never one that generated code uses for itself.
+pub(crate) fn pascal(text: &str) -> String {
+    // Twice, since `AB` is not yet what a second look makes of it: `Ab`.
+    let name = words(text).to_pascal_case().to_pascal_case();
+    match name.chars().next() {
+        None => "Unnamed".into(),
+        Some(first) if first.is_numeric() => format!("N{name}"),
+        Some(_) if TAKEN.split_whitespace().any(|taken| taken == name) => format!("{name}Object"),
+        Some(_) => name,
+    }
+}
+
+/// A Rust function or field name.
+pub(crate) fn snake(text: &str) -> String {
+    let name = words(text).to_snake_case();
+    match name.chars().next() {
+        None => "unnamed".into(),
+        Some(first) if first.is_numeric() => format!("n{name}"),
+        Some(_) => name,
+    }
+}
+
+fn words(text: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    text.chars().map(word).collect()
+}
+
+/// The singular of an English plural, as far as names of lists go.
+pub(crate) fn singular(name: &str) -> String {
+    const ENDINGS: [(&str, &str); 5] = [
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("ses", "se"),
+        ("xes", "x"),
+        ("s", ""),
+    ];
+    const SINGULAR: [&str; 3] = ["ss", "us", "is"];
+    if SINGULAR.iter().any(|ending| name.ends_with(ending)) {
+        return name.into();
+    }
+    let mut replaced = ENDINGS
+        .iter()
+        .filter_map(|(plural, singular)| Some(name.strip_suffix(plural)?.to_string() + singular));
+    replaced.next().unwrap_or_else(|| name.into())
+}
+
+/// `base`, or `base` with the first number that makes it new to `is_taken`.
+pub(crate) fn unique(base: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    if !is_taken(base) {
+        return base.into();
+    }
+    let numbered = (2..).map(|number| format!("{base}{number}"));
+    let mut free = numbered.filter(|name| !is_taken(name));
+    free.next().expect("numbers never run out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_rust_names() {
+        assert_eq!(pascal("my-thing.v2"), "MyThingV2");
+        assert_eq!(pascal("1st"), "N1st");
+        assert_eq!(pascal("option"), "OptionObject");
+        assert_eq!(pascal("日本"), "Unnamed");
+        assert_eq!(snake("page[number]"), "page_number");
+    }
+
+    #[test]
+    fn lists_name_their_members() {
+        let pairs = [
+            ("categories", "category"),
+            ("addresses", "address"),
+            ("staff", "staff"),
+            ("doses", "dose"),
+            ("tests", "test"),
+            ("status", "status"),
+        ];
+        for (plural, expected) in pairs {
+            assert_eq!(singular(plural), expected);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What stands beside `spec/` and depends on it: the package's version, and
+//! the changelog with the part that an update drafts.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use semver::Version;
+
+use crate::document::spec_dir::{Change, SpecDir, stage};
+use crate::release::changelog;
+use crate::release::record::{PATH, Release};
+use crate::review;
+use crate::surface::Surface;
+
+/// The directory that holds `spec/`.
+#[derive(Debug)]
+pub struct Workspace {
+    path: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace of a directory of documents.
+    pub fn of(spec: &SpecDir) -> Self {
+        Self {
+            path: spec.path().parent().unwrap_or(spec.path()).to_owned(),
+        }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The version in `Cargo.toml`; none where no package stands here.
+    ///
+    /// # Errors
+    /// One line on what is wrong with the manifest.
+    pub fn version(&self) -> Result<Option<Version>, String> {
+        let Some(text) = self.read("Cargo.toml")? else {
+            return Ok(None);
+        };
+        let manifest: toml::Table =
+            toml::from_str(&text).map_err(|error| format!("Cargo.toml: {}", error.message()))?;
+        let version = manifest
+            .get("package")
+            .and_then(|package| package.get("version"));
+        let Some(version) = version else {
+            return Ok(None);
+        };
+        let version = version.as_str().and_then(review::version);
+        version
+            .map(Some)
+            .ok_or_else(|| "Cargo.toml: its version is not three numbers".into())
+    }
+
+    /// Says so if the version in `Cargo.toml` moved less than what users get
+    /// has moved since the release, and by what.
+    ///
+    /// # Errors
+    /// One line on what is wrong with the record or the manifest.
+    pub fn behind(&self, surface: &Surface) -> Result<Option<String>, String> {
+        let release = Release::of(&self.path).map_err(|fault| format!("{PATH}: {fault}"))?;
+        let (Some(release), Some(version)) = (release, self.version()?) else {
+            return Ok(None);
+        };
+        let since = release.compared_with(surface);
+        let level = since.level;
+        let needed = release.next(level);
+        if version >= needed {
+            return Ok(None);
+        }
+        let lines = since.lines.iter().filter(|line| line.level == level);
+        let lines = lines.map(|line| format!("\n    {}: {}", line.subject, line.effect));
+        let access = since.access.iter().filter(|access| access.level == level);
+        let access = access.map(|access| format!("\n    {}", access.text));
+        let because: Vec<String> = access.chain(lines).collect();
+        Ok(Some(format!(
+            "Cargo.toml: version {version}, but what changed for users since {} is {level}; \
+             set {needed} or a later one{}",
+            release.version,
+            because.concat()
+        )))
+    }
+
+    /// The changelog with the part about this surface drafted anew; none
+    /// where there is no changelog, or nothing of it would change.
+    ///
+    /// # Errors
+    /// One line on what is wrong with the record of the release, or with the
+    /// changelog.
+    pub fn draft(&self, surface: &Surface) -> Result<Option<Change>, String> {
+        let Some(before) = self.read(changelog::NAME)? else {
+            return Ok(None);
+        };
+        let release = Release::of(&self.path).map_err(|fault| format!("released.json: {fault}"))?;
+        let after = changelog::drafted(
+            &before,
+            changelog::entry(release.as_ref(), surface).as_deref(),
+        )?;
+        Ok((after != before).then_some(Change {
+            name: changelog::NAME,
+            before: Some(before),
+            after,
+        }))
+    }
+
+    /// Writes a draft, whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, draft: &Change) -> io::Result<()> {
+        self.replace(&draft.after)
+    }
+
+    /// Makes the drafted part a written one, which later updates leave alone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn settle_changelog(&self) -> io::Result<()> {
+        let text = self.read(changelog::NAME).map_err(io::Error::other)?;
+        text.map_or(Ok(()), |text| self.replace(&changelog::settled(&text)))
+    }
+
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let target = self.path.join(changelog::NAME);
+        stage(&target, text)?.persist(target)?;
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<String>, String> {
+        match fs::read_to_string(self.path.join(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{name}: unreadable: {error}")),
+        }
+    }
+}

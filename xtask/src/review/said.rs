@@ -1,0 +1,49 @@
+//! What is said about a schema and changes no value that it allows.
+
+use serde_json::Value;
+
+/// The keywords that only say something.
+pub(super) const SAID: [&str; 8] = [
+    "default",
+    "deprecated",
+    "description",
+    "example",
+    "examples",
+    "title",
+    "x-note",
+    "x-source",
+];
+
+/// Removes what is only said, everywhere below.
+pub(super) fn unsaid(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) => {
+            let kept = object.iter().filter_map(|(key, value)| {
+                if SAID.contains(&key.as_str()) {
+                    return None;
+                }
+                let value = match (key.as_str(), value) {
+                    // A field may be called as a word about a schema.
+                    ("properties", Value::Object(fields)) => Value::Object(
+                        fields
+                            .iter()
+                            .map(|(name, field)| (name.clone(), unsaid(field)))
+                            .collect(),
+                    ),
+                    ("required" | "enum", Value::Array(names)) => sorted(names),
+                    _ => unsaid(value),
+                };
+                Some((key.clone(), value))
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(list) => list.iter().map(unsaid).collect(),
+        other => other.clone(),
+    }
+}
+
+fn sorted(names: &[Value]) -> Value {
+    let mut names = names.to_vec();
+    names.sort_by_key(ToString::to_string);
+    Value::Array(names)
+}
