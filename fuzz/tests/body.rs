@@ -18,9 +18,9 @@ fn a_signed_body_is_accepted_whatever_it_holds() {
             assert_eq!(delivery.reply().status(), 200);
             if let Some(event) = delivery.into_event() {
                 let _no_panic = format!("{event:?}");
-                let key = EventKey::from(&event).key;
+                let key = EventKey::from(&event).id;
                 assert!(!key.is_empty());
-                assert_eq!(EventKey::from(&Event::from_body(&body)).key, key);
+                assert_eq!(EventKey::from(&Event::from_body(&body)).id, key);
             }
             let mut changed = body;
             changed.push(b'!');

@@ -70,7 +70,7 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
 fn source(name: &str) -> &'static str {
     match name {
         "repairs" => "xtask/tests/repairs.rs",
-        _ => "tests/it/surface.rs",
+        _ => "tests/it/api/surface.rs",
     }
 }
 

@@ -1,7 +1,7 @@
 //! What users get, read from the generated Rust: one source for the snapshots,
 //! the review of an update and the surface that a release records.
 //!
-//! `tests/it/surface.rs` includes this module too, to read the compiled output.
+//! `tests/it/api/surface.rs` includes this module too, to read the compiled output.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
