@@ -81,7 +81,9 @@ fn builder(
         let (name, value) = (&argument.name, initial(argument, known));
         quote!(#name: #value)
     });
-    let setters = arguments.iter().map(setters);
+    let setters = arguments
+        .iter()
+        .map(|argument| setters(argument, arguments));
     let names = arguments.iter().map(|argument| &argument.name);
     let given = arguments.iter().map(given);
     let (answer_type, read, make): (Type, _, _) = match answer {
@@ -135,7 +137,7 @@ fn builder(
                 #note
                 pub async fn send(self) -> #result {
                     let (client, request) = self
-                        .request()
+                        .own_request()
                         .map_err(|error| crate::Error::unsent(#id, error))?;
                     let operation = crate::operations::OPERATIONS.get(#row);
                     let mut call =
@@ -145,7 +147,7 @@ fn builder(
 
                 #streams
 
-                fn request(
+                fn own_request(
                     self,
                 ) -> ::std::result::Result<(Client, ::reqwest::Request), Error<()>> {
                     let Self { own_client, #(#names),* } = self;
@@ -194,19 +196,21 @@ fn initial(argument: &Argument, known: &Known<'_>) -> TokenStream {
     }
 }
 
-fn setters(argument: &Argument) -> TokenStream {
+fn setters(argument: &Argument, arguments: &[Argument]) -> TokenStream {
     let Argument { name, ty, .. } = argument;
+    let method = argument.setter();
     let (parameter, value) = taken(name, ty);
     let docs = lines_of_docs(&of_setter(argument));
     let setter = quote! {
         #docs
-        pub fn #name(mut self, #parameter) -> Self {
+        pub fn #method(mut self, #parameter) -> Self {
             self.#name = ::std::option::Option::Some(#value);
             self
         }
     };
-    let set = argument.optional.then(|| {
-        let set = format_ident!("set_{}", name);
+    let set = format_ident!("set_{}", name);
+    let is_free = !arguments.iter().any(|other| other.name == set);
+    let set = (argument.optional && is_free).then(|| {
         let docs = lines_of_docs(&of_optional_setter(argument));
         quote! {
             #docs

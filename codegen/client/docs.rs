@@ -63,8 +63,8 @@ pub(crate) fn of_setter(argument: &Argument) -> String {
 
 /// The documentation of a setter that takes an option.
 pub(crate) fn of_optional_setter(argument: &Argument) -> String {
-    let Argument { name, .. } = argument;
-    format!("Sets or unsets [`{name}`](Self::{name}).")
+    let (name, setter) = (&argument.name, argument.setter());
+    format!("Sets or unsets [`{name}`](Self::{setter}).")
 }
 
 fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> String {
@@ -85,7 +85,7 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
     if !arguments.is_empty() {
         let mut list = String::from("Arguments:\n");
         for argument in arguments {
-            let Argument { name, .. } = argument;
+            let (name, setter) = (&argument.name, argument.setter());
             let need = if argument.optional { "" } else { ", required" };
             let what = match (argument.description.as_str(), own_type(argument)) {
                 ("", Some(own)) => format!(", of type {own}."),
@@ -94,7 +94,7 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
             };
             let _ = write!(
                 list,
-                "\n- [`{name}`](builder::{builder}::{name}){need}{what}"
+                "\n- [`{name}`](builder::{builder}::{setter}){need}{what}"
             );
         }
         parts.push(list);
@@ -261,7 +261,7 @@ fn example(documented: &Documented<'_>) -> String {
             return String::new();
         }
         let _ = write!(parameters, ", {name}: {}", outside(argument));
-        given.push(format!(".{name}({name})"));
+        given.push(format!(".{}({name})", argument.setter()));
     }
     given.push(if documented.streams {
         ".items()".into()

@@ -34,6 +34,30 @@ pub(crate) struct Argument {
     pub(crate) description: String,
 }
 
+/// Methods that every builder has: the setter of an argument of such a name gets an underscore.
+const METHODS: [&str; 8] = [
+    "clone",
+    "into_future",
+    "items",
+    "new",
+    "own_request",
+    "pages",
+    "send",
+    "to_owned",
+];
+
+impl Argument {
+    /// The name of the setter.
+    pub(crate) fn setter(&self) -> Ident {
+        let name = &self.name;
+        if METHODS.contains(&name.to_string().as_str()) {
+            format_ident!("{name}_")
+        } else {
+            name.clone()
+        }
+    }
+}
+
 /// How an argument is passed to the generated code.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {

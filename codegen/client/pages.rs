@@ -52,11 +52,6 @@ fn streams(
     can_repeat: bool,
 ) -> Result<TokenStream, String> {
     let Operation { id, arguments, .. } = operation;
-    for name in ["pages", "items"] {
-        if has_argument(operation, name) {
-            return Err(format!("an argument is called `{name}`"));
-        }
-    }
     if !can_repeat {
         return Err("its arguments can be sent once only".into());
     }
