@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::list::{Found, LARGEST_PAGE, List};
+use super::list::{LARGEST_PAGE, List, PageBody};
 use super::{ListChanges, PageMeta};
 
 /// How many pages in a row may hold nothing new before that is a circle.
@@ -30,7 +30,7 @@ impl Reader {
         &mut self,
         list: &List,
         number: i64,
-        answer: &mut Found<T>,
+        answer: &mut PageBody<T>,
     ) -> Result<Option<i64>, String> {
         if let Some(reason) = answer.unreadable {
             return Err(reason.into());
@@ -67,7 +67,7 @@ impl Reader {
         moved
     }
 
-    fn refuse_a_circle<T>(&mut self, answer: &Found<T>, moved: bool) -> Result<(), String> {
+    fn refuse_a_circle<T>(&mut self, answer: &PageBody<T>, moved: bool) -> Result<(), String> {
         if answer.items.is_empty() {
             return Ok(());
         }
@@ -118,7 +118,7 @@ impl Reader {
         Ok(following.filter(|_| !ends))
     }
 
-    fn keep_what_is_new<T>(&mut self, answer: &mut Found<T>) {
+    fn keep_what_is_new<T>(&mut self, answer: &mut PageBody<T>) {
         let ids = std::mem::take(&mut answer.ids);
         let mut new = ids
             .iter()

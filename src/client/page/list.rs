@@ -16,11 +16,11 @@ pub(crate) const LARGEST_PAGE: i64 = 100;
 
 /// A request for one page in flight. Only polled, so that it can be shared between threads.
 pub(crate) type Fetch<T> =
-    SyncWrapper<Pin<Box<dyn Future<Output = Result<Response<Found<T>>, Error>> + Send>>>;
+    SyncWrapper<Pin<Box<dyn Future<Output = Result<Response<PageBody<T>>, Error>> + Send>>>;
 
 /// Boxes a request for one page.
 pub(crate) fn fetch<T>(
-    request: impl Future<Output = Result<Response<Found<T>>, Error>> + Send + 'static,
+    request: impl Future<Output = Result<Response<PageBody<T>>, Error>> + Send + 'static,
 ) -> Fetch<T> {
     SyncWrapper::new(Box::pin(request))
 }
@@ -59,7 +59,7 @@ impl List {
 }
 
 /// What one page's answer holds, whatever its type.
-pub(crate) struct Found<T> {
+pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,
     pub(super) ids: Vec<Option<String>>,
     /// The same for two pages with the same records.
@@ -69,7 +69,7 @@ pub(crate) struct Found<T> {
     pub(super) unreadable: Option<&'static str>,
 }
 
-impl<T: Serialize> Found<T> {
+impl<T: Serialize> PageBody<T> {
     /// `id` gives a record's own id, by which it is known on another page.
     pub(crate) fn new(items: Vec<T>, id: fn(&T) -> Option<String>, meta: Option<PageMeta>) -> Self {
         let ids: Vec<_> = items.iter().map(id).collect();
@@ -96,7 +96,7 @@ impl<T: Serialize> Found<T> {
 #[allow(dead_code, reason = "the document may tell the shape of every list")]
 pub(crate) struct OneArray(pub(crate) Value);
 
-impl From<OneArray> for Found<Value> {
+impl From<OneArray> for PageBody<Value> {
     fn from(OneArray(answer): OneArray) -> Self {
         let (meta, mut lists) = match answer {
             Value::Array(list) => (Value::Null, vec![list]),

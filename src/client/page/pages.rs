@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::guard::Reader;
-use super::list::{Fetch, Found, List};
+use super::list::{Fetch, List, PageBody};
 use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
@@ -75,7 +75,7 @@ pub struct Pages<T> {
 )]
 enum Asked<T> {
     Waiting(Fetch<T>),
-    Arrived(Result<Response<Found<T>>, Error>),
+    Arrived(Result<Response<PageBody<T>>, Error>),
 }
 
 impl<T> Pages<T> {
@@ -159,7 +159,7 @@ impl<T> Pages<T> {
     fn deliver(
         &mut self,
         number: i64,
-        arrived: Result<Response<Found<T>>, Error>,
+        arrived: Result<Response<PageBody<T>>, Error>,
     ) -> Result<Page<T>, Error> {
         let mut response = arrived?;
         let length = i64::try_from(response.items.len()).unwrap_or(i64::MAX);
