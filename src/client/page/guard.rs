@@ -104,9 +104,7 @@ impl Reader {
             return if next > number {
                 Ok(Some(next))
             } else {
-                Err(format!(
-                    "pagination loop: `next_page` is {next} on page {number}"
-                ))
+                Err(format!("pagination loop: `next_page` is {next}"))
             };
         }
         if let Some(pages) = meta.total_pages {
