@@ -5,11 +5,6 @@
 //! [`Replay`] reads the lists of the Events API and the list of webhook deliveries, and returns
 //! each event that was not processed yet, oldest first:
 //!
-//! The vendor gives up on a delivery after six tries, and keeps what has
-//! happened for thirty days. A [`Replay`] reads the lists of the Events API
-//! and the list of deliveries, and tells each event that was not handled yet,
-//! the oldest first:
-//!
 //! ```
 //! use fullscript::Client;
 //! use fullscript::replay::{Cursor, ReplayError};
