@@ -193,11 +193,11 @@ impl Download {
             return Err("the address contains a user name or password");
         }
         let host = url.host_str().unwrap_or_default();
-        let vendors = OWN_DOMAINS.iter().any(|domain| {
+        let is_fullscript = OWN_DOMAINS.iter().any(|domain| {
             host.strip_suffix(domain)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
-        if vendors || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
+        if is_fullscript || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
             return Ok(());
         }
         Err("the host is not Fullscript's; call `allow_host` if you trust it")

@@ -46,10 +46,10 @@ pub use self::event_log::SqliteEventLog;
 /// use fullscript::auth::OAuthApp;
 /// use fullscript::sqlite::{EncryptionKey, SqliteStore};
 ///
-/// // Generated once with `EncryptionKey::generate` and kept with your secrets. let key =
-/// EncryptionKey::from_text("MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY=")?; let store =
-/// SqliteStore::builder(path).encryption_key(key).open().await?; let app =
-/// OAuthApp::builder(fullscript::Environment::UsSandbox).store(store);
+/// // Generated once with `EncryptionKey::generate` and kept with your secrets.
+/// let key = EncryptionKey::from_text("MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY=")?;
+/// let store = SqliteStore::builder(path).encryption_key(key).open().await?;
+/// let app = OAuthApp::builder(fullscript::Environment::UsSandbox).store(store);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```

@@ -12,8 +12,7 @@ use crate::webhook::Event;
 /// hash.
 const MAX_ID_LENGTH: usize = 128;
 
-/// Length of a subject hash in hex digits: enough to tell patients apart, too short to identify
-/// them.
+/// Length of a subject hash in hex digits. It tells patients apart without revealing their ids.
 const SUBJECT_LENGTH: usize = 32;
 
 /// The key of an event in an [`EventLog`](super::EventLog); created from an event with `From`.
