@@ -75,7 +75,7 @@ fn of_model(name: &str, operations: &[Operation], models: &[Model]) -> String {
     let holders: Vec<_> = models
         .iter()
         .filter(holds)
-        .map(|holder| format!("[`{0}`](crate::types::{0})", holder.name))
+        .map(|holder| format!("[`{}`]", holder.name))
         .collect();
     let words = name.to_snake_case().replace('_', " ");
     let article = if words.starts_with(['a', 'e', 'i', 'o']) {

@@ -29,8 +29,11 @@ impl Events {
         self
     }
 
-    /// Sets the duration of the claim on a returned event, after which it may be granted again if
-    /// neither [`Missed::acknowledge`] nor [`Missed::release`] was called. Default: 5 minutes.
+    /// Sets the duration of the claim on a returned event. Default: 5 minutes.
+    ///
+    /// After it the event may be granted again, if neither
+    /// [`Missed::acknowledge`](super::Missed::acknowledge) nor
+    /// [`Missed::release`](super::Missed::release) was called.
     #[must_use]
     pub fn time_to_handle(mut self, time: Duration) -> Self {
         self.time_to_handle = time;
