@@ -110,7 +110,7 @@ async fn a_plan_without_a_body_is_not_sent() {
     assert!(error.is_invalid_request(), "{error}");
     assert_eq!(
         error.to_string(),
-        "create_treatment_plan: not sent, `body` is required and was not set"
+        "create_treatment_plan: not sent, `body` is required but was not set"
     );
     assert_eq!(paths(&fake), [""; 0]);
 }
