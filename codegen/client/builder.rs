@@ -87,11 +87,15 @@ fn builder(
     let (answer_type, read, make): (Type, _, _) = match answer {
         Answer::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
         // A body that nobody looks at is no reason to call again.
-        Answer::Nothing => (parse_quote!(()), quote!(read_nothing), quote!(make_unread)),
+        Answer::Nothing => (
+            parse_quote!(()),
+            quote!(read_nothing),
+            quote!(make_streaming),
+        ),
         Answer::Bytes => (
             parse_quote!(crate::ByteStream),
             quote!(read_bytes),
-            quote!(make_unread),
+            quote!(make_streaming),
         ),
     };
     let result = quote!(::std::result::Result<crate::Response<#answer_type>, crate::Error>);

@@ -117,7 +117,7 @@ async fn an_expired_address_and_a_circle_are_clear_errors() {
         (403, "download")
     );
     let server = Misbehaving::start([redirect("/1")]).await;
-    let once = client(&server).with_options(CallOptions::new().attempts(1));
+    let once = client(&server).with_options(CallOptions::new().max_attempts(1));
     let error = once
         .download(&format!("{}/1", server.url()))
         .send()

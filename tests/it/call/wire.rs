@@ -313,7 +313,7 @@ pub(super) fn client(url: &str) -> Client {
     builder
         .access_token(AccessToken::new("token"))
         // These servers answer once.
-        .options(CallOptions::new().attempts(1))
+        .options(CallOptions::new().max_attempts(1))
         .build()
         .expect("a loopback address")
 }
