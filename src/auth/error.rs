@@ -266,8 +266,8 @@ impl fmt::Display for CallbackFault {
                  attempt or a forgery); start the connection again",
             ),
             Self::StateForged => f.write_str(
-                "callback: state was not signed by this app with this client secret; start the \
-                 connection again, and check who could have changed the session",
+                "state: not signed by this app with this client secret; start the connection \
+                 again, and check who could have changed the session",
             ),
             Self::NoCode => {
                 f.write_str("callback: code and error are both missing; start the connection again")

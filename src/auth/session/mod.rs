@@ -113,9 +113,7 @@ impl Session {
 
     /// Returns the cached tokens if they are valid, or else the generation of the invalid ones.
     ///
-    /// The generation is 0 if there are no cached tokens.
-    ///
-    /// Starts an early refresh in the background if it is due.
+    /// The generation is 0 if there are no cached tokens. Starts an early refresh in the background if it is due.
     pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
         let now = self.app.clock.now();
         let state = self.lock();
@@ -176,7 +174,7 @@ impl Session {
         }
     }
 
-    /// Returns whether the session has no state that a new session would lack.
+    /// Returns whether the session has no tokens and no running store task.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.current.is_none() && state.task.is_none() && state.unsaved.is_none()
