@@ -144,7 +144,7 @@ impl OAuthApp {
     /// - [`AuthError::is_code_expired`]: the code is expired or spent, or may be spent because no
     ///   response arrived. Start the connection again.
     /// - [`AuthError::is_store`]: the store failed. The tokens stay in memory, and saving is
-    ///   retried until it succeeds; [`AuthEvent::SaveFailed`](super::AuthEvent::SaveFailed) contains
+    ///   retried until it succeeds. [`AuthEvent::SaveFailed`](super::AuthEvent::SaveFailed) names
     ///   the user.
     /// - [`AuthError::is_misconfigured`]: the server rejected the client id, the client secret or
     ///   the redirect URI.

@@ -113,7 +113,8 @@ impl Session {
 
     /// Returns the cached tokens if they are valid, or else the generation of the invalid ones.
     ///
-    /// The generation is 0 if there are no cached tokens. Starts an early refresh in the background if it is due.
+    /// The generation is 0 if there are no cached tokens. An early refresh starts in the
+    /// background if it is due.
     pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
         let now = self.app.clock.now();
         let state = self.lock();
