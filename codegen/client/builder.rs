@@ -89,11 +89,15 @@ fn builder(
     let (response_type, read, make): (Type, _, _) = match response {
         ResponseBody::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
         // The body is ignored, so a failure to read it must not cause a retry.
-        ResponseBody::Nothing => (parse_quote!(()), quote!(read_nothing), quote!(make_unread)),
+        ResponseBody::Nothing => (
+            parse_quote!(()),
+            quote!(read_nothing),
+            quote!(make_streaming),
+        ),
         ResponseBody::Bytes => (
             parse_quote!(crate::ByteStream),
             quote!(read_bytes),
-            quote!(make_unread),
+            quote!(make_streaming),
         ),
     };
     let result = quote!(::std::result::Result<crate::Response<#response_type>, crate::Error>);

@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
 use crate::call::response::{ByteStream, Response, read_bytes};
-use crate::error::{Answer, Error};
+use crate::error::{Error, RawResponse};
 use crate::transport::Calls;
 use crate::transport::RateLimit;
 use crate::transport::is_loopback;
@@ -135,7 +135,7 @@ impl Download {
             let context = self.context_for(&url);
             let request = Request::new(Method::GET, url.clone());
             let call = Call::new(&context, None, request);
-            let ending = call.until(deadline).make_unread().await;
+            let ending = call.with_deadline(deadline).make_streaming().await;
             let Some(location) = redirect(&ending) else {
                 return self.read(ending).await;
             };
@@ -234,10 +234,10 @@ fn not_sent(reason: &'static str) -> Error {
 /// Returns the error for a redirect that cannot be followed.
 fn redirect_error(ending: Ending, reason: &str) -> Error {
     let (response, _) = match ending.outcome {
-        Outcome::Answered(response, body) => (response, body),
+        Outcome::Response(response, body) => (response, body),
         Outcome::Failed(failure) => return failure.into_error(ID, ending.trace),
     };
-    let answer = Answer {
+    let answer = RawResponse {
         status: response.status(),
         headers: response.headers().clone(),
         body: bytes::Bytes::new(),
@@ -246,7 +246,7 @@ fn redirect_error(ending: Ending, reason: &str) -> Error {
 }
 
 fn refused(response: &Response<ByteStream>, reason: String) -> Error {
-    let seen = Answer {
+    let seen = RawResponse {
         status: response.status(),
         headers: response.headers().clone(),
         body: bytes::Bytes::new(),

@@ -120,7 +120,7 @@ impl RequestBuilder {
         let operation = self.operation;
         let (client, request) = self.built()?;
         let mut call = call(operation, &client.context, request)?;
-        read_bytes(id, call.make_unread().await).await
+        read_bytes(id, call.make_streaming().await).await
     }
 
     fn accepting_json(self) -> Self {

@@ -12,7 +12,7 @@ use super::list::{Fetch, List, PageBody};
 use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
-use crate::error::{Answer, Error};
+use crate::error::{Error, RawResponse};
 
 /// The maximum number of pages that are fetched concurrently.
 ///
@@ -168,7 +168,7 @@ impl<T> Pages<T> {
                     may_have_arrived: true,
                     ..Trace::default()
                 };
-                let answer = Answer {
+                let answer = RawResponse {
                     status: response.status(),
                     headers: response.headers().clone(),
                     body: bytes::Bytes::new(),
@@ -254,7 +254,7 @@ mod tests {
             super::super::list::fetch(async move {
                 let ending = Ending {
                     trace: Trace::default(),
-                    outcome: Outcome::Answered(http::Response::new("").into(), Some(body)),
+                    outcome: Outcome::Response(http::Response::new("").into(), Some(body)),
                 };
                 let read = crate::call::response::read_json::<Value>(list.operation_id, ending);
                 Ok(read.await?.map(|body| OneArray(body).into()))

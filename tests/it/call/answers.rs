@@ -17,7 +17,7 @@ async fn a_wrong_length_is_no_answer() {
         &format!("content-length: {}", length + 10),
     );
     let server = Misbehaving::start([Act::AnswerAndClose(long)]).await;
-    let client = client(&server.url()).with_options(CallOptions::new().attempts(2));
+    let client = client(&server.url()).with_options(CallOptions::new().max_attempts(2));
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.is_transport(), "{error}");
     assert_eq!(error.status().unwrap(), 200);

@@ -33,7 +33,7 @@ async fn no_error_shows_the_call_or_the_answer() {
         let server = Misbehaving::start([Act::AnswerAndClose(answer.into())]).await;
         let client = builder(&(server.url() + "/PLANTED"))
             .access_token(planted_token())
-            .options(CallOptions::new().attempts(2))
+            .options(CallOptions::new().max_attempts(2))
             .build()
             .unwrap();
         let search = client.search_patients().query("PLANTED");

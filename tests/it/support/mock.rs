@@ -18,7 +18,7 @@ pub(crate) fn client(url: &str) -> Client {
 
 /// Returns a client that retries nothing.
 pub(crate) fn once(url: &str) -> Client {
-    client(url).with_options(CallOptions::new().attempts(1))
+    client(url).with_options(CallOptions::new().max_attempts(1))
 }
 
 /// Mocks the response to a GET of this path with the client's access token.
