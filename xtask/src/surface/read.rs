@@ -212,7 +212,7 @@ fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
         return None;
     };
     let body = pages.block.to_token_stream().to_string().replace(' ', "");
-    let field = body.split("Found::new(answer.").nth(1);
+    let field = body.split("PageBody::new(response.").nth(1);
     let field = field.and_then(|rest| rest.split([',', '.']).next());
     Some(List {
         record: short(only_argument(stream)?),
