@@ -85,7 +85,7 @@ fn a_grant_that_is_used_or_empty_is_refused() {
             .html(&used)
             .unwrap_err()
             .to_string()
-            .contains("used already")
+            .contains("already used")
     );
     let mut empty = grant();
     empty.secret_token = None;

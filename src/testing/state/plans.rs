@@ -84,17 +84,17 @@ impl State {
     }
 
     pub(super) fn activate_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
-        let plan = self.activate(call.variable("treatment_plan_id"))?;
+        let plan = self.activate(call.variable("id"))?;
         Ok((200, wrapped("treatment_plan", &plan)))
     }
 
     pub(super) fn cancel_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
-        let plan = self.cancel(call.variable("treatment_plan_id"))?;
+        let plan = self.cancel(call.variable("id"))?;
         Ok((200, wrapped("treatment_plan", &plan)))
     }
 
     pub(super) fn create_in_office_checkout(&self, call: &Call<'_>) -> Answer {
-        let plan = self.plans.find(call.variable("treatment_plan_id"))?;
+        let plan = self.plans.find(call.variable("id"))?;
         if plan["state"] != "active" {
             return Err(Refusal::unprocessable(&[NOT_ACTIVE.into()]));
         }

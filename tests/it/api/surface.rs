@@ -66,6 +66,13 @@ fn the_surface_says_what_the_table_of_operations_says() {
     }
 }
 
+/// The path without the names of its variables, which the derived document may change.
+pub(super) fn without_names(path: &str) -> String {
+    let parts = path.split('/');
+    let parts = parts.map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
 #[test]
 fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
     let published: Value = serde_json::from_str(PUBLISHED).unwrap();
@@ -75,7 +82,7 @@ fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
         for (method, operation) in item.as_object().unwrap() {
             let mark = &operation["x-requires-commercial-approval"];
             if *mark == true || *mark == "true" || mark.is_object() {
-                marks.push((method.to_uppercase(), path.as_str()));
+                marks.push((method.to_uppercase(), without_names(path)));
             }
         }
     }
@@ -86,7 +93,7 @@ fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
     let mut in_table: Vec<_> = operations::all()
         .iter()
         .filter(|operation| operation.requires_commercial_approval)
-        .map(|operation| (operation.method.to_string(), operation.path))
+        .map(|operation| (operation.method.to_string(), without_names(operation.path)))
         .collect();
     marks.sort();
     in_table.sort();

@@ -116,7 +116,6 @@ async fn target(fake: &FakeFullscript, operation: &Operation) -> String {
             "{category_id}",
             &recorded_or(&recorded, operation, "get_category", "category"),
         ),
-        ("{treatment_plan_id}", &id),
         ("{id}", &id),
     ] {
         path = path.replace(name, value);

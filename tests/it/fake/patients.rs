@@ -1,11 +1,14 @@
 //! Patients, practitioners and staff: what is created is there.
 
 use fullscript::Client;
+use fullscript::http::Method;
 use fullscript::testing::FakeFullscript;
 use fullscript::types::{
     CreatePatientRequest, CreatePractitionerResourceRequest, CreateStaffMemberRequest, Gender,
     MetadataOwner, ObjectMetadataInput, UpdatePatientRequest, UpdateStaffMemberRequest,
 };
+
+use serde_json::{Map, Value, json};
 
 fn basil() -> fullscript::types::CreatePatientRequest {
     CreatePatientRequest::new("basil@example.com", "Basil", "Imaginary")
@@ -50,6 +53,27 @@ async fn a_created_patient_is_got_listed_and_found() {
         assert_eq!(listed.patients.len(), found, "{query}");
     }
     assert_eq!(fake.patients()[1]["id"], created.id.as_str());
+}
+
+#[tokio::test]
+async fn an_update_clears_a_field_by_an_explicit_null() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let id = fake.patients()[0]["id"].as_str().unwrap().to_string();
+    let set = UpdatePatientRequest::new().mobile_number("+12025550100");
+    let update = |body| fake.client().update_patient().id(&id).body(body);
+    update(set).await.unwrap();
+    let clear = UpdatePatientRequest::new().clear_mobile_number();
+    let updated = update(clear).await.unwrap();
+    assert_eq!(updated.patient.mobile_number, None);
+    assert!(updated.patient.first_name.is_some());
+    let sent = fake.requests_for("update_patient").pop().unwrap();
+    assert_eq!(sent.body, Some(json!({"mobile_number": null})));
+    let unknown = Map::from_iter([("nickname".to_string(), Value::Null)]);
+    let call = fake
+        .client()
+        .request(Method::PATCH, &format!("/api/clinic/patients/{id}"));
+    let error = call.json(&unknown).send::<Value>().await.unwrap_err();
+    assert!(error.is_validation(), "{error}");
 }
 
 #[tokio::test]
@@ -132,7 +156,7 @@ async fn what_is_not_there_is_not_found() {
             .unwrap_err(),
         client
             .cancel_treatment_plan()
-            .treatment_plan_id("1")
+            .id("1")
             .send()
             .await
             .unwrap_err(),

@@ -65,18 +65,12 @@ impl Clinic {
     }
 
     async fn activate(&self, id: &TreatmentPlanId) -> Result<(), Error> {
-        let call = self
-            .client
-            .activate_treatment_plan()
-            .treatment_plan_id(id.clone());
+        let call = self.client.activate_treatment_plan().id(id.clone());
         call.send().await.map(drop)
     }
 
     async fn cancel(&self, id: &TreatmentPlanId) -> Result<(), Error> {
-        let call = self
-            .client
-            .cancel_treatment_plan()
-            .treatment_plan_id(id.clone());
+        let call = self.client.cancel_treatment_plan().id(id.clone());
         call.send().await.map(drop)
     }
 }
@@ -163,7 +157,7 @@ async fn a_checkout_wants_an_active_plan() {
         clinic
             .client
             .create_in_office_checkout()
-            .treatment_plan_id(plan.id.clone())
+            .id(plan.id.clone())
     };
     assert!(checkout().send().await.unwrap_err().is_validation());
     clinic.activate(&plan.id).await.unwrap();

@@ -222,7 +222,7 @@ async fn a_total_that_moves_and_comes_back_is_noticed() {
     assert_eq!(came, numbers(1..=10));
     assert!(changes.total_moved && !changes.has_grown() && !changes.is_empty());
     assert!(
-        changes.to_string().contains("moved and came back"),
+        changes.to_string().contains("changed and changed back"),
         "{changes}"
     );
 }

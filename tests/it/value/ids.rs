@@ -166,9 +166,9 @@ async fn call_each(client: &Client, given: Given<'_>) -> Vec<(&'static str, Resu
     let resource = CreatePractitionerResourceRequest::new("data", "name", false);
     calls! {
         client, given;
-        activate_treatment_plan(treatment_plan_id),
-        cancel_treatment_plan(treatment_plan_id),
-        create_in_office_checkout(treatment_plan_id),
+        activate_treatment_plan(id),
+        cancel_treatment_plan(id),
+        create_in_office_checkout(id),
         create_practitioner_resource(practitioner_id; resource),
         create_treatment_plan(patient_id; plan),
         delete_practitioner_resource(practitioner_id, id),

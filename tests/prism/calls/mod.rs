@@ -67,9 +67,9 @@ async fn read_one(client: &Client, sent: &mut Vec<&'static str>) {
 /// Changes that take no body.
 async fn change(client: &Client, sent: &mut Vec<&'static str>) {
     send! { client, sent;
-        activate_treatment_plan.treatment_plan_id("1");
-        cancel_treatment_plan.treatment_plan_id("1");
-        create_in_office_checkout.treatment_plan_id("1");
+        activate_treatment_plan.id("1");
+        cancel_treatment_plan.id("1");
+        create_in_office_checkout.id("1");
         delete_practitioner_resource.practitioner_id("1").id("2");
     }
 }

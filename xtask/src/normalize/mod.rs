@@ -56,6 +56,7 @@ const STRUCTURE: &[Fix] = fixes![
     schemas_are_plain,
     schema_names_are_types,
     parameters_are_sendable,
+    path_variables_agree,
     bodies_are_sendable,
     one_answer_type,
 ];

@@ -15,6 +15,7 @@ pub(crate) mod openapi_3_0_3;
 pub(crate) mod operations_secured;
 pub(crate) mod parameters_are_sendable;
 pub(crate) mod partner_operations_only;
+pub(crate) mod path_variables_agree;
 pub(crate) mod references_resolve;
 pub(crate) mod schema_names_are_types;
 pub(crate) mod schemas_are_plain;
