@@ -3,6 +3,7 @@
 mod compare;
 mod coverage;
 mod dependencies;
+mod docs;
 mod layers;
 mod shape;
 mod surface;
