@@ -92,7 +92,7 @@ fn the_first_line_of_each_public_function_starts_with_a_verb() {
             let first = line.split_whitespace().next().unwrap_or_default();
             let allowed = NO_VERB
                 .iter()
-                .any(|(allowed, _)| *allowed == name.to_string());
+                .any(|(allowed, _)| name == allowed);
             if !is_third_person(first) && !allowed {
                 found.push(format!("{}: {name}: {line}", path.display()));
             }
