@@ -83,7 +83,7 @@ async fn a_reset_is_one_on_the_socket_and_a_truncated_body_is_closed_in_good_ord
 }
 
 #[tokio::test]
-#[should_panic(expected = "no operation is called `list_patient`")]
+#[should_panic(expected = "unknown operation id `list_patient`")]
 async fn a_fault_of_no_operation_is_a_mistake_of_the_test() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.fault("list_patient", Fault::html());
