@@ -106,7 +106,7 @@ fn fate(number: usize, whole: &Value) -> Outcome {
     match std::panic::catch_unwind(|| derive(&document, OVERLAY)) {
         Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
         Ok(Err(refusal)) => {
-            let lines = [&refusal.came, &refusal.expected, &refusal.remedy];
+            let lines = [&refusal.problem, &refusal.expected, &refusal.help];
             if lines.iter().any(|line| line.is_empty()) {
                 Outcome::Wrong(format!("{number} was refused without a word: {told}"))
             } else {

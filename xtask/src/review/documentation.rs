@@ -1,4 +1,4 @@
-//! What only reads otherwise: descriptions, examples, sources, errors.
+//! Changes of documentation only: descriptions, examples, sources, errors.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use super::said::SAID;
 use super::verdict::Level;
 use crate::normalize::operations;
 
-/// Places whose documentation changed.
+/// The places whose documentation changed.
 #[derive(Debug, Default, Serialize)]
 pub struct Documentation {
-    /// What it asks of the next version: nothing where it reaches no code.
+    /// The version that the changes require; `none` if they do not affect generated code.
     pub level: Level,
-    /// Operations, by their ids.
+    /// The ids of operations.
     pub operations: Vec<String>,
-    /// Types, by their names.
+    /// The names of types.
     pub types: Vec<String>,
-    /// Parts of the document beside operations and types: `info`, `servers`.
+    /// Other parts of the document: `info`, `servers`.
     pub document: Vec<String>,
 }
 
-/// What of an operation the review compares elsewhere.
+/// Fields of an operation that other parts of the review compare.
 const COMPARED: [&str; 7] = [
     "deprecated",
     "operationId",
@@ -31,11 +31,11 @@ const COMPARED: [&str; 7] = [
     "security",
     "x-paged",
     "x-requires-commercial-approval",
-    // The same as `security`, which is made of it.
+    // Equal to `security`, which is derived from it.
     "x-scopes",
 ];
 
-/// What of a parameter the review compares elsewhere.
+/// Fields of a parameter that other parts of the review compare.
 const COMPARED_OF_PARAMETERS: [&str; 8] = [
     "allowReserved",
     "content",
@@ -47,10 +47,10 @@ const COMPARED_OF_PARAMETERS: [&str; 8] = [
     "style",
 ];
 
-/// How the description of a marked operation begins.
+/// The start of the description of a restricted operation.
 const MARKED: &str = "Requires commercial approval";
 
-/// What is said, by the place where it is said.
+/// Documentation by its place.
 type Said = BTreeMap<String, Value>;
 
 impl Documentation {
@@ -74,11 +74,11 @@ impl Documentation {
     }
 }
 
-/// Names whose places of both documents say something else.
+/// Returns the names whose documentation differs between the documents.
 fn changed(old: &BTreeMap<String, Said>, new: &BTreeMap<String, Said>) -> Vec<String> {
     let differs = |(name, after): &(&String, &Said)| {
         old.get(*name).is_some_and(|before| {
-            // A place that came or went is a change of its own.
+            // An added or removed place is reported as a change of its own.
             let mut common = before
                 .iter()
                 .filter(|(place, _)| after.contains_key(*place));
@@ -141,7 +141,7 @@ fn by_type(document: &Value) -> BTreeMap<String, Said> {
     all.collect()
 }
 
-/// The parts of the document that hold no operation and no type.
+/// Returns the parts of the document other than operations and types.
 fn heads(document: &Value) -> BTreeMap<String, Said> {
     let mut heads = document.as_object().cloned().unwrap_or_default();
     heads.remove("paths");
@@ -154,7 +154,7 @@ fn heads(document: &Value) -> BTreeMap<String, Said> {
         .collect()
 }
 
-/// What is said here and at each schema below.
+/// Collects the documentation of a schema and its subschemas.
 fn collect(value: &Value, place: &str, said: &mut Said) {
     said.insert(place.to_string(), Value::Object(words(value)));
     for (key, inner) in value.as_object().into_iter().flatten() {

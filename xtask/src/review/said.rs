@@ -1,8 +1,8 @@
-//! What is said about a schema and changes no value that it allows.
+//! Annotations of a schema, which do not change the values that it allows.
 
 use serde_json::Value;
 
-/// The keywords that only say something.
+/// The annotation keywords.
 pub(super) const SAID: [&str; 8] = [
     "default",
     "deprecated",
@@ -14,7 +14,7 @@ pub(super) const SAID: [&str; 8] = [
     "x-source",
 ];
 
-/// Removes what is only said, everywhere below.
+/// Removes annotations from a schema and its subschemas.
 pub(super) fn unsaid(schema: &Value) -> Value {
     match schema {
         Value::Object(object) => {
@@ -23,7 +23,7 @@ pub(super) fn unsaid(schema: &Value) -> Value {
                     return None;
                 }
                 let value = match (key.as_str(), value) {
-                    // A field may be called as a word about a schema.
+                    // A field may have the name of a keyword.
                     ("properties", Value::Object(fields)) => Value::Object(
                         fields
                             .iter()

@@ -43,7 +43,7 @@ fn each_construct_is_taken_or_refused_by_name() {
     none(constructs().into_iter().filter_map(|(name, construct)| {
         match (normalized(&construct.document()), construct.refused) {
             (Ok(_), None) => None,
-            (Err(refusal), Some(words)) if refusal.came.contains(&words) => None,
+            (Err(refusal), Some(words)) if refusal.problem.contains(&words) => None,
             (Ok(_), Some(_)) => Some(format!("{name}: taken, should be refused")),
             (Err(refusal), _) => Some(format!("{name}: {refusal}")),
         }

@@ -159,7 +159,7 @@ fn the_table_holds_every_class_of_change() {
 
 /// How a report begins where no mark came or went; the table leaves it out.
 const UNMARKED: &str =
-    "## Who may call what\n\nAs before: 1 operation requires commercial approval.\n";
+    "## Who may call what\n\nUnchanged: 1 operation requires commercial approval.\n";
 
 /// What is not as the table says.
 fn wrong(Case { planted, old, new }: &Case) -> Option<String> {

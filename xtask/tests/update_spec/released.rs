@@ -62,7 +62,7 @@ fn marked() -> String {
 fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
     let sandbox = workspace();
     let text = sandbox.check().ends_with(1);
-    says(&text, "CHANGELOG.md: the part about the API");
+    says(&text, "CHANGELOG.md: the drafted part about the API");
 
     let text = sandbox.bring(document("filled"));
 
@@ -140,8 +140,8 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
         version(&sandbox, number);
         let text = sandbox.check().ends_with(i32::from(!is_enough));
         let said = text.contains(&format!(
-            "Cargo.toml: version {number}, but what changed for users since 0.1.0 is major; \
-             set 0.2.0 or a later one"
+            "Cargo.toml: version {number}, but the changes since 0.1.0 are major; \
+             set 0.2.0 or higher"
         ));
         assert_eq!(said, !is_enough, "{text}");
         assert_eq!(
@@ -160,7 +160,7 @@ fn a_mark_alone_demands_a_version_too() {
     sandbox.bring(marked());
     let text = sandbox.check().ends_with(1);
     for words in [
-        "since 0.1.0 is minor; set 0.1.1 or a later one",
+        "since 0.1.0 are minor; set 0.1.1 or higher",
         "Apps without commercial approval may no longer call `get_clinic`",
     ] {
         says(&text, words);

@@ -26,11 +26,11 @@ fn an_update_prints_and_writes_its_review() {
     let review = sandbox.read("REVIEW.md");
     assert!(text.starts_with(&review), "{text}");
     assert!(
-        review.starts_with("# new.json against filled.json: minor\n"),
+        review.starts_with("# new.json compared with filled.json: minor\n"),
         "{review}"
     );
     says(&review, "field `motto` is new (string)");
-    says(&review, "in answers of `get_clinic`");
+    says(&review, "in responses of `get_clinic`");
     assert!(
         review.ends_with("minor: because of `GetClinicResponseClinic.motto`.\n"),
         "{review}"
@@ -50,7 +50,7 @@ fn a_document_that_nothing_can_be_compared_with_is_the_first() {
     let review = sandbox.read("REVIEW.md");
     assert_eq!(
         review,
-        "# filled.json, compared with nothing\n\n\
+        "# filled.json: first document\n\n\
          1 operation, none of which requires commercial approval.\n3 types.\n"
     );
 }
@@ -139,7 +139,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
 
     let review = sandbox.read("REVIEW.md");
     assert!(
-        review.starts_with("# new.json against filled.json: minor\n"),
+        review.starts_with("# new.json compared with filled.json: minor\n"),
         "{review}"
     );
     says(&review, "field `motto` is new");
@@ -149,7 +149,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     assert!(
         sandbox
             .read("REVIEW.md")
-            .starts_with("# filled.json, compared with nothing"),
+            .starts_with("# filled.json: first document"),
         "an update that is taken back leaves the review of the one before"
     );
 }

@@ -120,32 +120,32 @@ impl Sandbox {
 
     /// The command refuses, says why in full, and leaves every byte in place.
     #[track_caller]
-    pub(crate) fn refuses(&self, source: &str, came: &str) {
-        self.fails(&["--from", &self.source(source)], 2, came);
+    pub(crate) fn refuses(&self, source: &str, problem: &str) {
+        self.fails(&["--from", &self.source(source)], 2, problem);
     }
 
     #[track_caller]
-    pub(crate) fn refuses_with(&self, args: &[&str], came: &str) {
-        self.fails(args, 2, came);
+    pub(crate) fn refuses_with(&self, args: &[&str], problem: &str) {
+        self.fails(args, 2, problem);
     }
 
     /// The same where it is the server that failed, and no document.
     #[track_caller]
-    pub(crate) fn reaches_no_server(&self, args: &[&str], came: &str) {
-        self.fails(args, 3, came);
+    pub(crate) fn reaches_no_server(&self, args: &[&str], problem: &str) {
+        self.fails(args, 3, problem);
     }
 
     #[track_caller]
-    fn fails(&self, args: &[&str], code: i32, came: &str) {
+    fn fails(&self, args: &[&str], code: i32, problem: &str) {
         let before = self.files();
         let run = self.update(args);
         let message = run.stderr();
         assert_eq!(run.0.status.code(), Some(code), "{message}");
-        for part in ["came: ", "expected: ", "do: "] {
+        for part in ["error: ", "expected: ", "help: "] {
             let lines = message.lines().filter(|line| line.starts_with(part));
             assert_eq!(lines.count(), 1, "{part} in {message}");
         }
-        says(&message, came);
+        says(&message, problem);
         assert!(!message.contains("panicked"), "{message}");
         assert_eq!(run.stdout(), "");
         assert_eq!(self.files(), before);
@@ -153,9 +153,9 @@ impl Sandbox {
     }
 
     #[track_caller]
-    pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, came: &str) {
+    pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, problem: &str) {
         self.write("given.json", content);
-        self.refuses("given.json", came);
+        self.refuses("given.json", problem);
     }
 }
 

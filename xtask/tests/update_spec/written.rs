@@ -28,7 +28,7 @@ fn a_write_that_fails_leaves_the_old_files() {
         assert_eq!(run.0.status.signal().is_some(), killed, "{}", run.stderr());
         if !killed {
             run.ends_with(2);
-            says(&run.stderr(), "came: a write that failed");
+            says(&run.stderr(), "error: cannot write");
             assert_eq!(sandbox.leftovers(), [""; 0]);
         }
         assert_eq!(sandbox.files(), before);
@@ -78,7 +78,7 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         if was_interrupted {
             interrupted += 1;
             let text = sandbox.check().ends_with(1);
-            says(&text, "left behind by an update");
+            says(&text, "left over from an interrupted update");
             // As `git restore spec` does.
             for (name, content) in &states[at] {
                 sandbox.write(&format!("spec/{name}"), content);
@@ -102,7 +102,7 @@ fn a_check_finds_a_mix_of_old_and_new_files() {
         let name = "openapi.normalized.json";
         sandbox.write("spec/openapi.normalized.json", &normalized[name]);
         let text = sandbox.check().ends_with(1);
-        says(&text, "not what is derived");
+        says(&text, "differs from the derived file");
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::normalize::report::check;
 
-/// The schema after the fix, which must have reported something.
+/// Returns the schema after the fix, which must have reported a change.
 fn simplified(schema: Value) -> Value {
     let (document, repairs) = check(
         apply,
