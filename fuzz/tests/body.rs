@@ -1,4 +1,4 @@
-//! A body that is signed: whatever it holds, it is accepted and answered.
+//! A signed body is accepted and answered, regardless of its content.
 
 use std::time::SystemTime;
 

@@ -1,10 +1,10 @@
-//! JSON of any shape: it becomes an event, and comes back the same.
+//! JSON of any shape becomes an event and is preserved.
 
 use fullscript::webhook::{Event, EventKey};
 use fuzz::{BODIES, edited};
 use serde_json::{Map, Value};
 
-/// Names that mean something in an event, to be put anywhere in it.
+/// Names with a meaning in an event, inserted anywhere.
 const NAMES: &[&str] = &[
     "event",
     "event_payload",
@@ -47,7 +47,7 @@ const TEXTS: &[&str] = &[
     "é",
 ];
 
-/// Builds JSON from bytes, at most so deep.
+/// Builds JSON from bytes, up to the given depth.
 fn json(input: &mut impl Iterator<Item = u8>, depth: u8) -> Value {
     let Some(kind) = input.next() else {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! What a page needs to show Fullscript.
+//! The data that a page needs to embed Fullscript.
 
 use fullscript::Environment;
 use fullscript::embed::{Embed, EmbedPatient, Entrypoint};

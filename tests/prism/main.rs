@@ -1,8 +1,7 @@
-//! Every request that the client sends, judged by somebody else's reading of
-//! the document: Stoplight Prism.
+//! Every request of the client, validated by an independent implementation: Stoplight Prism.
 //!
-//! Runs where `FULLSCRIPT_PRISM` names the `node_modules` that `npm ci` makes
-//! of `package.json` beside this file; `.ci/run` sees to that.
+//! Runs if `FULLSCRIPT_PRISM` names the `node_modules` that `npm ci` creates from `package.json`
+//! next to this file; `.ci/run` does this.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"

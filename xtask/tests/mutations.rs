@@ -1,4 +1,4 @@
-//! Documents that nobody thought of: taken or refused, never a panic.
+//! Randomly changed documents are accepted or rejected, and never cause a panic.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -12,13 +12,13 @@ use xtask::normalize::derive;
 const OVERLAY: &str = include_str!("../../spec/overlay.yaml");
 const DOCUMENT: &str = include_str!("../../spec/openapi.json");
 
-/// How many documents are tried, each a few mutations away from the real one.
+/// The number of documents, each a few mutations away from the real one.
 const DOCUMENTS: usize = 1_000;
 
-/// Generating takes most of the time; every so many documents go all the way.
+/// Code generation takes most of the time, so only one of this many documents is generated.
 const GENERATED_EVERY: usize = 25;
 
-/// Something of another kind than what stands there.
+/// A value of another type than the present one.
 fn intruder(random: &mut Rng) -> Value {
     let choices = [
         json!(null),
@@ -40,7 +40,7 @@ fn intruder(random: &mut Rng) -> Value {
     random.choice(choices).unwrap()
 }
 
-/// Walks to a random place and changes what is there.
+/// Changes a random place of the document.
 fn mutate(value: &mut Value, random: &mut Rng) -> String {
     let deeper = random.usize(..8) > 0;
     match value {
@@ -94,7 +94,7 @@ enum Outcome {
     Wrong(String),
 }
 
-/// The fate of one document, the same in every run.
+/// Returns the outcome of one document, which is the same in every run.
 fn fate(number: usize, whole: &Value) -> Outcome {
     let mut random = Rng::with_seed(2026 + number as u64);
     let mut document = whole.clone();

@@ -1,5 +1,4 @@
-//! The fake's own part in it: its pages, which codes it takes, how it numbers
-//! its answers.
+//! The fake's OAuth: its pages, the codes that it accepts, and its request ids.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use crate::support::connect;
 
-/// Opens an address as a browser would, and follows no redirect.
+/// Opens a URL like a browser, without following redirects.
 async fn browse(url: &str) -> (u16, Option<String>, String) {
     let none = reqwest::redirect::Policy::none();
     let browser = reqwest::Client::builder().redirect(none).build().unwrap();

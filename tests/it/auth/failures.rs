@@ -1,5 +1,5 @@
-//! A server that refuses or says nothing clear, a store that can't save: what
-//! becomes of the tokens.
+//! Token endpoints with errors or unreadable responses, stores that cannot save, and the resulting
+//! state of the tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.auth_error().unwrap().is_store(), "{error}");
     assert_eq!(connected.fake.count("get_clinic"), 0);
-    // The store is back: the pair that waited is saved, no other is asked for.
+    // The store works again: the unsaved token set is saved, and no other is requested.
     failures.set(0);
     client.get_clinic().send().await.unwrap();
     assert_eq!(connected.fake.count("create_oauth_token"), 2);
@@ -146,7 +146,7 @@ async fn a_pair_is_saved_in_the_end_though_nobody_calls_again() {
     client.get_clinic().send().await.unwrap_err();
     let save_failed = |event: &AuthEvent| matches!(event, AuthEvent::SaveFailed { .. });
     assert!(connected.events().iter().any(save_failed));
-    // Of paused time, which costs the test none.
+    // Paused time, so the test does not wait.
     tokio::time::sleep(Duration::from_secs(120)).await;
     let after = connected.stored().await;
     assert_eq!(after.generation, before.generation + 1);

@@ -1,4 +1,4 @@
-//! Connect once: the flow, whose tokens they are, and how it ends.
+//! Connecting: the flow, the owner of the tokens, and disconnecting.
 
 mod concurrent;
 mod connect;
@@ -129,7 +129,7 @@ async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
         "{text}"
     );
     assert!(text.contains("have the user connect again"), "{text}");
-    // Here it has what the operation needs, so it is something else.
+    // The token has the required scope, so the cause is another one.
     let other = client.get_clinic().send().await.unwrap_err();
     assert!(!other.is_missing_scope() && other.missing_scopes().is_empty());
     assert_eq!(other.method(), Some("GET"));

@@ -1,4 +1,4 @@
-//! What the fake answers is what the document says that answers are.
+//! The fake's responses match the document.
 
 use boon::{Compiler, Draft, Schemas};
 use fullscript::http::Method;
@@ -50,7 +50,7 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
     assert_eq!(told, 75);
 }
 
-/// The path with ids of things that are there.
+/// The path with ids of existing records.
 async fn target(fake: &FakeFullscript, operation: &Operation) -> String {
     let client = fake.client();
     let text = |value: &Value| value["id"].as_str().unwrap().to_string();
@@ -137,7 +137,7 @@ fn recorded_or(
     }
 }
 
-/// A body for an operation that wants one.
+/// A body for an operation that requires one.
 fn body(fake: &FakeFullscript, operation: &Operation) -> Option<Value> {
     let plans = fake.treatment_plans();
     let (variant, practitioner) = (
@@ -187,7 +187,7 @@ fn body(fake: &FakeFullscript, operation: &Operation) -> Option<Value> {
     })
 }
 
-/// The document, as JSON Schema.
+/// The document as JSON Schema.
 struct Document(Value);
 
 impl Document {
@@ -223,8 +223,8 @@ impl Document {
     }
 }
 
-/// Where OpenAPI 3.0 says nullable, JSON Schema has another alternative; and
-/// nothing is there that is not declared.
+/// Converts OpenAPI 3.0 `nullable` to an alternative of JSON Schema, and disallows undeclared
+/// fields.
 fn nullable(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(nullable),

@@ -1,4 +1,4 @@
-//! Time that passes in a call, for the fake and for its apps.
+//! Time that a test advances, for the fake and its apps.
 
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ async fn two_hours_pass_and_exactly_one_refresh_follows() {
         call.unwrap();
     }
     assert_eq!(fake.count("create_oauth_token"), 2);
-    // The client knew from its clock: nothing was refused and sent again.
+    // The client knew the expiry from its clock, so no request was rejected and retried.
     assert_eq!(fake.count("get_clinic"), 21);
 }
 
 #[tokio::test]
 async fn an_access_token_dies_at_the_server_when_its_two_hours_are_over() {
     let fake = FakeFullscript::start().await.unwrap();
-    // This app does not know that time passes.
+    // This app does not see the fake's clock.
     let app = fake.app_builder().clock(ManualClock::running());
     let app = app.build().unwrap();
     let client = app.client(connect(&fake, &app, "practitioner").await.id());

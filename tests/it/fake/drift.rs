@@ -1,4 +1,4 @@
-//! Answers as they may become.
+//! Responses as the API may change them.
 
 use fullscript::operations;
 use fullscript::testing::{Drift, FakeFullscript};

@@ -1,4 +1,4 @@
-//! What events tell of, and of what they do not.
+//! Changes that emit events, and changes that do not.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Patients, practitioners and staff: what is created is there.
+//! Patients, practitioners and staff: created records exist.
 
 use fullscript::Client;
 use fullscript::testing::FakeFullscript;
@@ -99,7 +99,7 @@ async fn an_address_that_is_taken_or_none_is_refused() {
         assert_eq!(error.messages(), messages);
     }
     assert_eq!(count(&client).await, 1);
-    // One's own address is not taken.
+    // A record's own email address is not a duplicate.
     let own = fake.patients()[0].clone();
     let body = UpdatePatientRequest::new().email(own["email"].as_str().unwrap());
     let id = own["id"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Treatment plans and orders: what is written, sent and cancelled.
+//! Treatment plans and orders: creation, activation and cancellation.
 
 use fullscript::testing::{FakeFullscript, ManualClock};
 use fullscript::types::{
@@ -119,7 +119,7 @@ async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
     let listed = list.items().collect_all().await.unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[1].id, plan.id);
-    // Lists are summaries.
+    // Lists contain summaries.
     assert!(listed[1].recommendations.is_none());
 }
 
@@ -301,7 +301,7 @@ async fn a_key_makes_one_plan_of_two_requests() {
         error.messages()[0].contains("was used for another body"),
         "{error}"
     );
-    // The same words to another patient are another plan.
+    // The same body for another patient is another plan.
     let other = clinic
         .fake
         .web_app()
@@ -311,7 +311,7 @@ async fn a_key_makes_one_plan_of_two_requests() {
     let call = call.patient_id(other["id"].as_str().unwrap());
     let call = call.body(plan.personal_message("Rest well.".to_string()));
     assert!(call.send().await.unwrap_err().is_validation());
-    // The recorded one, and two.
+    // The recorded one and two new ones.
     assert_eq!(clinic.fake.treatment_plans().len(), 3);
     assert_eq!(clinic.fake.requests_for("create_treatment_plan").len(), 5);
 }

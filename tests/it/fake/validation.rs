@@ -1,10 +1,10 @@
-//! Calls that are not as the document has them.
+//! Calls that do not match the document.
 
 use fullscript::http::Method;
 use fullscript::testing::FakeFullscript;
 use serde_json::{Value, json};
 
-/// What the fake says of a call.
+/// Returns the fake's error messages for a call.
 async fn messages(fake: &FakeFullscript, method: Method, target: &str, body: Value) -> Vec<String> {
     let client = fake.client();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));

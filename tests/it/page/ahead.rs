@@ -1,4 +1,4 @@
-//! Pages fetched several at a time, and lists that change meanwhile.
+//! Pages that are fetched concurrently, and lists that change meanwhile.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::*;
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-/// A clinic whose patients change with each page that is given, by its number.
+/// A clinic whose patients change after each page, by page number.
 async fn changing(change: fn(usize, &mut Vec<String>)) -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     let patients = Mutex::new(numbers(1..=10));
@@ -88,7 +88,7 @@ async fn a_dropped_stream_drops_all_that_is_under_way() {
             _ => page(request, 1000).after(NEVER),
         }
     });
-    // Requests that went on would keep their places, and there are no others.
+    // Requests that were not cancelled would keep all permits of the concurrency limit.
     let client = fake.client_builder().concurrency(3).build().unwrap();
     let mut pages = client.list_patients().pages().prefetch(3);
     pages.next().await.unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn no_request_is_under_way_while_a_page_is_worked_on() {
     while let Some(patient) = items.next().await {
         patient.unwrap();
         came += 1;
-        // It would wait for its turn in vain.
+        // A leaked request would make this one wait for the rate limiter forever.
         let call = client.get_clinic().send();
         let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
         answer.expect("no page keeps its place").unwrap();
@@ -183,7 +183,7 @@ async fn a_list_that_shrank_says_so() {
         })
         .await;
         let (came, changes) = read(&fake, prefetch).await;
-        // 3 and 4 have moved to the page that was read already.
+        // Records 3 and 4 have moved to a page that was already read.
         assert_eq!(came, ["1", "2", "5", "6", "7", "8", "9", "10"]);
         assert_eq!(
             (changes.total_before, changes.total_after),

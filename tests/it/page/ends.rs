@@ -1,9 +1,8 @@
-//! Where a list ends, and what is refused for leading nowhere.
+//! The end of a list, and lists that are rejected because they would not end.
 
 use super::*;
 
-/// Answers in turn: the first request gets the first, and so on; the last
-/// answer is for all that come after.
+/// Sends the responses in order, one per request. The last one is repeated.
 async fn answering(answers: Vec<Value>) -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     let asked = AtomicUsize::new(0);
@@ -40,7 +39,7 @@ async fn the_end_is_found_whatever_the_server_leaves_out() {
         (json!([{"total_pages": "2"}, {"total_pages": "2"}]), 2),
         (json!([{"total_count": 4}, {"total_count": 4}]), 2),
         (json!([{"total_count": "4"}, {"total_count": "4"}]), 2),
-        // Nothing says that the second page is the last but a third, empty.
+        // The response does not say that the second page is the last; an empty third page does.
         (json!([{"next_page": 2}, {"next_page": null}]), 3),
         (json!([{}, {}]), 3),
         (json!([null, null]), 3),
@@ -81,7 +80,7 @@ async fn a_page_that_is_not_full_is_the_last_if_nothing_else_says_so() {
 
 #[tokio::test]
 async fn a_server_that_gives_less_than_asked_is_still_read_to_the_end() {
-    // 500 are asked for, 100 are the most there are.
+    // 500 are requested; the maximum is 100.
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let (number, size) = (asked(request, "page[number]"), asked(request, "page[size]"));
@@ -208,7 +207,7 @@ async fn a_longer_circle_is_an_error_too() {
 #[tokio::test]
 async fn records_without_an_id_of_their_own_are_all_kept_and_circles_found_all_the_same() {
     let fake = FakeFullscript::start().await.unwrap();
-    // The id is the caller's, and stands on objects of two kinds.
+    // The id belongs to the caller, and occurs on objects of two types.
     let record = |kind: &str| json!({"id": "ehr-1", "type": kind, "data": {}});
     let (one, two) = (record("patient"), record("practitioner"));
     fake.answer_with("find_objects_by_metadata", move |request| {

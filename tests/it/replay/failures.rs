@@ -1,4 +1,4 @@
-//! What fails, and what goes on.
+//! Failures of a replay, and what continues.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::vendor::{DAY, HOUR, LISTS, NOW, Vendor, event, time};
 
-/// Handles all that is told, and returns what failed.
+/// Handles all replayed events and returns the errors.
 async fn failures(replay: &mut fullscript::replay::Replay) -> (Vec<String>, Vec<ReplayError>) {
     let (mut ids, mut errors) = (Vec::new(), Vec::new());
     while let Some(next) = replay.next().await {
@@ -49,7 +49,7 @@ async fn a_list_that_is_refused_ends_nothing_but_itself() {
         assert_eq!(error.call().unwrap().status().unwrap(), status);
         assert!(error.to_string().contains("list orders"), "{error}");
         assert!(!format!("{error:?} {error}").contains("planted"));
-        // So that the events are found once the scope is there.
+        // The events are found once the scope is granted.
         let cursor = replay.cursor();
         assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY)));
         assert_eq!(cursor.of(EventList::Patients), Some(time(NOW)));
@@ -87,7 +87,7 @@ async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
     }
     let event_log = MemoryEventLog::new();
     let events = vendor.events(event_log).lists([EventList::Orders]);
-    // The first page is answered, the second is not.
+    // The first page succeeds, the second fails.
     let mut replay = events.replay(Cursor::default());
     let client = vendor.fake.client();
     let listed = client.list_order_events();
@@ -168,7 +168,7 @@ async fn a_server_in_trouble_is_not_asked_for_every_event() {
     );
 }
 
-/// A record of events whose methods fail from one on.
+/// An event log whose methods fail from a given call on.
 struct Failing(&'static str, MemoryEventLog);
 
 impl Failing {

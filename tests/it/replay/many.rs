@@ -1,5 +1,4 @@
-//! A hundred thousand deliveries of which some never arrive: the replay finds
-//! what was missed, and nothing else.
+//! 100,000 deliveries of which some never arrive: the replay finds exactly the missed events.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::webhook::deliveries::{World, happened, payload};
 
 const EVENTS: u64 = 44_000;
 
-/// So many of the newest are in the list of deliveries, twice each.
+/// The number of newest events in the list of deliveries, each one twice.
 const SENT: u64 = 10_000;
 
 fn page(name: &str, total: u64, request: &FakeRequest, record: impl Fn(u64) -> Value) -> Script {
@@ -27,7 +26,7 @@ fn page(name: &str, total: u64, request: &FakeRequest, record: impl Fn(u64) -> V
     )
 }
 
-/// Lists all events, the newest first.
+/// Lists all events, newest first.
 async fn vendor() -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     for (list, _) in LISTS {
@@ -68,7 +67,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
     let events = client.build().unwrap().events(world.event_log.clone());
     let events = events.clock(clock.clone());
     let (mut cursor, mut told) = (Cursor::default(), 0);
-    // Dies after so many, the first times, with one event in its hands.
+    // The first runs crash after this number of events, with one event claimed.
     for lives in [100, 300, u64::MAX] {
         let mut replay = events.replay(cursor);
         let mut last = None;
@@ -101,7 +100,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
     );
     assert!(world.handled.values().all(|times| *times == 1));
     assert_eq!(told, missed);
-    // The oldest were retrieved, the others were told whole.
+    // The oldest events were retrieved; the others were complete in the list.
     let retrieved = fake.count("get_event") as u64;
     assert!((1..told).contains(&retrieved), "{retrieved} of {told}");
     assert!(cursor.of(EventList::Patients) >= Some(time(happened(EVENTS) + DAY)));

@@ -1,4 +1,4 @@
-//! Going on after a crash, and what comes late.
+//! Resuming after a crash, and late events.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
         let _told = replay.next().await.unwrap().unwrap();
         saved.to_string()
     };
-    // While the dead one holds its event the others are told.
+    // While the crashed process holds a claim on its event, the others are delivered.
     let cursor: Cursor = saved.parse().unwrap();
     assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY + 2)));
     let mut replay = vendor.events(reopened(&place).await).replay(cursor);
@@ -77,7 +77,7 @@ async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
 #[tokio::test]
 async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
     let vendor = Vendor::start().await;
-    // The last two in one second.
+    // The last two have the same second.
     for id in 1..=3 {
         let happened = NOW - HOUR + id.min(2);
         vendor.happens(event(&id.to_string(), "order.placed", happened));
@@ -92,7 +92,7 @@ async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
     for (index, expected) in [(2, NOW - HOUR + 1), (0, NOW - HOUR + 2), (1, NOW)] {
         let cursor = told[index].acknowledge().await.unwrap();
         assert_eq!(cursor.of(EventList::Orders), Some(time(expected)));
-        // Twice counts once.
+        // A duplicate counts once.
         assert_eq!(told[index].acknowledge().await.unwrap(), cursor);
     }
 }
@@ -103,7 +103,7 @@ async fn an_event_that_is_listed_late_is_found() {
     let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.replay(Cursor::default());
     assert!(handled(&mut replay).await.is_empty());
-    // Before the cursor, by as much as a day.
+    // Up to a day before the cursor.
     vendor.happens(event("late", "order.placed", NOW - 23 * HOUR));
     vendor.was_sent(event("late too", "fulfillment.shipped", NOW - 23 * HOUR), 1);
     vendor.clock.advance(Duration::from_secs(300));
@@ -137,10 +137,10 @@ async fn the_days_asked_for_are_no_more_than_needed() {
     for (since, days) in [
         (Cursor::from(time(NOW)), "2026-01-31..2026-02-04"),
         (Cursor::from(time(NOW - 9 * DAY)), "2026-01-22..2026-02-04"),
-        // Thirty days and one.
+        // 30 days and 1 s.
         (Cursor::from(time(0)), "2026-01-02..2026-02-04"),
         (Cursor::default(), "2026-01-02..2026-02-04"),
-        // Saved under a clock that was wrong.
+        // Saved with a wrong clock.
         (
             Cursor::from(time(NOW + 365 * DAY)),
             "2026-01-02..2026-02-04",
@@ -173,7 +173,7 @@ fn a_cursor_is_text_and_comes_back_from_it() {
         "1:patients=1770000000,treatment_plans=1770000000,orders=1770000000,products=1770000000,\
          lab_orders=1770000000,clinic_keys=1770000000,deliveries=1770000000"
     );
-    // Of a version with another list, and of one that had fewer.
+    // A cursor of a version with another list, and one with fewer lists.
     let other: Cursor = "1:shipments=5,orders=1770000000".parse().unwrap();
     assert_eq!(other.of(EventList::Orders), Some(time(NOW)));
     assert_eq!(other.of(EventList::Patients), None);

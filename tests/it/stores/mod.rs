@@ -1,4 +1,4 @@
-//! What every token store guarantees, tried on all that the crate has.
+//! The guarantees of every token store, tested with all implementations of the crate.
 
 mod encryption;
 pub(crate) mod sqlite;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::at;
 
-/// Text that a store might trip over.
+/// Strings that a store might handle incorrectly.
 const ODD: &str = "x'); DROP TABLE tokens; --\"\u{0}\n\u{1f600} ünïcode\u{202e}%_\\";
 
 pub(crate) fn tokens(generation: u64) -> TokenSet {
@@ -32,7 +32,7 @@ pub(crate) fn tokens(generation: u64) -> TokenSet {
     .generation(generation)
 }
 
-/// Everything of a set, to compare.
+/// All values of a token set, for comparison.
 pub(crate) fn shown(tokens: &TokenSet) -> String {
     let TokenSet {
         access_token,
@@ -56,7 +56,7 @@ pub(crate) fn shown(tokens: &TokenSet) -> String {
     )
 }
 
-/// Tries the same on a new store of each kind.
+/// Runs the same check on a new store of each type.
 async fn on_each<T: Future<Output = ()>>(check: impl Fn(Arc<dyn TokenStore>) -> T) {
     check(Arc::new(MemoryStore::new())).await;
     let directory = TempDir::new().unwrap();
@@ -172,13 +172,13 @@ async fn a_lease_is_of_one_owner_until_its_deadline_or_release() {
             let lease = store.lease("a", owner, at(now), at(deadline));
             lease.await.unwrap()
         };
-        // There are no tokens of this user yet.
+        // This user has no tokens yet.
         assert_eq!(lease("first", 0, 10).await, Lease::Granted);
         assert_eq!(lease("second", 9, 19).await, Lease::HeldUntil(at(10)));
         assert_eq!(lease("first", 9, 20).await, Lease::Granted);
         assert_eq!(lease("second", 19, 29).await, Lease::HeldUntil(at(20)));
         assert_eq!(lease("second", 20, 30).await, Lease::Granted);
-        // Of no effect: it is not the first one's any more.
+        // No effect: the lease no longer belongs to the first owner.
         store.release("a", "first").await.unwrap();
         assert_eq!(lease("first", 21, 31).await, Lease::HeldUntil(at(30)));
         store.release("a", "second").await.unwrap();

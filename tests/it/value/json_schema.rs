@@ -1,4 +1,4 @@
-//! Feature `schemars`: the models' JSON Schemas say what the models take.
+//! Feature `schemars`: the JSON Schemas of the models match what they decode.
 
 use fullscript::types::{CreatePatientRequest, Gender, PatientListResponse};
 use serde_json::{Value, json};

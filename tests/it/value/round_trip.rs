@@ -1,4 +1,4 @@
-//! Every recorded answer goes through its type and comes back whole.
+//! Every recorded response is decoded and encoded again without loss.
 
 use std::path::PathBuf;
 
@@ -65,7 +65,7 @@ fn upstream(name: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// Sends every recorded answer through its type; there are `count` of them.
+/// Decodes and encodes every recorded response; there are `count` of them.
 fn check(document: &Value, count: usize) {
     let mut checked = 0;
     let mut failures = Vec::new();
@@ -112,7 +112,7 @@ fn there_and_back(
     }
 }
 
-/// Where the two differ: null is as good as absent, a number as its text.
+/// Returns the first difference. Null equals absent, and a number equals its text.
 pub(crate) fn difference(sent: &Value, back: &Value, pointer: &str, found: &mut Vec<String>) {
     match (sent, back) {
         (Value::Object(ours), Value::Object(theirs)) => {

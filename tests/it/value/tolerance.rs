@@ -1,4 +1,4 @@
-//! Answers that are not as documented, and what becomes of them.
+//! Responses that differ from the document.
 
 use fullscript::testing::{FakeFullscript, Script, round_trip};
 use fullscript::types::{self, UpdateTreatmentPlanRequest};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use Change::{Remove, Set};
 
-/// The document whose recorded examples stand for what the vendor sends.
+/// The document whose recorded examples represent the vendor's responses.
 const DOCUMENT: &str = include_str!("../../../spec/openapi.normalized.json");
 
 #[test]
@@ -61,7 +61,7 @@ fn an_unknown_value_of_an_enum_is_kept_and_written_back() {
     assert_eq!(serde_json::to_value(&decoded).unwrap(), answer);
 }
 
-/// Ids, dates, amounts and enums included.
+/// Includes ids, dates, amounts and enums.
 #[test]
 fn any_text_may_be_another_text_and_comes_back() {
     check(|place| match place.value {
@@ -251,7 +251,7 @@ async fn an_empty_body_in_place_of_a_model_is_an_error_that_keeps_the_status() {
     assert_eq!(error.body(), Some(&b""[..]));
 }
 
-/// An answer without a schema promises nothing, so nothing is missing.
+/// A response without a schema declares no fields, so none are missing.
 #[tokio::test]
 async fn an_empty_body_in_place_of_any_json_is_no_error() {
     let fake = FakeFullscript::start().await.unwrap();
@@ -271,21 +271,21 @@ async fn an_empty_body_in_place_of_any_json_is_no_error() {
     assert!(client.list_lab_tests().send().await.unwrap().is_empty());
 }
 
-/// What is done to one field of a recorded answer.
+/// A change of one field of a recorded response.
 enum Change {
     Set(Value),
     Remove,
 }
 
-/// One field of a recorded answer.
+/// One field of a recorded response.
 struct Place<'a> {
     pointer: String,
     key: &'a str,
     value: &'a Value,
 }
 
-/// Makes each change alone in each recorded answer: all must decode, and
-/// changed text must come back as it was. Lists all failures.
+/// Makes each change separately in each recorded response. All must decode, and changed text must
+/// be preserved. Lists all failures.
 #[track_caller]
 fn check(changes: impl Fn(&Place<'_>) -> Vec<Change>) {
     let (mut tried, mut failures) = (0, Vec::new());
@@ -322,7 +322,7 @@ fn check(changes: impl Fn(&Place<'_>) -> Vec<Change>) {
     );
 }
 
-/// An object's own id, and at the top what all else is wrapped in.
+/// An object's own id, and the top-level wrapper.
 fn is_required(answer: &Value, place: &Place<'_>) -> bool {
     let at_top = place.pointer.matches('/').count() == 1;
     let holds_more = place.value.is_object() || place.value.is_array();
@@ -393,7 +393,7 @@ fn add_fields(value: &mut Value) {
     }
 }
 
-/// The recorded answer of each operation that has one.
+/// The recorded response of each operation that has one.
 fn examples() -> Vec<(&'static str, Value)> {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let mut examples = Vec::new();

@@ -1,4 +1,4 @@
-//! What every record of events guarantees, tried on all that the crate has.
+//! The guarantees of every event log, tested with all implementations of the crate.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use crate::stores::sqlite::{Place, key};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Each kind of record, with what must outlive it.
+/// Each type of event log, with the values that must outlive it.
 async fn records() -> Vec<(Arc<dyn EventLog>, Option<Place>)> {
     let (plain, encrypted) = (Place::new(), Place::new());
     let file = plain.open().await.unwrap().event_log();
@@ -32,7 +32,7 @@ fn event(id: &str) -> EventKey {
     EventKey::from(&Event::from_json(json!({"id": id, "type": "order.placed"})))
 }
 
-/// An event about a patient, so many seconds from the first.
+/// An event about a patient, the given number of seconds after the first.
 fn about(patient: &str, id: &str, second: i64) -> EventKey {
     EventKey::from(&Event::from_json(json!({
         "id": id,
@@ -121,7 +121,7 @@ async fn who_comes_too_late_takes_nothing_from_who_came_after() {
             claim(&*event_log, &event, later).await,
             Claim::HeldUntil(_)
         ));
-        // It was handled after all.
+        // The event was handled after all.
         event_log.acknowledge(&slow, later).await.unwrap();
         event_log.release(&second).await.unwrap();
         assert_eq!(claim(&*event_log, &event, later).await, Claim::Processed);
@@ -233,7 +233,7 @@ async fn memory_forgets_what_changed_longest_ago_when_it_is_full() {
 fn an_event_is_known_by_its_id_and_without_one_by_what_it_says() {
     let key = |json| EventKey::from(&Event::from_json(json));
     assert_eq!(event("abc").id, "abc");
-    // A retry differs in nothing, and an envelope is no part of the event.
+    // A retry is identical, and the envelope is not part of the event.
     let bare = json!({"type": "order.placed", "data": {"id": "o"}});
     let wrapped = key(json!({ "event": bare }));
     assert_eq!(key(bare), wrapped);

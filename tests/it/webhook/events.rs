@@ -1,4 +1,4 @@
-//! Events as the vendor's pages print them, and anything else.
+//! Events as printed on the vendor's pages, and other JSON.
 
 use fullscript::types::{self, EventType, LabOrderState, LineItemType};
 use fullscript::webhook::{Event, EventData};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::deliver;
 
-/// The payload of an event of this type.
+/// The payload of an event of the given type.
 fn data(type_: &str, data: Value) -> EventData {
     let event = json!({"id": "1", "type": type_, "data": data});
     let body = json!({ "event": event }).to_string();

@@ -1,4 +1,4 @@
-//! What a receiver accepts and refuses, and what it answers.
+//! Deliveries that a receiver accepts or rejects, and its responses.
 
 mod adapters;
 pub(crate) mod deliveries;
@@ -14,7 +14,7 @@ pub(crate) const SECRET: &str = "fs-test-webhook-secret";
 const CHALLENGE: &str = "planted \"challenge\" token";
 pub(crate) const HEADER: &str = "Fullscript-Signature";
 
-/// So many seconds after 1970.
+/// The given number of seconds after 1970.
 pub(crate) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -25,7 +25,7 @@ pub(crate) fn receiver() -> Receiver {
     Receiver::new(SECRET, CHALLENGE).unwrap()
 }
 
-/// Delivers a body signed now.
+/// Delivers a body with a current signature.
 pub(crate) fn deliver(body: &[u8]) -> Delivery {
     let header = sign(SECRET, at(NOW), body);
     receiver()

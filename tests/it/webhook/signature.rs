@@ -1,11 +1,11 @@
-//! The signature header: what was computed elsewhere, and what is odd.
+//! The signature header: independently computed signatures, and malformed ones.
 
 use fullscript::webhook::{SIGNATURE_HEADER, sign};
 use proptest::prelude::*;
 
 use super::{HEADER, NOW, SECRET, at, receiver, refuse};
 
-/// Made with two other tools; the vendor publishes none.
+/// Computed with two other tools; the vendor publishes no example.
 const VECTORS: [(u64, &str, &str); 4] = [
     (
         1_700_000_000,

@@ -1,4 +1,4 @@
-//! What is committed, checked and derived again.
+//! The check of committed files, and deriving them again.
 
 use std::fs;
 use std::process::Command;

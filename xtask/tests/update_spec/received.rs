@@ -1,4 +1,4 @@
-//! A document that comes from an address: what arrives whole, and from whom.
+//! Documents from a URL: complete and trusted ones only.
 
 use std::fs;
 use std::io::{Read, Write};

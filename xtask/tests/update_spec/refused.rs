@@ -1,4 +1,4 @@
-//! Files that are no document, and directories of none.
+//! Files that are not the document, and invalid directories.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn a_file_that_cannot_be_read_is_refused() {
     sandbox.refuses("missing.json", "no file at");
     sandbox.refuses("spec", "is a directory");
     sandbox.refuses("filled.json/x", "cannot read the file");
-    // Even root cannot read what the system refuses to hand out.
+    // Even root cannot read this file.
     #[cfg(target_os = "linux")]
     sandbox.refuses("/proc/self/mem", "cannot read the file");
 }

@@ -1,4 +1,4 @@
-//! The changelog that an update drafts, and the version that a check demands.
+//! The drafted changelog, and the version that a check requires.
 
 use crate::documents::{document, with};
 use crate::sandbox::{Sandbox, says};
@@ -23,7 +23,7 @@ Written by hand.
 1 operation.
 ";
 
-/// A workspace with a package and a changelog around the spec directory.
+/// A workspace with a package and a changelog next to the spec directory.
 fn workspace() -> Sandbox {
     let sandbox = Sandbox::filled();
     sandbox.write("CHANGELOG.md", CHANGELOG);
@@ -37,14 +37,14 @@ fn version(sandbox: &Sandbox, version: &str) {
     sandbox.write("Cargo.toml", manifest);
 }
 
-/// Gives what is released its heading, below that of the next version.
+/// Adds the heading of a released version below that of the next one.
 fn begin_next_version(sandbox: &Sandbox) {
     let changelog = sandbox.beside("CHANGELOG.md");
     let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
     sandbox.write("CHANGELOG.md", changelog);
 }
 
-/// The document with another operation in the place of its own.
+/// The document with another operation instead of its own.
 fn replaced() -> String {
     with(|document| {
         document["paths"]["/api/clinic"]["get"]["operationId"] = "getOther".into();
@@ -110,7 +110,7 @@ fn a_changelog_without_a_place_gets_one_or_says_so() {
 fn a_version_that_moved_less_than_users_were_given_is_found() {
     let sandbox = workspace();
     sandbox.bring(document("filled"));
-    // Nothing is demanded of a first release.
+    // The first release has no requirements.
     sandbox.check().done();
 
     let text = sandbox.record_release().done();
@@ -120,7 +120,7 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
         !sandbox.beside("CHANGELOG.md").contains("<!--"),
         "what was drafted is written now"
     );
-    // Nothing has changed since, and nothing is drafted.
+    // Nothing changed since, so nothing is drafted.
     sandbox.check().done();
     begin_next_version(&sandbox);
     let text = sandbox.bring(replaced());

@@ -1,4 +1,4 @@
-//! What an update tells of itself: on the terminal, in `REVIEW.md`, in JSON.
+//! The report of an update: on the terminal, in `REVIEW.md`, in JSON.
 
 use std::process::Command;
 
@@ -68,7 +68,7 @@ fn a_document_that_only_another_order_is_the_same() {
     let text = sandbox
         .update(&["--from", &sandbox.path("turned.json"), "--dry-run"])
         .done();
-    // Other bytes came, so the record of them changes, and nothing else.
+    // Other bytes were received, so only their record changes.
     assert!(text.starts_with("changed source.toml"), "{text}");
     assert_eq!(text.lines().count(), 2, "{text}");
 }
@@ -131,7 +131,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     git(&[&author[..], &["commit", "--quiet", "-m", "spec: first"]].concat());
     sandbox.bring(grown());
 
-    // The overlay says more of what the update brought, and everything is derived again.
+    // The overlay adds facts to the update, and everything is derived again.
     let action = "  - target: $.paths['/api/clinic'].get\n    update: {deprecated: true}\n";
     sandbox.write("spec/overlay.yaml", format!("{OVERLAY}{action}"));
     let committed = sandbox.path("spec/openapi.json");

@@ -1,4 +1,4 @@
-//! A run that succeeds: what it writes, and what it leaves alone.
+//! Successful runs: the files that they write and the ones that they do not touch.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Which endpoints the fake takes, how it calls them, and when no more.
+//! Endpoints that the fake accepts, how it calls them, and when it disables them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -138,7 +138,7 @@ async fn each_event_is_preceded_by_an_empty_call_unless_told() {
     happens(&fake);
     fake.deliveries_done().await;
     assert_eq!(take(), [false, true]);
-    // The event failed; then the empty call does, and the event is not sent.
+    // The event failed. Then the empty call fails too, and the event is not sent.
     fake.advance(MINUTE).await;
     assert_eq!(take(), [false]);
     fake.advance(5 * MINUTE).await;

@@ -1,4 +1,4 @@
-//! Deliveries that come twice, late, never, or from a stranger.
+//! Deliveries that are duplicated, late, lost or wrongly signed.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What the list of deliveries tells, and what a replay makes of it.
+//! The list of deliveries, and a replay that reads it.
 
 use fullscript::Clock;
 use fullscript::replay::EventList;
