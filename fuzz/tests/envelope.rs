@@ -76,7 +76,7 @@ fn pick(input: &mut impl Iterator<Item = u8>, from: &[&'static str]) -> &'static
 }
 
 #[test]
-fn any_json_is_an_event_and_comes_back() {
+fn any_json_is_an_event_and_is_preserved() {
     bolero::check!().for_each(|input: &[u8]| {
         let sample = input.last().map_or(0, |last| usize::from(*last)) % BODIES.len();
         let edited = serde_json::from_slice(&edited(BODIES[sample].as_bytes(), input));

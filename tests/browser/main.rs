@@ -154,7 +154,7 @@ async fn the_embedded_page_opens_with_a_secret_that_is_nowhere_else() {
 }
 
 #[tokio::test]
-async fn disconnecting_takes_the_user_back_to_the_start() {
+async fn disconnecting_returns_the_user_to_the_start() {
     visit(async |site| {
         site.connect().await;
         site.go("/").await;

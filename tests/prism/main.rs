@@ -20,7 +20,7 @@ use crate::document::{parts, sent_parts, wrong_requests};
 use crate::judge::Judge;
 
 #[tokio::test]
-async fn prism_finds_nothing_wrong_with_any_request() {
+async fn prism_accepts_every_request() {
     let Some(judge) = Judge::start() else { return };
     let sent = calls::send_all(&judge.client()).await;
     let judgements = judge.judgements();
@@ -48,7 +48,7 @@ async fn prism_finds_nothing_wrong_with_any_request() {
 }
 
 #[tokio::test]
-async fn prism_finds_each_wrong_request() {
+async fn prism_detects_each_invalid_request() {
     let Some(judge) = Judge::start() else { return };
     let client = judge.client();
     let wrong = wrong_requests();
@@ -73,7 +73,7 @@ async fn prism_finds_each_wrong_request() {
 }
 
 #[tokio::test]
-async fn prism_finds_a_wrong_request_of_a_typed_call() {
+async fn prism_detects_an_invalid_request_of_a_typed_call() {
     let Some(judge) = Judge::start() else { return };
     let client = judge.client();
     client

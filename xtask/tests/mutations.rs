@@ -99,16 +99,18 @@ fn fate(number: usize, whole: &Value) -> Outcome {
     let mut random = Rng::with_seed(2026 + number as u64);
     let mut document = whole.clone();
     let count = 1 + random.usize(..6);
-    let told: Vec<_> = (0..count)
+    let applied: Vec<_> = (0..count)
         .map(|_| mutate(&mut document, &mut random))
         .collect();
-    let told = told.join("; ");
+    let applied = applied.join("; ");
     match std::panic::catch_unwind(|| derive(&document, OVERLAY)) {
-        Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
+        Err(_) => Outcome::Wrong(format!("{number} panicked: {applied}")),
         Ok(Err(refusal)) => {
             let lines = [&refusal.problem, &refusal.expected, &refusal.help];
             if lines.iter().any(|line| line.is_empty()) {
-                Outcome::Wrong(format!("{number} was refused without a word: {told}"))
+                Outcome::Wrong(format!(
+                    "{number} was rejected without a message: {applied}"
+                ))
             } else {
                 Outcome::Refused
             }
@@ -116,13 +118,13 @@ fn fate(number: usize, whole: &Value) -> Outcome {
         Ok(Ok(_)) if !number.is_multiple_of(GENERATED_EVERY) => Outcome::Taken,
         Ok(Ok(derived)) => match generate(&derived.document.to_string()) {
             Ok(_) => Outcome::Taken,
-            Err(error) => Outcome::Wrong(format!("{number} generates nothing: {told}: {error}")),
+            Err(error) => Outcome::Wrong(format!("{number} generates no code: {applied}: {error}")),
         },
     }
 }
 
 #[test]
-fn a_thousand_mutations_are_taken_or_refused() {
+fn a_thousand_mutations_are_accepted_or_rejected() {
     let whole: Value = serde_json::from_str(DOCUMENT).unwrap();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
@@ -148,7 +150,7 @@ fn a_thousand_mutations_are_taken_or_refused() {
         match outcome {
             Outcome::Taken => taken += 1,
             Outcome::Refused => refused += 1,
-            Outcome::Wrong(told) => wrong.push(told),
+            Outcome::Wrong(message) => wrong.push(message),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn without_features_no_http_comes_along() {
+fn without_features_there_is_no_http_dependency() {
     const HTTP: [&str; 8] = [
         "h2",
         "http",

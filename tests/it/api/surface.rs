@@ -102,7 +102,7 @@ fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
 }
 
 #[test]
-fn every_operation_tells_its_scopes_approval_pages_and_source() {
+fn every_operation_documents_its_scopes_approval_pages_and_source() {
     let docs = method_docs();
     for operation in operations::all() {
         let Operation {

@@ -233,7 +233,7 @@ async fn two_clocks_that_disagree_start_no_loop_of_refreshes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_of_a_process_that_died_is_waited_for_and_then_taken() {
+async fn a_lease_of_a_dead_process_is_awaited_and_then_replaced() {
     let connected = Connected::unlimited().await;
     connected.expire();
     // Its clock was a day ahead.
@@ -250,7 +250,7 @@ async fn a_lease_of_a_process_that_died_is_waited_for_and_then_taken() {
 }
 
 #[tokio::test]
-async fn a_pair_just_issued_goes_before_a_mark_of_one_who_came_too_late() {
+async fn a_newly_issued_token_set_overwrites_a_late_needs_reconnect_mark() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     let caller = stopped_at(Step::Swap, &gate, &connected).await;
@@ -267,7 +267,7 @@ async fn a_pair_just_issued_goes_before_a_mark_of_one_who_came_too_late() {
 }
 
 #[tokio::test]
-async fn revoking_waits_for_a_refresh_and_ends_the_newest_pair() {
+async fn revoking_waits_for_a_refresh_and_revokes_the_newest_token_set() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     let caller = stopped_at(Step::Swap, &gate, &connected).await;

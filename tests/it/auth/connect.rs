@@ -47,7 +47,7 @@ async fn the_fakes_consent_page_asks_and_leads_back() {
 }
 
 #[tokio::test]
-async fn the_fake_takes_a_code_from_whom_it_was_given_to_and_once() {
+async fn the_fake_accepts_a_code_once_from_its_app() {
     let fake = FakeFullscript::start().await.unwrap();
     let app = fake.app_builder().build().unwrap();
     let other = |builder: OAuthAppBuilder| builder.build().unwrap();
@@ -84,7 +84,7 @@ async fn the_fakes_account_page_ends_a_connection() {
 }
 
 #[tokio::test]
-async fn answers_given_at_once_have_request_ids_of_their_own() {
+async fn concurrent_responses_have_unique_request_ids() {
     let fake = FakeFullscript::start().await.unwrap();
     let slow = Script::json(200, &json!({"clinic": {"id": "1"}}));
     fake.answer("get_clinic", slow.after(Duration::from_millis(50)));

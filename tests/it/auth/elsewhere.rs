@@ -33,7 +33,7 @@ async fn tokens_are_not_sent_to_another_environment() {
 }
 
 #[tokio::test]
-async fn another_address_of_the_same_environment_keeps_the_tokens() {
+async fn another_base_url_of_the_same_environment_keeps_the_tokens() {
     let connected = Connected::new().await;
     let moved = connected.fake.url().replace("127.0.0.1", "localhost");
     let app = connected.another().base_url(moved).build().unwrap();

@@ -170,7 +170,7 @@ async fn a_lasting_401_is_no_reason_to_refresh_again_and_again() {
 }
 
 #[tokio::test]
-async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
+async fn a_failed_early_refresh_does_not_fail_the_call() {
     for status in [503, 401, 404] {
         let connected = Connected::new().await;
         connected.clock.advance(TWO_HOURS - Duration::from_secs(60));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::value::round_trip::difference;
 
 #[tokio::test]
-async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
+async fn every_response_matches_the_document_and_round_trips() {
     let fake = FakeFullscript::builder()
         .seed(7)
         .patients(40)
@@ -26,7 +26,7 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
         .change_patient(fake.patients()[3]["id"].as_str().unwrap(), &json!({}));
     let document = Document::read();
     let client = fake.client();
-    let mut told = 0;
+    let mut checked = 0;
     for operation in operations::all().iter().filter(|one| one.authenticated) {
         let target = target(&fake, operation).await;
         let method: Method = operation.method.parse().unwrap();
@@ -45,9 +45,9 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
         let mut lost = Vec::new();
         difference(&answer, &back, "", &mut lost);
         assert!(lost.is_empty(), "{}: {lost:?}", operation.id);
-        told += 1;
+        checked += 1;
     }
-    assert_eq!(told, 75);
+    assert_eq!(checked, 75);
 }
 
 /// The path with ids of existing records.

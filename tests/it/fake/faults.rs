@@ -62,7 +62,7 @@ async fn read(fault: Fault) -> (String, std::io::Result<()>) {
 }
 
 #[tokio::test]
-async fn a_reset_is_one_on_the_socket_and_a_truncated_body_is_closed_in_good_order() {
+async fn a_reset_is_a_socket_reset_and_a_truncated_body_a_normal_close() {
     let reset = |ended: std::io::Result<()>| {
         ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
     };
@@ -147,7 +147,7 @@ async fn a_read_survives_two_of_each_fault() {
 }
 
 #[tokio::test]
-async fn a_slow_body_comes_whole_in_the_time_it_takes() {
+async fn a_slow_body_is_complete_after_its_time() {
     let fake = FakeFullscript::start().await.unwrap();
     for fault in [Fault::slow_body(SECOND / 2), Fault::delay(SECOND / 2)] {
         fake.fault_times("list_patients", 1, fault);
@@ -164,7 +164,7 @@ async fn a_slow_body_comes_whole_in_the_time_it_takes() {
 }
 
 #[tokio::test]
-async fn faults_befall_the_requests_that_were_counted_for_them() {
+async fn faults_apply_to_the_counted_requests() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = once(&fake);
     fake.fault_times("get_clinic", 2, Fault::none());
@@ -244,7 +244,7 @@ fn unclear() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_is_repeated_and_the_old_token_still_good() {
+async fn a_lost_refresh_response_is_retried_with_the_old_token() {
     for fault in unclear() {
         let connected = Connected::new().await;
         let client = connected.app.client("practitioner");
@@ -273,7 +273,7 @@ async fn a_refresh_that_never_took_effect_is_repeated_in_every_mode() {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_ends_the_connection_where_the_old_token_dies_at_once() {
+async fn a_lost_refresh_response_disconnects_if_the_old_token_is_revoked_immediately() {
     let connected = Connected::new().await;
     connected
         .fake

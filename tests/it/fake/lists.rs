@@ -126,7 +126,7 @@ async fn patients_are_listed_by_type() {
 }
 
 #[tokio::test]
-async fn orders_are_sorted_as_asked() {
+async fn orders_are_sorted_as_requested() {
     let fake = thousand().await;
     let client = fake.client();
     let sorted = async |order_by| {

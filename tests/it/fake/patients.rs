@@ -53,7 +53,7 @@ async fn a_created_patient_is_got_listed_and_found() {
 }
 
 #[tokio::test]
-async fn an_update_changes_what_it_names_and_nothing_else() {
+async fn an_update_changes_only_the_given_fields() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let before = fake.patients()[0].clone();
@@ -76,7 +76,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_or_none_is_refused() {
+async fn a_duplicate_or_invalid_email_address_is_rejected() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     for (body, messages) in [
@@ -151,7 +151,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn staff_are_kept_as_patients_are() {
+async fn staff_are_stored_like_patients() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let body = CreateStaffMemberRequest::new("clover@example.com", "Clover", "Sample");
@@ -184,7 +184,7 @@ async fn staff_are_kept_as_patients_are() {
 }
 
 #[tokio::test]
-async fn a_resource_is_kept_until_it_is_deleted() {
+async fn a_resource_exists_until_it_is_deleted() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let practitioners = client.list_practitioners().send().await.unwrap();

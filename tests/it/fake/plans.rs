@@ -102,7 +102,7 @@ async fn a_draft_is_activated_then_cancelled_and_neither_twice() {
 }
 
 #[tokio::test]
-async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
+async fn a_plan_has_its_recommendations_and_is_listed_with_its_patient() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
     let recommended = &plan.recommendations.as_ref().unwrap()[0];
@@ -124,7 +124,7 @@ async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
 }
 
 #[tokio::test]
-async fn an_update_replaces_the_recommendations_and_keeps_the_state() {
+async fn an_update_replaces_the_recommendations_and_preserves_the_state() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
     let body = UpdateTreatmentPlanRequest::new()

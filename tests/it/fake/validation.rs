@@ -152,7 +152,7 @@ async fn each_kind_of_fault_is_explained() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_call_are_told_at_once() {
+async fn all_faults_of_a_call_are_reported_together() {
     let fake = FakeFullscript::start().await.unwrap();
     let body = json!({"first_name": 1, "gender": "unknown"});
     let actual = messages(&fake, Method::POST, "/api/clinic/patients?dry_run=1", body).await;
@@ -171,7 +171,7 @@ async fn a_refusal_holds_no_value_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_lenient_fake_takes_what_the_document_does_not_know() {
+async fn a_lenient_fake_accepts_calls_that_the_document_forbids() {
     let fake = FakeFullscript::builder().lenient().start().await.unwrap();
     let actual = messages(
         &fake,

@@ -149,7 +149,7 @@ async fn a_list_at_rest_reports_no_change() {
 }
 
 #[tokio::test]
-async fn a_list_that_grew_drops_what_comes_twice_and_says_so() {
+async fn a_list_that_grew_drops_duplicates_and_reports_them() {
     for prefetch in [1, 4] {
         let fake = changing(|number, patients| {
             if number == 1 {
@@ -194,7 +194,7 @@ async fn a_list_that_shrank_says_so() {
 }
 
 #[tokio::test]
-async fn a_record_that_moves_is_noticed_though_the_total_stays() {
+async fn a_moved_record_is_detected_with_an_unchanged_total() {
     let fake = changing(|number, patients| {
         if number == 1 {
             let moved = patients.remove(4);
@@ -209,7 +209,7 @@ async fn a_record_that_moves_is_noticed_though_the_total_stays() {
 }
 
 #[tokio::test]
-async fn a_total_that_moves_and_comes_back_is_noticed() {
+async fn a_total_that_changes_and_reverts_is_detected() {
     let fake = changing(|number, patients| match number {
         1 => patients.push("new".into()),
         3 => {
@@ -243,7 +243,7 @@ async fn a_list_that_grew_by_a_whole_page_in_front_is_no_circle() {
 }
 
 #[tokio::test]
-async fn each_page_tells_what_was_noticed_up_to_it() {
+async fn each_page_reports_the_changes_detected_so_far() {
     let fake = changing(|number, patients| {
         if number == 2 {
             patients.insert(0, "new".into());
@@ -262,7 +262,7 @@ async fn each_page_tells_what_was_noticed_up_to_it() {
 }
 
 #[tokio::test]
-async fn pages_that_do_not_tell_how_many_they_are_come_one_by_one() {
+async fn pages_without_a_total_are_fetched_sequentially() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let (number, size) = (asked(request, "page[number]"), asked(request, "page[size]"));

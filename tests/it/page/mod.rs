@@ -132,7 +132,7 @@ async fn every_page_carries_the_token() {
 }
 
 #[tokio::test]
-async fn a_page_keeps_meta_and_answer() {
+async fn a_page_has_meta_and_response() {
     let fake = clinic_of(250).await;
     let mut pages = fake
         .client()
@@ -209,7 +209,7 @@ async fn the_arguments_of_the_call_go_with_every_page() {
 }
 
 #[tokio::test]
-async fn a_missing_argument_is_the_streams_first_and_only_answer() {
+async fn a_missing_argument_is_the_only_item_of_the_stream() {
     let fake = clinic_of(5).await;
     let mut pages = fake.client().list_patient_orders().pages();
     let error = pages.next().await.unwrap().unwrap_err();
@@ -219,7 +219,7 @@ async fn a_missing_argument_is_the_streams_first_and_only_answer() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_keeps_what_came_and_says_where_to_resume() {
+async fn an_error_in_the_middle_keeps_the_items_and_the_position_to_resume() {
     let fake = FakeFullscript::start().await.unwrap();
     let healthy = Arc::new(AtomicUsize::new(0));
     let state = Arc::clone(&healthy);

@@ -32,7 +32,7 @@ fn forbidden() -> Script {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_ends_nothing_but_itself() {
+async fn a_rejected_list_does_not_stop_the_others() {
     for status in [401, 403, 404, 500] {
         let vendor = Vendor::start().await;
         vendor.happens(event("1", "patient.created", NOW - HOUR));
@@ -80,7 +80,7 @@ async fn either_source_does_without_the_other() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
+async fn a_truncated_list_reports_its_progress_and_is_read_again() {
     let vendor = Vendor::start().await;
     for id in 0..150 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
@@ -108,7 +108,7 @@ async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_gone_is_reported_and_holds_nothing_up() {
+async fn a_deleted_event_is_reported_and_blocks_nothing() {
     let vendor = Vendor::start().await;
     vendor.happens(event("gone", "order.placed", NOW - DAY));
     vendor.happens(event("there", "order.placed", NOW - HOUR));
@@ -146,7 +146,7 @@ async fn an_event_that_can_not_be_retrieved_holds_the_cursor_of_its_list() {
 }
 
 #[tokio::test]
-async fn a_server_in_trouble_is_not_asked_for_every_event() {
+async fn a_failing_server_is_not_called_for_every_event() {
     let vendor = Vendor::start().await;
     for id in 0..20 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - HOUR));
@@ -210,7 +210,7 @@ impl EventLog for Failing {
 }
 
 #[tokio::test]
-async fn nothing_is_told_while_the_record_of_events_fails() {
+async fn nothing_is_returned_while_the_event_log_fails() {
     for method in ["is_processed", "claim"] {
         let vendor = Vendor::start().await;
         vendor.happens(event("1", "patient.created", NOW - HOUR));

@@ -64,7 +64,7 @@ async fn all_lists_are_one_stream_with_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
+async fn an_event_of_both_lists_is_returned_once_with_the_data_of_its_delivery() {
     let vendor = Vendor::start().await;
     let created = event("1", "patient.created", NOW - HOUR);
     vendor.happens(created.clone());
@@ -86,7 +86,7 @@ async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
 }
 
 #[tokio::test]
-async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
+async fn events_handled_by_the_webhook_are_neither_returned_nor_retrieved() {
     let vendor = Vendor::start().await;
     let event_log = MemoryEventLog::new();
     for id in ["handled", "held", "failed", "missed"] {
@@ -189,7 +189,7 @@ async fn lists_are_read_to_their_last_page() {
 }
 
 #[tokio::test]
-async fn no_more_than_a_thousand_deliveries_are_held_and_all_are_told() {
+async fn at_most_a_thousand_deliveries_are_buffered_and_all_are_returned() {
     let vendor = Vendor::start().await;
     for id in 0..1_020 {
         let type_ = "fulfillment.shipped";
@@ -220,7 +220,7 @@ async fn records_that_change_places_between_pages_are_found() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_first_event_is_asked_for_and_after_the_drop() {
+async fn nothing_is_sent_before_the_first_poll_and_after_the_drop() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - HOUR));
     let events = vendor.events(MemoryEventLog::new());

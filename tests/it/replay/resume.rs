@@ -15,7 +15,7 @@ async fn reopened(place: &Place) -> SqliteEventLog {
 }
 
 #[tokio::test]
-async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
+async fn a_crash_before_the_acknowledgment_delivers_the_event_again_and_no_other() {
     let vendor = Vendor::start().await;
     let place = Place::new();
     for id in 0..5 {
@@ -29,7 +29,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
             let missed = replay.next().await.unwrap().unwrap();
             saved = missed.acknowledge().await.unwrap();
         }
-        let _told = replay.next().await.unwrap().unwrap();
+        let _event = replay.next().await.unwrap().unwrap();
         saved.to_string()
     };
     // While the crashed process holds a claim on its event, the others are delivered.
@@ -54,7 +54,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
+async fn a_released_event_is_returned_by_the_next_replay() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - 5 * DAY));
     vendor.happens(event("2", "order.placed", NOW - HOUR));
@@ -85,15 +85,15 @@ async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
     let mut replay = vendor
         .events(MemoryEventLog::new())
         .replay(Cursor::default());
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     while let Some(missed) = replay.next().await {
-        told.push(missed.unwrap());
+        events.push(missed.unwrap());
     }
     for (index, expected) in [(2, NOW - HOUR + 1), (0, NOW - HOUR + 2), (1, NOW)] {
-        let cursor = told[index].acknowledge().await.unwrap();
+        let cursor = events[index].acknowledge().await.unwrap();
         assert_eq!(cursor.of(EventList::Orders), Some(time(expected)));
         // A duplicate counts once.
-        assert_eq!(told[index].acknowledge().await.unwrap(), cursor);
+        assert_eq!(events[index].acknowledge().await.unwrap(), cursor);
     }
 }
 
@@ -112,7 +112,7 @@ async fn an_event_that_is_listed_late_is_found() {
 }
 
 #[tokio::test]
-async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
+async fn nothing_is_missed_in_any_time_zone_of_the_dates() {
     for zone in [-12, 0, 14] {
         for hour in 0..24 {
             let vendor = Vendor::start().await;
@@ -132,7 +132,7 @@ async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
 }
 
 #[tokio::test]
-async fn the_days_asked_for_are_no_more_than_needed() {
+async fn no_more_dates_than_needed_are_requested() {
     let vendor = Vendor::start().await;
     for (since, days) in [
         (Cursor::from(time(NOW)), "2026-01-31..2026-02-04"),
@@ -159,7 +159,7 @@ async fn the_days_asked_for_are_no_more_than_needed() {
 }
 
 #[test]
-fn a_cursor_is_text_and_comes_back_from_it() {
+fn a_cursor_round_trips_through_text() {
     let default = Cursor::default();
     let cursor = Cursor::from(time(NOW));
     for cursor in [default, cursor] {

@@ -200,8 +200,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&memory);
     shown.debug(&AuthEvent::Refreshed { user: "1".into() });
     let fake = FakeFullscript::start().await.unwrap();
-    let told: Arc<Mutex<Vec<CallReport>>> = Arc::default();
-    let reports = Arc::clone(&told);
+    let collected: Arc<Mutex<Vec<CallReport>>> = Arc::default();
+    let reports = Arc::clone(&collected);
     let client = fake
         .client_builder()
         .on_call_end(move |report| reports.lock().unwrap().push(report.clone()))
@@ -231,7 +231,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&FakeFullscript::builder());
     shown.debug(&fake.web_app());
     shown.debug(&fake.requests()[0]);
-    shown.debug(&told.lock().unwrap()[0]);
+    shown.debug(&collected.lock().unwrap()[0]);
     // The same page for every page number, with a secret as id.
     let page =
         serde_json::json!({"patients": [{"id": secrets.patient}], "meta": {"total_pages": 2}});
@@ -319,19 +319,19 @@ async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
     let events = fake.client().events(MemoryEventLog::new());
     shown.debug(&events);
     let mut replay = events.replay(fullscript::replay::Cursor::default());
-    let mut told = (0, 0);
+    let mut counts = (0, 0);
     while let Some(next) = replay.next().await {
         shown.debug(&replay);
         match next {
             Ok(missed) => {
                 shown.debug(&missed);
-                told.0 += 1;
+                counts.0 += 1;
             }
             Err(error) => {
                 shown.error(&error);
-                told.1 += 1;
+                counts.1 += 1;
             }
         }
     }
-    assert_eq!(told, (1, 7));
+    assert_eq!(counts, (1, 7));
 }

@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_shown_logged_or_written_holds_a_secret(secrets in secrets()) {
+    fn no_output_log_or_file_contains_a_secret(secrets in secrets()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (log, guard) = log_all();
         let (shown, state) = runtime.block_on(life::live(&secrets));

@@ -33,7 +33,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn an_encrypted_file_holds_no_token_in_any_of_its_files() {
+async fn an_encrypted_store_has_no_token_in_any_of_its_files() {
     let place = Place::new();
     let store = place.open_with(&key()).await.unwrap();
     fill(&store, 100).await;
@@ -44,7 +44,7 @@ async fn an_encrypted_file_holds_no_token_in_any_of_its_files() {
 }
 
 #[tokio::test]
-async fn encryption_that_is_turned_on_leaves_nothing_plain() {
+async fn enabling_encryption_leaves_no_plain_text() {
     let place = Place::new();
     let key = key();
     let plain = place.open().await.unwrap();
@@ -137,7 +137,7 @@ async fn a_key_is_replaced_by_opening_with_both() {
 }
 
 #[tokio::test]
-async fn an_encrypted_token_is_good_in_its_own_place_alone() {
+async fn an_encrypted_token_is_valid_only_in_its_own_row() {
     for change in [
         "UPDATE tokens SET access_token = (SELECT access_token FROM tokens WHERE user = '1')",
         "UPDATE tokens SET access_token = refresh_token",

@@ -93,7 +93,7 @@ async fn what_was_swapped_in_is_loaded() {
 }
 
 #[tokio::test]
-async fn a_swap_that_lost_changes_nothing_and_tells_what_is_there() {
+async fn a_failed_swap_changes_nothing_and_returns_the_current_tokens() {
     on_each(async |store: Arc<dyn TokenStore>| {
         let swap = store.compare_and_swap("a", Some(1), tokens(2)).await;
         assert!(matches!(swap.unwrap(), Swap::Lost(None)));
@@ -112,7 +112,7 @@ async fn a_swap_that_lost_changes_nothing_and_tells_what_is_there() {
 }
 
 #[tokio::test]
-async fn every_field_comes_back_as_it_was() {
+async fn every_field_is_preserved() {
     let mut sets = vec![tokens(1); 8];
     sets[1].refresh_token = None;
     sets[2].needs_reconnect = true;
@@ -145,7 +145,7 @@ async fn every_field_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_deleted_leaves_nothing_and_can_come_back() {
+async fn a_deleted_user_leaves_nothing_and_can_reconnect() {
     on_each(async |store: Arc<dyn TokenStore>| {
         for user in ["a", "b"] {
             store.compare_and_swap(user, None, tokens(1)).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_lease_is_of_one_owner_until_its_deadline_or_release() {
 }
 
 #[tokio::test]
-async fn a_swap_heeds_no_lease_and_ends_none() {
+async fn a_swap_ignores_leases_and_releases_none() {
     on_each(async |store: Arc<dyn TokenStore>| {
         store.lease("a", "first", at(0), at(10)).await.unwrap();
         let swap = store.compare_and_swap("a", None, tokens(1)).await.unwrap();
@@ -231,7 +231,7 @@ async fn of_many_swaps_with_the_same_expectation_one_is_done() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_done_though_nobody_waits() {
+async fn a_started_operation_completes_without_a_waiting_caller() {
     on_each(async |store: Arc<dyn TokenStore>| {
         drop(store.compare_and_swap("a", None, tokens(1)));
         drop(store.lease("a", "first", at(0), at(10)));

@@ -34,7 +34,7 @@ async fn the_error_of_a_call_says_why_its_id_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_of_the_server_that_leads_elsewhere_is_kept_but_not_sent() {
+async fn a_server_id_that_changes_the_path_is_kept_but_not_sent() {
     let fake = FakeFullscript::start().await.unwrap();
     for text in ["", ".", ".."] {
         assert_eq!(from_the_server::<types::PatientId>(text).as_str(), text);

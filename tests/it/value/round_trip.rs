@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 #[test]
-fn every_answer_of_the_committed_document_comes_back_whole() {
+fn every_response_of_the_committed_document_round_trips() {
     let text = include_str!("../../../spec/openapi.normalized.json");
     check(&serde_json::from_str(text).unwrap(), 65);
 }
 
 #[test]
-fn every_answer_of_the_document_of_2021_comes_back_whole() {
+fn every_response_of_the_document_of_2021_round_trips() {
     if let Some(document) = upstream("fullscript-2021-12.json") {
         check(&document, 61);
     }
 }
 
 #[test]
-fn every_answer_of_the_reconstruction_comes_back_whole() {
+fn every_response_of_the_reconstruction_round_trips() {
     if let Some(document) = upstream("fullscript-2026-reconstructed.json") {
         check(&document, 65);
     }

@@ -10,7 +10,7 @@ use Change::{Remove, Set};
 const DOCUMENT: &str = include_str!("../../../spec/openapi.normalized.json");
 
 #[test]
-fn every_recorded_answer_comes_back_whole() {
+fn every_recorded_response_round_trips() {
     let mut lost = Vec::new();
     for (operation, answer) in examples() {
         let mut expected = answer.clone();
@@ -53,7 +53,7 @@ fn every_object_may_gain_fields() {
 }
 
 #[test]
-fn an_unknown_value_of_an_enum_is_kept_and_written_back() {
+fn an_unknown_enum_value_is_preserved() {
     let answer = json!({"patient": {"id": "1", "gender": "a new value"}});
     let decoded: types::PatientResponse = serde_json::from_value(answer.clone()).unwrap();
     let gender = decoded.patient.gender.as_ref().unwrap();
@@ -63,7 +63,7 @@ fn an_unknown_value_of_an_enum_is_kept_and_written_back() {
 
 /// Includes ids, dates, amounts and enums.
 #[test]
-fn any_text_may_be_another_text_and_comes_back() {
+fn any_text_may_change_and_is_preserved() {
     check(|place| match place.value {
         Value::String(_) => ["", " ", "a new value", "2", "0000-00-00", "..", "\u{0}ü"]
             .map(|text| Set(text.into()))
@@ -149,7 +149,7 @@ fn the_forms_of_a_count_mean_the_same() {
 }
 
 #[test]
-fn no_date_fails_its_record_and_all_come_back_as_they_came() {
+fn no_date_fails_its_record_and_all_are_preserved() {
     for date in [
         json!(""),
         json!("2025-03-02"),
@@ -236,7 +236,7 @@ fn an_id_may_be_a_number_and_is_written_back_as_one() {
 }
 
 #[tokio::test]
-async fn an_empty_body_in_place_of_a_model_is_an_error_that_keeps_the_status() {
+async fn an_empty_body_instead_of_a_model_is_an_error_with_the_status() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer("get_patient", Script::html(200, ""));
     let error = fake

@@ -191,19 +191,19 @@ async fn check(url: &str, handled: &Handled) {
 }
 
 #[tokio::test]
-async fn the_route_for_axum_takes_and_refuses_what_it_should() {
+async fn the_axum_route_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&axum_route(handled.clone()).await, &handled).await;
 }
 
 #[tokio::test]
-async fn the_extractor_for_axum_takes_and_refuses_what_it_should() {
+async fn the_axum_extractor_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&axum_extractor(handled.clone()).await, &handled).await;
 }
 
 #[tokio::test]
-async fn the_answer_for_http_takes_and_refuses_what_it_should() {
+async fn the_http_adapter_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&hyper_service(handled.clone()).await, &handled).await;
 }

@@ -68,7 +68,7 @@ async fn what_is_done_is_not_granted_again() {
 }
 
 #[tokio::test]
-async fn only_what_is_done_is_said_to_be_and_asking_changes_nothing() {
+async fn only_handled_events_are_reported_as_such_and_queries_change_nothing() {
     for (event_log, _place) in records().await {
         let event = event("1");
         let is_done = async || event_log.is_processed(&event).await.unwrap();
@@ -110,7 +110,7 @@ async fn what_has_failed_is_granted_again_at_once() {
 }
 
 #[tokio::test]
-async fn who_comes_too_late_takes_nothing_from_who_came_after() {
+async fn a_late_writer_overwrites_nothing_newer() {
     for (event_log, _place) in records().await {
         let event = event("1");
         let slow = granted(&*event_log, &event, now()).await;
@@ -143,7 +143,7 @@ async fn what_is_older_than_thirty_days_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_after_a_newer_one_says_so() {
+async fn an_event_after_a_newer_one_is_marked_as_such() {
     for (event_log, _place) in records().await {
         let second = |second| now() + Duration::from_secs(second);
         for (key, newer) in [
@@ -203,7 +203,7 @@ async fn a_file_remembers_across_restarts() {
 }
 
 #[tokio::test]
-async fn a_file_holds_no_health_data_of_events() {
+async fn a_file_contains_no_health_data_of_events() {
     let place = Place::new();
     let event_log = place.open().await.unwrap().event_log();
     let key = about("planted-patient", "1", 0);

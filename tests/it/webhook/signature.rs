@@ -74,7 +74,7 @@ fn the_time_is_signed_as_it_was_sent() {
 }
 
 #[test]
-fn a_header_that_says_nothing_is_malformed() {
+fn a_header_without_content_is_malformed() {
     let signed = sign(SECRET, at(NOW), b"{}");
     let (_, signature) = signed.split_once(',').unwrap();
     for (header, what) in [

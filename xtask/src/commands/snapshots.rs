@@ -53,7 +53,7 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
     };
     let side = Side::new("", derived).map_err(failed)?;
     let directory = Workspace::of(&spec).path().join(DIRECTORY);
-    let mut said = String::new();
+    let mut text = String::new();
     for (name, lines) in of(&side) {
         let path = directory.join(format!("{name}.snap"));
         let before = fs::read_to_string(&path).unwrap_or_default();
@@ -62,13 +62,13 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
             fs::write(&path, &after)
                 .map_err(|error| failed(format!("cannot write {name}.snap: {error}")))?;
             let (new, gone) = lines_changed(&before, &after);
-            said.push_str(&format!("changed {name}.snap: +{new} -{gone} lines\n"));
+            text.push_str(&format!("changed {name}.snap: +{new} -{gone} lines\n"));
         }
     }
-    if said.is_empty() {
-        said.push_str("unchanged: tests/snapshots\n");
+    if text.is_empty() {
+        text.push_str("unchanged: tests/snapshots\n");
     }
-    Ok(said)
+    Ok(text)
 }
 
 /// Returns the test that compares a snapshot with the code.

@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_from_a_file() {
+    fn a_url_is_distinguished_from_a_file() {
         assert!(matches!(
             Origin::parse("a.json".as_ref()),
             Ok(Origin::File(_))

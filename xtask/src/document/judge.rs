@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_of_openapi_are_taken() {
+    fn both_versions_of_openapi_are_accepted() {
         for version in ["3.0.0", "3.0.3", "3.1.0", "3.1"] {
             let mut document = document();
             document["openapi"] = version.into();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn another_title_is_taken_if_the_paths_are_known() {
+    fn another_title_is_accepted_if_the_paths_are_known() {
         let mut document = document();
         document["info"]["title"] = "Partner API".into();
         refused(&document, "another API, titled \"Partner API\"");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_text_stays_on_one_line() {
+    fn a_quoted_text_is_one_line() {
         assert_eq!(quote("a\nb\u{1b}[31m"), "\"a b [31m\"");
         assert_eq!(quote(&"x".repeat(100)).len(), QUOTE_LENGTH + 5);
     }

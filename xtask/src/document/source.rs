@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_a_hole_is_not_taken() {
+    fn an_incomplete_record_is_rejected() {
         let whole = source().to_text();
         for key in ["url", "fetched", "sha256", "kind"] {
             let holed: String = whole

@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::surface::Surface;
 
 mod access;
+mod annotations;
 mod documentation;
 mod renames;
 mod repairs;
 mod report;
 mod rust;
-mod said;
 mod shape;
 mod side;
 mod subject;

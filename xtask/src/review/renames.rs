@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::said::unsaid;
+use super::annotations::without_annotations;
 use crate::normalize::operations;
 
 /// Renamed types and operations, from old names to new ones.
@@ -92,7 +92,7 @@ impl Renames {
             .flatten()
             .filter(|(name, _)| other["components"]["schemas"].get(name.as_str()).is_none());
         lacked
-            .map(|(name, schema)| (name.clone(), self.renamed(unsaid(schema))))
+            .map(|(name, schema)| (name.clone(), self.renamed(without_annotations(schema))))
             .collect()
     }
 

@@ -86,7 +86,7 @@ fn is_held(pointer: &str, document: &Value) -> bool {
     let steps: Vec<&str> = pointer.split('/').skip(1).take(depth).collect();
     match steps.as_slice() {
         // A repair of a path applies to each of its operations.
-        ["paths", path, said] if !METHODS.contains(said) => {
+        ["paths", path, step] if !METHODS.contains(step) => {
             document.pointer(&format!("/paths/{path}")).is_some()
         }
         ["paths" | "components", _, _] => {
@@ -96,7 +96,7 @@ fn is_held(pointer: &str, document: &Value) -> bool {
     }
 }
 
-/// Sorts by the order in which the fixes run.
+/// Returns the changed repairs, in the order in which the fixes run.
 fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
     let (before, now) = (counted(old), counted(new));
     let only =

@@ -9,7 +9,7 @@ use super::{Access, Documentation, Level, Line, Review, Subject, TypeLines};
 const NAMED: usize = 8;
 
 /// The maximum number of repairs of a fix that are listed individually.
-const TOLD: usize = 4;
+const MAX_LISTED: usize = 4;
 
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,8 +54,8 @@ impl Review {
         let text = |line: &Line| {
             let owner = line.subject.owner();
             match &line.subject {
-                Subject::Operation(_) => told(line, &format!("`{owner}`")),
-                subject => told(line, &format!("`{owner}`: {}", subject.part())),
+                Subject::Operation(_) => line_text(line, &format!("`{owner}`")),
+                subject => line_text(line, &format!("`{owner}`: {}", subject.part())),
             }
         };
         self.operations.iter().map(text).collect()
@@ -94,9 +94,9 @@ impl Review {
                 "- `{}`: {began} began, {ceased} ceased",
                 repairs.fix
             ));
-            if began + ceased <= TOLD {
-                let told = [("began", &repairs.began), ("ceased", &repairs.ceased)];
-                for (how, texts) in told {
+            if began + ceased <= MAX_LISTED {
+                let lists = [("began", &repairs.began), ("ceased", &repairs.ceased)];
+                for (how, texts) in lists {
                     lines.extend(texts.iter().map(|text| format!("  - {how}: `{text}`")));
                 }
             }
@@ -136,14 +136,15 @@ impl Review {
             // No code is generated from it.
             (Level::None, "of the document", document),
         ];
-        let told = groups.iter().filter(|(_, _, all)| !all.is_empty());
-        told.map(|(level, what, all)| {
-            format!(
-                "- {level}, compatible: {what}: {}",
-                names(all.iter(), NAMED)
-            )
-        })
-        .collect()
+        let nonempty = groups.iter().filter(|(_, _, all)| !all.is_empty());
+        nonempty
+            .map(|(level, what, all)| {
+                format!(
+                    "- {level}, compatible: {what}: {}",
+                    names(all.iter(), NAMED)
+                )
+            })
+            .collect()
     }
 
     /// Returns the verdict and its reasons on one line.
@@ -169,12 +170,12 @@ fn access(access: &Access) -> String {
 fn of_type(ty: &TypeLines) -> Vec<String> {
     let mut lines = vec![format!("- `{}`, in {}", ty.name, ty.used.text())];
     let own = ty.lines.iter();
-    lines.extend(own.map(|line| format!("  {}", told(line, &line.subject.part()))));
+    lines.extend(own.map(|line| format!("  {}", line_text(line, &line.subject.part()))));
     lines
 }
 
 /// Formats one line: level, wire, change, effect on code.
-fn told(line: &Line, subject: &str) -> String {
+fn line_text(line: &Line, subject: &str) -> String {
     let class = format!("- {}, {}", line.level, line.wire.text());
     match (line.change.as_str(), line.effect.as_str()) {
         ("", effect) => format!("{class}: {subject}: {effect}"),

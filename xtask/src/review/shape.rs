@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::annotations::ANNOTATIONS;
 use super::renames::Renames;
-use super::said::SAID;
 use crate::normalize::referenced;
 
 /// The values that a schema allows.
@@ -67,7 +67,7 @@ impl Shapes<'_> {
         let mut rest = Map::new();
         for (key, value) in schema.as_object().into_iter().flatten() {
             match key.as_str() {
-                said if SAID.contains(&said) => {}
+                annotated if ANNOTATIONS.contains(&annotated) => {}
                 // The type of an id exists only in Rust. The rest is compared field by field.
                 "nullable" | "required" | "x-id" => {}
                 // Fields are compared individually.

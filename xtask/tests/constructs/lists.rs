@@ -15,7 +15,7 @@ fn client_of(construct: &Construct) -> String {
 }
 
 #[test]
-fn a_list_is_streamed_wherever_its_answer_has_it() {
+fn a_list_is_streamed_from_any_place_of_its_response() {
     let mut count = 0;
     for (name, construct) in constructs() {
         let Some((record, list)) = &construct.streamed else {

@@ -39,7 +39,7 @@ fn none(wrong: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn each_construct_is_taken_or_refused_by_name() {
+fn each_construct_is_accepted_or_rejected_as_listed() {
     none(constructs().into_iter().filter_map(|(name, construct)| {
         match (normalized(&construct.document()), construct.refused) {
             (Ok(_), None) => None,
@@ -85,7 +85,7 @@ fn normalizing_twice_changes_nothing_more() {
 }
 
 #[test]
-fn the_generator_takes_each_construct() {
+fn the_generator_accepts_each_construct() {
     none(taken().filter_map(|(name, _, derived)| {
         let error = generate(&derived.document.to_string()).err()?;
         Some(format!("{name}: {error}"))

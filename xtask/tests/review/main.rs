@@ -12,4 +12,4 @@ mod example;
 mod package;
 mod planted;
 mod second_opinion;
-mod untold;
+mod unreported;

@@ -149,7 +149,7 @@ fn each_planted_change_flips_its_own_lines_and_no_other() {
 }
 
 #[test]
-fn the_table_holds_every_class_of_change() {
+fn the_table_contains_every_class_of_change() {
     let planted = || CASES.iter().map(|case| &case.planted);
     let held: BTreeSet<&str> = planted().map(|planted| planted.class.as_str()).collect();
     assert_eq!(held, BTreeSet::from(CLASSES));
@@ -167,8 +167,8 @@ fn wrong(Case { planted, old, new }: &Case) -> Option<String> {
     let lines = |text: &str| -> Vec<String> {
         let text = text.replace(UNMARKED, "");
         let lines = text.lines();
-        let told = lines.filter(|line| !line.is_empty() && !line.starts_with("# "));
-        told.map(str::to_string).collect()
+        let report = lines.filter(|line| !line.is_empty() && !line.starts_with("# "));
+        report.map(str::to_string).collect()
     };
     let is = (
         review.verdict.to_string(),

@@ -11,7 +11,7 @@ use crate::sandbox::{Sandbox, says};
 use crate::server::{JSON, Server, answer};
 
 #[test]
-fn a_check_tells_a_server_out_of_reach_from_a_document() {
+fn a_check_distinguishes_an_unreachable_server_from_a_document() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -40,7 +40,7 @@ fn a_status_other_than_200_is_refused() {
 }
 
 #[test]
-fn a_server_that_is_down_or_busy_is_told_from_a_document() {
+fn an_unavailable_server_is_distinguished_from_a_document() {
     let sandbox = Sandbox::filled();
     for line in [
         "500 Internal Server Error",

@@ -59,7 +59,7 @@ fn marked() -> String {
 }
 
 #[test]
-fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
+fn the_changelog_draft_is_replaced_and_handwritten_lines_are_kept() {
     let sandbox = workspace();
     let text = sandbox.check().ends_with(1);
     says(&text, "CHANGELOG.md: the drafted part about the API");
@@ -172,7 +172,7 @@ fn a_mark_alone_demands_a_version_too() {
 }
 
 #[test]
-fn a_record_of_a_release_that_is_none_is_found() {
+fn an_invalid_release_record_is_reported() {
     let sandbox = workspace();
     sandbox.bring(document("filled"));
     for (record, said) in [("{}", "missing field"), ("?", "expected value")] {

@@ -45,7 +45,7 @@ fn an_update_prints_and_writes_its_review() {
 }
 
 #[test]
-fn a_document_that_nothing_can_be_compared_with_is_the_first() {
+fn a_document_without_a_predecessor_is_the_first() {
     let sandbox = Sandbox::filled();
     let review = sandbox.read("REVIEW.md");
     assert_eq!(
@@ -83,13 +83,13 @@ fn machines_read_the_review_in_json() {
         serde_json::from_str(&sandbox.update(&args).ends_with(code)).unwrap()
     };
 
-    let told = json(&["--check"], 1);
+    let report = json(&["--check"], 1);
 
-    assert_eq!(told["format"], 1);
-    assert_eq!(told["outcome"], "would_change");
-    assert_eq!(told["review"]["verdict"], "minor");
-    assert_eq!(told["review"]["from"], "filled.json");
-    let ty = &told["review"]["types"][0];
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["outcome"], "would_change");
+    assert_eq!(report["review"]["verdict"], "minor");
+    assert_eq!(report["review"]["from"], "filled.json");
+    let ty = &report["review"]["types"][0];
     assert_eq!(ty["name"], "GetClinicResponseClinic");
     assert_eq!(ty["used"]["answers"], serde_json::json!(["get_clinic"]));
     assert_eq!(
@@ -103,9 +103,9 @@ fn machines_read_the_review_in_json() {
         })
     );
     assert_eq!(json(&[], 0)["outcome"], "updated");
-    let told = json(&[], 0);
-    assert_eq!(told["outcome"], "unchanged");
-    assert_eq!(told["review"], Value::Null);
+    let report = json(&[], 0);
+    assert_eq!(report["outcome"], "unchanged");
+    assert_eq!(report["review"], Value::Null);
     sandbox.refuses_with(&["--format", "xml"], "neither text nor json");
 }
 

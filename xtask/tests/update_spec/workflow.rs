@@ -52,7 +52,7 @@ fn asks(sandbox: &Sandbox, address: &str) -> (Run, String) {
 }
 
 #[test]
-fn only_a_document_that_cannot_be_taken_makes_the_job_red() {
+fn only_an_unacceptable_document_fails_the_job() {
     let sandbox = Sandbox::filled();
     let before = sandbox.files();
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";

@@ -85,7 +85,7 @@ fn outcomes(fake: &FakeFullscript) -> Vec<(u32, Option<DeliveryFailure>)> {
 }
 
 #[tokio::test]
-async fn an_event_comes_to_the_apps_handler_signed_and_once() {
+async fn an_event_reaches_the_apps_handler_signed_and_once() {
     let app = App::default();
     let fake = subscribed(&app).await;
     assert!(fake.is_subscribed());
@@ -173,7 +173,7 @@ async fn six_tries_are_made_in_the_vendors_gaps_though_all_the_time_passes_at_on
 }
 
 #[tokio::test]
-async fn an_event_whose_handler_is_too_slow_comes_again() {
+async fn an_event_whose_handler_is_too_slow_is_delivered_again() {
     let app = App::default();
     let came = Arc::clone(&app.came);
     let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();

@@ -121,7 +121,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn answers_ask_for_id_and_wrapper_only() {
+    fn responses_require_only_id_and_wrapper() {
         let (document, repairs) = check(
             apply,
             json!({

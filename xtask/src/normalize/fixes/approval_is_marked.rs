@@ -15,8 +15,8 @@ const WORDS: &str = "Requires commercial approval";
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
-        let said = text(operation, "description").starts_with(WORDS);
-        if said && !operation.contains_key(MARK) {
+        let is_described = text(operation, "description").starts_with(WORDS);
+        if is_described && !operation.contains_key(MARK) {
             report.note(format!("{pointer}/{MARK}"), "said in the description", true);
             operation.insert(MARK.into(), json!(true));
         }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_denies_marks_nothing() {
+    fn a_negative_mark_marks_nothing() {
         let (document, _) = check(
             apply,
             json!({"paths": {"/a": {"get": {MARK: "false", "description": "Lists."}}}}),

@@ -94,7 +94,7 @@ fn choose(content: &Map<String, Value>, schemas: &Value) -> (&'static str, Value
     )
 }
 
-/// Returns the JSON media type by its name, by its suffix (RFC 6839), or because it has no name.
+/// Returns whether a media type is JSON: by name, by suffix (RFC 6839), or as `*/*`.
 pub(crate) fn is_json(media_type: &str) -> bool {
     let essence = essence(media_type);
     essence == JSON || essence == "text/json" || essence == "*/*" || essence.ends_with("+json")
@@ -118,7 +118,7 @@ pub(crate) fn with_schema(media: &Value) -> Value {
     media
 }
 
-/// Forms contain names and strings. There is no standard encoding of nested values.
+/// Returns whether a form has only scalar fields. Nested values have no standard encoding.
 fn is_flat(media: &Value, schemas: &Value) -> bool {
     let properties = whole(&media["schema"], schemas)["properties"].as_object();
     properties.is_some_and(|properties| {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_type_of_ours_is_bytes_and_keeps_its_name() {
+    fn other_media_types_are_bytes_with_their_name() {
         let (body, sent_as) =
             body_of(json!({"multipart/form-data": {"schema": {"type": "object"}}}));
         assert_eq!(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_schema_takes_that_of_its_example() {
+    fn a_body_without_schema_gets_that_of_its_example() {
         let (body, _) = body_of(json!({"application/json": {"example": {"a": 1}}}));
         assert_eq!(
             body["content"]["application/json"]["schema"],

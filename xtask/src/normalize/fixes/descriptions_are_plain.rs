@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_goes_and_words_stay() {
+    fn markup_is_removed_and_text_is_kept() {
         let cases = [
             ("Plain words.", "Plain words."),
             ("A<br/>b <code>x</code> &amp; c", "A\nb x & c"),

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_comes_from_method_and_path() {
+    fn a_name_is_derived_from_method_and_path() {
         assert_eq!(
             names(json!({"/api/clinic/patients/{id}": {"get": {}}})),
             ["get_clinic_patients_by_id"]
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_used_once_and_are_not_taken() {
+    fn names_are_unique_and_not_reserved() {
         assert_eq!(
             names(
                 json!({"/a": {"get": {"operationId": "getIt"}}, "/b": {"get": {"operationId": "get_it"}}, "/c": {"get": {"operationId": "exec"}}})

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_whose_rust_name_is_taken_is_told_of_once() {
+    fn a_field_whose_rust_name_is_in_use_is_reported_once() {
         let mut document = json!({
             "components": {"schemas": {}},
             "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_form_object_stays_free() {
+    fn a_free_form_object_is_unchanged() {
         let schema = object(json!({"data": {"type": "object"}}));
         let (after, lines) = reconciled(schema.clone(), json!({"data": {"patient": {"id": "1"}}}));
         assert_eq!((after, lines), (schema, vec![]));

@@ -56,7 +56,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn a_list_with_meta_takes_a_page() {
+    fn a_list_with_meta_accepts_a_page() {
         let (document, repairs) = check(
             apply,
             json!({"components": {"schemas": {"Pagination": {"properties": {"next_page": {}}}}},

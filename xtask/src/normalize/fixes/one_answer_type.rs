@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_schema_is_typed_by_its_example_or_open() {
+    fn a_response_without_schema_is_typed_by_its_example_or_open() {
         let after =
             answers(json!({"200": {"content": {"application/json": {"example": {"a": true}}}}}));
         assert_eq!(schema(&after, "200")["properties"]["a"]["type"], "boolean");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_that_declares_nothing_is_like_the_one_that_does() {
+    fn a_success_without_a_body_is_like_the_declared_one() {
         let after = answers(json!({
             "200": {"content": {"application/json": {"schema": {"type": "string"}}}},
             "202": {"description": "accepted"},

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_3_0_3_document_stays() {
+    fn a_3_0_3_document_is_unchanged() {
         let (_, repairs) = check(
             apply,
             json!({"openapi": "3.0.3", "info": {}, "paths": {}, "components": {}}),

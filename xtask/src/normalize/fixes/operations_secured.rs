@@ -67,7 +67,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn scopes_become_security_where_the_vendor_declares_none() {
+    fn scopes_become_security_unless_the_vendor_declares_some() {
         let (document, repairs) = check(
             apply,
             json!({"components": {"securitySchemes": {"FullscriptOAuth": {"type": "oauth2"}, "M": {"type": "mutualTLS"}}},

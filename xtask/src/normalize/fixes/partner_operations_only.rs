@@ -34,7 +34,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn dashboard_paths_go_and_their_likes_stay() {
+    fn only_dashboard_paths_are_removed() {
         let (document, repairs) = check(
             apply,
             json!({"paths": {"/api/dashboard/apps": {}, "/api/dashboards": {}, "/api/clinic": {}}}),

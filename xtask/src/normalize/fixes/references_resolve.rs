@@ -148,7 +148,7 @@ fn lift_deep_targets(document: &mut Value, report: &mut Report) -> Result<(), Re
 
 fn name_of(target: &str) -> String {
     let steps = target.trim_start_matches("#/").split('/');
-    let telling = steps.filter(|step| {
+    let names = steps.filter(|step| {
         ![
             "components",
             "schemas",
@@ -159,7 +159,7 @@ fn name_of(target: &str) -> String {
         ]
         .contains(step)
     });
-    pascal(&telling.collect::<Vec<_>>().join("-"))
+    pascal(&names.collect::<Vec<_>>().join("-"))
 }
 
 /// A reference has no siblings in 3.0, so siblings move to an `allOf` around it.
@@ -329,6 +329,6 @@ mod tests {
             refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}}))).contains("dangling")
         );
         assert!(refusal(schemas(json!({"A": {"$ref": "./b.json"}}))).contains("external"));
-        assert!(refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/components/schemas/A"}]}}))).contains("each other"));
+        assert!(refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/components/schemas/A"}]}}))).contains("circular references"));
     }
 }

@@ -140,7 +140,7 @@ impl Named<'_> {
         let name = given.unwrap_or_else(|| pascal(name));
         let mut inner = schema.take();
         let nullable = take(&mut inner, "nullable") == Some(json!(true));
-        let said = if shares {
+        let description = if shares {
             take(&mut inner, "description")
         } else {
             None
@@ -148,13 +148,13 @@ impl Named<'_> {
         self.below(&mut inner, &name, pointer);
         let name = self.place(inner, &name, own, shares, pointer);
         *schema = reference(&name);
-        if nullable || said.is_some() {
+        if nullable || description.is_some() {
             *schema = json!({"allOf": [reference(&name)]});
             if nullable {
                 schema["nullable"] = json!(true);
             }
-            if let Some(said) = said {
-                schema["description"] = said;
+            if let Some(description) = description {
+                schema["description"] = description;
             }
         }
     }
@@ -276,11 +276,11 @@ fn shape(schema: &Value) -> Value {
             reference(referenced_through(schema).expect("just seen"))
         }
         Value::Object(object) => {
-            let telling = object
+            let relevant = object
                 .iter()
                 .filter(|(key, _)| !["description", "nullable"].contains(&key.as_str()));
             Value::Object(
-                telling
+                relevant
                     .map(|(key, value)| (key.clone(), shape(value)))
                     .collect(),
             )

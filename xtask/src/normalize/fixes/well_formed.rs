@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_wrong_kind_goes_and_the_rest_stays() {
+    fn values_of_the_wrong_type_are_removed_and_the_rest_is_kept() {
         let (document, repairs) = check(
             apply,
             json!({"info": {"title": "t", "version": 2}, "paths": {"/a": {"get": {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_well_formed_document_stays_as_it_is() {
+    fn a_well_formed_document_is_unchanged() {
         let document = json!({"info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": {"responses": {"200": {"description": "d"}}}}}});
         let (after, repairs) = check(apply, document.clone());
         assert_eq!(after, document);

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inference_takes_the_narrowest_type() {
+    fn inference_chooses_the_narrowest_type() {
         let infer = |values: &[Value]| super::infer(&values.iter().collect::<Vec<_>>());
         assert_eq!(
             infer(&[json!(1), json!(null)]),

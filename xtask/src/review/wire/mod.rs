@@ -121,7 +121,7 @@ impl<'d> Comparison<'d> {
         self.found
     }
 
-    /// Adds a note if the shape of the values changed.
+    /// Adds a note if the shape of the values changed, and returns whether it did.
     fn reshaped(&mut self, subject: Subject, wire: Wire, was: &Shape, is: &Shape) -> bool {
         let differs = was.values != is.values;
         if differs {

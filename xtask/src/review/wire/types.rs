@@ -40,7 +40,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Returns the properties of a type other than its fields.
+    /// Compares everything of a type but its fields.
     fn whole(&mut self, name: &str, old: &Value, new: &Value, ways: Ways) {
         let was = self.old.of(old);
         let is = self.new.of(new);

@@ -178,16 +178,16 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
 
 fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
     let annotation = ["example", "examples", "externalDocs", "title", "$comment"];
-    let mut telling = Vec::new();
+    let mut dropped = Vec::new();
     for key in DROPPED.split_whitespace() {
         if let Some(value) = schema.remove(key)
             && !annotation.contains(&key)
         {
-            telling.push(format!("{key} {value}"));
+            dropped.push(format!("{key} {value}"));
         }
     }
-    if !telling.is_empty() {
-        report.note(pointer, telling.join(", "), "not enforced");
+    if !dropped.is_empty() {
+        report.note(pointer, dropped.join(", "), "not enforced");
     }
 }
 

@@ -48,10 +48,10 @@ pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut R
         ] {
             schema.remove(shape);
         }
-        let said = describe(&members);
+        let described = describe(&members);
         report.note(
             pointer,
-            format!("{key} of {said}"),
+            format!("{key} of {described}"),
             describe(std::slice::from_ref(&widest)),
         );
         let widest = widest.as_object().cloned().unwrap_or_default();

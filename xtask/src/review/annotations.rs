@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The annotation keywords.
-pub(super) const SAID: [&str; 8] = [
+pub(super) const ANNOTATIONS: [&str; 8] = [
     "default",
     "deprecated",
     "description",
@@ -15,11 +15,11 @@ pub(super) const SAID: [&str; 8] = [
 ];
 
 /// Removes annotations from a schema and its subschemas.
-pub(super) fn unsaid(schema: &Value) -> Value {
+pub(super) fn without_annotations(schema: &Value) -> Value {
     match schema {
         Value::Object(object) => {
             let kept = object.iter().filter_map(|(key, value)| {
-                if SAID.contains(&key.as_str()) {
+                if ANNOTATIONS.contains(&key.as_str()) {
                     return None;
                 }
                 let value = match (key.as_str(), value) {
@@ -27,17 +27,17 @@ pub(super) fn unsaid(schema: &Value) -> Value {
                     ("properties", Value::Object(fields)) => Value::Object(
                         fields
                             .iter()
-                            .map(|(name, field)| (name.clone(), unsaid(field)))
+                            .map(|(name, field)| (name.clone(), without_annotations(field)))
                             .collect(),
                     ),
                     ("required" | "enum", Value::Array(names)) => sorted(names),
-                    _ => unsaid(value),
+                    _ => without_annotations(value),
                 };
                 Some((key.clone(), value))
             });
             Value::Object(kept.collect())
         }
-        Value::Array(list) => list.iter().map(unsaid).collect(),
+        Value::Array(list) => list.iter().map(without_annotations).collect(),
         other => other.clone(),
     }
 }

@@ -22,7 +22,7 @@ fn a_document_is_the_same_as_itself() {
 }
 
 #[test]
-fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
+fn a_change_of_the_public_surface_and_its_reversal_are_reported() {
     for Case { planted, old, new } in CASES.iter() {
         for (one, other) in [(&**old, new), (new, &**old)] {
             let review = review(one, other);
@@ -41,12 +41,12 @@ fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
 
 /// One leaf of each kind of place of the normalized document, changed separately.
 #[test]
-fn no_leaf_of_a_document_changes_untold() {
+fn every_changed_leaf_of_a_document_is_reported() {
     let base: &Arc<Side> = &BASE;
     let mut leaves = BTreeMap::new();
     collect(&base.document, &mut String::new(), &mut leaves);
     assert!(leaves.len() > 80, "{} kinds of places", leaves.len());
-    let mut untold = Vec::new();
+    let mut unreported = Vec::new();
     for (kind, pointer) in &leaves {
         let mut side = (**base).clone();
         let leaf = side.document.pointer_mut(pointer).unwrap();
@@ -56,12 +56,12 @@ fn no_leaf_of_a_document_changes_untold() {
             other => json!([other]),
         };
         // Approval, scopes and ids are read from the generated code.
-        let told = !review(base, &side).is_empty() || !review(base, &again(side)).is_empty();
-        if !told && !FIXED.iter().any(|fixed| kind.ends_with(fixed)) {
-            untold.push(pointer.as_str());
+        let reported = !review(base, &side).is_empty() || !review(base, &again(side)).is_empty();
+        if !reported && !FIXED.iter().any(|fixed| kind.ends_with(fixed)) {
+            unreported.push(pointer.as_str());
         }
     }
-    assert!(untold.is_empty(), "{}", untold.join("\n"));
+    assert!(unreported.is_empty(), "{}", unreported.join("\n"));
 }
 
 /// Places that the fixes always overwrite: a body is always required, and `security` is derived
