@@ -38,11 +38,11 @@ use crate::{AccessToken, Client, Environment};
 /// The fake rejects, in the vendor's format:
 ///
 /// - a call without a valid token (401)
-/// - a call without the scopes of the operation, or without [approval](FakeBuilder::not_approved)
-///   (403)
+/// - a call without the scopes of the operation, or without
+///   [approval](crate::testing::FakeBuilder::not_approved) (403)
 /// - an unknown path or id (404)
-/// - a call that does not match the document (422, unless [`lenient`](FakeBuilder::lenient)), with
-///   a message that says what to do
+/// - a call that does not match the document (422, unless
+///   [`lenient`](crate::testing::FakeBuilder::lenient)), with a message that says what to do
 ///
 /// The vendor documents the status codes, and the messages only in part. Responses that a test
 /// sets, with [`answer`](Self::answer) and similar methods, require only a valid token.
@@ -50,7 +50,8 @@ use crate::{AccessToken, Client, Environment};
 /// The [module](crate::testing) shows three tests that use it.
 ///
 /// The fake records all requests, and stops when dropped. Generated data depends only on the
-/// [seed](FakeBuilder::seed), and times on the [clock](FakeBuilder::clock).
+/// [seed](crate::testing::FakeBuilder::seed), and times on the
+/// [clock](crate::testing::FakeBuilder::clock).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -34,7 +34,7 @@ fn the_committed_document_is_derived_again_with_its_record_kept() {
     let committed = sandbox.path("spec/openapi.json");
     sandbox.refuses_with(
         &["--from", &committed, "--kind", "vendor"],
-        "--kind together",
+        "--kind cannot be used",
     );
 }
 
