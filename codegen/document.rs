@@ -3,14 +3,14 @@
 use heck::ToSnakeCase;
 use serde_json::Value;
 
-/// An operation of the document, and where it stands there.
+/// An operation in the document, with its path and method.
 pub(super) struct Described<'d> {
     pub(super) path: &'d str,
     pub(super) method: &'d str,
     pub(super) value: &'d Value,
 }
 
-/// The ids of all operations, in the order of the table.
+/// Returns the ids of all operations, in the order of the operations table.
 pub(super) fn ids(document: &Value) -> Vec<String> {
     let items = document["paths"].as_object().into_iter().flatten();
     let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
@@ -21,7 +21,7 @@ pub(super) fn ids(document: &Value) -> Vec<String> {
     ids
 }
 
-/// What the document says of an operation, by the name of its method.
+/// Returns the document's entry for an operation, by operation id or method name.
 pub(super) fn described<'d>(document: &'d Value, id: &str) -> Option<Described<'d>> {
     let items = document["paths"].as_object().into_iter().flatten();
     let mut operations = items.flat_map(|(path, item)| {
@@ -38,7 +38,8 @@ pub(super) fn described<'d>(document: &'d Value, id: &str) -> Option<Described<'
     })
 }
 
-/// The scopes of an operation: alternatives, each needed together.
+/// Returns the scopes of an operation as alternatives; all scopes of an alternative are needed
+/// together.
 pub(super) fn alternatives(security: Option<&Value>) -> Vec<Vec<String>> {
     let alternatives = security.and_then(Value::as_array).into_iter().flatten();
     let scopes = alternatives.filter_map(|alternative| alternative.as_object());

@@ -1,12 +1,11 @@
-//! The part of the document that the generator is to know.
+//! The part of the document that progenitor sees.
 
 use serde_json::{Value, json};
 
-/// What the generator is to know: operations with their successes, and
-/// schemas.
+/// Reduces the document to operations with successful responses, and schemas.
 ///
-/// No error answers, of which it would lose status and headers where one is
-/// not as declared: they are read in `src/error.rs`.
+/// Error responses are left out: progenitor would lose status and headers of a response that
+/// differs from its declaration. `src/error/` reads them instead.
 pub(super) fn generator_view(document: &Value) -> Value {
     const OPERATION: [&str; 5] = [
         "deprecated",

@@ -1,11 +1,10 @@
-//! Generates `types.rs`, `client.rs`, `operations.rs` and `round_trip.rs` from the
+//! Generates `types.rs`, `client.rs`, `operations.rs`, `index.md` and `round_trip.rs` from the
 //! normalized OpenAPI document.
 //!
-//! Decisions about the API are in `spec/`; here is only what the generator
-//! can't be told by a document: which types of ours stand for which schemas,
-//! and that a call fails with our error instead of the generator's, whose
-//! `Debug` prints bodies and addresses. `xtask` includes this file, to try a
-//! new document before it is taken.
+//! Decisions about the API belong in `spec/`. This module contains only what a document cannot
+//! express: which Rust types stand for which schemas, and that calls return this crate's error type
+//! instead of progenitor's, whose `Debug` prints bodies and addresses. `xtask` includes this file
+//! to try a new document before it is accepted.
 
 use progenitor::{GenerationSettings, Generator, InterfaceStyle, TypeImpl};
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ mod syntax;
 mod tables;
 mod types;
 
-/// Formats whose values are types of ours, wherever they stand.
+/// String and number formats that map to types of `crate::value` wherever they occur.
 const CONVERSIONS: [(&str, Option<&str>, &str, bool); 4] = [
     ("string", Some("date-time"), "crate::value::Timestamp", true),
     ("string", Some("date"), "crate::value::Date", true),
@@ -32,23 +31,23 @@ const CONVERSIONS: [(&str, Option<&str>, &str, bool); 4] = [
 /// The generated files, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
-    /// Models, ids and sets of values.
+    /// Models, id types and open enums.
     pub types: String,
     /// The client and a builder for each operation.
     pub client: String,
     /// The table of operations.
     pub operations: String,
-    /// The table of operations by topic, for the client's documentation.
+    /// The table of operations by topic, for the documentation of the client.
     pub index: String,
-    /// What decodes and encodes the answers of each operation, for tests.
+    /// A function that decodes and re-encodes the response of each operation, for tests.
     pub round_trip: String,
 }
 
-/// The generated code before it is text.
+/// The generated code as syntax trees, before it is written as text.
 pub struct Code {
     /// Models.
     pub types: Vec<Item>,
-    /// Ids and sets of values.
+    /// Id types and open enums.
     pub own_types: String,
     /// The client and a builder for each operation.
     pub client: Vec<Item>,
@@ -60,7 +59,7 @@ pub struct Code {
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The items of `syn` have none but with a feature of their own.
+        // `syn` items implement `Debug` only with the `extra-traits` feature.
         f.debug_struct("Code").finish_non_exhaustive()
     }
 }
@@ -68,20 +67,20 @@ impl std::fmt::Debug for Code {
 /// Generates everything from the text of a normalized document.
 ///
 /// # Errors
-/// Says why the generator does not take the document, or why what it wrote
-/// is not Rust.
+/// Returns a message if progenitor rejects the document, or if the generated code is not valid
+/// Rust.
 pub fn generate(spec: &str) -> Result<Generated, String> {
     Ok(code(spec)?.into_text())
 }
 
-/// Generates everything, and leaves it as it can be read.
+/// Generates everything as syntax trees.
 ///
 /// # Errors
-/// As for [`generate`].
+/// Returns the errors of [`generate`].
 pub fn code(spec: &str) -> Result<Code, String> {
     let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
     let tokens = std::panic::catch_unwind(|| generator_output(&document))
-        .map_err(|panic| format!("the generator panicked: {}", words_of(&*panic)))??;
+        .map_err(|panic| format!("the generator panicked: {}", panic_message(&*panic)))??;
     let file: syn::File =
         syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
     let mut types = Vec::new();
@@ -94,7 +93,7 @@ pub fn code(spec: &str) -> Result<Code, String> {
         }
     }
     let operations = client::operation::operations(&methods, &document::ids(&document))?;
-    let answers = client::operation::answers(&operations);
+    let response_types = client::operation::response_types(&operations);
     let known = Known {
         types: &types,
         document: &document,
@@ -112,12 +111,12 @@ pub fn code(spec: &str) -> Result<Code, String> {
         client,
         operations: tables::table(&document),
         index: client::index::index(&operations, &document),
-        round_trip: tables::round_trip(&answers),
+        round_trip: tables::round_trip(&response_types),
     })
 }
 
 impl Code {
-    /// Writes it down.
+    /// Formats the code as text.
     pub fn into_text(self) -> Generated {
         Generated {
             types: format!("{}\n{}", syntax::unparse(self.types), self.own_types),
@@ -129,10 +128,10 @@ impl Code {
     }
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("without a word")
+        .unwrap_or("no panic message")
 }
 
 fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String> {
@@ -164,7 +163,7 @@ fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String
         settings.with_replacement(name, path, impls.into_iter());
     }
     let spec = serde_json::from_value(generator_view::generator_view(document))
-        .map_err(|error| format!("not what the generator reads: {error}"))?;
+        .map_err(|error| format!("the generator cannot read the document: {error}"))?;
     Generator::new(&settings)
         .generate_tokens(&spec)
         .map_err(|error| error.to_string())

@@ -1,13 +1,14 @@
-//! What the generator writes may parse and still be no Rust: two fields of
-//! one name, two decoders of one field. Found here, a document is refused
-//! before it replaces one that works.
+//! Finds errors that generated code can have although it parses: two fields with one name, or two
+//! decoders on one field.
+//!
+//! The check rejects such a document before it replaces one that works.
 
 use std::collections::BTreeSet;
 
 use quote::ToTokens;
 use syn::{ImplItem, Item};
 
-/// Says which name stands twice, if one does.
+/// Returns an error that names the first duplicate.
 pub(super) fn check(items: &[Item], place: &str) -> Result<(), String> {
     let mut types = BTreeSet::new();
     for item in items {
@@ -60,6 +61,6 @@ fn once(seen: &mut BTreeSet<String>, name: &str) -> Result<(), String> {
     if seen.insert(name.to_string()) {
         Ok(())
     } else {
-        Err(format!("{name} is there twice"))
+        Err(format!("{name} is defined twice"))
     }
 }

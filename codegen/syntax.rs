@@ -1,10 +1,10 @@
-//! Reads and documents `syn` items; what the passes over the generated code share.
+//! Helpers to read and document `syn` items.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, Ident, Item, ItemMod, Type, parse_quote};
 
-/// The name and the first argument of a type: `Vec` and `T` of `Vec<T>`.
+/// Returns the name and the first argument of a generic type: `Vec` and `T` for `Vec<T>`.
 pub(super) fn argument(ty: &Type) -> Option<(&syn::Ident, &Type)> {
     let Type::Path(path) = ty else {
         return None;
@@ -19,12 +19,12 @@ pub(super) fn argument(ty: &Type) -> Option<(&syn::Ident, &Type)> {
     }
 }
 
-/// Whether a field has this name.
+/// Returns whether a field has this name.
 pub(super) fn is_called(field: &syn::Field, name: &str) -> bool {
     field.ident.as_ref().is_some_and(|own| own == name)
 }
 
-/// Whether a type's last part has this name.
+/// Returns whether the last segment of a type's path has this name.
 pub(super) fn is_named<N: ?Sized>(ty: &Type, name: &N) -> bool
 where
     Ident: PartialEq<N>,
@@ -33,12 +33,12 @@ where
         if path.path.segments.last().is_some_and(|last| last.ident == *name))
 }
 
-/// A type without spaces.
+/// Returns the source text of a type without spaces.
 pub(super) fn text(ty: &Type) -> String {
     ty.to_token_stream().to_string().replace(' ', "")
 }
 
-/// The text of an item's documentation.
+/// Returns the text of an item's documentation.
 pub(super) fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn set(attributes: &mut Vec<Attribute>, text: &str) {
     attributes.splice(0..0, lines);
 }
 
-/// Attributes that document an item, a line each.
+/// Returns one `#[doc]` attribute per line.
 pub(super) fn lines_of_docs(text: &str) -> TokenStream {
     let lines = doc_lines(text);
     quote!(#(#[doc = #lines])*)
@@ -74,6 +74,19 @@ fn doc_lines(text: &str) -> impl Iterator<Item = String> {
         "" => String::new(),
         line => format!(" {line}"),
     })
+}
+
+/// Converts the first letter to lower case, unless the text begins with an abbreviation or a name.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second))
+            if !second.is_uppercase() && !text.starts_with("Fullscript") =>
+        {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.into(),
+    }
 }
 
 pub(super) fn members(module: ItemMod) -> Vec<Item> {
@@ -89,7 +102,8 @@ pub(super) fn unparse(items: Vec<Item>) -> String {
     })
 }
 
-/// The parameter of a setter that takes what converts to the type, and its value.
+/// Returns the parameter of a setter that accepts values convertible to `ty`, and the expression
+/// that converts it.
 pub(super) fn taken(name: &Ident, ty: &Type) -> (TokenStream, TokenStream) {
     if !is_named(ty, "Vec") {
         return (
@@ -101,8 +115,8 @@ pub(super) fn taken(name: &Ident, ty: &Type) -> (TokenStream, TokenStream) {
         return (quote!(#name: #ty), quote!(#name));
     };
     let own = text(item);
-    // Ids and values are made of text. Of a model nothing else converts, and with a fixed type
-    // `[]` needs no annotation.
+    // Ids and open enums can be made from text, so their items are convertible. Models have no such
+    // conversion, and with a concrete item type `[]` needs no annotation.
     if own.starts_with("crate::") || own == "::std::string::String" {
         (
             quote!(#name: impl ::std::iter::IntoIterator<Item = impl ::std::convert::Into<#item>>),

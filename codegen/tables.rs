@@ -1,4 +1,4 @@
-//! The tables beside the client: the operations, and their answers by name.
+//! Tables written next to the client: all operations, and their response types by id.
 
 use quote::quote;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use syn::{Item, parse_quote};
 use super::document::{alternatives, strings};
 use super::syntax::unparse;
 
-/// The answer type of each operation by its id; none where the answer is not JSON.
-pub(super) type Answers = Vec<(String, Option<syn::Type>)>;
+/// The response type of each operation by its id; `None` if the response is not JSON.
+pub(super) type ResponseTypes = Vec<(String, Option<syn::Type>)>;
 
 /// The table behind `fullscript::operations`, sorted by id.
 pub(super) fn table(document: &Value) -> String {
@@ -52,9 +52,9 @@ pub(super) fn table(document: &Value) -> String {
     )
 }
 
-pub(super) fn round_trip(answers: &Answers) -> String {
-    let arms = answers.iter().map(|(id, answer)| match answer {
-        Some(answer) => quote!(#id => through::<#answer>(value),),
+pub(super) fn round_trip(response_types: &ResponseTypes) -> String {
+    let arms = response_types.iter().map(|(id, response)| match response {
+        Some(response) => quote!(#id => through::<#response>(value),),
         None => quote!(#id => Ok(value.clone()),),
     });
     let function: Item = parse_quote! {

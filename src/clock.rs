@@ -1,14 +1,14 @@
-//! Where the time comes from.
+//! The source of the current time.
 
 use std::time::SystemTime;
 
-/// Tells the time; a test brings its own.
+/// A source of the current time, replaceable in tests.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 }
 
-/// The machine's clock.
+/// The clock of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -1,11 +1,10 @@
-//! Fullscript inside a page of yours, and links into Fullscript.
+//! Embeds Fullscript in a page of your application, and links into Fullscript.
 //!
 //! # Embed
 //!
-//! The browser needs a session grant: a secret that signs the user in, good
-//! once and for 120 seconds (source: the vendor's page on session grants). So
-//! ask for it when the page is asked for, put it into that one page, and keep
-//! it nowhere:
+//! The browser needs a session grant: a secret that signs the user in, valid once and for 120
+//! seconds (source: Fullscript's page on session grants). Create it when the page is requested, put
+//! it into that page only, and do not store it:
 //!
 //! ```no_run
 //! use fullscript::Environment;
@@ -16,31 +15,29 @@
 //! let embed = Embed::new(Environment::UsSandbox, "public key of the dashboard")
 //!     .entrypoint(Entrypoint::Labs);
 //! let grant = client.create_session_grant().send().await?;
-//! let html = embed.html(&grant)?; // in the body of a page that no cache keeps
+//! let html = embed.html(&grant)?; // part of the body of a page that is not cached
 //! # Ok(html)
 //! # }
 //! ```
 //!
-//! Serve that page with `Cache-Control: no-store`. The dashboard must list the
-//! page's origin, and a content security policy must let the page load the
-//! script and frame the vendor's [`web_origin`](Embed::web_origin).
+//! Serve that page with `Cache-Control: no-store`. The dashboard must list the page's origin. A
+//! content security policy must allow the page to load the script and to frame Fullscript's
+//! [`web_origin`](Embed::web_origin).
 //!
-//! An app older than August 2021 has clinic-level tokens: there the body of the
-//! grant names the user, `CreateSessionGrantRequest::new().user_id(..)` and
-//! `.user_type(..)`.
+//! An app created before August 2021 has clinic-level tokens. In that case the body of the grant
+//! names the user: `CreateSessionGrantRequest::new().user_id(..)` and `.user_type(..)`.
 //!
 //! # Redirect
 //!
-//! Links that lead a practitioner into Fullscript are asked for, one by one:
-//! `get_new_treatment_plan_link` for an empty plan, `create_treatment_plan_link`
-//! for a draft with a patient and products, and
-//! `create_gateway_treatment_plan_link` for one where the practitioner picks the
-//! patient. Three traps (source: the vendor's guide on redirects):
+//! Links that open Fullscript for a practitioner are requested one at a time:
+//! `get_new_treatment_plan_link` for an empty plan, `create_treatment_plan_link` for a draft with a
+//! patient and products, and `create_gateway_treatment_plan_link` for a draft for which the
+//! practitioner selects the patient. Note three pitfalls (source: Fullscript's guide on redirects):
 //!
-//! - `redirect_url` may change its shape: take it as it comes, never build one.
-//! - A link to a draft has no end, and opens the same plan each time.
-//! - Creating a patient sends a welcome e-mail unless `send_welcome_email` is
-//!   false; on the sandbox too, to whatever address it is given.
+//! - The format of `redirect_url` may change: use it unchanged and never construct one.
+//! - A link to a draft does not expire and opens the same plan each time.
+//! - Creating a patient sends a welcome e-mail unless `send_welcome_email` is false. The sandbox
+//!   also sends it, to whatever address is given.
 
 #![cfg_attr(
     feature = "client",
@@ -55,15 +52,14 @@ use crate::environment::Environment;
 use crate::text::html;
 use crate::types::SessionGrant;
 
-/// The vendor's script for pages without a bundler, in the version that its
-/// guides name.
-const SCRIPT: &str =
+/// Fullscript's script for pages without a bundler, in the version that its guides name.
+const DEFAULT_SCRIPT: &str =
     "https://public-assets.fullscript.com/fullscript.js/3.0.1/fullscript-js.umd.min.js";
 
-/// The element that the frame is put into, unless told otherwise.
-const ELEMENT: &str = "fullscript";
+/// Default id of the element that contains the frame.
+const DEFAULT_ELEMENT: &str = "fullscript";
 
-/// A page's part of `@fullscript/fullscript-js`.
+/// The configuration of `@fullscript/fullscript-js` in a page.
 #[derive(Clone)]
 pub struct Embed {
     environment: Environment,
@@ -82,19 +78,19 @@ enum Feature {
     TreatmentPlan,
 }
 
-/// Where the platform opens.
+/// The page on which the platform opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entrypoint {
-    /// The catalog of supplements.
+    /// The supplement catalog.
     Catalog,
-    /// Labs; in the United States only.
+    /// Labs; only in the United States.
     Labs,
 }
 
 /// The patient that the embedded page opens with.
 ///
-/// Every field is optional; with an `id` the others are not needed.
+/// Every field is optional. With an `id`, the others are not needed.
 ///
 /// ```
 /// use fullscript::embed::EmbedPatient;
@@ -104,7 +100,7 @@ pub enum Entrypoint {
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct EmbedPatient {
-    /// Fullscript's id of the patient.
+    /// Fullscript's patient id.
     pub id: Option<String>,
     /// First name.
     pub first_name: Option<String>,
@@ -112,13 +108,13 @@ pub struct EmbedPatient {
     pub last_name: Option<String>,
     /// E-mail address.
     pub email: Option<String>,
-    /// Mobile number.
+    /// Mobile phone number.
     pub mobile_number: Option<String>,
     /// Date of birth, `yyyy-mm-dd`.
     pub date_of_birth: Option<String>,
 }
 
-/// Shows nothing of the patient.
+/// Does not show patient data.
 impl fmt::Debug for EmbedPatient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbedPatient").finish_non_exhaustive()
@@ -126,15 +122,16 @@ impl fmt::Debug for EmbedPatient {
 }
 
 impl Embed {
-    /// The whole platform, for an environment and the public key that its
-    /// dashboard shows.
+    /// Creates a configuration that embeds the whole platform.
+    ///
+    /// `public_key` is the public key from the dashboard of this environment.
     #[must_use]
     pub fn new(environment: Environment, public_key: impl Into<String>) -> Self {
         Self {
             environment,
             public_key: public_key.into(),
-            script_url: SCRIPT.into(),
-            element_id: ELEMENT.into(),
+            script_url: DEFAULT_SCRIPT.into(),
+            element_id: DEFAULT_ELEMENT.into(),
             nonce: None,
             feature: Feature::Platform,
             entrypoint: None,
@@ -142,52 +139,53 @@ impl Embed {
         }
     }
 
-    /// A new treatment plan alone; the vendor's guides now teach the platform.
+    /// Embeds only a new treatment plan instead of the whole platform.
+    ///
+    /// Fullscript's current guides describe the platform instead.
     #[must_use]
     pub fn treatment_plan(mut self) -> Self {
         self.feature = Feature::TreatmentPlan;
         self
     }
 
-    /// Where the platform opens; its start page by default.
+    /// Sets the page on which the platform opens. Default: its start page.
     #[must_use]
     pub fn entrypoint(mut self, entrypoint: Entrypoint) -> Self {
         self.entrypoint = Some(entrypoint);
         self
     }
 
-    /// The patient to begin with.
+    /// Sets the patient to open with. Default: no patient.
     #[must_use]
     pub fn patient(mut self, patient: EmbedPatient) -> Self {
         self.patient = Some(patient);
         self
     }
 
-    /// The id of the element that the frame is put into: `fullscript` by
-    /// default.
+    /// Sets the id of the element that contains the frame. Default: `fullscript`.
     #[must_use]
     pub fn element_id(mut self, id: impl Into<String>) -> Self {
         self.element_id = id.into();
         self
     }
 
-    /// Another address of the vendor's script: a newer version, or a copy of
-    /// your own.
+    /// Sets the address of Fullscript's script, for example of a newer version or of your own copy.
+    /// Default: version 3.0.1 on Fullscript's host.
     #[must_use]
     pub fn script_url(mut self, url: impl Into<String>) -> Self {
         self.script_url = url.into();
         self
     }
 
-    /// The nonce of the page's content security policy.
+    /// Sets the nonce of the page's content security policy. Default: no nonce.
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
         self.nonce = Some(nonce.into());
         self
     }
 
-    /// The origin of the frame, for `frame-src` of the page's content security
-    /// policy: `https://us-snd.fullscript.io`.
+    /// Returns the origin of the frame, for `frame-src` in the page's content security policy:
+    /// `https://us-snd.fullscript.io`.
     #[must_use]
     pub fn web_origin(&self) -> &'static str {
         match self.environment {
@@ -198,24 +196,22 @@ impl Embed {
         }
     }
 
-    /// What a page of your own passes to the npm package: `client` for
-    /// `Fullscript(..)`, `feature` and `options` for `create(..)`, `elementId`
-    /// for `mount(..)`.
+    /// Returns the arguments for the npm package, for a page that builds the frame itself: `client`
+    /// for `Fullscript(..)`, `feature` and `options` for `create(..)`, `elementId` for `mount(..)`.
     ///
-    /// It holds the grant's secret: send it to the browser that asked for it,
-    /// over a connection that nobody caches or logs.
+    /// They contain the grant's secret: send them only to the browser that requested the page, over
+    /// a connection that nothing caches or logs.
     ///
     /// # Errors
-    /// When the grant has no secret or was used already.
+    /// Returns an [`EmbedError`] if the grant has no secret or was already used.
     pub fn options(&self, grant: &SessionGrant) -> Result<Value, EmbedError> {
         if grant.claimed_at.is_some() {
-            return Err(EmbedError(
-                "the session grant was used already, ask for another",
-            ));
+            return Err(EmbedError("session grant: already used; create another"));
         }
-        let secret = grant.secret_token.as_ref().ok_or(EmbedError(
-            "the session grant has no secret, ask for another",
-        ))?;
+        let secret = grant
+            .secret_token
+            .as_ref()
+            .ok_or(EmbedError("session grant: no secret token; create another"))?;
         let mut options = json!({ "secretToken": secret.expose() });
         if let Some(patient) = &self.patient {
             options["patient"] = patient.options();
@@ -237,12 +233,14 @@ impl Embed {
         }))
     }
 
-    /// The part of a page that shows Fullscript: an element, the vendor's
-    /// script, and the few lines that join them. The feature is
-    /// `window.fullscriptFeature` there, for events of your own.
+    /// Returns the HTML that shows Fullscript: an element, Fullscript's script, and a few lines
+    /// that mount the frame.
+    ///
+    /// The page can use the feature as `window.fullscriptFeature`, for example to handle its
+    /// events.
     ///
     /// # Errors
-    /// As [`options`](Self::options).
+    /// Returns the errors of [`options`](Self::options).
     pub fn html(&self, grant: &SessionGrant) -> Result<String, EmbedError> {
         let options = in_script(&self.options(grant)?);
         let element = html(&self.element_id);
@@ -276,13 +274,13 @@ impl Embed {
 }
 
 impl EmbedPatient {
-    /// Creates a patient of whom nothing is known.
+    /// Creates a patient with no fields set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets Fullscript's id of the patient.
+    /// Sets Fullscript's patient id.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
@@ -310,7 +308,7 @@ impl EmbedPatient {
         self
     }
 
-    /// Sets the mobile number.
+    /// Sets the mobile phone number.
     #[must_use]
     pub fn mobile_number(mut self, mobile_number: impl Into<String>) -> Self {
         self.mobile_number = Some(mobile_number.into());
@@ -341,7 +339,7 @@ impl EmbedPatient {
     }
 }
 
-/// Shows nothing of the patient.
+/// Does not show patient data.
 impl fmt::Debug for Embed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embed")
@@ -350,8 +348,7 @@ impl fmt::Debug for Embed {
     }
 }
 
-/// JSON inside a script element, which ends at the first `</script`, whatever
-/// the script means by it.
+/// Escapes JSON for a script element, which ends at the first `</script`, even inside a string.
 fn in_script(value: &Value) -> String {
     let mut text = value.to_string();
     for (character, escape) in [
@@ -366,7 +363,7 @@ fn in_script(value: &Value) -> String {
     text
 }
 
-/// A session grant that can't be used; says why.
+/// The reason why a session grant cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbedError(&'static str);
 

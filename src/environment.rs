@@ -1,21 +1,23 @@
-//! The four places where the API lives.
+//! The four environments of the API.
 
 use std::fmt;
 
-/// The paths of OAuth, the same in every environment.
+/// The OAuth paths, the same in every environment.
 pub(crate) const AUTHORIZE_PATH: &str = "/api/oauth/authorize";
 pub(crate) const TOKEN_PATH: &str = "/api/oauth/token";
 pub(crate) const REVOKE_PATH: &str = "/api/oauth/revoke";
 
-/// One of the vendor's environments; a token works only where it was issued.
+/// An environment of the API.
+///
+/// A token is valid only in the environment that issued it.
 ///
 /// Source: the environments table of the vendor's "for AI" page, 2026.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Environment {
-    /// United States, made-up patients, no real orders.
+    /// United States, test patients, no real orders.
     UsSandbox,
-    /// Canada, made-up patients, no real orders.
+    /// Canada, test patients, no real orders.
     CaSandbox,
     /// United States, real patients.
     UsProduction,
@@ -24,7 +26,7 @@ pub enum Environment {
 }
 
 impl Environment {
-    /// All four.
+    /// All four environments.
     pub const ALL: [Self; 4] = [
         Self::UsSandbox,
         Self::CaSandbox,
@@ -32,8 +34,8 @@ impl Environment {
         Self::CaProduction,
     ];
 
-    /// The address that the paths of the operations are appended to, without
-    /// a slash at its end: `https://api-us-snd.fullscript.io`.
+    /// Returns the base URL of the operations, without a trailing slash:
+    /// `https://api-us-snd.fullscript.io`.
     #[must_use]
     pub fn base_url(self) -> &'static str {
         match self {
@@ -44,29 +46,29 @@ impl Environment {
         }
     }
 
-    /// Where the browser is sent to connect an account:
+    /// Returns the URL to which the browser is sent to connect an account:
     /// `https://api-us-snd.fullscript.io/api/oauth/authorize`.
     #[must_use]
     pub fn authorize_url(self) -> String {
         self.base_url().to_string() + AUTHORIZE_PATH
     }
 
-    /// Where codes and refresh tokens are turned into tokens:
+    /// Returns the URL of the token endpoint, which exchanges codes and refreshes tokens:
     /// `https://api-us-snd.fullscript.io/api/oauth/token`.
     #[must_use]
     pub fn token_url(self) -> String {
         self.base_url().to_string() + TOKEN_PATH
     }
 
-    /// Where tokens are revoked:
+    /// Returns the URL of the revocation endpoint:
     /// `https://api-us-snd.fullscript.io/api/oauth/revoke`.
     #[must_use]
     pub fn revoke_url(self) -> String {
         self.base_url().to_string() + REVOKE_PATH
     }
 
-    /// The name that tokens remember: `us-sandbox`, `ca-sandbox`,
-    /// `us-production` or `ca-production`.
+    /// Returns the name that is stored with tokens: `us-sandbox`, `ca-sandbox`, `us-production` or
+    /// `ca-production`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +79,7 @@ impl Environment {
         }
     }
 
-    /// Whether real patients are behind it.
+    /// Returns whether the environment has real patients.
     #[must_use]
     pub fn is_production(self) -> bool {
         matches!(self, Self::UsProduction | Self::CaProduction)

@@ -1,5 +1,8 @@
-//! A client for the Fullscript partner API: connect practitioners, read their
-//! patients, write treatment plans, and hear of orders and lab results.
+//! A client for the Fullscript partner API: practitioners, patients, treatment plans, orders, labs
+//! and webhooks.
+//!
+//! **Status**: built from a reconstructed spec, not yet run against the vendor's servers. The crate
+//! is not affiliated with Fullscript and not endorsed by it.
 //!
 //! ```no_run
 //! use fullscript::{AccessToken, Client, Environment};
@@ -8,6 +11,10 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let token = AccessToken::new(std::env::var("FULLSCRIPT_TOKEN")?);
 //! let client = Client::builder(Environment::UsSandbox).access_token(token).build()?;
+//!
+//! let clinic = client.get_clinic().await?;
+//! println!("{:?}", clinic.clinic.name);
+//!
 //! let mut patients = client.list_patients().items();
 //! while let Some(patient) = patients.next().await {
 //!     println!("{}", patient?.id);
@@ -16,78 +23,86 @@
 //! # }
 //! ```
 //!
-//! It is not affiliated with Fullscript, and not endorsed by it.
+//! An access token lives for two hours. For users who connect their accounts, use
+//! [`auth::OAuthApp`], whose tokens refresh automatically.
 //!
 //! # Guides
 //!
-//! [`guide`] has one for each task, with examples that are run as tests:
-//! [connect a user](guide::connect),
-//! [refresh and many users](guide::many_users),
-//! [list and page](guide::lists),
-//! [calls that hold](guide::calls),
-//! [treatment plans, safely](guide::treatment_plans),
-//! [labs](guide::labs),
-//! [webhooks](guide::webhooks),
-//! [embed](guide::embed),
-//! [testing](guide::testing),
-//! [updates](guide::updates),
-//! [errors](guide::errors).
+//! The module [`guide`] has one guide for each task; its code is run as tests:
 //!
-//! # What is where
+//! - [Connect a user](guide::connect)
+//! - [Token refresh and many users](guide::many_users)
+//! - [Pagination](guide::lists)
+//! - [Retries, timeouts and rate limits](guide::calls)
+//! - [Patients, orders and catalog](guide::patients)
+//! - [Treatment plans](guide::treatment_plans)
+//! - [Labs](guide::labs)
+//! - [Webhooks](guide::webhooks)
+//! - [Embed and redirect](guide::embed)
+//! - [Testing](guide::testing)
+//! - [Multi-user jobs](guide::multi_user_jobs)
+//! - [Production](guide::production)
+//! - [Upgrading](guide::upgrading)
+//! - [Errors](guide::errors)
 //!
-//! | Item | Holds |
+//! # Modules and main types
+//!
+//! | Item | Contents |
 //! |---|---|
-//! | [`Client`] | One method for each operation. It returns a builder that takes the arguments and ends in `send()`; that of a list also in `items()` and `pages()`. |
-//! | [`types`] | Models of what is sent and answered, ids, and sets of values. |
-//! | [`auth`] | The login of practitioners and staff, their tokens, and where these are kept. |
-//! | [`Error`] | Why a call failed, and what to do. |
-//! | [`CallOptions`], [`RateLimit`] | How long a call may take, what is tried again, how often one may call. |
-//! | [`webhook`] | Deliveries: checked, answered, read as events, each handled once. Works without the client. |
-//! | [`replay`] | Events that no webhook brought. |
-//! | [`embed`] | What a page needs to show Fullscript. |
-//! | [`operations`] | The table of operations: scopes, restrictions, pages, sources. |
-//! | [`value`] | Money, flags, times and secrets as the server really sends them. |
-//! | [`testing`] | A fake of the API for your tests. |
-//! | [`builder`] | The builders that the client's methods return. |
+//! | [`Client`] | One method for each operation, listed by topic. A method returns a request builder: set its arguments, then send it with `.await` or `send()`; a list also has `items()` and `pages()`. |
+//! | [`types`] | Models of requests and responses, typed ids, open enums. |
+//! | [`auth`] | The OAuth flow of practitioners and staff, their tokens, and token stores. |
+//! | [`Error`], [`ErrorKind`] | Why a call failed, and what to do. |
+//! | [`CallOptions`], [`RateLimit`] | Timeouts, retries, idempotency keys, rate limits. |
+//! | [`webhook`] | Webhook deliveries: verified, answered, decoded as events, deduplicated. Works without the client. |
+//! | [`replay`] | Events that no webhook delivered. |
+//! | [`sqlite`] | Tokens and processed events in an SQLite file. |
+//! | [`embed`] | Fullscript embedded in a page. |
+//! | [`operations`] | The table of operations: scopes, restrictions, pagination, sources. |
+//! | [`value`] | Decimals, flags, timestamps, dates and secrets as the server sends them; [`value::OrEmpty`] reads optional text, and [`value::Update`] is a field of a partial update. |
+//! | [`testing`] | A fake server for your tests. |
+//! | [`builder`] | The request builders that the client's methods return. |
 //!
-//! # Good to know
+//! # Behavior to know
 //!
-//! - **A treatment plan's state is chosen, never left out**: without one the
-//!   vendor makes a plan active and sends it to the patient. See
-//!   [`CreateTreatmentPlanRequest::draft`](types::CreateTreatmentPlanRequest::draft).
-//! - **A few operations are restricted** to partners whom the vendor approved.
-//!   Their documentation begins with that; no call is held back for it.
-//! - **Answers are decoded leniently.** A number sent as text, a flag sent as
-//!   `1`, a missing or a new field, a new value of a set: none costs the
-//!   record. Nearly every field is an `Option`, for the vendor does not say
-//!   which are always there.
-//! - **`Debug` shows no health data**: of a model the names of its fields, of
-//!   an error its advice. Serialize a model to see all of it.
-//! - **Ids are typed**, and one that would lead to another path is refused
-//!   before anything is sent.
+//! - **A treatment plan needs an explicit state.** The vendor activates a plan without a state and
+//!   sends it to the patient. Use
+//!   [`CreateTreatmentPlanRequest::draft`](types::CreateTreatmentPlanRequest::draft) or
+//!   [`active`](types::CreateTreatmentPlanRequest::active).
+//! - **Creating a patient sends a welcome e-mail** unless `send_welcome_email` is false; see
+//!   [Patients, orders and catalog](guide::patients).
+//! - **A few operations require commercial approval** by the vendor. Their documentation starts
+//!   with that; the client does not block any call.
+//! - **Responses are decoded leniently.** A number sent as text, a flag sent as `1`, a missing
+//!   field, an unknown field or an unknown value does not fail the response. Nearly every field is
+//!   an `Option`, because the vendor does not document which fields are always present.
+//! - **`Debug` shows no health data.** For a model it shows the names of the fields, for an error
+//!   its message. Serialize a model to see its values.
+//! - **Ids are typed.** An id that is empty or leads to another path is refused when the request is
+//!   sent.
 //!
 //! # Features
 //!
-//! | Feature | Default | What it brings |
+//! | Feature | Default | What it adds |
 //! |---|---|---|
 //! | `client` | yes | The HTTP client. Without it: models, webhooks, the table of operations. |
-//! | `rustls-ring` | yes | TLS by rustls with ring; leave it off to bring another provider. |
-//! | `sqlite` | no | [`sqlite::SqliteStore`]; takes a C compiler. |
+//! | `rustls-ring` | yes | TLS by rustls with ring. Disable it to use another TLS provider. |
+//! | `sqlite` | no | [`sqlite::SqliteStore`]. Needs a C compiler. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
 //! | `tracing` | no | A span for each call. |
 //! | `schemars` | no | `JsonSchema` on every model. |
-//! | `testing` | no | [`testing`]. |
+//! | `testing` | no | [`testing`]: the fake server. |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "axum", feature = "sqlite", feature = "testing")),
     allow(
         rustdoc::broken_intra_doc_links,
-        reason = "the guides and the front page link to what features bring"
+        reason = "the guides and the front page link to items of optional features"
     )
 )]
 
-// In the order of the layers: a module uses those above it, never those below.
+// In the order of the layers: a module uses only modules above it.
 
 pub mod types;
 
@@ -127,17 +142,17 @@ pub mod testing;
 #[cfg(all(feature = "client", any(doc, doctest)))]
 pub mod guide;
 
-/// Holds the README's examples to what compiles.
+/// Compiles and runs the README's examples as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
 pub use clock::{Clock, SystemClock};
 pub use environment::Environment;
-/// The version of `http` whose methods, statuses and headers are used here.
+/// The `http` crate, in the version whose types this crate uses.
 #[cfg(feature = "http")]
 pub use http;
-/// The version of `reqwest` whose client, proxy and body types are used here.
+/// The `reqwest` crate, in the version whose types this crate uses.
 #[cfg(feature = "client")]
 pub use reqwest;
 

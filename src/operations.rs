@@ -1,6 +1,7 @@
-//! The table of operations: scopes, restrictions, pages, sources.
+//! The table of operations: scopes, restrictions, pagination, sources.
 //!
-//! It holds what types can't say, for lists, checks and reports of your own:
+//! The table contains the facts that types do not express, for reports and checks in your own
+//! code:
 //!
 //! ```
 //! use fullscript::operations;
@@ -14,48 +15,49 @@
 //! assert_eq!(scopes, [["patients:read"]]);
 //! ```
 
-/// One operation of the API: a method on a path.
+/// An operation of the API: a method on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Operation {
-    /// The name, which is also that of the method of [`Client`](crate::Client).
+    /// The id, which is also the name of the method of [`Client`](crate::Client).
     pub id: &'static str,
     /// The HTTP method, in upper case.
     pub method: &'static str,
     /// The path with its variables in braces: `/api/clinic/patients/{id}`.
     pub path: &'static str,
-    /// What it does, in a few words.
+    /// A short description.
     pub summary: &'static str,
-    /// Whether the call carries a token; the OAuth operations do not.
+    /// Whether the request carries an access token. `false` for the OAuth operations.
     pub authenticated: bool,
-    /// What the token must be good for: alternatives, each a list of scopes
-    /// needed together. Empty where it is not known.
+    /// The scopes that the token needs: alternatives, each a list of scopes that are needed
+    /// together. Empty if unknown or if no scope is needed.
     pub scopes: &'static [&'static [&'static str]],
-    /// How sure we are of the scopes: `documented`, `inferred`,
-    /// `third-party`, `unknown`, or empty where none are needed.
+    /// The reliability of `scopes`: `documented`, `inferred`, `third-party`, `unknown`, or empty if
+    /// no scope is needed.
     pub scopes_confidence: &'static str,
-    /// Whether the vendor restricts it to approved partners. Informs only:
-    /// the vendor decides who is approved, so no call is held back for it.
+    /// Whether the vendor restricts the operation to approved partners.
+    ///
+    /// The client sends such calls anyway, because only the vendor knows who is approved.
     pub requires_commercial_approval: bool,
-    /// Whether it answers in pages, by `page[number]` and `page[size]`.
+    /// Whether the response is paginated by `page[number]` and `page[size]`.
     pub paged: bool,
-    /// Where the operation is described.
+    /// The sources that document the operation.
     pub sources: &'static [&'static str],
-    /// The media type to declare for a body that the client sends as bytes.
+    /// The `Content-Type` of a body that the client sends as bytes.
     pub content_type: Option<&'static str>,
-    /// How many variables the path has.
+    /// The number of variables in the path.
     pub(crate) variables: usize,
 }
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
-/// All operations, sorted by id.
+/// Returns all operations, sorted by id.
 #[must_use]
 pub fn all() -> &'static [Operation] {
     OPERATIONS
 }
 
-/// The operation of that id.
+/// Returns the operation with this id.
 ///
 /// ```
 /// let operation = fullscript::operations::find("list_products").unwrap();
@@ -67,10 +69,10 @@ pub fn find(id: &str) -> Option<&'static Operation> {
     Some(&OPERATIONS[index.ok()?])
 }
 
-/// The operation that a method and a path lead to.
+/// Returns the operation that serves a method and a path.
 ///
-/// A literal path goes before one with variables: `/api/events/orders` is not
-/// the event called `orders`.
+/// A literal path takes precedence over a path with variables: `/api/events/orders` is not the
+/// event with the id `orders`.
 ///
 /// ```
 /// use fullscript::operations::at;
@@ -83,33 +85,34 @@ pub fn find(id: &str) -> Option<&'static Operation> {
 pub fn at(method: &str, path: &str) -> Option<&'static Operation> {
     OPERATIONS
         .iter()
-        .filter(|operation| operation.is_for(method, path))
+        .filter(|operation| operation.matches(method, path))
         .min_by_key(|operation| operation.variables)
 }
 
 impl Operation {
-    /// Whether a method and a path lead to this operation, as [`at`] finds it;
-    /// quicker, for nearly all others are not looked at.
+    /// Returns whether [`at`] finds this operation for a method and a path.
+    ///
+    /// Faster than [`at`], because it compares only operations with fewer variables.
     #[cfg(feature = "client")]
     pub(crate) fn is_at(&self, method: &str, path: &str) -> bool {
-        let goes_before = |other: &Operation| other.variables < self.variables;
-        let mut others = OPERATIONS.iter().filter(|other| goes_before(other));
-        self.is_for(method, path) && !others.any(|other| other.is_for(method, path))
+        let takes_precedence = |other: &Operation| other.variables < self.variables;
+        let mut others = OPERATIONS.iter().filter(|other| takes_precedence(other));
+        self.matches(method, path) && !others.any(|other| other.matches(method, path))
     }
 
-    fn is_for(&self, method: &str, path: &str) -> bool {
-        let fits = match self.variables {
+    fn matches(&self, method: &str, path: &str) -> bool {
+        let path_matches = match self.variables {
             0 => self.path == path,
             _ => self.matches_path(path),
         };
-        fits && self.method == method
+        path_matches && self.method == method
     }
 
-    /// Whether a path has the literal parts of this operation's, and something
-    /// in place of each variable.
+    /// Returns whether a path has this operation's literal parts and a non-empty value for each
+    /// variable.
     fn matches_path(&self, path: &str) -> bool {
         let mut parts = path.split('/');
-        let fits = self.path.split('/').all(|expected| {
+        let matches = self.path.split('/').all(|expected| {
             parts
                 .next()
                 .is_some_and(|part| match expected.split_once('{') {
@@ -122,7 +125,7 @@ impl Operation {
                     }
                 })
         });
-        fits && parts.next().is_none()
+        matches && parts.next().is_none()
     }
 }
 
@@ -131,10 +134,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_is_where_the_table_finds_it() {
+    fn is_at_agrees_with_at() {
         let parts: Vec<&str> = all().iter().flat_map(|o| o.path.split('/')).collect();
         let mut paths: Vec<String> = all().iter().map(|o| o.path.into()).collect();
-        // Ids that are also the name of something, or nothing at all.
+        // Ids that equal a literal part of another path, an empty id and a dot.
         for operation in all().iter().filter(|operation| operation.variables > 0) {
             for part in parts.iter().copied().chain(["", "."]) {
                 let filled = operation.path.split('/').map(|own| match own.find('{') {

@@ -1,6 +1,6 @@
-//! Text that stands for something else: hex for bytes, HTML for text.
+//! Text encodings: hex and HTML.
 
-/// Reads bytes from twice as many hex digits, if the text is that.
+/// Decodes exactly `2 * bytes.len()` hex digits into `bytes`, or returns `None`.
 pub(crate) fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     if text.len() != 2 * bytes.len() {
@@ -12,7 +12,7 @@ pub(crate) fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Text as HTML shows it, in an element or in an attribute in double quotes.
+/// Escapes text for an HTML element or an attribute in double quotes.
 pub(crate) fn html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('"', "&quot;");
     text.replace('<', "&lt;").replace('>', "&gt;")

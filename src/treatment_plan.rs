@@ -1,11 +1,11 @@
-//! Creating a treatment plan with an explicit state.
+//! Constructors of treatment plans with an explicit state.
 
 use crate::types::{CreateTreatmentPlanRequest, NewTreatmentPlanState, RecommendationInput};
 
-/// The vendor activates a plan that is created without a state and notifies the patient, so the
-/// state is a required argument. These two constructors make the choice readable.
+/// Fullscript activates a plan that is created without a state and notifies the patient, so the
+/// state is a required argument. These two constructors make the choice explicit.
 impl CreateTreatmentPlanRequest {
-    /// Creates a plan that stays a draft: the patient is not notified.
+    /// Creates a plan as a draft; the patient is not notified.
     ///
     /// ```
     /// use fullscript::types::{CreateTreatmentPlanRequest, NewTreatmentPlanState};
@@ -21,7 +21,7 @@ impl CreateTreatmentPlanRequest {
         Self::new(recommendations, NewTreatmentPlanState::Draft)
     }
 
-    /// Creates a plan that is active at once: **the patient is notified**.
+    /// Creates a plan that is active immediately: **the patient is notified**.
     #[must_use]
     pub fn active(recommendations: impl IntoIterator<Item = RecommendationInput>) -> Self {
         Self::new(recommendations, NewTreatmentPlanState::Active)

@@ -1,14 +1,13 @@
-//! Models of what is sent and answered, ids, and sets of values.
+//! Models of requests and responses, id types and open enums.
 //!
-//! They are generated from the vendor's document, and hold to four rules:
+//! The types are generated from the OpenAPI document and follow four rules:
 //!
-//! - Every field of an answer but an object's own id may be absent.
-//! - An enum keeps a value that this version does not know, and every model
-//!   may get new fields: both are `#[non_exhaustive]`.
-//! - `Debug` shows the names of the fields that are there, never what they
-//!   hold. Serialize a value to see all of it.
-//! - A model is made by its `builder()`, and a builder is taken wherever its
-//!   model is:
+//! - Every field of a response may be absent, except an object's own id.
+//! - An enum keeps a value that this version does not know in `Unknown`, and every model may get
+//!   new fields: both are `#[non_exhaustive]`.
+//! - `Debug` shows the names of the fields that are set, never their values. Serialize a value to
+//!   see everything.
+//! - A model is created with `new`, which takes the required fields, and completed with setters:
 //!
 //! ```
 //! use fullscript::types::{CreatePatientRequest, Gender};
@@ -26,6 +25,6 @@
     unused_qualifications,
     clippy::all,
     rustdoc::bare_urls,
-    reason = "the vendor's words and the generator's style are not ours to polish"
+    reason = "generated code, with descriptions from the OpenAPI document"
 )]
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

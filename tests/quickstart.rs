@@ -44,12 +44,12 @@ fn without_settings_it_shows_each_step_against_the_fake() {
         &[
             ("Connected", "practitioner-1"),
             ("Called", "request 0"),
-            ("Refreshed", "got 1 new one"),
+            ("Refreshed", "made 1 refresh"),
             ("Listed", "1000 patients, in 10 requests"),
             ("Drafted", "is a draft"),
             (
-                "Heard",
-                "signed and verified: a practitioner has activated the plan",
+                "Webhook",
+                "signature verified: the practitioner activated the plan",
             ),
             (
                 "Refused",
@@ -91,7 +91,7 @@ async fn with_settings_it_opens_the_browser_and_waits_on_loopback() {
     // Installs the TLS provider of the process, which reqwest requires.
     let _client = fake.client();
     let page = reqwest::get(callback).await.unwrap().text().await.unwrap();
-    assert!(page.contains("Back in the terminal"), "{page}");
+    assert!(page.contains("continues in the terminal"), "{page}");
     let mut rest = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         rest += &line;
@@ -102,11 +102,11 @@ async fn with_settings_it_opens_the_browser_and_waits_on_loopback() {
         &rest,
         &[
             ("Connected", "practitioner-7"),
-            ("Refreshed", "not to be seen here"),
+            ("Refreshed", "not shown here"),
             ("Listed", "1 patients, in 1 requests"),
             ("Drafted", "is a draft"),
-            ("Heard", "nothing yet"),
-            ("Allowed", "1 orders"),
+            ("Webhook", "none"),
+            ("Orders", "1 on the first page"),
         ],
     );
     assert_eq!(fake.count("create_oauth_token"), 1);

@@ -6,7 +6,7 @@ use syn::{Item, Type, parse_quote};
 
 use super::docs::{Documented, of_optional_setter, of_setter};
 use super::lists::Known;
-use super::operation::{Answer, Argument, Operation, Passed};
+use super::operation::{Argument, Operation, Passed, ResponseBody};
 use super::pages::{self, Streams};
 use crate::codegen::document::described;
 use crate::codegen::syntax::{lines_of_docs, taken, text};
@@ -53,7 +53,7 @@ pub(crate) fn client(operations: &[Operation], known: &Known<'_>) -> Vec<Item> {
         ),
         parse_quote!(impl Client { #(#methods)* }),
         parse_quote! {
-            /// Request builders: what the methods of [`Client`](crate::Client) return.
+            /// Request builders, returned by the methods of [`Client`](crate::Client).
             pub mod builder { #(#builders)* }
         },
     ]
@@ -71,7 +71,7 @@ fn builder(
         row,
         builder,
         arguments,
-        answer,
+        response,
         request,
     } = operation;
     let fields = arguments
@@ -81,27 +81,33 @@ fn builder(
         let (name, value) = (&argument.name, initial(argument, known));
         quote!(#name: #value)
     });
-    let setters = arguments.iter().map(setters);
+    let setters = arguments
+        .iter()
+        .map(|argument| setters(argument, arguments));
     let names = arguments.iter().map(|argument| &argument.name);
     let given = arguments.iter().map(given);
-    let (answer_type, read, make): (Type, _, _) = match answer {
-        Answer::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
-        // A body that nobody looks at is no reason to call again.
-        Answer::Nothing => (parse_quote!(()), quote!(read_nothing), quote!(make_unread)),
-        Answer::Bytes => (
+    let (response_type, read, make): (Type, _, _) = match response {
+        ResponseBody::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
+        // The body is ignored, so a failure to read it must not cause a retry.
+        ResponseBody::Nothing => (
+            parse_quote!(()),
+            quote!(read_nothing),
+            quote!(make_streaming),
+        ),
+        ResponseBody::Bytes => (
             parse_quote!(crate::ByteStream),
             quote!(read_bytes),
-            quote!(make_unread),
+            quote!(make_streaming),
         ),
     };
-    let result = quote!(::std::result::Result<crate::Response<#answer_type>, crate::Error>);
+    let result = quote!(::std::result::Result<crate::Response<#response_type>, crate::Error>);
     let (note, streams) = match streams {
         Streams::Methods(methods) => (None, Some(methods)),
         Streams::Impossible(reason) => (Some(reason), None),
         Streams::NoList => (None, None),
     };
     let note = note.map(|reason| {
-        let note = format!(" It has no `pages()`: {reason}.");
+        let note = format!(" There is no `pages()`: {reason}.");
         quote!(#[doc = ""] #[doc = #note])
     });
     let derived = can_repeat.then(|| quote!(#[derive(Clone)]));
@@ -126,16 +132,16 @@ fn builder(
 
                 /// Sends the request and returns the decoded response.
                 ///
-                /// `.await` on the builder does the same.
+                /// Equivalent to `.await` on the builder.
                 ///
                 /// # Errors
                 /// Returns an [`Error`](crate::Error) if a required argument is missing, the
-                /// request cannot be sent, the server refuses it, or the response cannot be
-                /// decoded.
+                /// request cannot be sent, the server responds with an error status, or the
+                /// response cannot be decoded.
                 #note
                 pub async fn send(self) -> #result {
                     let (client, request) = self
-                        .request()
+                        .own_request()
                         .map_err(|error| crate::Error::unsent(#id, error))?;
                     let operation = crate::operations::OPERATIONS.get(#row);
                     let mut call =
@@ -145,7 +151,7 @@ fn builder(
 
                 #streams
 
-                fn request(
+                fn own_request(
                     self,
                 ) -> ::std::result::Result<(Client, ::reqwest::Request), Error<()>> {
                     let Self { own_client, #(#names),* } = self;
@@ -167,7 +173,7 @@ fn builder(
             }
         },
         parse_quote! {
-            /// Shows the name alone: the arguments may be health data.
+            /// Shows only the type name, because the arguments may be health data.
             impl ::std::fmt::Debug for #builder {
                 fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                     f.debug_struct(#text).finish_non_exhaustive()
@@ -177,13 +183,16 @@ fn builder(
     ]
 }
 
-/// Whether the request can be sent more than once: a body of bytes may be a stream.
+/// Returns whether the request can be sent more than once.
+///
+/// A raw body (`reqwest::Body`) may be a stream, which can be sent only once.
 fn can_repeat(operation: &Operation) -> bool {
     let mut arguments = operation.arguments.iter();
     !arguments.any(|argument| text(&argument.ty) == "::reqwest::Body")
 }
 
-/// A body none of whose fields is required is sent empty if it is not given.
+/// Returns the initial value of an argument: an empty body if none of its fields is required,
+/// otherwise `None`.
 fn initial(argument: &Argument, known: &Known<'_>) -> TokenStream {
     if !argument.optional && argument.name == "body" && known.has_default(&argument.ty) {
         quote!(::std::option::Option::Some(
@@ -194,19 +203,21 @@ fn initial(argument: &Argument, known: &Known<'_>) -> TokenStream {
     }
 }
 
-fn setters(argument: &Argument) -> TokenStream {
+fn setters(argument: &Argument, arguments: &[Argument]) -> TokenStream {
     let Argument { name, ty, .. } = argument;
+    let method = argument.setter();
     let (parameter, value) = taken(name, ty);
     let docs = lines_of_docs(&of_setter(argument));
     let setter = quote! {
         #docs
-        pub fn #name(mut self, #parameter) -> Self {
+        pub fn #method(mut self, #parameter) -> Self {
             self.#name = ::std::option::Option::Some(#value);
             self
         }
     };
-    let set = argument.optional.then(|| {
-        let set = format_ident!("set_{}", name);
+    let set = format_ident!("set_{}", name);
+    let is_free = !arguments.iter().any(|other| other.name == set);
+    let set = (argument.optional && is_free).then(|| {
         let docs = lines_of_docs(&of_optional_setter(argument));
         quote! {
             #docs
@@ -219,13 +230,13 @@ fn setters(argument: &Argument) -> TokenStream {
     quote!(#setter #set)
 }
 
-/// Binds an argument as the code that builds the request takes it.
+/// Binds an argument in the form that the request-building code expects.
 fn given(argument: &Argument) -> TokenStream {
     let Argument { name, .. } = argument;
     let required = if argument.optional {
         TokenStream::new()
     } else {
-        let missing = format!("`{name}` is required and was not set");
+        let missing = format!("`{name}` is required but was not set");
         quote! {
             let #name = #name.ok_or_else(|| Error::InvalidRequest(#missing.into()))?;
         }

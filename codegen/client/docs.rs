@@ -1,5 +1,7 @@
-//! The documentation of the client's methods, the builders and their setters: the generator
-//! knows types and arguments, but nothing of scopes, restrictions, pages and sources.
+//! Documentation of client methods, request builders and setters.
+//!
+//! progenitor documents arguments only. This module adds scopes, commercial approval, pagination
+//! and sources, which come from the document's `x-` extensions.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,12 +10,13 @@ use serde_json::{Value, json};
 
 use super::operation::{Argument, Operation};
 use crate::codegen::document::{Described, alternatives};
-use crate::codegen::syntax;
+use crate::codegen::syntax::{self, lower_first};
 
-/// How the documentation of a restricted operation begins.
+/// First words of the documentation of an operation that requires commercial approval.
 const APPROVAL: &str = "Requires commercial approval";
 
-/// What is documented: the generated operation, the document's, and whether it can be streamed.
+/// An operation to document: the generated code, the document's entry, and whether `items()` and
+/// `pages()` exist for it.
 pub(crate) struct Documented<'o> {
     pub(crate) operation: &'o Operation,
     pub(crate) described: Option<Described<'o>>,
@@ -21,8 +24,9 @@ pub(crate) struct Documented<'o> {
 }
 
 impl Documented<'_> {
-    /// The documentation of the client's method: the restriction, what the operation does, the
-    /// facts, the arguments, an example.
+    /// Returns the documentation of the client method.
+    ///
+    /// Order: commercial approval, what the operation does, facts, arguments, example.
     pub(crate) fn method(&self) -> String {
         match &self.described {
             Some(described) => of_operation(described, self),
@@ -30,23 +34,23 @@ impl Documented<'_> {
         }
     }
 
-    /// The documentation of the builder.
+    /// Returns the documentation of the request builder.
     pub(crate) fn builder(&self) -> String {
         let Operation { id, .. } = self.operation;
         let what = self.described.as_ref();
         let what = what.map(|described| format!(": {}", first_line(described.value)));
         let end = if self.streams {
-            "Send it for one page with [`send`](Self::send) or `.await`, or stream the whole list \
-             with [`items`](Self::items) or [`pages`](Self::pages)."
+            "[`send`](Self::send) or `.await` returns one page; [`items`](Self::items) and \
+             [`pages`](Self::pages) stream the whole list."
         } else {
             "Send it with [`send`](Self::send) or `.await`."
         };
         let what = what.unwrap_or_default();
-        format!("A request of [`{id}`](crate::Client::{id}){what}\n\n{end}")
+        format!("Request builder for [`{id}`](crate::Client::{id}){what}\n\n{end}")
     }
 }
 
-/// The documentation of a setter.
+/// Returns the documentation of a setter.
 pub(crate) fn of_setter(argument: &Argument) -> String {
     let need = if argument.optional {
         "Optional."
@@ -55,16 +59,16 @@ pub(crate) fn of_setter(argument: &Argument) -> String {
     };
     let Argument { name, .. } = argument;
     match (argument.description.as_str(), own_type(argument)) {
-        ("", Some(own)) => format!("Sets the {name}, a {own}.\n\n{need}"),
+        ("", Some(own)) => format!("Sets `{name}`: see {own}.\n\n{need}"),
         ("", None) => format!("Sets `{name}`.\n\n{need}"),
-        (known, _) => format!("Sets `{name}`: {}\n\n{need}", sentence(known)),
+        (known, _) => format!("Sets `{name}`: {}\n\n{need}", lower_first(&sentence(known))),
     }
 }
 
-/// The documentation of a setter that takes an option.
+/// Returns the documentation of a setter that takes an `Option`.
 pub(crate) fn of_optional_setter(argument: &Argument) -> String {
-    let Argument { name, .. } = argument;
-    format!("Sets or unsets [`{name}`](Self::{name}).")
+    let (name, setter) = (&argument.name, argument.setter());
+    format!("Sets [`{name}`](Self::{setter}), or removes it if `None`.")
 }
 
 fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> String {
@@ -74,7 +78,7 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
     } = documented.operation;
     let mut parts = vec![first_line(value)];
     if value["deprecated"] == true {
-        parts.push("Deprecated by the vendor.".into());
+        parts.push("Deprecated by Fullscript.".into());
     }
     parts.extend(more(value));
     let note = text(value, "x-note");
@@ -85,16 +89,16 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
     if !arguments.is_empty() {
         let mut list = String::from("Arguments:\n");
         for argument in arguments {
-            let Argument { name, .. } = argument;
+            let (name, setter) = (&argument.name, argument.setter());
             let need = if argument.optional { "" } else { ", required" };
             let what = match (argument.description.as_str(), own_type(argument)) {
-                ("", Some(own)) => format!(", of type {own}."),
+                ("", Some(own)) => format!(": see {own}."),
                 ("", None) => ".".into(),
-                (known, _) => format!(": {}", sentence(known)),
+                (known, _) => format!(": {}", lower_first(&sentence(known))),
             };
             let _ = write!(
                 list,
-                "\n- [`{name}`](builder::{builder}::{name}){need}{what}"
+                "\n- [`{name}`](builder::{builder}::{setter}){need}{what}"
             );
         }
         parts.push(list);
@@ -107,20 +111,21 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
 fn facts(described: &Described<'_>, documented: &Documented<'_>) -> String {
     let (value, Operation { builder, .. }) = (described.value, documented.operation);
     let approval = if is_marked(value) {
-        "required; the vendor decides which apps may call this, and \
-             [`needs_approval`](crate::Error::needs_approval) tells a refusal that may come of it"
+        "required; Fullscript decides which apps may call this, and \
+             [`needs_approval`](crate::Error::needs_approval) detects a response that may \
+             indicate missing approval"
     } else {
         "not required"
     };
     let streams = format!(
-        "[`items`](builder::{builder}::items) and [`pages`](builder::{builder}::pages) read \
+        "[`items`](builder::{builder}::items) and [`pages`](builder::{builder}::pages) stream \
          the whole list"
     );
     let pages = match (value["x-paged"] == true, documented.streams) {
-        (true, true) => format!("of 100 records at most; {streams}"),
-        (true, false) => "of 100 records at most".into(),
-        (false, true) => "none, the list comes at once".into(),
-        (false, false) => "none".into(),
+        (true, true) => format!("at most 100 records per page; {streams}"),
+        (true, false) => "at most 100 records per page".into(),
+        (false, true) => "not paginated; one response has the whole list".into(),
+        (false, false) => "not paginated".into(),
     };
     let sources = value["x-source"].as_array().into_iter().flatten();
     let sources = sources.filter_map(Value::as_str).map(|source| {
@@ -139,7 +144,7 @@ fn facts(described: &Described<'_>, documented: &Documented<'_>) -> String {
         ),
         format!("Scopes: {}", scopes(value)),
         format!("Commercial approval: {approval}"),
-        format!("Pages: {pages}"),
+        format!("Pagination: {pages}"),
     ];
     if !sources.is_empty() {
         facts.push(format!("Source: {sources}"));
@@ -153,11 +158,11 @@ fn facts(described: &Described<'_>, documented: &Documented<'_>) -> String {
 
 fn scopes(value: &Value) -> String {
     if value["security"] == json!([]) {
-        return "none, the call carries no token".into();
+        return "none; the request is sent without a token".into();
     }
     let alternatives = alternatives(value.get("security"));
     if alternatives.is_empty() {
-        return "not known".into();
+        return "unknown".into();
     }
     let alternatives = alternatives.iter().map(|scopes| {
         let scopes = scopes.iter().map(|scope| format!("`{scope}`"));
@@ -165,15 +170,15 @@ fn scopes(value: &Value) -> String {
     });
     let alternatives = alternatives.collect::<Vec<_>>().join(" or ");
     match text(value, "x-scopes-confidence") {
-        "documented" => format!("{alternatives} (documented by the vendor)"),
-        "inferred" => format!("{alternatives} (inferred, the vendor does not say)"),
-        "third-party" => format!("{alternatives} (by third parties' word)"),
+        "documented" => format!("{alternatives} (documented by Fullscript)"),
+        "inferred" => format!("{alternatives} (inferred; not documented by Fullscript)"),
+        "third-party" => format!("{alternatives} (reported by third parties)"),
         "" => alternatives,
         other => format!("{alternatives} ({other})"),
     }
 }
 
-/// What the operation does, in a line; a restriction goes before it.
+/// Returns one line that says what the operation does, after the approval notice if there is one.
 fn first_line(value: &Value) -> String {
     let (description, summary) = (description(value), text(value, "summary"));
     let says_more = says_all(description, summary) && !says_all(summary, description);
@@ -190,7 +195,7 @@ fn first_line(value: &Value) -> String {
     }
 }
 
-/// What the description says beyond the first line.
+/// Returns the part of the description that the first line does not already contain.
 fn more(value: &Value) -> Option<String> {
     let (description, summary) = (description(value), text(value, "summary"));
     let first = first_paragraph(description);
@@ -214,7 +219,7 @@ fn first_paragraph(text: &str) -> &str {
     text.split("\n\n").next().unwrap_or_default()
 }
 
-/// Whether a text's first paragraph has all words of the other's that count.
+/// Returns whether the first paragraph of `text` contains every significant word of `other`'s.
 fn says_all(text: &str, other: &str) -> bool {
     let words = |text: &str| -> BTreeSet<String> {
         const EMPTY: [&str; 8] = ["", "a", "all", "an", "every", "of", "one", "the"];
@@ -227,7 +232,7 @@ fn says_all(text: &str, other: &str) -> bool {
     words(first_paragraph(other)).is_subset(&words(first_paragraph(text)))
 }
 
-/// The text with a full stop where it ends in a word.
+/// Adds a full stop to a text that ends in a word or a parenthesis.
 fn sentence(text: &str) -> String {
     let ends = text
         .trim_end()
@@ -251,7 +256,7 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default().trim()
 }
 
-/// A request with its required arguments, as a program that compiles.
+/// Returns an example with the required arguments, which rustdoc compiles.
 fn example(documented: &Documented<'_>) -> String {
     let Operation { id, arguments, .. } = documented.operation;
     let (mut parameters, mut given) = (String::new(), Vec::new());
@@ -261,7 +266,7 @@ fn example(documented: &Documented<'_>) -> String {
             return String::new();
         }
         let _ = write!(parameters, ", {name}: {}", outside(argument));
-        given.push(format!(".{name}({name})"));
+        given.push(format!(".{}({name})", argument.setter()));
     }
     given.push(if documented.streams {
         ".items()".into()
@@ -288,7 +293,7 @@ fn example(documented: &Documented<'_>) -> String {
     )
 }
 
-/// A link to a model, if the argument is one.
+/// Returns a link to the argument's type if that is a type of `crate::types`.
 fn own_type(argument: &Argument) -> Option<String> {
     let ty = syntax::text(&argument.ty);
     let name = ty.strip_prefix("types::")?;
@@ -296,7 +301,7 @@ fn own_type(argument: &Argument) -> Option<String> {
     is_name.then(|| format!("[`{name}`](crate::types::{name})"))
 }
 
-/// The argument's type as it is named outside of the crate.
+/// Returns the argument's type as code outside the crate names it.
 fn outside(argument: &Argument) -> String {
     let ty = syntax::text(&argument.ty).replace("crate::", "fullscript::");
     match ty.strip_prefix("types::") {

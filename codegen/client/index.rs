@@ -1,4 +1,4 @@
-//! The table of operations by topic, for the documentation of the client.
+//! The table of operations by topic, shown in the documentation of the client.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::operation::Operation;
 use crate::codegen::document::described;
 
-/// Writes a row for each of the vendor's tags, in the document's order.
+/// Writes one row per tag, in the order of the document's tags.
 pub(crate) fn index(operations: &[Operation], document: &Value) -> String {
     let tags = document["tags"].as_array().into_iter().flatten();
     let order: Vec<&str> = tags.filter_map(|tag| tag["name"].as_str()).collect();
@@ -17,10 +17,10 @@ pub(crate) fn index(operations: &[Operation], document: &Value) -> String {
         let described = described(document, id);
         let topic = described.and_then(|own| own.value["tags"][0].as_str());
         let topic = topic.unwrap_or("Other");
-        let place = order.iter().position(|tag| *tag == topic);
+        let position = order.iter().position(|tag| *tag == topic);
         let link = format!("[`{id}`](Client::{id})");
-        let place = place.unwrap_or(order.len());
-        topics.entry((place, topic)).or_default().push(link);
+        let position = position.unwrap_or(order.len());
+        topics.entry((position, topic)).or_default().push(link);
     }
     let mut table = String::from("| Topic | Methods |\n|---|---|\n");
     for ((_, topic), links) in topics {

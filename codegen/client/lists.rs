@@ -1,6 +1,7 @@
-//! What is a list, read from the generated code itself, so that what is
-//! written for it fits: an answer with one list, and beside it `meta` at most
-//! where the list does not come in pages.
+//! Recognizes list responses in the generated code.
+//!
+//! A response is a list if it has exactly one array. If the list is not paginated, the response may
+//! have no other field than `meta`.
 
 use std::collections::BTreeSet;
 
@@ -12,26 +13,26 @@ use syn::{Item, ItemStruct, Type, parse_quote};
 
 use crate::codegen::syntax::{self, is_called, is_named, text};
 
-/// How the list is taken out of an answer.
+/// How to extract the list from a response.
 pub(crate) struct Shape {
-    /// The type of its records.
+    /// The type of the records.
     pub(crate) item: Type,
-    /// What the documentation calls it.
+    /// The name of the list in the documentation.
     pub(crate) list: String,
-    /// A `Found`, made of `answer`.
+    /// An expression that makes a `PageBody` from the variable `response`.
     pub(crate) read: TokenStream,
 }
 
-/// What was generated, and what from.
+/// The generated types and the document they were generated from.
 pub(crate) struct Known<'g> {
     pub(crate) types: &'g [Item],
     pub(crate) document: &'g Value,
 }
 
 impl Known<'_> {
-    /// How to read an operation's answer, or why it is not one list.
-    pub(crate) fn shape(&self, answer: &Type, paged: bool) -> Result<Shape, String> {
-        self.shape_of(answer, &quote!(answer), paged)
+    /// Returns how to read an operation's response as a list, or why it is not one.
+    pub(crate) fn shape(&self, response: &Type, paged: bool) -> Result<Shape, String> {
+        self.shape_of(response, &quote!(response), paged)
     }
 
     fn shape_of(&self, ty: &Type, value: &TokenStream, paged: bool) -> Result<Shape, String> {
@@ -40,7 +41,7 @@ impl Known<'_> {
             return Ok(Shape {
                 item: self.qualified(item),
                 list: "the list".into(),
-                read: quote!(crate::client::page::list::Found::new(#value, #id, None)),
+                read: quote!(crate::client::page::list::PageBody::new(#value, #id, None)),
             });
         }
         let name = text(ty);
@@ -48,11 +49,11 @@ impl Known<'_> {
             return if paged {
                 Ok(Shape {
                     item: parse_quote!(::serde_json::Value),
-                    list: "the one list of an answer of unknown shape".into(),
+                    list: "the only list of a response of unknown shape".into(),
                     read: quote!(crate::client::page::list::OneArray(#value.into()).into()),
                 })
             } else {
-                Err("its answer has no known shape".into())
+                Err("its response has no known shape".into())
             };
         }
         let fields = match self.model(ty).map(|model| &model.fields) {
@@ -60,7 +61,7 @@ impl Known<'_> {
             Some(syn::Fields::Unnamed(fields)) if fields.unnamed.len() == 1 => {
                 return self.shape_of(&fields.unnamed[0].ty, &quote!(#value.0), paged);
             }
-            _ => return Err("its answer is no object".into()),
+            _ => return Err("its response is not an object".into()),
         };
         let named = |name: &str| fields.iter().find(|field| is_called(field, name));
         let lists: Vec<_> = fields
@@ -73,10 +74,10 @@ impl Known<'_> {
             })
             .collect();
         let &[(name, optional, item)] = lists.as_slice() else {
-            return Err(format!("its answer holds {} lists", lists.len()));
+            return Err(format!("its response has {} lists", lists.len()));
         };
         if !paged && fields.len() > 1 + usize::from(named("meta").is_some()) {
-            return Err("its answer holds more than a list".into());
+            return Err("its response has more than a list".into());
         }
         let id = self.id_of(item);
         let items = if optional {
@@ -91,17 +92,18 @@ impl Known<'_> {
         Ok(Shape {
             item: self.qualified(item),
             list: format!("`{}`", name.to_string().trim_start_matches("r#")),
-            // The list is moved out of the answer last.
+            // Moving the list out of the response must come last.
             read: quote!({
                 let meta = #meta;
-                crate::client::page::list::Found::new(#items, #id, meta)
+                crate::client::page::list::PageBody::new(#items, #id, meta)
             }),
         })
     }
 
-    /// What gives the id of a record, if it has one of the types that stand
-    /// for ids. Another `id` need not be a record's own: that of `Metadatum`
-    /// is the caller's, and stands on several.
+    /// Returns a closure that reads a record's id, if the field `id` has an id type.
+    ///
+    /// An `id` of another type need not identify the record: the `id` of `Metadatum` is chosen by
+    /// the caller and is not unique.
     fn id_of(&self, item: &Type) -> TokenStream {
         if text(item).starts_with("::serde_json::") {
             return quote!(|item| crate::client::page::list::id_of(item.get("id")));
@@ -123,7 +125,7 @@ impl Known<'_> {
         }
     }
 
-    /// Whether the type is a model none of whose fields is required.
+    /// Returns whether the type is a model without required fields.
     pub(crate) fn has_default(&self, ty: &Type) -> bool {
         self.model(ty).is_some_and(|model| {
             model.attrs.iter().any(|attribute| {
@@ -140,7 +142,7 @@ impl Known<'_> {
         })
     }
 
-    /// A type of `types.rs`, as `client.rs` names it.
+    /// Returns a type of `types.rs` as `client.rs` names it.
     fn qualified(&self, ty: &Type) -> Type {
         let names = self.types.iter().filter_map(|item| match item {
             Item::Struct(model) => Some(model.ident.to_string()),
@@ -170,7 +172,7 @@ impl VisitMut for Qualify {
     }
 }
 
-/// The `T` of a type called so: `Vec<T>`, `::std::option::Option<T>`.
+/// Returns the `T` of a generic type with this name: `Vec<T>`, `::std::option::Option<T>`.
 fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
     let (own, argument) = syntax::argument(ty)?;
     (own == name).then_some(argument)

@@ -1,4 +1,4 @@
-//! Turns the generated client into ours: documentation, errors, streams of pages.
+//! Adapts the generated client: documentation, errors, pagination.
 
 pub(super) mod builder;
 mod docs;

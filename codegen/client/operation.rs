@@ -1,4 +1,4 @@
-//! The operations, read from the methods that the generator wrote.
+//! Operations, read from the methods that progenitor generated.
 
 use heck::{ToPascalCase, ToSnakeCase};
 use quote::{ToTokens, format_ident};
@@ -6,35 +6,59 @@ use syn::{FnArg, Ident, ImplItem, ImplItemFn, Item, Pat, Type, parse_quote};
 
 use super::request;
 use crate::codegen::syntax::{argument, documentation, text};
-use crate::codegen::tables::Answers;
+use crate::codegen::tables::ResponseTypes;
 
-/// An operation with its arguments, its answer, and the code that builds its request.
+/// An operation with its arguments, its response type, and the code that builds its request.
 pub(crate) struct Operation {
-    /// The operation's id, which is the name of the client's method.
+    /// The operation's id, which is also the name of the client method.
     pub(crate) id: String,
-    /// The row in the table of operations.
+    /// Row in the table of operations.
     pub(crate) row: usize,
-    /// The name of its request builder.
+    /// Name of the request builder.
     pub(crate) builder: Ident,
     pub(crate) arguments: Vec<Argument>,
-    pub(crate) answer: Answer,
-    /// Statements that build the request; they name the arguments.
+    pub(crate) response: ResponseBody,
+    /// Statements that build the request from variables named like the arguments.
     pub(crate) request: syn::Block,
 }
 
 /// An argument of an operation.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
-    /// The type that a request builder keeps, without a lifetime.
+    /// The owned type that the request builder stores.
     pub(crate) ty: Type,
     pub(crate) optional: bool,
-    /// How the code that builds the request takes it.
+    /// How the request-building code takes the argument.
     pub(crate) passed: Passed,
-    /// The document's description, which may be empty.
+    /// The document's description; may be empty.
     pub(crate) description: String,
 }
 
-/// How an argument is passed to the generated code.
+/// Methods that every builder has: the setter of an argument of such a name gets an underscore.
+const METHODS: [&str; 8] = [
+    "clone",
+    "into_future",
+    "items",
+    "new",
+    "own_request",
+    "pages",
+    "send",
+    "to_owned",
+];
+
+impl Argument {
+    /// The name of the setter.
+    pub(crate) fn setter(&self) -> Ident {
+        let name = &self.name;
+        if METHODS.contains(&name.to_string().as_str()) {
+            format_ident!("{name}_")
+        } else {
+            name.clone()
+        }
+    }
+}
+
+/// How the generated code takes an argument.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
     ByValue,
@@ -42,16 +66,17 @@ pub(crate) enum Passed {
     AsStr,
 }
 
-/// What the body of a success is read as.
+/// What the body of a successful response is decoded as.
 #[derive(Clone, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum ResponseBody {
     Nothing,
     Bytes,
     Json(Box<Type>),
 }
 
-/// Reads all operations, in the order of the generated methods. `ids` are those of the table of
-/// operations, in its order.
+/// Reads all operations, in the order of the generated methods.
+///
+/// `ids` are the operation ids in the order of the operations table.
 pub(crate) fn operations(client: &[Item], ids: &[String]) -> Result<Vec<Operation>, String> {
     let methods = client.iter().flat_map(|item| match item {
         Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
@@ -64,13 +89,13 @@ pub(crate) fn operations(client: &[Item], ids: &[String]) -> Result<Vec<Operatio
     operations.collect()
 }
 
-/// The answer type of each operation, as the table for tests names it.
-pub(crate) fn answers(operations: &[Operation]) -> Answers {
-    let answer = |operation: &Operation| match &operation.answer {
-        Answer::Json(ty) => (operation.id.clone(), Some(Type::clone(ty))),
-        Answer::Nothing | Answer::Bytes => (operation.id.clone(), None),
+/// Returns the response type of each operation, for the round-trip table.
+pub(crate) fn response_types(operations: &[Operation]) -> ResponseTypes {
+    let response = |operation: &Operation| match &operation.response {
+        ResponseBody::Json(ty) => (operation.id.clone(), Some(Type::clone(ty))),
+        ResponseBody::Nothing | ResponseBody::Bytes => (operation.id.clone(), None),
     };
-    operations.iter().map(answer).collect()
+    operations.iter().map(response).collect()
 }
 
 fn operation(method: &ImplItemFn, ids: &[String]) -> Result<Operation, String> {
@@ -79,22 +104,23 @@ fn operation(method: &ImplItemFn, ids: &[String]) -> Result<Operation, String> {
     let row = ids
         .iter()
         .position(|own| *own == id || own.to_snake_case() == id)
-        .ok_or_else(|| format!("{id}: no operation of the document"))?;
+        .ok_or_else(|| format!("{id}: not an operation of the document"))?;
     let docs = documentation(&method.attrs);
     let arguments = method.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(argument) => Some(parameter(argument, &docs)),
         FnArg::Receiver(_) => None,
     });
     let arguments = arguments.collect::<Option<Vec<_>>>();
-    let arguments = arguments.ok_or_else(|| format!("{id}: an argument of a new shape"))?;
-    let answer = answer(method).ok_or_else(|| format!("{id}: an answer of a new shape"))?;
+    let arguments = arguments.ok_or_else(|| format!("{id}: an argument has an unknown shape"))?;
+    let response =
+        response(method).ok_or_else(|| format!("{id}: the response type has an unknown shape"))?;
     let request = request::building_block(&method.block, &id, &arguments)?;
     Ok(Operation {
         builder: format_ident!("{}", id.to_pascal_case()),
         id,
         row,
         arguments,
-        answer,
+        response,
         request,
     })
 }
@@ -115,7 +141,7 @@ fn parameter(parameter: &syn::PatType, docs: &str) -> Option<Argument> {
         generic if text(generic) == "B" => (parse_quote!(::reqwest::Body), Passed::ByValue),
         other => (other.clone(), Passed::ByValue),
     };
-    // As the generator lists them: "- `name`: description".
+    // progenitor lists arguments as "- `name`: description".
     let start = format!("- `{name}`: ");
     let description = docs.lines().find_map(|line| line.strip_prefix(&start));
     Some(Argument {
@@ -128,15 +154,15 @@ fn parameter(parameter: &syn::PatType, docs: &str) -> Option<Argument> {
 }
 
 /// Reads `T` of `-> Result<ResponseValue<T>, Error<()>>`.
-fn answer(method: &ImplItemFn) -> Option<Answer> {
+fn response(method: &ImplItemFn) -> Option<ResponseBody> {
     let syn::ReturnType::Type(_, result) = &method.sig.output else {
         return None;
     };
     let (_, response) = argument(result)?;
-    let (_, answer) = argument(response)?;
-    Some(match answer.to_token_stream().to_string().as_str() {
-        "()" => Answer::Nothing,
-        "ByteStream" => Answer::Bytes,
-        _ => Answer::Json(Box::new(answer.clone())),
+    let (_, response) = argument(response)?;
+    Some(match response.to_token_stream().to_string().as_str() {
+        "()" => ResponseBody::Nothing,
+        "ByteStream" => ResponseBody::Bytes,
+        _ => ResponseBody::Json(Box::new(response.clone())),
     })
 }

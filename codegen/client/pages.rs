@@ -1,37 +1,38 @@
-//! Writes `pages()` and `items()` of the builders of lists.
+//! Writes `pages()` and `items()` for the builders of list operations.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lists::{Known, Shape};
-use super::operation::{Answer, Operation};
+use super::operation::{Operation, ResponseBody};
 use crate::codegen::document::described;
 use crate::codegen::syntax::text;
 
-/// What a builder has beside `send`.
+/// The streaming methods of a builder.
 pub(crate) enum Streams {
     /// `pages()` and `items()`.
     Methods(TokenStream),
-    /// Nothing, although the operation has pages, for this reason.
+    /// No methods although the operation is paginated, with the reason.
     Impossible(String),
-    /// Nothing: the response is no list.
+    /// No methods, because the response is not a list.
     NoList,
 }
 
-/// Writes the two methods of an operation that answers with a list. `can_repeat` says whether
-/// its builder can be cloned.
+/// Writes both methods for an operation whose response is a list.
+///
+/// `can_repeat` says whether the builder can be cloned.
 pub(crate) fn methods(operation: &Operation, known: &Known<'_>, can_repeat: bool) -> Streams {
     let described = described(known.document, &operation.id);
     let is_get = described.as_ref().is_some_and(|own| own.method == "get");
     let marked = described.is_some_and(|own| own.value["x-paged"] == true);
-    // Not marked as paged, but requested by page: one page of it is not all.
+    // A `page_number` argument means pagination even without the `x-paged` mark.
     let paged = marked || has_argument(operation, "page_number");
     if !paged && !is_get {
         return Streams::NoList;
     }
-    let shape = match &operation.answer {
-        Answer::Json(answer) => known.shape(answer, paged),
-        Answer::Nothing | Answer::Bytes => Err("its response is no object".into()),
+    let shape = match &operation.response {
+        ResponseBody::Json(response) => known.shape(response, paged),
+        ResponseBody::Nothing | ResponseBody::Bytes => Err("its response is not an object".into()),
     };
     match shape.and_then(|shape| streams(operation, &shape, paged, can_repeat)) {
         Ok(methods) => Streams::Methods(methods),
@@ -52,13 +53,8 @@ fn streams(
     can_repeat: bool,
 ) -> Result<TokenStream, String> {
     let Operation { id, arguments, .. } = operation;
-    for name in ["pages", "items"] {
-        if has_argument(operation, name) {
-            return Err(format!("an argument is called `{name}`"));
-        }
-    }
     if !can_repeat {
-        return Err("its arguments can be sent once only".into());
+        return Err("its arguments can be sent only once".into());
     }
     let has_number = |wanted: &str| {
         arguments.iter().any(|argument| {
@@ -66,7 +62,7 @@ fn streams(
         })
     };
     if paged && !has_number("page_number") {
-        return Err("it has no `page_number` that is an integer".into());
+        return Err("it has no integer `page_number`".into());
     }
     let list = match (paged, has_number("page_size")) {
         (true, true) => quote! {
@@ -95,8 +91,9 @@ fn streams(
         list: name,
         read,
     } = shape;
-    let of_pages = format!(" Streams the pages of {name}; see [`Pages`](crate::Pages).");
-    let of_items = format!(" Streams {name} over all pages; see [`Items`](crate::Items).");
+    let of_pages = format!(" Streams {name} page by page; see [`Pages`](crate::Pages).");
+    let of_items =
+        format!(" Streams {name} record by record, across all pages; see [`Items`](crate::Items).");
     Ok(quote! {
         #[doc = #of_pages]
         pub fn pages(self) -> crate::Pages<#item> {
@@ -104,7 +101,7 @@ fn streams(
             crate::Pages::new(list, move |#number| {
                 let call = #call;
                 crate::client::page::list::fetch(async move {
-                    Ok(call.send().await?.map(|answer| #read))
+                    Ok(call.send().await?.map(|response| #read))
                 })
             })
         }

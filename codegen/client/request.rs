@@ -1,6 +1,7 @@
-//! The part of a generated method that builds the request: no hooks, no header with the
-//! document's version, the base URL parsed once, and nothing done for a parameter that is
-//! not given.
+//! Extracts the part of a generated method that builds the request, without progenitor's overhead.
+//!
+//! Removed are hooks and the header with the document's version. The base URL is parsed once, and
+//! parameters that are not set cost nothing.
 
 use quote::ToTokens;
 use syn::parse_quote;
@@ -8,8 +9,9 @@ use syn::visit_mut::VisitMut;
 
 use super::operation::Argument;
 
-/// Returns the statements of a method up to the built request, with the request as their
-/// value. They take the client from the variable `own_client`.
+/// Returns the statements of a method up to the built request, with the request as their value.
+///
+/// They take the client from the variable `own_client`.
 pub(crate) fn building_block(
     block: &syn::Block,
     id: &str,
@@ -44,8 +46,9 @@ pub(crate) fn building_block(
     Ok(block)
 }
 
-/// Returns the variable of the request in `let result = self.exec(request, &info).await;`,
-/// which has another name where an argument has that one.
+/// Returns the request variable in `let result = self.exec(request, &info).await;`.
+///
+/// It has another name where an argument is called `request`.
 fn executed(statement: &syn::Stmt) -> Option<syn::Ident> {
     let syn::Stmt::Local(local) = statement else {
         return None;
@@ -77,8 +80,8 @@ fn mentions(tokens: &impl ToTokens, name: &str) -> bool {
         .any(|word| word == name)
 }
 
-/// Takes out the header with the document's version, which the vendor does not
-/// know, and the map of headers where it was the only one.
+/// Removes the header with the document's version, which Fullscript does not use, and the header
+/// map if it has no other header.
 fn without_version(block: &mut syn::Block) {
     let statements = &mut block.stmts;
     let Some(position) = statements
@@ -95,7 +98,7 @@ fn without_version(block: &mut syn::Block) {
     };
     let name = map.to_string();
     let users = || statements.iter().filter(|user| mentions(*user, &name));
-    // It is made, and given to the request.
+    // Two uses: its creation and the call that passes it to the request.
     if users().count() == 2 {
         statements.retain(|statement| {
             !matches!(statement, syn::Stmt::Local(local)
@@ -105,8 +108,8 @@ fn without_version(block: &mut syn::Block) {
     }
 }
 
-/// Makes `format!("{}/path/{}", self.baseurl, id)` an address that shares
-/// the base URL as it was parsed once.
+/// Replaces `format!("{}/path/{}", self.baseurl, id)` with an address that shares the base URL,
+/// which was parsed once.
 fn address_below_the_base(block: &mut syn::Block) {
     for statement in &mut block.stmts {
         if let syn::Stmt::Local(local) = statement
@@ -143,8 +146,9 @@ fn address(format: &syn::Macro) -> Option<syn::Expr> {
     })
 }
 
-/// Leaves a parameter that is not given out of the query, instead of adding
-/// nothing for it: each addition opens the address and closes it again.
+/// Skips query parameters that are not set.
+///
+/// Appending an empty parameter would parse and serialize the URL each time.
 fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, arguments: &[Argument]) {
     let Some(position) = block.stmts.iter().position(|statement| {
         matches!(statement, syn::Stmt::Local(local)
@@ -179,11 +183,10 @@ fn query_of_what_is_given(block: &mut syn::Block, request: &syn::Ident, argument
     block.stmts.splice(position..=position, statements);
 }
 
-/// Takes `.query(&QueryParam::new("name", &name))` of optional arguments out
-/// of a chain of calls.
+/// Moves `.query(&QueryParam::new("name", &name))` of optional arguments out of a chain of calls.
 struct OptionalQueries<'a> {
     arguments: &'a [Argument],
-    /// The variable and the whole parameter.
+    /// The variable and the parameter expression.
     found: Vec<(syn::Ident, syn::Expr)>,
 }
 
@@ -220,7 +223,7 @@ impl VisitMut for OptionalQueries<'_> {
     }
 }
 
-/// Takes `.headers(map)` out of a chain of calls.
+/// Removes `.headers(map)` from a chain of calls.
 struct WithoutHeaders(syn::Ident);
 
 impl VisitMut for WithoutHeaders {
@@ -235,7 +238,7 @@ impl VisitMut for WithoutHeaders {
     }
 }
 
-/// Methods for which reqwest has no function, and the generator thinks it has.
+/// Rewrites HTTP methods for which reqwest has no function, although progenitor calls one.
 struct RareMethods;
 
 impl VisitMut for RareMethods {
@@ -251,7 +254,7 @@ impl VisitMut for RareMethods {
     }
 }
 
-/// Takes the HTTP client from `own_client` instead of `self`.
+/// Replaces `self.client` with the HTTP client of `own_client`.
 struct OwnClient;
 
 impl VisitMut for OwnClient {

@@ -1,13 +1,13 @@
-//! Documents the models of which the document says nothing: what they are part of.
+//! Documents the models that have no description in the document, by where they are used.
 
 use heck::ToSnakeCase;
 use quote::ToTokens;
 use syn::Item;
 
-use crate::codegen::client::operation::{Answer, Operation};
+use crate::codegen::client::operation::{Operation, ResponseBody};
 use crate::codegen::syntax::{documentation, set, text};
 
-/// Documents models.
+/// Adds documentation to the models without a description.
 pub(crate) fn write(types: &mut [Item], operations: &[Operation]) {
     let models: Vec<Model> = types.iter().filter_map(model).collect();
     for item in types {
@@ -23,7 +23,7 @@ pub(crate) fn write(types: &mut [Item], operations: &[Operation]) {
 /// A struct of `types.rs`.
 struct Model {
     name: String,
-    /// The names in the types of its fields.
+    /// Identifiers that occur in the types of its fields.
     types: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ fn model(item: &Item) -> Option<Model> {
     })
 }
 
-/// Whether the generator had nothing to say but the name.
+/// Returns whether the generator documented only the name.
 fn is_bare(docs: &str, name: &str) -> bool {
     docs.trim().is_empty() || docs.trim() == format!("`{name}`")
 }
@@ -56,12 +56,12 @@ fn of_model(name: &str, operations: &[Operation], models: &[Model]) -> String {
             .map(|operation| link(&operation.id))
             .collect()
     };
-    let answers = operations.iter().filter(
-        |operation| matches!(&operation.answer, Answer::Json(answer) if text(answer) == path),
+    let responses = operations.iter().filter(
+        |operation| matches!(&operation.response, ResponseBody::Json(response) if text(response) == path),
     );
-    let answers = links(answers.collect());
-    if !answers.is_empty() {
-        return format!("The response of {}.", listed(&answers));
+    let responses = links(responses.collect());
+    if !responses.is_empty() {
+        return format!("The response of {}.", listed(&responses));
     }
     let bodies = operations.iter().filter(|operation| {
         let mut arguments = operation.arguments.iter();
@@ -75,7 +75,7 @@ fn of_model(name: &str, operations: &[Operation], models: &[Model]) -> String {
     let holders: Vec<_> = models
         .iter()
         .filter(holds)
-        .map(|holder| format!("[`{0}`](crate::types::{0})", holder.name))
+        .map(|holder| format!("[`{}`]", holder.name))
         .collect();
     let words = name.to_snake_case().replace('_', " ");
     let article = if words.starts_with(['a', 'e', 'i', 'o']) {

@@ -1,4 +1,4 @@
-//! Turns the generated models into ours, and writes ids and open enums.
+//! Adapts the generated models and writes id types and open enums.
 
 pub(super) mod docs;
 pub(super) mod models;

@@ -1,11 +1,11 @@
-//! What the generator's models lack: lenient decoding, room for new fields, a
-//! `Debug` that shows no health data, and JSON Schema.
+//! Adds to the generated models: lenient decoding, `#[non_exhaustive]`, a `Debug` that shows no
+//! health data, and JSON Schema.
 
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{Item, ItemStruct, Token, parse_quote};
 
-/// Native types of fields, and what decodes them leniently.
+/// Native field types and the functions that decode them leniently.
 const LENIENT: [(&str, &str); 4] = [
     (
         "::std::string::String",
@@ -31,7 +31,7 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
         let attributes = match item {
             Item::Struct(model) => {
                 lenient_fields(model);
-                // The vendor may add fields: a caller's literal would break.
+                // The API may add fields, which would break struct literals in callers' code.
                 if matches!(model.fields, syn::Fields::Named(_)) {
                     model.attrs.push(parse_quote!(#[non_exhaustive]));
                 }
@@ -56,7 +56,7 @@ fn opaque_debug(name: &syn::Ident, generics: &syn::Generics) -> Item {
     let text = name.to_string();
     let (implemented, of, bounds) = generics.split_for_impl();
     parse_quote! {
-        /// Shows the name alone: what it holds may be health data.
+        /// Shows only the type name, because the value may be health data.
         impl #implemented ::std::fmt::Debug for #name #of #bounds {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#text).finish_non_exhaustive()
@@ -83,8 +83,8 @@ fn hiding_debug(model: &ItemStruct) -> Item {
         })
     });
     parse_quote! {
-        /// Shows which fields are there, not what they hold: it may be health
-        /// data. Serialize the value to see it all.
+        /// Shows which fields are set but not their values, which may be health data. Serialize
+        /// the value to see everything.
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 let mut shown = f.debug_struct(#text);
@@ -95,7 +95,7 @@ fn hiding_debug(model: &ItemStruct) -> Item {
     }
 }
 
-/// Takes `Debug` out of what is derived.
+/// Removes `Debug` from the derives.
 fn without_debug(attributes: &mut [syn::Attribute]) {
     for attribute in attributes
         .iter_mut()
@@ -113,7 +113,7 @@ fn lenient_fields(model: &mut ItemStruct) {
     for field in &mut model.fields {
         let native = field.ty.to_token_stream().to_string().replace(' ', "");
         if let Some((name, decoder)) = LENIENT.iter().find(|(name, _)| *name == native) {
-            // The generator's own asks for a field that may be null.
+            // progenitor's own decoder requires the field to be present, though it may be null.
             field.attrs.retain(|attribute| {
                 let text = attribute.to_token_stream().to_string();
                 !text.contains("Option::deserialize")
@@ -121,7 +121,7 @@ fn lenient_fields(model: &mut ItemStruct) {
             field
                 .attrs
                 .push(parse_quote!(#[serde(deserialize_with = #decoder)]));
-            // With a decoder of its own an absent field is no longer `None`.
+            // With `deserialize_with`, an absent field is no longer `None` unless it has a default.
             if name.starts_with("::std::option") {
                 field.attrs.push(parse_quote!(#[serde(default)]));
             }

@@ -1,4 +1,7 @@
-//! Ids and sets of values, which the generator's own would refuse or mix up.
+//! Id types and open enums.
+//!
+//! They replace progenitor's types, which would reject unknown values and let ids of different
+//! kinds be confused.
 
 use std::fmt::Write as _;
 
@@ -12,8 +15,7 @@ pub(crate) fn components(document: &Value) -> impl Iterator<Item = (&String, &Va
         .flatten()
 }
 
-/// Ids and sets of values are written here and not by the generator: its own
-/// would refuse a new value, and mix up ids of different kinds.
+/// Returns whether the type of this schema is written here instead of by progenitor.
 pub(crate) fn is_own(schema: &Value) -> bool {
     schema["x-id"].is_string() || schema["type"] == "string" && schema["enum"].is_array()
 }
@@ -30,7 +32,7 @@ pub(crate) fn own_types(document: &Value) -> String {
             let values = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let variants: Vec<_> =
                 values.map(|value| format!("{} = {value:?}", variant(value, &mut taken))).collect();
-            let doc = schema["description"].as_str().unwrap_or("One of a set of values that may grow.");
+            let doc = schema["description"].as_str().unwrap_or("A value from a set that may grow.");
             writeln!(
                 out,
                 "crate::value::open_enum::open_enum! {{ #[doc = {doc:?}] pub enum {name} {{ {} }} }}",
@@ -42,7 +44,7 @@ pub(crate) fn own_types(document: &Value) -> String {
     out
 }
 
-/// A variant's name for a value, unlike all those taken.
+/// Returns a variant name for a value, distinct from the names in `taken`, and adds it to them.
 fn variant(value: &str, taken: &mut Vec<String>) -> String {
     let words: String = value
         .chars()

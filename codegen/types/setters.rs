@@ -7,13 +7,16 @@ use syn::{Field, Ident, Item, ItemStruct, Type, parse_quote};
 
 use crate::codegen::client::operation::Operation;
 use crate::codegen::document::described;
-use crate::codegen::syntax::{argument, documentation, is_named, lines_of_docs, taken};
+use crate::codegen::syntax::{
+    argument, documentation, is_named, lines_of_docs, lower_first, taken,
+};
 
-/// Methods that derived and generated code calls on models: a field of such a name gets no
-/// setter, and is set as a field.
+/// Methods that derived and generated code calls on models. A field with one of these names has no
+/// setter; assign the field instead.
 const TAKEN: [&str; 8] = ["clone", "default", "eq", "fmt", "from", "into", "ne", "new"];
 
-/// Makes the optional fields of each PATCH body able to be an explicit null.
+/// Changes the optional fields of PATCH bodies to `Update`, so that they can be sent as an explicit
+/// `null`.
 pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation], document: &Value) {
     for item in types {
         if let Item::Struct(model) = item
@@ -68,12 +71,12 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
         .filter(|field| is_required(field))
         .collect();
     let order = document["components"]["schemas"][name.to_string()]["required"].as_array();
-    let place = |field: &Field| {
+    let position = |field: &Field| {
         let wire = wire_name(field);
         let mut order = order.into_iter().flatten();
         order.position(|name| *name == wire.as_str())
     };
-    required.sort_by_key(|field| place(field).unwrap_or(usize::MAX));
+    required.sort_by_key(|field| position(field).unwrap_or(usize::MAX));
     let parameters = required.iter().map(|field| {
         let ident = field.ident.as_ref().expect("the fields are named");
         taken(ident, &field.ty)
@@ -81,16 +84,16 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
     let (parameters, values): (Vec<_>, Vec<_>) = parameters.unzip();
     let fields = model.fields.iter().map(|field| {
         let ident = field.ident.as_ref();
-        let place = required.iter().position(|own| own.ident == field.ident);
-        match place.map(|place| &values[place]) {
+        let index = required.iter().position(|own| own.ident == field.ident);
+        match index.map(|index| &values[index]) {
             Some(value) => quote!(#ident: #value),
             None => quote!(#ident: ::std::default::Default::default()),
         }
     });
     let docs = lines_of_docs(if required.is_empty() {
-        "Creates a value without any field; add them with the setters."
+        "Creates a value with no fields set; set them with the setters."
     } else {
-        "Creates a value with its required fields; add others with the setters."
+        "Creates a value from its required fields; set optional fields with the setters."
     });
     let has_new = model
         .fields
@@ -119,7 +122,7 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
     }
 }
 
-/// Whether decoding and the constructor need the field.
+/// Returns whether decoding and the constructor need the field.
 fn is_required(field: &Field) -> bool {
     let is_optional = is_named(&field.ty, "Option") || is_named(&field.ty, "Update");
     let has_default = field.attrs.iter().any(|attribute| {
@@ -183,7 +186,7 @@ fn setters(field: &Field, names: &[String]) -> TokenStream {
         let set = format_ident!("{set}");
         let (docs, value) = if optional.is_some() {
             (
-                format!("Sets or unsets [`{text}`](Self::{text})."),
+                format!("Sets [`{text}`](Self::{text}), or removes it if `None`."),
                 quote!(#name),
             )
         } else {
@@ -207,7 +210,7 @@ fn setters(field: &Field, names: &[String]) -> TokenStream {
         .filter(|_| update.is_some());
     let clear = clear.map(|clear| {
         let clear = format_ident!("{clear}");
-        let docs = lines_of_docs(&format!("Clears `{text}`: sends an explicit null for it."));
+        let docs = lines_of_docs(&format!("Clears `{text}` by sending an explicit `null`."));
         quote! {
             #docs
             #[must_use]
@@ -220,18 +223,7 @@ fn setters(field: &Field, names: &[String]) -> TokenStream {
     quote!(#setter #set #clear)
 }
 
-/// The text with its first letter in lower case, unless it begins with an abbreviation.
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            first.to_lowercase().chain(text.chars().skip(1)).collect()
-        }
-        _ => text.into(),
-    }
-}
-
-/// Whether a model is the body of an operation of this HTTP method.
+/// Returns whether a model is the body of an operation with this HTTP method.
 fn is_body_of(document: &Value, operations: &[Operation], method: &str, model: &Ident) -> bool {
     operations.iter().any(|operation| {
         let is_method = described(document, &operation.id).is_some_and(|own| own.method == method);

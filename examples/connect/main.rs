@@ -1,5 +1,5 @@
-//! A small web app: connect an account, list patients, show Fullscript in a
-//! page, receive webhooks.
+//! A small web app: connects an account, lists patients, embeds Fullscript in a page, receives
+//! webhooks.
 //!
 //! Without settings it runs against the embedded fake:
 //!
@@ -7,12 +7,11 @@
 //! cargo run --example connect
 //! ```
 //!
-//! With `FULLSCRIPT_CLIENT_ID`, `FULLSCRIPT_CLIENT_SECRET`,
-//! `FULLSCRIPT_WEBHOOK_SECRET`, `FULLSCRIPT_CHALLENGE_TOKEN` and
-//! `FULLSCRIPT_PUBLIC_KEY` set it runs against the US sandbox; the dashboard's
-//! redirect URI must then be `http://localhost:4321/callback`.
+//! With `FULLSCRIPT_CLIENT_ID`, `FULLSCRIPT_CLIENT_SECRET`, `FULLSCRIPT_WEBHOOK_SECRET`,
+//! `FULLSCRIPT_CHALLENGE_TOKEN` and `FULLSCRIPT_PUBLIC_KEY` set, it runs against the US sandbox.
+//! The redirect URI in the vendor's dashboard must then be `http://localhost:4321/callback`.
 
-#![allow(clippy::print_stdout, reason = "it tells where to point a browser")]
+#![allow(clippy::print_stdout, reason = "the example prints its address")]
 
 mod pages;
 mod settings;
@@ -31,6 +30,7 @@ use axum::routing::{get, post};
 use fullscript::auth::{self, OAuthApp};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
+use fullscript::value::OrEmpty;
 use fullscript::webhook::axum::receive;
 use fullscript::webhook::{Claim, Event, EventKey, EventLog, MemoryEventLog};
 use fullscript::{Clock, SystemClock};
@@ -38,17 +38,17 @@ use tokio::net::TcpListener;
 
 use settings::Settings;
 
-/// More than handling an event takes.
+/// The deadline of a claim: longer than processing an event takes.
 const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
 
-/// What all requests share.
+/// The state that all requests share.
 struct Site {
     app: OAuthApp,
     embed: Embed,
     event_log: MemoryEventLog,
-    /// Who is signed in here: session to user. A real app has its own.
+    /// The signed-in users by session. A real app uses its own sessions.
     sessions: Mutex<HashMap<String, String>>,
-    /// What webhooks told, the newest first.
+    /// The types of the received events, newest first.
     news: Mutex<Vec<String>>,
 }
 
@@ -65,8 +65,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         news: Mutex::default(),
     });
     println!("{}: open {url}", settings.server);
-    let teller = Arc::clone(&site);
-    let news = move |event| learn(Arc::clone(&teller), event);
+    let shared = Arc::clone(&site);
+    let process = move |event| process_once(Arc::clone(&shared), event);
     let routes = axum::Router::new()
         .route("/", get(home))
         .route("/connect", post(connect))
@@ -74,21 +74,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/patients", get(patients))
         .route("/embed", get(embed))
         .route("/disconnect", post(disconnect))
-        .route("/webhooks", receive(settings.receiver, news))
+        .route("/webhooks", receive(settings.receiver, process))
         .with_state(site);
     axum::serve(listener, routes).await?;
     Ok(())
 }
 
-/// The start page: connect, or what there is to see.
+/// Shows the start page.
 async fn home(State(site): State<Arc<Site>>, headers: HeaderMap) -> Html<String> {
     let user = site.user(&headers);
     let news = locked(&site.news).clone();
     Html(pages::home(user.is_some(), &news))
 }
 
-/// "Connect my Fullscript account": remembers the state in the browser, and
-/// sends it to Fullscript.
+/// Starts "Connect my Fullscript account": stores the state in a cookie, and redirects the browser
+/// to Fullscript.
 async fn connect(State(site): State<Arc<Site>>) -> Response {
     let request = site.app.authorize();
     let cookie = format!(
@@ -99,19 +99,19 @@ async fn connect(State(site): State<Arc<Site>>) -> Response {
     (AppendHeaders([(SET_COOKIE, cookie)]), to).into_response()
 }
 
-/// Back from Fullscript.
+/// Handles the request to the redirect URI: exchanges the code, and starts a session.
 async fn callback(
     State(site): State<Arc<Site>>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Response {
-    let remembered = cookie(&headers, "state").unwrap_or_default();
-    let code = auth::State::from_text(&remembered)
-        .and_then(|remembered| site.app.callback(&uri.to_string(), &remembered));
+    let stored = cookie(&headers, "state").unwrap_or_default();
+    let code = auth::State::from_text(&stored)
+        .and_then(|state| site.app.callback(&uri.to_string(), &state));
     let code = match code {
         Ok(code) => code,
         Err(error) if error.is_denied() => {
-            return Html(pages::notice("You said no. Nothing was connected.")).into_response();
+            return Html(pages::notice("You declined. Nothing was connected.")).into_response();
         }
         Err(error) => {
             return (
@@ -126,8 +126,8 @@ async fn callback(
             let session = settings::random_text();
             locked(&site.sessions).insert(session.clone(), user.id().to_string());
             let session = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
-            let spent = "state=; Path=/callback; Max-Age=0".to_string();
-            let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, spent)]);
+            let expired = "state=; Path=/callback; Max-Age=0".to_string();
+            let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, expired)]);
             (cookies, Redirect::to("/patients")).into_response()
         }
         Err(error) => (
@@ -138,7 +138,7 @@ async fn callback(
     }
 }
 
-/// A page of patients.
+/// Shows a page of patients.
 async fn patients(
     State(site): State<Arc<Site>>,
     Query(query): Query<HashMap<String, String>>,
@@ -160,34 +160,34 @@ async fn patients(
     match list.next().await {
         Some(Ok(page)) => {
             let next = page.next_number();
-            let names = page.into_items().into_iter().map(|patient| {
-                let name = [patient.first_name, patient.last_name];
-                name.into_iter().flatten().collect::<Vec<_>>().join(" ")
+            let names = page.items().iter().map(|patient| {
+                let (first, last) = (patient.first_name.or_empty(), patient.last_name.or_empty());
+                format!("{first} {last}").trim().to_string()
             });
             Html(pages::patients(&names.collect::<Vec<_>>(), next)).into_response()
         }
-        Some(Err(error)) => site.trouble(&user, &error),
+        Some(Err(error)) => site.error_page(&user, &error),
         None => Html(pages::patients(&[], None)).into_response(),
     }
 }
 
-/// Fullscript inside a page: a new session grant each time, kept nowhere.
+/// Shows Fullscript in a page. Each page view gets a new session grant, which is not stored.
 async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let Some(user) = site.user(&headers) else {
         return Redirect::to("/").into_response();
     };
     let client = site.app.client(&user);
-    match client.create_session_grant().send().await {
+    match client.create_session_grant().await {
         Ok(grant) => match site.embed.html(&grant) {
             Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(pages::embed(&html))).into_response(),
             Err(error) => Html(pages::notice(&error.to_string())).into_response(),
         },
-        Err(error) => site.trouble(&user, &error),
+        Err(error) => site.error_page(&user, &error),
     }
 }
 
-/// What Fullscript tells: handled once, however often it comes.
-async fn learn(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Processes an event once, even if it is delivered several times.
+async fn process_once(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
     let now = SystemClock.now();
     let key = EventKey::from(&event);
     match site
@@ -201,12 +201,12 @@ async fn learn(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send
             Ok(site.event_log.acknowledge(&grant, now).await?)
         }
         Claim::Processed => Ok(()),
-        // Not answered as received, so it comes again if they die.
-        Claim::HeldUntil(_) => Err("somebody else is handling the event".into()),
+        // The error response makes the vendor deliver the event again, in case the holder dies.
+        Claim::HeldUntil(_) => Err("another handler holds the event".into()),
     }
 }
 
-/// Ends the connection at Fullscript too.
+/// Disconnects the user, here and at Fullscript.
 async fn disconnect(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     if let Some(user) = site.user(&headers) {
         if let Err(error) = site.app.revoke(&user).await {
@@ -218,7 +218,7 @@ async fn disconnect(State(site): State<Arc<Site>>, headers: HeaderMap) -> Respon
 }
 
 impl Site {
-    /// The user whose session the browser has.
+    /// Returns the user of the browser's session.
     fn user(&self, headers: &HeaderMap) -> Option<String> {
         let session = cookie(headers, "session")?;
         locked(&self.sessions).get(&session).cloned()
@@ -228,8 +228,8 @@ impl Site {
         locked(&self.sessions).retain(|_, signed_in| signed_in != user);
     }
 
-    /// What went wrong with a call, for the person in front of the page.
-    fn trouble(&self, user: &str, error: &fullscript::Error) -> Response {
+    /// Shows the error of a call; a disconnected user is asked to connect again.
+    fn error_page(&self, user: &str, error: &fullscript::Error) -> Response {
         if error.needs_reconnect() {
             self.sign_out(user);
             return Html(pages::reconnect()).into_response();

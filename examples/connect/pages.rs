@@ -1,4 +1,4 @@
-//! The pages of the example.
+//! The HTML pages of the example.
 
 const CONNECT: &str = "<form method=\"post\" action=\"/connect\">\
      <button id=\"connect\">Connect my Fullscript account</button></form>";
@@ -29,13 +29,13 @@ pub(crate) fn home(connected: bool, news: &[String]) -> String {
         .map(|item| format!("<li><code>{}</code></li>", escaped(item)))
         .collect();
     let news = if items.is_empty() {
-        "<p>Nothing yet.</p>".to_string()
+        "<p>No events yet.</p>".to_string()
     } else {
         format!("<ul id=\"news\">{items}</ul>")
     };
     page(
         "Welcome",
-        &format!("{account}<h2>News from Fullscript</h2>{news}"),
+        &format!("{account}<h2>Events from Fullscript</h2>{news}"),
     )
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn reconnect() -> String {
     page(
         "Connect again",
         &format!(
-            "<p id=\"reconnect\">Fullscript has ended the connection. Connect again to go on.</p>{CONNECT}"
+            "<p id=\"reconnect\">Fullscript ended the connection. Connect again to continue.</p>{CONNECT}"
         ),
     )
 }

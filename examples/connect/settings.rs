@@ -1,4 +1,4 @@
-//! Where the example gets its app from: the environment, or the fake.
+//! The settings of the example, from environment variables or for the fake.
 
 use std::env::var;
 use std::error::Error;
@@ -9,11 +9,10 @@ use fullscript::embed::Embed;
 use fullscript::testing::FakeFullscript;
 use fullscript::webhook::Receiver;
 
-/// How many patients the fake has.
+/// The number of patients in the fake's clinic.
 const PATIENTS: usize = 45;
 
-/// In place of the vendor's script, which shows nothing without a grant of its
-/// own.
+/// Replaces the vendor's script, which accepts only grants of the vendor's servers.
 const STAND_IN: &str = "data:text/javascript,\
      function Fullscript() { return { create: function (feature) { return { mount: function (id) {\
      document.getElementById(id).textContent = 'Fullscript (' + feature + ') opens here.'; } }; } }; }";
@@ -22,20 +21,20 @@ pub(crate) struct Settings {
     pub(crate) app: OAuthApp,
     pub(crate) embed: Embed,
     pub(crate) receiver: Receiver,
-    /// What it runs against, in words.
+    /// A description of the server.
     pub(crate) server: String,
 }
 
-/// The port to listen on: `PORT`, or 4321; 0 for any.
+/// Returns the port to listen on: `PORT`, by default 4321; 0 chooses a free port.
 pub(crate) fn port() -> Result<u16, Box<dyn Error>> {
     Ok(var("PORT").map_or(Ok(4321), |port| port.parse())?)
 }
 
 impl Settings {
-    /// Reads the settings of a site at this address.
+    /// Reads the settings for a site with this address.
     pub(crate) async fn read(url: &str) -> Result<Self, Box<dyn Error>> {
         let Ok(client_id) = var("FULLSCRIPT_CLIENT_ID") else {
-            return Self::of_the_fake(url).await;
+            return Self::for_the_fake(url).await;
         };
         let app = OAuthApp::builder(Environment::UsSandbox)
             .client_id(client_id)
@@ -54,8 +53,8 @@ impl Settings {
         })
     }
 
-    async fn of_the_fake(url: &str) -> Result<Self, Box<dyn Error>> {
-        // Lives as long as the process.
+    async fn for_the_fake(url: &str) -> Result<Self, Box<dyn Error>> {
+        // Leaked, because the fake must run as long as the process.
         let fake = FakeFullscript::builder().patients(PATIENTS).start().await?;
         let fake = Box::leak(Box::new(fake));
         let builder = fake.app_builder();
@@ -68,12 +67,12 @@ impl Settings {
     }
 }
 
-/// A setting that must be there where one is.
+/// Returns a setting that is required once `FULLSCRIPT_CLIENT_ID` is set.
 fn needed(name: &str) -> Result<String, String> {
     var(name).map_err(|_| format!("set {name} too"))
 }
 
-/// A name for a session that nobody guesses.
+/// Returns a random session id.
 pub(crate) fn random_text() -> String {
     let mut random = [0; 16];
     getrandom::fill(&mut random).expect("the machine has randomness");

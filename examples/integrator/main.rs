@@ -1,10 +1,9 @@
-//! A small integration and its tests, as a user of this crate writes them:
-//! patients are imported, plans are proposed, orders are counted.
+//! A small integration and its tests: it imports patients, proposes plans and counts orders.
 //!
-//! `cargo run --example integrator` shows it against the embedded fake, and
-//! `cargo test --example integrator` runs its tests. Each test is also held to
-//! code with a bug that such integrations really have, and must fail there.
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+//! `cargo run --example integrator` runs it against the embedded fake, and
+//! `cargo test --example integrator` runs its tests. Each test also runs against code with a bug
+//! that is common in such integrations, and must fail there.
+#![allow(clippy::print_stdout, reason = "an example prints its steps")]
 
 mod orders;
 mod patients;
@@ -31,12 +30,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let addresses = patients::addresses(&client).await?;
     println!("imported {} patients", addresses.len());
 
-    let patient = client.list_patients().page_size(1).send().await?;
+    let patient = client.list_patients().page_size(1).await?;
     let patient = patient.patients.first().ok_or("no patient")?.id.clone();
     let plan = plans::propose(&client, patient).await?;
-    println!("proposed plan {plan}, for a practitioner to look at");
+    println!("proposed plan {plan} as a draft, for a practitioner to review");
 
-    let orders = Arc::new(Orders::keeping(MemoryEventLog::new()));
+    let orders = Arc::new(Orders::new(MemoryEventLog::new()));
     let receiver = Receiver::new("the signature key", "the challenge token")?;
     let url = orders::serve(receiver, Arc::clone(&orders)).await?;
     let webhook = Webhook::new(url, "the signature key", "the challenge token");

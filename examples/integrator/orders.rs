@@ -12,17 +12,18 @@ use fullscript::webhook::{Claim, Event, EventData, EventKey, EventLog, Receiver}
 use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
-/// More than counting ever takes.
+/// The deadline of a claim: longer than counting an order takes.
 const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
 
-/// The orders that were told of.
+/// Counts the orders of webhook events.
 pub(crate) struct Orders {
     event_log: Box<dyn EventLog>,
     count: AtomicUsize,
 }
 
 impl Orders {
-    pub(crate) fn keeping(event_log: impl EventLog + 'static) -> Self {
+    /// Creates a counter that deduplicates events with this log.
+    pub(crate) fn new(event_log: impl EventLog + 'static) -> Self {
         Self {
             event_log: Box::new(event_log),
             count: AtomicUsize::new(0),
@@ -33,7 +34,7 @@ impl Orders {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Counts an order once, however often it is delivered.
+    /// Counts an order once, even if its event is delivered several times.
     async fn handle(&self, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
         let now = SystemClock.now();
         let key = EventKey::from(&event);
@@ -49,13 +50,13 @@ impl Orders {
                     .await?)
             }
             Claim::Processed => Ok(()),
-            // Not answered as received, so that it comes again if they die.
-            Claim::HeldUntil(_) => Err("somebody else is at it".into()),
+            // The error response makes the vendor deliver the event again, in case the holder dies.
+            Claim::HeldUntil(_) => Err("another handler holds the event".into()),
         }
     }
 }
 
-/// Serves the endpoint on a free port of loopback; its address.
+/// Serves the endpoint on a free loopback port, and returns its address.
 pub(crate) async fn serve(receiver: Receiver, orders: Arc<Orders>) -> io::Result<String> {
     let handle = move |event| {
         let orders = Arc::clone(&orders);

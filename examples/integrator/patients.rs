@@ -2,7 +2,7 @@
 
 use fullscript::{Client, Error};
 
-/// The e-mail addresses of all patients of the clinic.
+/// Returns the e-mail addresses of all patients of the clinic.
 pub(crate) async fn addresses(client: &Client) -> Result<Vec<String>, Error> {
     let mut patients = client.list_patients().items().prefetch(4);
     let mut addresses = Vec::new();

@@ -1,4 +1,4 @@
-//! The same with a bug each, which the tests have to find.
+//! The same functions with one bug each, which the tests must find.
 
 use std::time::SystemTime;
 
@@ -6,24 +6,24 @@ use fullscript::types::{CreateTreatmentPlanRequest, PatientId, TreatmentPlanId};
 use fullscript::webhook::{Claim, EventKey, EventLog, EventLogFuture, Grant, MemoryEventLog};
 use fullscript::{Client, Error};
 
-/// Takes the first page for all.
+/// Bug: reads only the first page.
 pub(crate) async fn addresses(client: &Client) -> Result<Vec<String>, Error> {
-    let page = client.list_patients().page_size(100).send().await?;
+    let page = client.list_patients().page_size(100).await?;
     let patients = page.into_inner().patients.into_iter();
     Ok(patients.filter_map(|patient| patient.email).collect())
 }
 
-/// Sends the plan to the patient before anybody has looked at it.
+/// Bug: activates the plan, so that the patient is notified before the practitioner reviews it.
 pub(crate) async fn propose(client: &Client, patient: PatientId) -> Result<TreatmentPlanId, Error> {
-    let plan = CreateTreatmentPlanRequest::active(vec![]);
+    let plan = CreateTreatmentPlanRequest::active([]);
     let call = client
         .create_treatment_plan()
         .patient_id(patient)
         .body(plan);
-    Ok(call.send().await?.into_inner().treatment_plan.id)
+    Ok(call.await?.into_inner().treatment_plan.id)
 }
 
-/// Remembers events for the length of one request.
+/// Bug: remembers an event only while one delivery is processed.
 pub(crate) struct Forgetful;
 
 impl EventLog for Forgetful {

@@ -1,4 +1,4 @@
-//! Three tests, each of the code that is shipped and of the code with a bug.
+//! Three tests; each runs against the real code and against the code with a bug.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use serde_json::json;
 use crate::orders::{Orders, serve};
 use crate::{patients, plans, planted};
 
-async fn nobody_is_left_out(import: impl AsyncFn(&Client) -> Result<Vec<String>, Error>) {
+async fn check_import(import: impl AsyncFn(&Client) -> Result<Vec<String>, Error>) {
     let fake = FakeFullscript::builder()
         .patients(250)
         .start()
         .await
         .unwrap();
     let imported = import(&fake.client()).await.unwrap();
-    assert_eq!(imported.len(), 250, "patients are left out");
+    assert_eq!(imported.len(), 250, "patients are missing");
 }
 
 #[tokio::test]
-async fn the_import_leaves_nobody_out() {
-    nobody_is_left_out(patients::addresses).await;
+async fn the_import_reads_all_patients() {
+    check_import(patients::addresses).await;
 }
 
 #[tokio::test]
-#[should_panic(expected = "patients are left out")]
-async fn an_import_of_one_page_is_found_out() {
-    nobody_is_left_out(planted::addresses).await;
+#[should_panic(expected = "patients are missing")]
+async fn a_test_finds_an_import_of_one_page() {
+    check_import(planted::addresses).await;
 }
 
-async fn the_patient_hears_nothing(
+async fn check_proposal(
     propose: impl AsyncFn(&Client, PatientId) -> Result<TreatmentPlanId, Error>,
 ) {
     let fake = FakeFullscript::start().await.unwrap();
@@ -41,42 +41,42 @@ async fn the_patient_hears_nothing(
     let id = propose(&fake.client(), patient).await.unwrap();
     let plans = fake.treatment_plans();
     let plan = plans.iter().find(|plan| plan["id"] == id.as_str()).unwrap();
-    assert_eq!(plan["state"], "draft", "the patient has the plan already");
+    assert_eq!(plan["state"], "draft", "the patient was notified");
 }
 
 #[tokio::test]
-async fn a_proposal_is_kept_from_the_patient() {
-    the_patient_hears_nothing(plans::propose).await;
+async fn a_proposal_is_a_draft() {
+    check_proposal(plans::propose).await;
 }
 
 #[tokio::test]
-#[should_panic(expected = "the patient has the plan already")]
-async fn a_proposal_that_is_sent_at_once_is_found_out() {
-    the_patient_hears_nothing(planted::propose).await;
+#[should_panic(expected = "the patient was notified")]
+async fn a_test_finds_a_proposal_that_is_active() {
+    check_proposal(planted::propose).await;
 }
 
-async fn an_order_counts_once(event_log: impl EventLog + 'static) {
-    let orders = Arc::new(Orders::keeping(event_log));
+async fn check_count(event_log: impl EventLog + 'static) {
+    let orders = Arc::new(Orders::new(event_log));
     let receiver = Receiver::new("key", "challenge").unwrap();
     let url = serve(receiver, Arc::clone(&orders)).await.unwrap();
     let fake = FakeFullscript::start().await.unwrap();
     let webhook = Webhook::new(url, "key", "challenge");
     fake.subscribe(webhook).await.unwrap();
-    // As the vendor says that it may.
+    // The vendor documents that an event may be delivered twice.
     fake.webhook_fault("order.placed", WebhookFault::duplicate());
     fake.web_app().add_order(&json!({}));
     fake.deliveries_done().await;
     assert_eq!(fake.deliveries().len(), 2);
-    assert_eq!(orders.count(), 1, "an order was not counted once");
+    assert_eq!(orders.count(), 1, "the order was counted twice");
 }
 
 #[tokio::test]
-async fn an_order_that_is_told_twice_counts_once() {
-    an_order_counts_once(MemoryEventLog::new()).await;
+async fn an_order_that_is_delivered_twice_counts_once() {
+    check_count(MemoryEventLog::new()).await;
 }
 
 #[tokio::test]
-#[should_panic(expected = "an order was not counted once")]
-async fn a_record_of_events_that_forgets_is_found_out() {
-    an_order_counts_once(planted::Forgetful).await;
+#[should_panic(expected = "the order was counted twice")]
+async fn a_test_finds_an_event_log_that_forgets() {
+    check_count(planted::Forgetful).await;
 }

@@ -1,7 +1,9 @@
-//! The first ten minutes: connect, call, refresh, page, draft, hear of it, and
-//! be refused. Without settings it runs against the embedded fake; with
-//! `FULLSCRIPT_CLIENT_ID` and the rest against the sandbox.
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+//! The quickstart: connects a user, makes a call, refreshes a token, reads a list, creates a
+//! draft plan, receives a webhook, and shows an error.
+//!
+//! Without settings it runs against the embedded fake. With `FULLSCRIPT_CLIENT_ID` and
+//! `FULLSCRIPT_CLIENT_SECRET` it runs against the US sandbox.
+#![allow(clippy::print_stdout, reason = "an example prints its steps")]
 
 mod server;
 mod webhook;
@@ -14,8 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use server::Server;
 
-/// What the steps fail with: the text of an [`fullscript::Error`] says what to
-/// do next.
+/// The error of each step. The text of an [`fullscript::Error`] says what to do next.
 type Failure = Box<dyn Error>;
 
 #[tokio::main]
@@ -23,21 +24,18 @@ async fn main() -> Result<(), Failure> {
     let mut server = Server::choose().await?;
     println!("\n  Fullscript quickstart, against {}\n", server.name());
 
-    // A practitioner says yes in a browser; the tokens are kept for them.
+    // A practitioner authorizes the app in a browser, and the app saves the tokens.
     let user = server.connect().await?;
     let client = server.app().client(user.id());
-    tell(
+    print_step(
         "Connected",
-        format!(
-            "practitioner {}, from now on by a token of their own",
-            user.id()
-        ),
+        format!("practitioner {}, with a token of their own", user.id()),
     );
 
-    let clinic = client.get_clinic().send().await?;
+    let clinic = client.get_clinic().await?;
     let request_id = clinic.request_id().unwrap_or("without an id").to_string();
     let clinic = clinic.into_inner().clinic;
-    tell(
+    print_step(
         "Called",
         format!(
             "the clinic is \"{}\" (request {request_id})",
@@ -45,53 +43,53 @@ async fn main() -> Result<(), Failure> {
         ),
     );
 
-    match server.let_two_hours_pass().await {
+    match server.advance_two_hours().await {
         Some(before) => {
-            client.get_clinic().send().await?;
+            client.get_clinic().await?;
             let refreshes = server.token_requests() - before;
-            tell(
+            print_step(
                 "Refreshed",
                 format!(
-                    "two hours later the token was dead; the client got {refreshes} new one and went on"
+                    "the access token expired after two hours; the client made {refreshes} refresh"
                 ),
             );
         }
-        None => tell(
+        None => print_step(
             "Refreshed",
-            "not to be seen here: a real token lives for two hours",
+            "not shown here: a real access token lives for two hours",
         ),
     }
 
-    let (patients, pages) = every_patient(&client).await?;
-    tell(
+    let (patients, pages) = count_patients(&client).await?;
+    print_step(
         "Listed",
         format!("{patients} patients, in {pages} requests"),
     );
 
     match draft(&client).await {
         Ok(plan) => {
-            tell(
+            print_step(
                 "Drafted",
-                format!(
-                    "plan {} is a draft: the patient hears nothing of it",
-                    plan.id
-                ),
+                format!("plan {} is a draft: the patient is not notified", plan.id),
             );
-            match server.hear_of(&plan).await? {
-                Some(event) => tell("Heard", event),
-                None => tell(
-                    "Heard",
-                    "nothing yet: the vendor tells what people do in its web app, not what you did",
+            match server.activate_in_web_app(&plan).await? {
+                Some(event) => print_step("Webhook", event),
+                None => print_step(
+                    "Webhook",
+                    "none: webhooks report changes that people make in Fullscript, not your own calls",
                 ),
             }
         }
-        // The sandbox may not let every app write plans: the text says why.
-        Err(error) => tell("No plan", error),
+        // The sandbox does not let every app create plans; the error says why.
+        Err(error) => print_step("No plan", error),
     }
 
-    match client.list_orders().send().await {
-        Ok(orders) => tell("Allowed", format!("{} orders to see", orders.orders.len())),
-        Err(error) => tell("Refused", error),
+    match client.list_orders().await {
+        Ok(orders) => print_step(
+            "Orders",
+            format!("{} on the first page", orders.orders.len()),
+        ),
+        Err(error) => print_step("Refused", error),
     }
 
     let restricted = operations::all()
@@ -105,13 +103,13 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One step, in one line.
-fn tell(step: &str, what: impl std::fmt::Display) {
-    println!("  {step:>9}  {what}");
+fn print_step(step: &str, result: impl std::fmt::Display) {
+    println!("  {step:>9}  {result}");
 }
 
-/// Reads the whole list, a hundred patients a page, four pages ahead.
-async fn every_patient(client: &Client) -> Result<(usize, u64), Failure> {
+/// Reads all patients, 100 per page, with four concurrent requests. Returns the number of patients
+/// and of requests.
+async fn count_patients(client: &Client) -> Result<(usize, u64), Failure> {
     let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::with_template(
         "             [{bar:32}] {pos} of {len} patients",
@@ -131,27 +129,25 @@ async fn every_patient(client: &Client) -> Result<(usize, u64), Failure> {
     Ok((count, requests))
 }
 
-/// A plan for the first patient, with the first product that there is.
+/// Creates a draft plan for the first patient, with the first product of the catalog.
 async fn draft(client: &Client) -> Result<TreatmentPlan, Failure> {
-    let patients = client.list_patients().page_size(1).send().await?;
+    let patients = client.list_patients().page_size(1).await?;
     let patient = patients
         .patients
         .first()
         .ok_or("the clinic has no patient")?;
-    let products = client.list_products().page_size(1).send().await?;
+    let products = client.list_products().page_size(1).await?;
     let product = products.products.first().ok_or("the catalog is empty")?;
-    let product = client.get_product().id(product.id.clone()).send().await?;
+    let product = client.get_product().id(&product.id).await?;
     let variant = product.product.variants.iter().flatten().next();
     let variant = variant.ok_or("the product has no variant")?;
-    let recommendation: RecommendationInput = RecommendationInput::new(variant.id.clone(), 1);
-    // Never leave the state out: the vendor would make it active, and active
-    // plans are sent to the patient.
-    let plan = CreateTreatmentPlanRequest::draft(vec![recommendation]);
+    // The vendor activates a plan without a state and notifies the patient, so the state is
+    // always set: this plan is a draft.
+    let plan = CreateTreatmentPlanRequest::draft([RecommendationInput::new(&variant.id, 1)]);
     let created = client
         .create_treatment_plan()
-        .patient_id(patient.id.clone())
+        .patient_id(&patient.id)
         .body(plan)
-        .send()
         .await?;
     Ok(created.into_inner().treatment_plan)
 }

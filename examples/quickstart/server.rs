@@ -1,4 +1,4 @@
-//! What the example runs against: the embedded fake, or the sandbox.
+//! The server that the example runs against: the embedded fake, or the US sandbox.
 
 use std::env::var;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use url::Url;
 use crate::Failure;
 use crate::webhook::Deliveries;
 
-/// How many patients the fake's clinic has.
+/// The number of patients in the fake's clinic.
 const PATIENTS: usize = 1_000;
 
 pub(crate) enum Server {
@@ -34,12 +34,12 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    /// The sandbox where the environment has `FULLSCRIPT_CLIENT_ID` and
-    /// `FULLSCRIPT_CLIENT_SECRET`, and the fake where it has not.
+    /// Chooses the US sandbox if the environment sets `FULLSCRIPT_CLIENT_ID` and
+    /// `FULLSCRIPT_CLIENT_SECRET`, and the embedded fake otherwise.
     ///
-    /// `FULLSCRIPT_REDIRECT_URI` is the one of the vendor's dashboard, on
-    /// loopback: `http://127.0.0.1:4321/callback` unless set.
-    /// `FULLSCRIPT_BASE_URL` leads to a proxy instead.
+    /// `FULLSCRIPT_REDIRECT_URI` must equal the redirect URI in the vendor's dashboard, and be a
+    /// loopback address. Default: `http://127.0.0.1:4321/callback`. `FULLSCRIPT_BASE_URL`
+    /// overrides the base URL, for example to use a proxy.
     pub(crate) async fn choose() -> Result<Self, Failure> {
         let Ok(client_id) = var("FULLSCRIPT_CLIENT_ID") else {
             return Self::fake().await;
@@ -61,8 +61,7 @@ impl Server {
     }
 
     async fn fake() -> Result<Self, Failure> {
-        // Without `patients:order_history`: the last step shows what is said
-        // then.
+        // Without `patients:order_history`, so that the last step shows the error.
         let scopes = [
             Scope::CATALOG_READ,
             Scope::CLINIC_READ,
@@ -97,21 +96,20 @@ impl Server {
         }
     }
 
-    /// The authorization-code flow: the browser goes to the vendor with our
-    /// state, and comes back with a code.
+    /// Runs the authorization code flow: the browser opens the authorization URL, and returns to
+    /// the redirect URI with a code.
     pub(crate) async fn connect(&self) -> Result<User, Failure> {
         let request = self.app().authorize();
         let callback = match self {
             Self::Fake { fake, .. } => fake.approve(request.url(), "practitioner-1"),
-            Self::Sandbox { redirect_uri, .. } => came_back(&request, redirect_uri).await?,
+            Self::Sandbox { redirect_uri, .. } => wait_for_callback(&request, redirect_uri).await?,
         };
         let code = self.app().callback(&callback, request.state())?;
         Ok(self.app().exchange(code).await?)
     }
 
-    /// Lets time pass where it can be let pass; how often tokens had been
-    /// asked for before.
-    pub(crate) async fn let_two_hours_pass(&self) -> Option<usize> {
+    /// Advances the time of the fake by two hours. Returns the number of token requests before.
+    pub(crate) async fn advance_two_hours(&self) -> Option<usize> {
         let Self::Fake { fake, .. } = self else {
             return None;
         };
@@ -127,9 +125,9 @@ impl Server {
         }
     }
 
-    /// What the vendor's webhook tells of a plan, once the practitioner has
-    /// activated it in the vendor's web app.
-    pub(crate) async fn hear_of(
+    /// Activates a plan as a practitioner does in the vendor's web app, and returns the webhook
+    /// event that this causes.
+    pub(crate) async fn activate_in_web_app(
         &mut self,
         plan: &TreatmentPlan,
     ) -> Result<Option<String>, Failure> {
@@ -144,31 +142,34 @@ impl Server {
     }
 }
 
-/// Opens the browser, and waits for it to come back to the redirect URI.
-async fn came_back(request: &AuthorizationRequest, redirect_uri: &Url) -> Result<String, Failure> {
+/// Opens the browser, and waits until it requests the redirect URI.
+async fn wait_for_callback(
+    request: &AuthorizationRequest,
+    redirect_uri: &Url,
+) -> Result<String, Failure> {
     let host = redirect_uri.host_str().unwrap_or_default();
     let port = redirect_uri.port_or_known_default().unwrap_or_default();
     let listener = TcpListener::bind((host, port)).await?;
     println!(
-        "  Open this address and say yes:\n\n    {}\n",
+        "  Open this address and authorize the app:\n\n    {}\n",
         request.url()
     );
-    // It is printed too, for where no browser is found.
+    // The address is printed too, in case no browser is found.
     let _opened = webbrowser::open(request.url().as_str());
-    let (sender, mut came) = mpsc::channel(1);
+    let (sender, mut callbacks) = mpsc::channel(1);
     let visited = Arc::new(Notify::new());
-    let enough = Arc::clone(&visited);
+    let shut_down = Arc::clone(&visited);
     let route = get(async move |OriginalUri(uri): OriginalUri| {
-        // A second visit has nobody to tell.
-        let _told = sender.try_send(uri.to_string());
+        // The channel holds the first request only.
+        let _sent = sender.try_send(uri.to_string());
         visited.notify_one();
-        "Back in the terminal it goes on. You can close this page."
+        "The quickstart continues in the terminal. You can close this page."
     });
     let site = Router::new().route(redirect_uri.path(), route);
-    // Ends when the page is there, not before.
+    // A graceful shutdown delivers the page before the server ends.
     axum::serve(listener, site)
-        .with_graceful_shutdown(async move { enough.notified().await })
+        .with_graceful_shutdown(async move { shut_down.notified().await })
         .await?;
-    let path = came.try_recv()?;
+    let path = callbacks.try_recv()?;
     Ok(redirect_uri.join(&path)?.to_string())
 }

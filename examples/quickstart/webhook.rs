@@ -1,4 +1,4 @@
-//! A webhook on loopback, as an app has it on its own domain.
+//! A webhook endpoint on the loopback address; a real app has one on its own domain.
 
 use std::convert::Infallible;
 
@@ -11,18 +11,18 @@ use tokio::sync::mpsc;
 
 use crate::Failure;
 
-/// From the vendor's dashboard, in a real app.
+/// The two secrets of the webhook. A real app copies them from the vendor's dashboard.
 const SIGNATURE_KEY: &str = "the signature secret key";
 const CHALLENGE: &str = "the challenge token";
 
-/// The events that were delivered and verified.
+/// The verified events.
 pub(crate) struct Deliveries(mpsc::UnboundedReceiver<Event>);
 
 impl Deliveries {
-    /// Serves the endpoint, and has the fake deliver to it.
+    /// Serves the endpoint, and subscribes it to the fake's events.
     pub(crate) async fn to(fake: &FakeFullscript) -> Result<Self, Failure> {
         let (sender, deliveries) = mpsc::unbounded_channel();
-        // Signature, age and challenge are looked after before this is called.
+        // The route has verified the signature and its age, and answers the challenge.
         let queue = move |event: Event| {
             let _queued = sender.send(event);
             async { Ok::<_, Infallible>(()) }
@@ -37,16 +37,16 @@ impl Deliveries {
         Ok(Self(deliveries))
     }
 
-    /// The next event, in a line.
+    /// Waits for the next event, and describes it in one line.
     pub(crate) async fn next(&mut self) -> Option<String> {
         let event = self.0.recv().await?;
-        let told = match &event.data {
+        let description = match &event.data {
             EventData::TreatmentPlanCreated(plan) if plan.active == Some(true) => {
-                "a practitioner has activated the plan, the patient has it"
+                "the practitioner activated the plan, the patient is notified"
             }
-            _ => "something else happened",
+            _ => "another event",
         };
         let type_ = event.type_.as_ref().map_or("?", |type_| type_.as_str());
-        Some(format!("{type_}, signed and verified: {told}"))
+        Some(format!("{type_}, signature verified: {description}"))
     }
 }

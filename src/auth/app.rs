@@ -1,4 +1,4 @@
-//! The app that users connect to: its credentials, its users.
+//! The OAuth app: its credentials and its connected users.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,13 +15,12 @@ use super::token::{Owner, Scope, TokenSet};
 use super::token_endpoint::Outcome;
 use crate::transport::Connected;
 
-/// With fewer sessions than this none is worth taking out.
-const FEW_SESSIONS: usize = 1_024;
+/// The number of sessions below which idle sessions are not removed.
+const MIN_SESSIONS_TO_CLEAR: usize = 1_024;
 
-/// An app as registered in the vendor's dashboard, with the users who have
-/// connected their accounts to it.
+/// An app that is registered in the vendor's dashboard, with its connected users.
 ///
-/// Cheap to clone; clones share users, store and connections.
+/// Cloning is cheap. Clones share the users, the token store, the limits and the HTTP client.
 #[derive(Clone)]
 pub struct OAuthApp {
     pub(super) inner: Arc<Inner>,
@@ -38,12 +37,12 @@ pub(super) struct Inner {
 
 #[derive(Default)]
 pub(super) struct Sessions {
-    of_users: HashMap<String, Arc<Session>>,
-    /// At so many, those without tokens are taken out.
+    by_user: HashMap<String, Arc<Session>>,
+    /// The number of sessions at which idle sessions are removed.
     clear_at: usize,
 }
 
-/// A user who has connected an account.
+/// A connected user.
 #[derive(Clone)]
 pub struct User {
     owner: Owner,
@@ -51,20 +50,22 @@ pub struct User {
 }
 
 impl User {
-    /// The vendor's id of the user; the key of everything here.
+    /// Returns the vendor's id of the user, which identifies the user in all methods of the app.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.owner.id
     }
 
-    /// `Practitioner`, `Staff`, or `Clinic` for apps older than August 2021.
+    /// Returns the kind of user: `Practitioner`, `Staff`, or `Clinic` for apps older than August
+    /// 2021.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.owner.kind
     }
 
-    /// What the tokens are good for. Scopes that the dashboard adds later
-    /// need a new connection.
+    /// Returns the scopes that the tokens were issued with.
+    ///
+    /// A scope that is added in the dashboard later takes effect when the user reconnects.
     #[must_use]
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes
@@ -81,31 +82,37 @@ impl fmt::Debug for User {
 }
 
 impl OAuthApp {
-    /// Begins a connection: send the browser to its `url`, remember its
-    /// `state` in the user's own session.
+    /// Starts a connection.
+    ///
+    /// Send the browser to the `url` of the request, and remember its `state` in the user's own
+    /// session.
     #[must_use]
     pub fn authorize(&self) -> AuthorizationRequest {
         self.authorizer().request("")
     }
 
-    /// As [`OAuthApp::authorize`], with a note to self that comes back with
-    /// the code and can't be forged: where to go on afterwards, for example.
+    /// Starts a connection with a payload that is returned with the code and cannot be forged.
     ///
-    /// The note is signed, not hidden: browser and vendor can read it, so let
-    /// it be an id of your own and nothing of a patient.
+    /// Use it, for example, to remember which page to show after the callback.
+    /// The payload is signed but not encrypted: the browser and the vendor can read it. Use an id
+    /// of your own, and no patient data.
     ///
     /// # Errors
-    /// When the note is longer than 1,024 bytes.
+    ///
+    /// Returns an error if the payload is longer than 1,024 bytes.
     pub fn authorize_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
         self.authorizer().request_with(payload)
     }
 
-    /// Reads the address that the browser came back to, or its query.
+    /// Reads the callback, and returns its authorization code.
+    ///
+    /// `callback` is the URL that the browser was redirected to, its path and query, or its query.
     ///
     /// # Errors
-    /// [`AuthError::is_denied`] where the user said no,
-    /// [`AuthError::is_state_mismatch`] where the callback is not of the
-    /// request that was remembered, and others by their text.
+    ///
+    /// Returns an error with [`AuthError::is_denied`] if the user declined, with
+    /// [`AuthError::is_state_mismatch`] if the callback does not belong to the remembered request,
+    /// and other errors that their text explains.
     pub fn callback(
         &self,
         callback: &str,
@@ -127,27 +134,31 @@ impl OAuthApp {
         }
     }
 
-    /// Turns a code into tokens and saves them; sent once, for a code is good
-    /// once.
+    /// Exchanges an authorization code for tokens, and saves them.
     ///
-    /// Runs on a task of its own: dropping the future loses nothing.
+    /// The code is sent only once, because the server accepts it only once.
+    /// The exchange runs on its own task, which continues if the future is dropped.
     ///
     /// # Errors
-    /// [`AuthError::is_code_expired`] when the code is old or spent, or may be
-    /// since no answer came: the user connects again. [`AuthError::is_store`]
-    /// when the store failed: the tokens wait in memory, and saving is tried
-    /// again until it is done; [`AuthEvent::SaveFailed`] names the user.
+    ///
+    /// - [`AuthError::is_code_expired`]: the code is expired or spent, or may be spent because no
+    ///   response arrived. Start the connection again.
+    /// - [`AuthError::is_store`]: the store failed. The tokens stay in memory, and saving is
+    ///   retried until it succeeds. [`AuthEvent::SaveFailed`](super::AuthEvent::SaveFailed) names
+    ///   the user.
+    /// - [`AuthError::is_misconfigured`]: the server rejected the client id, the client secret or
+    ///   the redirect URI.
     pub async fn exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
         let app = self.clone();
-        let task = tokio::spawn(async move { app.exchange_here(code).await });
+        let task = tokio::spawn(async move { app.run_exchange(code).await });
         task.await
             .unwrap_or_else(|_| Err(AuthError::new(Kind::CodeUnanswered(None))))
     }
 
-    async fn exchange_here(&self, code: AuthorizationCode) -> Result<User, AuthError> {
+    async fn run_exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
         let shared = &self.inner.shared;
-        let asked_at = shared.clock.now();
-        if code.is_expired(asked_at) {
+        let requested_at = shared.clock.now();
+        if code.is_expired(requested_at) {
             return Err(AuthError::new(Kind::CodeExpired));
         }
         let issued = match shared
@@ -174,7 +185,7 @@ impl OAuthApp {
             refresh_token: issued.refresh_token,
             scopes: issued.scopes,
             issuer: shared.issuer.clone(),
-            issued_at: asked_at,
+            issued_at: requested_at,
             lifetime: issued.lifetime,
             generation: 1,
             needs_reconnect: false,
@@ -184,48 +195,51 @@ impl OAuthApp {
         Ok(user)
     }
 
-    /// Ends a user's connection at the server, then deletes the tokens.
+    /// Disconnects a user: revokes the tokens at the server, then deletes them from the store.
     ///
     /// # Errors
-    /// When the server can't be reached: the tokens stay, to try again. When
-    /// another environment issued them: revoke them there.
+    ///
+    /// Returns an error if the server cannot be reached; the tokens stay in the store, so that the
+    /// revocation can be retried. Returns an error if the tokens were issued in another
+    /// environment; revoke them there.
     pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
         self.session(user).revoke().await
     }
 
-    /// Deletes a user's tokens without telling the server.
+    /// Deletes a user's tokens from the store without revoking them at the server.
     ///
     /// # Errors
-    /// When the store fails.
+    ///
+    /// Returns an error if the store fails.
     pub async fn forget(&self, user: &str) -> Result<(), AuthError> {
         self.session(user).forget().await
     }
 
-    /// What the clients of this app send with.
+    /// Returns the HTTP client and the limits that the clients of this app share.
     pub(crate) fn connected(&self) -> &Connected {
         &self.inner.connected
     }
 
-    /// The session of a user, made where there is none. The lock is held for
-    /// a look-up alone, and now and then for clearing out those of users whom
-    /// nobody knows.
+    /// Returns the session of a user, and creates it if there is none.
+    ///
+    /// The lock is held for a look-up, and occasionally for removing idle sessions.
     pub(crate) fn session(&self, user: &str) -> Arc<Session> {
         let mut sessions = self
             .inner
             .sessions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = sessions.of_users.get(user) {
+        if let Some(session) = sessions.by_user.get(user) {
             return Arc::clone(session);
         }
-        if sessions.of_users.len() >= sessions.clear_at {
+        if sessions.by_user.len() >= sessions.clear_at {
             sessions
-                .of_users
+                .by_user
                 .retain(|_, session| Arc::strong_count(session) > 1 || !session.is_idle());
-            sessions.clear_at = (2 * sessions.of_users.len()).max(FEW_SESSIONS);
+            sessions.clear_at = (2 * sessions.by_user.len()).max(MIN_SESSIONS_TO_CLEAR);
         }
         let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.into()));
-        sessions.of_users.insert(user.into(), Arc::clone(&session));
+        sessions.by_user.insert(user.into(), Arc::clone(&session));
         session
     }
 }

@@ -1,4 +1,4 @@
-//! Builds an [`OAuthApp`].
+//! The builder of an [`OAuthApp`].
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
 use crate::transport::{BuildError, Connection, base_url, connection_setters};
 
 impl OAuthApp {
-    /// Starts an app for an environment.
+    /// Creates a builder of an app for an environment.
     #[must_use]
     pub fn builder(environment: Environment) -> OAuthAppBuilder {
         OAuthAppBuilder {
@@ -37,7 +37,7 @@ impl OAuthApp {
     }
 }
 
-/// What an app is made of; see [`OAuthApp::builder`].
+/// A builder of an [`OAuthApp`], created by [`OAuthApp::builder`].
 pub struct OAuthAppBuilder {
     connection: Connection,
     authorize_url: Option<String>,
@@ -54,80 +54,87 @@ pub struct OAuthAppBuilder {
 }
 
 impl OAuthAppBuilder {
-    /// The client id that the dashboard shows.
+    /// Sets the client id from the dashboard. Required.
     #[must_use]
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
     }
 
-    /// The client secret that the dashboard shows.
+    /// Sets the client secret from the dashboard. Required.
     #[must_use]
     pub fn client_secret(mut self, client_secret: impl Into<String>) -> Self {
         self.client_secret = Some(ClientSecret::new(client_secret));
         self
     }
 
-    /// The redirect URI, exactly as the dashboard has it.
+    /// Sets the redirect URI, exactly as in the dashboard. Required.
     #[must_use]
     pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(redirect_uri.into());
         self
     }
 
-    /// Where tokens are kept; in memory by default, which forgets them with
-    /// the process.
+    /// Sets the token store.
+    ///
+    /// Default: a [`MemoryStore`], which loses all tokens when the process ends.
     #[must_use]
     pub fn store(mut self, store: impl TokenStore) -> Self {
         self.store = Arc::new(store);
         self
     }
 
-    /// Another address than the environment's: of a proxy, or of a fake. The
-    /// OAuth addresses follow it, unless they are given too.
+    /// Overrides the environment's base URL, for example to use a proxy or a fake.
+    ///
+    /// The OAuth URLs are derived from it unless they are set, too.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.connection.base_url = base_url.into();
         self
     }
 
-    /// Another authorize address: older guides name the web app's host.
+    /// Overrides the authorization URL.
+    ///
+    /// Older guides of the vendor use the host of the web app.
     #[must_use]
     pub fn authorize_url(mut self, url: impl Into<String>) -> Self {
         self.authorize_url = Some(url.into());
         self
     }
 
-    /// Another token address.
+    /// Overrides the URL of the token endpoint.
     #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
         self.token_url = Some(url.into());
         self
     }
 
-    /// Another revoke address.
+    /// Overrides the URL of the revocation endpoint.
     #[must_use]
     pub fn revoke_url(mut self, url: impl Into<String>) -> Self {
         self.revoke_url = Some(url.into());
         self
     }
 
-    /// Whether to use PKCE (RFC 7636). The vendor does not document it, so it
-    /// is off by default.
+    /// Enables PKCE (RFC 7636).
+    ///
+    /// Default: `false`, because the vendor does not document PKCE.
     #[must_use]
     pub fn pkce(mut self, pkce: bool) -> Self {
         self.pkce = pkce;
         self
     }
 
-    /// Another clock, for tests.
+    /// Sets the clock, for tests. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Called with each event, on the task that it happened on: be quick.
+    /// Sets a listener for [`AuthEvent`]s.
+    ///
+    /// It runs on the task that caused the event and must not block.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&AuthEvent) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
@@ -136,22 +143,24 @@ impl OAuthAppBuilder {
 
     connection_setters!();
 
-    /// An HTTP client of your own for the token endpoint: a proxy, TLS.
+    /// Sets the HTTP client for the token endpoint, for example to configure a proxy or TLS.
     ///
-    /// Client secret and tokens travel in its bodies, so let it follow no
-    /// redirects, and unpack no answers. By default the settings of this
-    /// builder are used, whatever [`http_client`](Self::http_client) is.
+    /// The client secret and the tokens are sent in its bodies, so it should follow no redirects
+    /// and decompress no responses.
+    /// Default: a client with the settings of this builder, which does not depend on
+    /// [`http_client`](Self::http_client), and with a timeout of 10 s per request.
     #[must_use]
     pub fn token_http_client(mut self, http: reqwest::Client) -> Self {
         self.token_http = Some(http);
         self
     }
 
-    /// Makes the app.
+    /// Creates the app.
     ///
     /// # Errors
-    /// When client id, secret or redirect URI is missing, or an address is
-    /// none, or is neither `https` nor loopback.
+    ///
+    /// Returns an error if the client id, the client secret or the redirect URI is missing, if a
+    /// URL is not valid, or if a URL is neither `https` nor a loopback address.
     pub fn build(self) -> Result<OAuthApp, BuildError> {
         let token_http = match self.token_http {
             Some(http) => http,
@@ -160,28 +169,36 @@ impl OAuthAppBuilder {
         let environment = self.connection.environment;
         let connected = self.connection.open(Arc::clone(&self.clock))?;
         let base = connected.base_url.clone();
-        let address = |given: Option<String>, path: &str| {
+        let url = |given: Option<String>, path: &str| {
             base_url(&given.unwrap_or_else(|| format!("{base}{path}")))
         };
-        let needed = |value: Option<String>, missing: &'static str| {
+        let required = |value: Option<String>, missing: &'static str| {
             value
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| BuildError::new(missing))
         };
-        let redirect_uri = needed(self.redirect_uri, "the redirect URI is missing")?;
-        let randomness =
-            Randomness::new().map_err(|_| BuildError::new("the machine has no randomness"))?;
+        let redirect_uri = required(
+            self.redirect_uri,
+            "redirect URI: missing; set it with `redirect_uri`",
+        )?;
+        let randomness = Randomness::new()
+            .map_err(|_| BuildError::new("the operating system provides no random numbers"))?;
         let endpoint = Endpoint {
             http: token_http,
             calls: Arc::clone(&connected.calls),
-            token_url: address(self.token_url, TOKEN_PATH)?,
-            revoke_url: address(self.revoke_url, REVOKE_PATH)?,
-            client_id: needed(self.client_id, "the client id is missing")?,
+            token_url: url(self.token_url, TOKEN_PATH)?,
+            revoke_url: url(self.revoke_url, REVOKE_PATH)?,
+            client_id: required(
+                self.client_id,
+                "client id: missing; set it with `client_id`",
+            )?,
             client_secret: self
                 .client_secret
                 .filter(|secret| !secret.expose().is_empty())
-                .ok_or_else(|| BuildError::new("the client secret is missing"))?,
-            redirect_uri: as_typed(&redirect_uri)?,
+                .ok_or_else(|| {
+                    BuildError::new("client secret: missing; set it with `client_secret`")
+                })?,
+            redirect_uri: parse_redirect_uri(&redirect_uri)?,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
         let shared = AppShared {
@@ -195,7 +212,7 @@ impl OAuthAppBuilder {
         Ok(OAuthApp {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
-                authorize_url: address(self.authorize_url, AUTHORIZE_PATH)?,
+                authorize_url: url(self.authorize_url, AUTHORIZE_PATH)?,
                 pkce: self.pkce,
                 randomness,
                 connected,
@@ -205,14 +222,17 @@ impl OAuthAppBuilder {
     }
 }
 
-/// The server compares the redirect URI letter by letter, so it must be sent
-/// as the dashboard has it, which a parsed address need not be.
-fn as_typed(redirect_uri: &str) -> Result<Url, BuildError> {
+/// Parses the redirect URI, and rejects a spelling that parsing changes.
+///
+/// The server compares the redirect URI byte by byte, so it must be sent exactly as it is in the
+/// dashboard.
+fn parse_redirect_uri(redirect_uri: &str) -> Result<Url, BuildError> {
     let url =
-        Url::parse(redirect_uri).map_err(|_| BuildError::new("the redirect URI is not a URL"))?;
+        Url::parse(redirect_uri).map_err(|_| BuildError::new("redirect URI: not a valid URL"))?;
     if url.as_str() != redirect_uri {
         return Err(BuildError::new(
-            "the redirect URI is not in its plain spelling: lower-case host, a path (`/` at least), no default port",
+            "redirect URI: not normalized; use a lower-case host, a path (at least `/`) and no \
+             default port",
         ));
     }
     Ok(url)

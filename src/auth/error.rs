@@ -1,45 +1,48 @@
-//! What can go wrong between a user and a token.
+//! The errors of connecting users and of obtaining tokens.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::StoreError;
+use crate::transport::retry::whole_seconds;
 
-/// A step of OAuth that did not succeed.
+/// A failed OAuth operation: authorization, token exchange, token refresh or revocation.
 ///
-/// `Display` says what to do next; neither it nor `Debug` shows a token, a
-/// secret, a code or an address. Cheap to clone: calls that waited for the
-/// same refresh get the same error.
+/// `Display` names the failure and what to do next.
+/// Neither `Display` nor `Debug` shows a token, a secret, a code or an address.
+/// Cloning is cheap: calls that waited for the same token refresh get the same error.
 #[derive(Clone)]
 pub struct AuthError {
     kind: Arc<Kind>,
 }
 
 pub(super) enum Kind {
-    /// The app was put together wrongly, or the server does not know it.
+    /// The app's settings are wrong, or the server does not know the app.
     Misconfigured(&'static str),
-    /// The browser came back with something else than a code of ours.
+    /// The callback contains no valid code.
     Callback(CallbackFault),
-    /// More than ten minutes between the callback and the exchange.
+    /// More than 10 minutes passed between the callback and the exchange.
     CodeExpired,
-    /// The server does not take the code.
+    /// The server rejected the authorization code.
     CodeRefused,
-    /// No answer to the code, which may be spent.
+    /// The exchange got no usable response, and the code may be spent.
     CodeUnanswered(Option<reqwest::Error>),
-    /// The store holds no tokens of this user.
+    /// The store has no tokens of this user.
     NotConnected,
-    /// The server has ended the connection.
+    /// The server rejected the refresh token.
     NeedsReconnect,
     /// The tokens were issued in another environment or to another app.
     WrongEnvironment,
-    /// No answer, or one of a server in trouble; nothing is lost.
+    /// No response, or a temporary failure of the server; no token is lost.
     Unreachable(Option<reqwest::Error>),
-    /// An answer that is none of a token endpoint.
-    Unreadable,
-    /// The limit of requests leaves no room now; after this long it may.
-    Busy(Duration),
-    /// The store failed; a new pair waits in memory to be saved.
+    /// The response is not a token response; the text describes it without quoting it.
+    Unreadable(Cow<'static, str>),
+    /// The rate limiter has no permit within the time that a token request waits for one; a
+    /// permit may be available after this duration.
+    NoPermit(Duration),
+    /// The store failed; unsaved tokens stay in memory.
     Store(StoreError),
 }
 
@@ -50,11 +53,13 @@ impl AuthError {
         }
     }
 
-    /// What it means where a code was sent: nobody can send that code again.
+    /// Converts the error of a token request into that of a code exchange.
+    ///
+    /// A code cannot be sent twice, so a missing or unreadable response spends it.
     pub(super) fn of_a_code(self) -> Self {
         match Arc::into_inner(self.kind) {
             Some(Kind::Unreachable(error)) => Self::new(Kind::CodeUnanswered(error)),
-            Some(Kind::Unreadable) | None => Self::new(Kind::CodeUnanswered(None)),
+            Some(Kind::Unreadable(_)) | None => Self::new(Kind::CodeUnanswered(None)),
             Some(other) => Self::new(other),
         }
     }
@@ -63,8 +68,10 @@ impl AuthError {
         Self::new(Kind::Unreachable(Some(error.without_url())))
     }
 
-    /// Whether the user must connect again: show "Connect my Fullscript
-    /// account" and start with [`OAuthApp::authorize`](super::OAuthApp::authorize).
+    /// Returns whether the user must reconnect.
+    ///
+    /// Show "Connect my Fullscript account", and start with
+    /// [`OAuthApp::authorize`](super::OAuthApp::authorize).
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
         matches!(
@@ -73,14 +80,15 @@ impl AuthError {
         )
     }
 
-    /// Whether the user said no.
+    /// Returns whether the user declined the authorization.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(*self.kind, Kind::Callback(CallbackFault::Denied))
     }
 
-    /// Whether the callback does not belong to the request that was
-    /// remembered: perhaps a forgery, perhaps an old tab.
+    /// Returns whether the callback does not belong to the remembered authorization request.
+    ///
+    /// The callback may be forged, or may come from an old browser tab.
     #[must_use]
     pub fn is_state_mismatch(&self) -> bool {
         matches!(
@@ -94,8 +102,10 @@ impl AuthError {
         )
     }
 
-    /// Whether the code is older than its ten minutes, or spent, or may be:
-    /// start the connection again.
+    /// Returns whether the authorization code is expired (after 10 minutes), spent or possibly
+    /// spent.
+    ///
+    /// Start the connection again.
     #[must_use]
     pub fn is_code_expired(&self) -> bool {
         matches!(
@@ -104,33 +114,32 @@ impl AuthError {
         )
     }
 
-    /// Whether trying again later may help; the tokens are as they were.
+    /// Returns whether a retry may succeed; the tokens are unchanged.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
             *self.kind,
-            Kind::Unreachable(_) | Kind::Unreadable | Kind::Busy(_) | Kind::Store(_)
+            Kind::Unreachable(_) | Kind::Unreadable(_) | Kind::NoPermit(_) | Kind::Store(_)
         )
     }
 
-    /// How long to wait before trying again, where the limit of requests left
-    /// no room.
+    /// Returns the time to wait before a retry, if the rate limiter had no permit.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match *self.kind {
-            Kind::Busy(wait) => Some(wait),
+            Kind::NoPermit(wait) => Some(wait),
             _ => None,
         }
     }
 
-    /// Whether the store failed.
+    /// Returns whether the token store failed.
     #[must_use]
     pub fn is_store(&self) -> bool {
         matches!(*self.kind, Kind::Store(_))
     }
 
-    /// Whether the app's own settings are wrong: client id, secret, redirect
-    /// URI, addresses.
+    /// Returns whether the app's settings are wrong: the client id, the client secret, the
+    /// redirect URI or a URL.
     #[must_use]
     pub fn is_misconfigured(&self) -> bool {
         matches!(*self.kind, Kind::Misconfigured(_))
@@ -154,32 +163,47 @@ impl fmt::Display for AuthError {
         match &*self.kind {
             Kind::Misconfigured(reason) => f.write_str(reason),
             Kind::Callback(fault) => fault.fmt(f),
-            Kind::CodeExpired => {
-                f.write_str("the code is older than ten minutes, start the connection again")
-            }
-            Kind::CodeRefused => {
-                f.write_str("the server does not take the code, start the connection again")
-            }
-            Kind::NotConnected => f.write_str("the user has not connected an account yet"),
-            Kind::NeedsReconnect => {
-                f.write_str("the connection has ended, the user must connect again")
-            }
-            Kind::WrongEnvironment => f.write_str(
-                "the tokens were issued in another environment or to another app, the user must connect to this one",
+            Kind::CodeExpired => f.write_str(
+                "token exchange: the authorization code is older than 10 minutes; start the \
+                 connection again",
+            ),
+            Kind::CodeRefused => f.write_str(
+                "token exchange: the server rejected the authorization code; start the \
+                 connection again",
             ),
             Kind::CodeUnanswered(_) => f.write_str(
-                "the token endpoint did not answer, and the code may be spent, start the connection again",
+                "token exchange: no usable response from the token endpoint, the authorization \
+                 code may be spent; start the connection again",
             ),
-            Kind::Busy(_) => f.write_str("the limit of requests leaves no room now, try again later"),
-            Kind::Unreachable(_) => {
-                f.write_str("the token endpoint could not be reached, try again later")
+            Kind::NotConnected => f.write_str("the user is not connected; start a connection"),
+            Kind::NeedsReconnect => {
+                f.write_str("the user must reconnect (refresh token rejected by the server)")
             }
-            Kind::Unreadable => {
-                f.write_str("the token endpoint gave an answer that is none, try again later")
+            Kind::WrongEnvironment => f.write_str(
+                "the stored tokens belong to another environment or another app; the user must \
+                 connect to this one",
+            ),
+            Kind::NoPermit(wait) => write!(
+                f,
+                "rate limit: no permit for a token request (retry after {} s)",
+                whole_seconds(*wait)
+            ),
+            Kind::Unreachable(Some(error)) if error.is_timeout() => {
+                f.write_str("timed out waiting for the token endpoint; retry later")
             }
-            Kind::Store(_) => {
-                f.write_str("the token store failed, the tokens are kept and will be saved later")
+            Kind::Unreachable(Some(_)) => {
+                f.write_str("the connection to the token endpoint failed; retry later")
             }
+            Kind::Unreachable(None) => {
+                f.write_str("the token endpoint is temporarily unavailable; retry later")
+            }
+            Kind::Unreadable(response) => write!(
+                f,
+                "the token endpoint returned an unreadable response ({response}); retry later"
+            ),
+            Kind::Store(_) => f.write_str(
+                "the token store failed; unsaved tokens stay in memory and are saved later",
+            ),
         }
     }
 }
@@ -204,10 +228,10 @@ impl std::error::Error for AuthError {
     }
 }
 
-/// Why a request could not be made or a callback gave no code.
+/// The reason why an authorization request could not be created or a callback has no valid code.
 ///
-/// Neither Display nor Debug shows the state, the code, or a description that
-/// could name a person.
+/// Neither `Display` nor `Debug` shows the state, the code, or a description that could name a
+/// person.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum CallbackFault {
     NoState,
@@ -220,9 +244,9 @@ pub(crate) enum CallbackFault {
     WrongAddress,
     Denied,
     Refused {
-        /// Empty where the server's was no plain word.
+        /// The server's error code, empty if it is not a plain word.
         error: String,
-        /// As the server sent it, so it may say anything about anyone.
+        /// The server's description, unfiltered: it may contain personal data.
         description: Option<String>,
     },
     PayloadTooLong {
@@ -234,51 +258,54 @@ impl fmt::Display for CallbackFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoState => f.write_str(
-                "callback carries no state, so nothing says who asked for it: \
-                 start the connection again, and pass the callback on with its whole query",
+                "callback: state is missing; start the connection again, and pass on the \
+                 callback with its whole query",
             ),
             Self::StateMismatch => f.write_str(
-                "callback's state is not the one remembered, so another browser or an older \
-                 attempt may have asked for it: start the connection again",
+                "callback: state differs from the remembered state (another browser, an older \
+                 attempt or a forgery); start the connection again",
             ),
             Self::StateForged => f.write_str(
-                "state was not made by this app with this client secret: \
-                 start the connection again, and check who could have changed the session",
+                "state: not signed by this app with this client secret; start the connection \
+                 again, and check who could have changed the session",
             ),
-            Self::NoCode => f.write_str(
-                "callback carries neither a code nor an error: start the connection again",
-            ),
+            Self::NoCode => {
+                f.write_str("callback: code and error are both missing; start the connection again")
+            }
             Self::Duplicate(name) => write!(
                 f,
-                "callback carries {name} more than once: start the connection again"
+                "callback: {name} occurs more than once; start the connection again"
             ),
-            Self::Empty(name) => write!(f, "{name} is empty: start the connection again"),
+            Self::Empty(name) => write!(f, "callback: {name} is empty; start the connection again"),
             Self::TooLong(name) => write!(
                 f,
-                "{name} is longer than any the server or this app makes: \
-                 start the connection again"
+                "callback: {name} is longer than the server or this app creates; start the \
+                 connection again"
             ),
             Self::WrongAddress => f.write_str(
-                "callback came to another address than the redirect URI: configure the one \
-                 the browser sees, or pass on only the query if a proxy rewrites it",
+                "callback: address differs from the redirect URI; configure the address that the \
+                 browser sees, or pass on only the query if a proxy rewrites the address",
             ),
-            Self::Denied => {
-                f.write_str("the user declined: offer to connect again when they ask for it")
-            }
+            Self::Denied => f.write_str(
+                "authorization: the user declined; offer to connect again when the user asks for \
+                 it",
+            ),
             Self::Refused { error, description } => {
-                f.write_str("the server refused the authorization")?;
+                f.write_str("authorization: refused by the server")?;
                 let description = description.as_deref().filter(|text| is_presentable(text));
                 match (error.as_str(), description) {
                     ("", None) => {}
                     ("", Some(text)) | (text, None) => write!(f, " ({text})")?,
                     (error, Some(description)) => write!(f, " ({error}: {description})")?,
                 }
-                f.write_str(": check the app in the vendor's dashboard, then start again")
+                f.write_str(
+                    "; check the app in the vendor's dashboard, then start the connection again",
+                )
             }
             Self::PayloadTooLong { limit } => write!(
                 f,
-                "payload is longer than {limit} bytes: \
-                 keep it in the session and pass a reference to it"
+                "authorization: payload is longer than {limit} bytes; keep it in the session and \
+                 pass a reference to it"
             ),
         }
     }
@@ -290,8 +317,8 @@ impl fmt::Debug for CallbackFault {
     }
 }
 
-/// Whether a description can be shown: short, of one line, and without what
-/// looks like a mail address.
+/// Returns whether a description can be shown: short, one line of ASCII, and without an `@`,
+/// which an email address would contain.
 fn is_presentable(text: &str) -> bool {
     text.len() <= MAX_SHOWN_DESCRIPTION
         && text
@@ -299,4 +326,5 @@ fn is_presentable(text: &str) -> bool {
             .all(|byte| matches!(byte, b' '..=b'~') && byte != b'@')
 }
 
+/// The longest description that is shown, in bytes.
 const MAX_SHOWN_DESCRIPTION: usize = 200;

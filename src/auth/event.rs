@@ -1,54 +1,60 @@
-//! What an app reports of its users' connections.
+//! Events about the connections of an app's users.
 
-/// What happened to a user's connection.
+/// An event about a user's connection, passed to
+/// [`OAuthAppBuilder::on_event`](super::OAuthAppBuilder::on_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthEvent {
-    /// The user has connected; the tokens are saved.
+    /// The user has connected, and the tokens are saved.
     Connected {
         /// The user's id.
         user: String,
     },
-    /// The tokens were replaced; the new ones are saved.
+    /// The tokens were refreshed, and the new ones are saved.
     Refreshed {
         /// The user's id.
         user: String,
     },
-    /// The server has ended the connection: the user must connect again.
+    /// The server rejected the refresh token, and the user must reconnect.
     NeedsReconnect {
         /// The user's id.
         user: String,
     },
-    /// The store did not take new tokens; they are kept in memory, unused,
-    /// and saved with the next call.
+    /// The store failed to save new tokens.
+    ///
+    /// The tokens stay in memory, unused, until a background retry or the next call saves them.
     SaveFailed {
         /// The user's id.
         user: String,
     },
-    /// The connection was revoked, and the tokens deleted.
+    /// The tokens were revoked at the server and deleted from the store.
     Revoked {
         /// The user's id.
         user: String,
     },
 }
 
+/// Logs an event without the user's id, which only `on_event` gets.
 #[cfg(feature = "tracing")]
-/// Whose tokens they are is not told: ask for that by `on_event`.
-pub(crate) fn note_auth(event: &AuthEvent) {
+pub(crate) fn log_event(event: &AuthEvent) {
     match event {
         AuthEvent::Connected { .. } => tracing::info!(target: "fullscript", "user connected"),
-        AuthEvent::Refreshed { .. } => {
-            tracing::debug!(target: "fullscript", "tokens refreshed")
-        }
+        AuthEvent::Refreshed { .. } => tracing::debug!(target: "fullscript", "tokens refreshed"),
         AuthEvent::NeedsReconnect { .. } => {
-            tracing::warn!(target: "fullscript", "connection ended, the user must connect again");
+            tracing::warn!(
+                target: "fullscript",
+                "token refresh failed: refresh token rejected, the user must reconnect"
+            );
         }
         AuthEvent::SaveFailed { .. } => {
-            tracing::error!(target: "fullscript", "the token store did not take new tokens");
+            tracing::error!(
+                target: "fullscript",
+                "token store failed: new tokens not saved, retrying in the background"
+            );
         }
-        AuthEvent::Revoked { .. } => tracing::info!(target: "fullscript", "connection revoked"),
+        AuthEvent::Revoked { .. } => tracing::info!(target: "fullscript", "tokens revoked"),
     }
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) fn note_auth(_: &AuthEvent) {}
+pub(crate) fn log_event(_: &AuthEvent) {}

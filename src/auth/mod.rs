@@ -1,22 +1,26 @@
-//! OAuth 2.0 for practitioners and staff: connect once, stay connected.
+//! OAuth 2.0 for practitioners and staff: connections of users, with tokens that refresh
+//! automatically.
 //!
-//! The flow, in order, each step made only by the one before it:
+//! The steps of the flow, in order:
 //!
-//! 1. [`OAuthApp::authorize`] gives the address to send the user's browser to,
-//!    and a state to remember meanwhile.
-//! 2. [`OAuthApp::callback`] reads what the browser brings back.
-//! 3. [`OAuthApp::exchange`] turns the code into tokens and saves them.
-//! 4. [`OAuthApp::client`] makes calls for that user, refreshing by itself.
-//! 5. [`OAuthApp::revoke`] ends it.
+//! 1. [`OAuthApp::authorize`] returns the URL to send the user's browser to, and a state to
+//!    remember.
+//! 2. [`OAuthApp::callback`] reads the callback of the browser.
+//! 3. [`OAuthApp::exchange`] exchanges the code for tokens and saves them.
+//! 4. [`OAuthApp::client`] returns a client for that user, which refreshes the tokens.
+//! 5. [`OAuthApp::revoke`] disconnects the user.
 //!
 //! The guides [connect a user](crate::guide::connect) and
-//! [refresh and many users](crate::guide::many_users) go through it.
+//! [refresh and many users](crate::guide::many_users) explain the flow.
 //!
-//! A refresh token dies when the pair that replaced it is first used
-//! (source: the vendor's page on refreshing). So a new pair is saved before
-//! its access token enters any header, a refresh runs on a task of its own
-//! that no dropped call can take along, and no failure but the server's own
-//! word makes a pair count as dead.
+//! # Safety of refresh tokens
+//!
+//! A refresh token becomes invalid when the token set that replaced it is first used (source: the
+//! vendor's page on refreshing). Therefore:
+//!
+//! - A new token set is saved before its access token is first sent.
+//! - A token refresh runs on its own task, which continues if the call that started it is dropped.
+//! - Only an explicit rejection by the server marks a user as disconnected.
 
 mod app;
 mod authorize;

@@ -1,4 +1,4 @@
-//! Random text that does not run dry.
+//! Random texts that do not depend on the operating system after startup.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,11 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Draws texts of 256 random bits.
+/// A generator of texts with 256 random bits.
 ///
-/// Seeded by the machine when an app is built, which is when a machine
-/// without randomness is told of; the machine's further randomness goes into
-/// each text too, yet none depends on it.
+/// The operating system seeds it when an app is built, so a system without random numbers fails
+/// there. Each text also mixes in new random numbers of the system, but stays unpredictable
+/// without them.
 pub(super) struct Randomness {
     seed: Zeroizing<[u8; 32]>,
     drawn: AtomicU64,
@@ -29,10 +29,10 @@ impl Randomness {
         })
     }
 
-    /// The next text: 43 characters of base64url.
+    /// Returns a new text: 43 characters of base64url.
     pub(super) fn text(&self) -> Zeroizing<String> {
         let mut fresh = Zeroizing::new([0; 32]);
-        let _the_seed_alone_will_do = getrandom::fill(&mut fresh[..]);
+        let _the_seed_suffices = getrandom::fill(&mut fresh[..]);
         let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.seed[..]).expect("HMAC takes a key of any length");

@@ -1,33 +1,34 @@
-//! What the sessions of one app share.
+//! State that the sessions of one app share.
 
 use std::sync::Arc;
 
-use super::event::{AuthEvent, note_auth};
+use super::event::{AuthEvent, log_event};
 use super::store::TokenStore;
 use super::token_endpoint::Endpoint;
 use crate::clock::Clock;
 
-/// What the sessions of one app share.
+/// State that the sessions of one app share.
 pub(super) struct AppShared {
     pub(super) store: Arc<dyn TokenStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) endpoint: Endpoint,
-    /// Environment and client id: tokens of others are neither used nor
+    /// The environment and the client id. Tokens of another issuer are neither used nor
     /// replaced.
     pub(super) issuer: String,
-    /// Who we are when we ask for a lease; new for each process.
+    /// The owner name of this process's leases, new for each process.
     pub(super) lease_owner: String,
     pub(super) listener: Option<Listener>,
 }
 
 impl AppShared {
-    pub(super) fn tell(&self, event: AuthEvent) {
-        note_auth(&event);
+    /// Logs an event and passes it to the listener.
+    pub(super) fn emit(&self, event: AuthEvent) {
+        log_event(&event);
         if let Some(listener) = &self.listener {
             listener(&event);
         }
     }
 }
 
-/// What an application does with events.
+/// The application's callback for events.
 pub(super) type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;

@@ -1,26 +1,26 @@
-//! Tokens and what is known of them.
+//! Tokens, scopes and token sets.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-/// Defines a text that must not be shown.
+/// Defines a type for a secret text.
 macro_rules! secret {
     ($(#[$docs:meta])* $name:ident) => {
         $(#[$docs])*
         ///
-        /// Never shown by `Debug`, and wiped from memory when dropped.
+        /// `Debug` does not show the text, and the memory is wiped on drop.
         #[derive(Clone)]
         pub struct $name(Zeroizing<String>);
 
         impl $name {
-            /// Takes it as it was issued.
+            /// Wraps the text as it was issued.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(Zeroizing::new(text.into()))
             }
 
-            /// The text itself. Keep it out of logs, addresses and messages.
+            /// Returns the secret text; keep it out of logs, URLs and messages.
             #[must_use]
             pub fn expose(&self) -> &str {
                 &self.0
@@ -36,51 +36,54 @@ macro_rules! secret {
 }
 
 secret! {
-    /// An OAuth 2.0 access token: good for two hours, for one user, on the
-    /// environment that issued it.
+    /// An OAuth 2.0 access token.
+    ///
+    /// It is valid for 2 hours, for one user, in the environment that issued it.
     AccessToken
 }
 
 secret! {
-    /// An OAuth 2.0 refresh token: does not expire, and is replaced by every
-    /// refresh.
+    /// An OAuth 2.0 refresh token.
+    ///
+    /// It does not expire, and every token refresh replaces it.
     RefreshToken
 }
 
 secret! {
-    /// The secret that the dashboard shows beside the client id.
+    /// The client secret of an app, from the dashboard.
     ClientSecret
 }
 
-/// What a token is good for.
+/// A permission of an access token.
 ///
-/// An open set: the vendor's documents name those below, and third parties
-/// more.
+/// The set is open: the vendor documents the scopes below, and third parties report more.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Box<str>);
 
 impl Scope {
-    /// Read the catalog; every app has it.
+    /// Reads the catalog. Every app has this scope.
     pub const CATALOG_READ: &'static str = "catalog:read";
-    /// Read the clinic and its practitioners.
+    /// Reads the clinic and its practitioners.
     pub const CLINIC_READ: &'static str = "clinic:read";
-    /// Change the clinic and act for its practitioners.
+    /// Changes the clinic and acts for its practitioners.
     pub const CLINIC_WRITE: &'static str = "clinic:write";
-    /// Read patients, and the plans that were made through the API.
+    /// Reads patients, and the treatment plans that were created through the API.
     pub const PATIENTS_READ: &'static str = "patients:read";
-    /// Create and change patients.
+    /// Creates and changes patients.
     pub const PATIENTS_WRITE: &'static str = "patients:write";
-    /// Read all treatment plans.
+    /// Reads all treatment plans.
     pub const TREATMENT_PLAN_HISTORY: &'static str = "patients:treatment_plan_history";
-    /// Read orders.
+    /// Reads orders.
     pub const ORDER_HISTORY: &'static str = "patients:order_history";
 
-    /// Takes a scope; guides write some with a capital, tokens none.
+    /// Creates a scope, in lower case.
+    ///
+    /// The vendor's guides capitalize some scopes, but tokens contain them in lower case.
     pub fn new(scope: impl AsRef<str>) -> Self {
         Self(scope.as_ref().to_lowercase().into())
     }
 
-    /// The scope as text.
+    /// Returns the scope as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -99,14 +102,13 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Whose tokens they are.
+/// The owner of a token set.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Owner {
-    /// The vendor's id of the user, or of the clinic for apps older than
-    /// August 2021.
+    /// The vendor's id of the user, or of the clinic for apps older than August 2021.
     pub id: String,
-    /// `Practitioner`, `Staff`, or `Clinic`; an open set.
+    /// The kind of owner: `Practitioner`, `Staff` or `Clinic`. The set is open.
     pub kind: String,
 }
 
@@ -129,37 +131,37 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// A pair of tokens with what is known of it; what a store keeps.
+/// A user's access token and refresh token with their metadata, as a store saves them.
 ///
-/// A value of this type has a place in one order: `generation` grows with each
-/// change of the user's tokens.
+/// The token sets of a user are ordered: `generation` grows with each change.
 /// A store that rebuilds a token set from its own columns starts with [`TokenSet::new`] and sets
 /// every field that it has stored.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// The token that calls carry.
+    /// The token that is sent with calls.
     pub access_token: AccessToken,
-    /// The token that the next pair is asked for with.
+    /// The token with which the next token set is requested.
     pub refresh_token: Option<RefreshToken>,
-    /// Whose tokens they are.
+    /// The owner of the tokens.
     pub owner: Owner,
-    /// What they are good for, as the server said when it issued them.
+    /// The scopes that the server issued the tokens with.
     pub scopes: Vec<Scope>,
-    /// Where and to whom they were issued: the
-    /// [name](crate::Environment::name) of the environment, a slash, and the
-    /// client id. They are good nowhere else and for nobody else (RFC 6749,
-    /// section 6), and are not sent there.
+    /// The environment and the app that the tokens were issued to: the
+    /// [name](crate::Environment::name) of the environment, a slash, and the client id.
+    ///
+    /// The tokens are valid only there (RFC 6749, section 6), and are sent nowhere else.
     pub issuer: String,
-    /// When the access token was asked for, by this machine's clock.
+    /// The time at which the access token was requested, by this machine's clock.
     pub issued_at: SystemTime,
-    /// How long the access token is good for from then.
+    /// The lifetime of the access token, counted from `issued_at`.
     pub lifetime: Duration,
-    /// Grows with each change. A new connection begins at the time in
-    /// milliseconds since 1970, so that no number comes twice for a user.
+    /// The version number of the token set, which grows with each change.
+    ///
+    /// A new connection starts at the current time in milliseconds since 1970, so that a number is
+    /// never reused for a user.
     pub generation: u64,
-    /// Whether the server has said that the refresh token is no longer good:
-    /// the user must connect again.
+    /// Whether the server rejected the refresh token and the user must reconnect.
     pub needs_reconnect: bool,
 }
 
@@ -210,20 +212,19 @@ impl TokenSet {
         self
     }
 
-    /// Marks the user as one who must reconnect.
+    /// Sets whether the user must reconnect.
     #[must_use]
     pub fn needs_reconnect(mut self, needs_reconnect: bool) -> Self {
         self.needs_reconnect = needs_reconnect;
         self
     }
 
-    /// When the access token expires, by this machine's clock.
+    /// Returns the time at which the access token expires, by this machine's clock.
     ///
-    /// Counted from when it was asked for: that the server's clock is an hour
-    /// off changes nothing.
+    /// The lifetime is counted from the request, so a wrong server clock has no effect.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        // A lifetime beyond all time is none to rely on.
+        // A lifetime that overflows is treated as 0.
         let expires_at = self.issued_at.checked_add(self.lifetime);
         expires_at.unwrap_or(self.issued_at)
     }

@@ -6,41 +6,40 @@ use std::task::Poll;
 
 use tokio::time::Sleep;
 
-use super::outcome::Unreadable;
+use super::outcome::IncompleteBody;
 
-/// What comes of the work before the timer ends.
+/// Runs a future until the timer fires, and returns `None` in that case.
 ///
-/// The timer is registered once for all that it is given to, which for a body
-/// in many pieces costs less than one each.
-pub(crate) async fn before<T>(
+/// One timer serves all chunks of a body, which costs less than a timer for each chunk.
+pub(crate) async fn run_until<T>(
     mut timer: Pin<&mut Sleep>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => timer.as_mut().poll(context).map(|()| None),
     })
     .await
 }
 
-/// The whole body, or what comes of it until the timer ends.
+/// Reads the whole body; on failure, the error contains the part that was read.
 pub(crate) async fn read_body(
     response: &mut reqwest::Response,
     mut timer: Option<Pin<&mut Sleep>>,
-) -> Result<bytes::Bytes, Unreadable> {
+) -> Result<bytes::Bytes, IncompleteBody> {
     let limit = if response.status().is_success() {
-        LARGEST_ANSWER
+        MAX_BODY
     } else {
-        LARGEST_REFUSAL
+        MAX_ERROR_BODY
     };
     let expected = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
-    // Most answers come in one piece, which is not copied.
+    // Most bodies arrive in one chunk, which is returned without a copy.
     let mut first = bytes::Bytes::new();
     let mut body = Vec::new();
-    let so_far = |first, body: Vec<u8>| {
+    let read_so_far = |first, body: Vec<u8>| {
         if body.is_empty() {
             first
         } else {
@@ -49,14 +48,14 @@ pub(crate) async fn read_body(
     };
     loop {
         let chunk = match &mut timer {
-            Some(timer) => match before(timer.as_mut(), response.chunk()).await {
+            Some(timer) => match run_until(timer.as_mut(), response.chunk()).await {
                 Some(chunk) => chunk,
-                None => return Err(Unreadable::Late(so_far(first, body))),
+                None => return Err(IncompleteBody::TimedOut(read_so_far(first, body))),
             },
             None => response.chunk().await,
         };
         match chunk {
-            Ok(None) => return Ok(so_far(first, body)),
+            Ok(None) => return Ok(read_so_far(first, body)),
             Ok(Some(chunk)) if first.is_empty() => first = chunk,
             Ok(Some(chunk)) => {
                 if body.is_empty() {
@@ -65,19 +64,19 @@ pub(crate) async fn read_body(
                 }
                 body.extend_from_slice(&chunk);
             }
-            Err(error) => return Err(Unreadable::Broken(error, so_far(first, body))),
+            Err(error) => return Err(IncompleteBody::Closed(error, read_so_far(first, body))),
         }
         if first.len().max(body.len()) > limit {
-            return Err(Unreadable::TooLarge(so_far(first, body)));
+            return Err(IncompleteBody::TooLarge(read_so_far(first, body)));
         }
     }
 }
 
-/// The largest answer that is read into memory: 64 MiB.
+/// The largest response body that is read into memory: 64 MiB.
 ///
-/// A full page of the largest records is a few hundred KiB; what is larger
-/// than this is not an answer of this API.
-pub(super) const LARGEST_ANSWER: usize = 64 << 20;
+/// A full page of the largest records has a few hundred KiB, so a larger body does not come from
+/// this API.
+pub(super) const MAX_BODY: usize = 64 << 20;
 
-/// What an error keeps of a refusal's body: 1 MiB.
-const LARGEST_REFUSAL: usize = 1 << 20;
+/// The largest body of an unsuccessful response that an error keeps: 1 MiB.
+const MAX_ERROR_BODY: usize = 1 << 20;

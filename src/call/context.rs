@@ -1,4 +1,4 @@
-//! What every call of one client shares, and the header with its token.
+//! State that all calls of one client share, and the `Authorization` header.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::auth::{AccessToken, Session};
 use crate::transport::CallOptions;
 use crate::transport::Calls;
 
-/// What every call of one client shares.
+/// State that all calls of one client share.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) http: reqwest::Client,
@@ -22,10 +22,10 @@ pub(crate) struct Context {
     pub(crate) options: CallOptions,
 }
 
-/// Where a call's token comes from.
+/// The source of a call's access token.
 #[derive(Clone)]
 pub(crate) enum Credentials {
-    /// The operation takes none.
+    /// The operation needs no token.
     NotNeeded,
     Missing,
     Fixed(AccessToken),
@@ -33,10 +33,10 @@ pub(crate) enum Credentials {
 }
 
 impl Context {
-    /// The address of a path below the base URL.
+    /// Returns the URL of a path below the base URL.
     ///
-    /// To parse the whole of it for each call costs more than all else that
-    /// is done before the request leaves.
+    /// The base URL is parsed only once, because parsing costs more than all other work before a
+    /// request is sent.
     pub(crate) fn address(&self, path: &str) -> Url {
         let mut url = Url::clone(&self.base);
         match self.base_path() {
@@ -46,7 +46,7 @@ impl Context {
         url
     }
 
-    /// The path of the base URL, without a slash at its end.
+    /// Returns the path of the base URL, without a trailing slash.
     pub(crate) fn base_path(&self) -> &str {
         self.base.path().trim_end_matches('/')
     }
@@ -58,17 +58,19 @@ impl fmt::Debug for Context {
     }
 }
 
+/// Sets the `Authorization` header.
 pub(crate) fn authorize(request: &mut Request, token: &AccessToken) -> Result<(), Failure> {
     let mut bearer = bearer(token).ok_or(Failure::Invalid(
-        "the access token is empty or has characters that no token has",
+        "the access token is empty or has characters other than visible ASCII",
     ))?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
     Ok(())
 }
 
-/// The value of the header, if the token is visible ASCII: a header would take
-/// spaces and other bytes too.
+/// Returns the header value, if the token consists of visible ASCII.
+///
+/// `HeaderValue` alone would also accept spaces and non-ASCII bytes.
 fn bearer(token: &AccessToken) -> Option<HeaderValue> {
     let token = token.expose();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

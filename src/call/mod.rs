@@ -1,4 +1,4 @@
-//! The way of a call: its token, its turn, its attempts.
+//! The steps of a call: access token, rate-limit permit, attempts, response.
 
 pub(crate) mod body;
 pub(crate) mod context;
@@ -17,61 +17,66 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
-use self::body::{before, read_body};
-use self::outcome::{Ending, Failure, Outcome, Unreadable};
+use self::body::{read_body, run_until};
+use self::outcome::{Ending, Failure, IncompleteBody, Outcome};
 use self::span::CallSpan;
 use crate::auth::TokenSet;
 use crate::call::context::{Context, Credentials, authorize};
 use crate::error::{Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
-use crate::transport::Turn;
+use crate::transport::Permit;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
 use crate::transport::{CallReport, Calls};
 
-/// The header that makes a POST repeatable.
+/// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// After so long a wait for a place, a turn in the limit is not worth what it
-/// was: the limit counts when a request leaves.
-const LATE: Duration = Duration::from_millis(500);
+/// The age at which a rate-limit permit is acquired again, because the limiter counts requests
+/// when they are sent.
+const PERMIT_MAX_AGE: Duration = Duration::from_millis(500);
 
-/// How long the body of a refusal is waited for.
-const REFUSAL: Duration = Duration::from_secs(2);
+/// The timeout for reading the body of an unsuccessful response.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One call, from its start to its end.
+const RATE_LIMITER: Failure = Failure::WaitTimedOut("the rate limiter");
+const CONCURRENCY_LIMIT: Failure = Failure::WaitTimedOut("the concurrency limit");
+const ACCESS_TOKEN: Failure =
+    Failure::WaitTimedOut("an access token (token store or token refresh)");
+const TOKEN_REFRESH: Failure = Failure::WaitTimedOut("a token refresh");
+
+/// A call, from its start to its result.
 pub(crate) struct Call<'c> {
     http: &'c reqwest::Client,
     calls: &'c Calls,
     credentials: &'c Credentials,
     options: &'c CallOptions,
     operation: Option<&'static Operation>,
-    /// What the next attempt sends; none where the body was read once and is
-    /// gone.
+    /// The request of the next attempt, or `None` if a streamed body was consumed.
     request: Option<Request>,
-    /// Where it went, if there is no other.
+    /// The URL of the request that was sent, if there is no next request.
     sent_to: Option<Url>,
-    begun: Instant,
+    started: Instant,
     deadline: Instant,
-    /// Whether the answer is read here, in the time of its attempt.
-    whole: bool,
+    /// Whether the body is read within the attempt, and not streamed to the caller.
+    buffered: bool,
     trace: Trace,
 }
 
-/// What came of sending a request.
-enum Sent {
-    /// An answer, with its body where that was read.
-    Answer(Response, Option<Result<Bytes, Unreadable>>),
-    Nothing {
+/// The result of an attempt.
+enum Attempt {
+    /// A response, with its body if it was read.
+    Response(Response, Option<Result<Bytes, IncompleteBody>>),
+    NoResponse {
         error: reqwest::Error,
-        /// Whether the request never left this machine.
+        /// Whether the request was certainly not sent.
         unsent: bool,
     },
-    /// None in the time of an attempt that is not the last.
+    /// The timeout of an attempt, or the deadline, passed before a response arrived.
     TimedOut,
 }
 
-/// What an attempt is made with.
+/// The access token of an attempt.
 enum Bearer<'c> {
     None,
     Fixed(&'c crate::auth::AccessToken),
@@ -84,7 +89,7 @@ impl<'c> Call<'c> {
         operation: Option<&'static Operation>,
         request: Request,
     ) -> Self {
-        let begun = Instant::now();
+        let started = Instant::now();
         let authenticated = operation.is_none_or(|operation| operation.authenticated);
         Self {
             http: &context.http,
@@ -98,137 +103,138 @@ impl<'c> Call<'c> {
             operation,
             request: Some(request),
             sent_to: None,
-            begun,
-            deadline: begun + context.options.whole_timeout(),
-            whole: true,
+            started,
+            deadline: started + context.options.whole_timeout(),
+            buffered: true,
             trace: Trace::default(),
         }
     }
 
-    /// The same call, over by then.
-    pub(crate) fn until(mut self, deadline: Instant) -> Self {
+    /// Replaces the deadline of the call.
+    pub(crate) fn with_deadline(mut self, deadline: Instant) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Makes the call; the answer is read in the time of its attempt.
+    /// Makes the call and reads the body of the response within the attempt.
     pub(crate) async fn make(&mut self) -> Ending {
         let span = CallSpan::new(self.operation, self.request.as_ref());
-        let sent = {
-            // Kept in place: what an attempt needs is large to move around.
+        let attempt = {
+            // Pinned here, because the future is too large to be moved cheaply.
             let attempts = std::pin::pin!(self.attempts());
             span.around(attempts).await
         };
-        let outcome = match sent {
-            Ok(Sent::Answer(response, body)) => Outcome::Answered(response, body),
-            Ok(Sent::Nothing { error, .. }) => Outcome::Failed(Failure::Transport(error)),
-            Ok(Sent::TimedOut) => Outcome::Failed(Failure::TimedOut),
+        let outcome = match attempt {
+            Ok(Attempt::Response(response, body)) => Outcome::Response(response, body),
+            Ok(Attempt::NoResponse { error, .. }) => Outcome::Failed(Failure::Transport(error)),
+            Ok(Attempt::TimedOut) => Outcome::Failed(Failure::TimedOut),
             Err(failure) => Outcome::Failed(failure),
         };
         let ending = Ending {
             trace: std::mem::take(&mut self.trace),
             outcome,
         };
-        self.calls.tell(|| CallReport {
+        self.calls.report(|| CallReport {
             operation_id: self.operation_id(),
             status: ending.response().map(Response::status),
             attempts: ending.trace.attempts,
-            elapsed: self.begun.elapsed(),
+            elapsed: self.started.elapsed(),
         });
         span.end(&ending);
         ending
     }
 
-    /// Makes the call, whose answer the caller reads as it arrives: then only
-    /// its beginning has to come in the time of an attempt.
-    pub(crate) async fn make_unread(&mut self) -> Ending {
-        self.whole = false;
+    /// Makes the call and leaves the body of the response to be streamed by the caller.
+    ///
+    /// Only the headers must arrive within the timeout of an attempt.
+    pub(crate) async fn make_streaming(&mut self) -> Ending {
+        self.buffered = false;
         self.make().await
     }
 
-    async fn attempts(&mut self) -> Result<Sent, Failure> {
+    /// Makes attempts until one succeeds or cannot be retried.
+    async fn attempts(&mut self) -> Result<Attempt, Failure> {
         if let Some(request) = &mut self.request {
-            self.trace.repeatable = retry::is_idempotent(request.method());
+            self.trace.idempotent = retry::is_idempotent(request.method());
             if request.method() == Method::POST
                 && let own = request.headers().get(&IDEMPOTENCY_KEY)
                 && let Some(key) = self.options.key_of_a_call(own)
             {
                 let key = key.map_err(Failure::Invalid)?;
                 request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-                self.trace.repeatable = true;
+                self.trace.idempotent = true;
             }
         }
-        // Whether the request was replayed, with a token issued for that.
-        let mut replayed_with_new = None;
+        // Set after a 401 was retried: whether the token of the retry was issued after that 401.
+        let mut retried_with_new_token = None;
         loop {
-            let (bearer, sent) = self.attempt().await?;
+            let (bearer, attempt) = self.attempt().await?;
             if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
-                && sent.status() == Some(StatusCode::UNAUTHORIZED)
-                && !session.is_refusing(self.operation_id(), tokens.generation)
+                && attempt.status() == Some(StatusCode::UNAUTHORIZED)
+                && !session.rejects_new_tokens(self.operation_id(), tokens.generation)
             {
-                if let Some(new) = replayed_with_new {
-                    if new {
-                        session.note_refusing(self.operation_id(), tokens.generation);
+                if let Some(is_new) = retried_with_new_token {
+                    if is_new {
+                        session.note_rejection(self.operation_id(), tokens.generation);
                     }
-                    return Ok(sent);
+                    return Ok(attempt);
                 }
-                // The token may have died since: of a refresh elsewhere, or of
-                // a revocation. Whoever has a newer one by now shares it.
-                let asked_at = self.calls.clock.now();
-                let renewing = timeout_at(self.deadline, session.renew(tokens.generation));
-                let renewed = Box::pin(renewing).await;
-                let renewed = renewed.map_err(|_| Failure::Late("a new token came"))?;
+                // Another process may have refreshed the token, or the vendor may have revoked
+                // it. `renew` returns a newer token if there is one, or refreshes.
+                let requested_at = self.calls.clock.now();
+                let renewal = timeout_at(self.deadline, session.renew(tokens.generation));
+                let renewed = Box::pin(renewal).await;
+                let renewed = renewed.map_err(|_| TOKEN_REFRESH)?;
                 let renewed = renewed.map_err(Failure::Auth)?;
-                replayed_with_new = Some(renewed.issued_at >= asked_at);
+                retried_with_new_token = Some(renewed.issued_at >= requested_at);
                 if self.request.is_none() {
-                    self.trace.unrepeatable = true;
-                    return Ok(sent);
+                    self.trace.body_not_replayable = true;
+                    return Ok(attempt);
                 }
                 continue;
             }
-            self.note_scopes(&bearer, &sent);
-            match self.pause_before_the_next(&sent) {
-                Some(pause) => {
-                    span::note_retry(sent.status(), pause);
-                    drop(sent);
-                    sleep(pause).await;
+            self.note_missing_scopes(&bearer, &attempt);
+            match self.retry_delay(&attempt) {
+                Some(delay) => {
+                    span::log_retry(attempt.status(), delay);
+                    drop(attempt);
+                    sleep(delay).await;
                 }
-                None => return Ok(sent),
+                None => return Ok(attempt),
             }
         }
     }
 
-    /// One attempt: its token, its turn, and what came of it.
-    async fn attempt(&mut self) -> Result<(Bearer<'c>, Sent), Failure> {
-        let (bearer, _permit) = self.admitted().await?;
+    /// Makes one attempt, after acquiring its token and its permits.
+    async fn attempt(&mut self) -> Result<(Bearer<'c>, Attempt), Failure> {
+        let (bearer, _slot) = self.admit().await?;
         let now = Instant::now();
         if now >= self.deadline {
-            return Err(Failure::Late("its turn came"));
+            return Err(RATE_LIMITER);
         }
-        let under_way = self.start(&bearer, now)?;
+        let in_flight = self.start(&bearer, now)?;
         self.trace.attempts += 1;
-        let others = self.request.is_some()
-            && self.trace.repeatable
+        let can_retry = self.request.is_some()
+            && self.trace.idempotent
             && self.trace.attempts < self.options.number_of_attempts();
-        let until = if others {
+        let until = if can_retry {
             now.checked_add(self.options.timeout_of_attempts())
                 .map_or(self.deadline, |until| until.min(self.deadline))
         } else {
             self.deadline
         };
-        let sent = self.answer_to(under_way, until).await;
-        self.trace.may_have_arrived |= !sent.never_left();
-        Ok((bearer, sent))
+        let attempt = self.await_response(in_flight, until).await;
+        self.trace.may_have_arrived |= !attempt.is_unsent();
+        Ok((bearer, attempt))
     }
 
-    /// Sends the request, and keeps another for the next attempt unless its
-    /// body is one that is read once.
+    /// Sends the request, and keeps a copy for the next attempt unless its body is a stream.
     fn start(
         &mut self,
         bearer: &Bearer<'_>,
         now: Instant,
     ) -> Result<impl Future<Output = reqwest::Result<Response>> + use<'c>, Failure> {
-        const NO_REQUEST: Failure = Failure::Invalid("the request was sent already");
+        const NO_REQUEST: Failure = Failure::Invalid("the request was already sent");
         let mut request = self.request.take().ok_or(NO_REQUEST)?;
         self.request = request.try_clone();
         if self.request.is_none() {
@@ -239,46 +245,48 @@ impl<'c> Call<'c> {
             Bearer::Fixed(token) => authorize(&mut request, token)?,
             Bearer::None => {}
         }
-        if !self.whole {
-            // For the body, which is read later.
+        if !self.buffered {
+            // Bounds the streamed body, which is read after the attempt.
             *request.timeout_mut() = Some(self.deadline - now);
         }
         Ok(self.http.execute(request))
     }
 
-    /// What came of a request that is under way.
-    async fn answer_to(
+    /// Waits for the response to an in-flight request.
+    async fn await_response(
         &self,
-        under_way: impl Future<Output = reqwest::Result<Response>>,
+        in_flight: impl Future<Output = reqwest::Result<Response>>,
         until: Instant,
-    ) -> Sent {
-        // One for the head and the body.
+    ) -> Attempt {
+        // One timer for the headers and the body.
         let mut timer = std::pin::pin!(sleep_until(until));
-        match before(timer.as_mut(), under_way).await {
-            None => Sent::TimedOut,
-            Some(Err(error)) => Sent::Nothing {
-                // A client of the caller's may have followed a redirect: then
-                // something has left.
+        match run_until(timer.as_mut(), in_flight).await {
+            None => Attempt::TimedOut,
+            Some(Err(error)) => Attempt::NoResponse {
+                // The caller's own HTTP client may have followed a redirect. Then the first
+                // request was sent, although connecting to the second URL failed.
                 unsent: error.is_connect() && error.url().is_none_or(|at| self.was_sent_to(at)),
-                // The address may carry health data in its query.
+                // The query of the URL may contain health data.
                 error: error.without_url(),
             },
             Some(Ok(response)) => {
-                // At once, for others are about to send.
-                if retry::reason_of(response.status()) == Some(Reason::Throttle) {
-                    self.calls.limiter.throttled(self.asked_to_wait(&response));
+                // Before the body is read, because other calls are about to be sent.
+                if retry::retry_reason(response.status()) == Some(Reason::Throttle) {
+                    self.calls
+                        .limiter
+                        .throttled(self.requested_delay(&response));
                 }
-                if self.whole {
+                if self.buffered {
                     read(response, timer).await
                 } else {
-                    Sent::Answer(response, None)
+                    Attempt::Response(response, None)
                 }
             }
         }
     }
 
-    /// How long a refusal asks to wait.
-    fn asked_to_wait(&self, response: &Response) -> Option<Duration> {
+    /// Returns the `Retry-After` of an unsuccessful response.
+    fn requested_delay(&self, response: &Response) -> Option<Duration> {
         if response.status().is_success() {
             None
         } else {
@@ -291,67 +299,69 @@ impl<'c> Call<'c> {
         own.or(self.sent_to.as_ref()) == Some(url)
     }
 
-    /// Waits for a token, a turn in the limit, and a place among the requests
-    /// that are under way.
-    async fn admitted(&mut self) -> Result<(Bearer<'c>, SemaphorePermit<'c>), Failure> {
+    /// Waits for an access token, a rate-limit permit and a slot in the concurrency limit.
+    async fn admit(&mut self) -> Result<(Bearer<'c>, SemaphorePermit<'c>), Failure> {
         loop {
-            // First, so that those who wait for a token take nobody's turn.
+            // The token comes first, so that a call that waits for a token holds no permit.
             let mut bearer = Some(self.bearer().await?);
-            if self.turn().await? == Turn::Waited {
+            if self.rate_limit_permit().await? == Permit::AfterWait {
                 bearer = None;
             }
-            let permit = match self.calls.in_flight.try_acquire() {
-                Ok(permit) => permit,
+            let slot = match self.calls.in_flight.try_acquire() {
+                Ok(slot) => slot,
                 Err(_) => {
                     bearer = None;
-                    let asked = Instant::now();
+                    let wait_started = Instant::now();
                     let acquiring = timeout_at(self.deadline, self.calls.in_flight.acquire());
-                    let permit = Box::pin(acquiring).await;
-                    let permit = permit.map_err(|_| Failure::Late("its turn came"))?;
-                    if asked.elapsed() > LATE {
-                        // What was counted then goes only now.
-                        self.turn().await?;
+                    let slot = Box::pin(acquiring).await;
+                    let slot = slot.map_err(|_| CONCURRENCY_LIMIT)?;
+                    if wait_started.elapsed() > PERMIT_MAX_AGE {
+                        self.rate_limit_permit().await?;
                     }
-                    permit.map_err(|_| Failure::Late("its turn came"))?
+                    slot.map_err(|_| CONCURRENCY_LIMIT)?
                 }
             };
-            // Whoever must wait for a token now lets others go first.
-            if let Some(bearer) = bearer.or_else(|| self.bearer_at_hand()) {
-                return Ok((bearer, permit));
+            // The token may have expired during a wait. Then the call releases its slot and
+            // starts over.
+            if let Some(bearer) = bearer.or_else(|| self.cached_bearer()) {
+                return Ok((bearer, slot));
             }
         }
     }
 
-    async fn turn(&mut self) -> Result<Turn, Failure> {
-        let lane = match self.credentials {
+    async fn rate_limit_permit(&mut self) -> Result<Permit, Failure> {
+        let user = match self.credentials {
             Credentials::User(session) => session.user(),
             _ => "",
         };
-        let turn = self.calls.limiter.turn(lane, Some(self.deadline)).await;
-        turn.map_err(|busy| {
-            self.trace.retry_after = Some(busy.wait);
-            Failure::Busy
+        let permit = self.calls.limiter.acquire(user, Some(self.deadline)).await;
+        permit.map_err(|error| {
+            self.trace.retry_after = Some(error.wait);
+            Failure::NoPermit
         })
     }
 
     async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
-        if let Some(bearer) = self.bearer_at_hand() {
+        if let Some(bearer) = self.cached_bearer() {
             return Ok(bearer);
         }
         let Credentials::User(session) = self.credentials else {
-            return Err(Failure::Invalid("no access token, give the client one"));
+            return Err(Failure::Invalid(
+                "no access token; set one with `ClientBuilder::access_token`",
+            ));
         };
         let tokens = Box::pin(timeout_at(self.deadline, session.tokens())).await;
-        let tokens = tokens.map_err(|_| Failure::Late("a token came"))?;
+        let tokens = tokens.map_err(|_| ACCESS_TOKEN)?;
         tokens.map(Bearer::User).map_err(Failure::Auth)
     }
 
-    fn bearer_at_hand(&self) -> Option<Bearer<'c>> {
+    /// Returns the access token, if it is available without waiting.
+    fn cached_bearer(&self) -> Option<Bearer<'c>> {
         match self.credentials {
             Credentials::NotNeeded => Some(Bearer::None),
             Credentials::Missing => None,
             Credentials::Fixed(token) => Some(Bearer::Fixed(token)),
-            Credentials::User(session) => session.at_hand().ok().map(Bearer::User),
+            Credentials::User(session) => session.cached().ok().map(Bearer::User),
         }
     }
 
@@ -359,74 +369,74 @@ impl<'c> Call<'c> {
         self.operation.map_or("", |operation| operation.id)
     }
 
-    /// How long to wait before the next attempt, if there is to be one; paid
-    /// for when this says so.
-    fn pause_before_the_next(&mut self, sent: &Sent) -> Option<Duration> {
-        let asked = match sent {
-            Sent::Answer(response, _) => self.asked_to_wait(response),
-            Sent::Nothing { .. } | Sent::TimedOut => None,
+    /// Returns the delay before the next attempt, or `None` if the call is not retried.
+    ///
+    /// A delay is already paid for from the retry budget.
+    fn retry_delay(&mut self, attempt: &Attempt) -> Option<Duration> {
+        let requested = match attempt {
+            Attempt::Response(response, _) => self.requested_delay(response),
+            Attempt::NoResponse { .. } | Attempt::TimedOut => None,
         };
-        self.trace.retry_after = asked;
-        let reason = match sent {
-            // A refusal stays a refusal though its body breaks off.
-            Sent::Answer(response, Some(Err(Unreadable::Broken(..) | Unreadable::Late(_))))
-                if response.status().is_success() =>
-            {
-                Reason::Failure
-            }
-            Sent::Answer(response, _) => match retry::reason_of(response.status()) {
+        self.trace.retry_after = requested;
+        let reason = match attempt {
+            // An incomplete body matters only for a success: otherwise, the status decides.
+            Attempt::Response(
+                response,
+                Some(Err(IncompleteBody::Closed(..) | IncompleteBody::TimedOut(_))),
+            ) if response.status().is_success() => Reason::Failure,
+            Attempt::Response(response, _) => match retry::retry_reason(response.status()) {
                 Some(reason) => reason,
                 None => {
                     if response.status().is_success() {
-                        self.calls.budget.earn();
+                        self.calls.retry_budget.earn();
                     }
                     return None;
                 }
             },
-            Sent::Nothing { .. } | Sent::TimedOut => Reason::Failure,
+            Attempt::NoResponse { .. } | Attempt::TimedOut => Reason::Failure,
         };
         if self.request.is_none()
-            || !(self.trace.repeatable || sent.never_left())
+            || !(self.trace.idempotent || attempt.is_unsent())
             || self.trace.attempts >= self.options.number_of_attempts()
         {
             return None;
         }
-        // A connection that the server closed while it was idle tells nothing
-        // of the server: the next attempt goes over a new one.
-        let stale = self.trace.attempts == 1 && sent.is_stale_connection();
-        let pause = if stale {
+        // A closed idle connection is no sign of a failing server. The first retry after one is
+        // made at once, over a new connection, and costs nothing.
+        let stale = self.trace.attempts == 1 && attempt.is_stale_connection();
+        let delay = if stale {
             Duration::ZERO
         } else {
-            asked.unwrap_or_else(|| Backoff::delay(self.trace.attempts))
+            requested.unwrap_or_else(|| Backoff::delay(self.trace.attempts))
         };
-        let in_time = Instant::now() + pause < self.deadline;
-        (in_time && (stale || self.calls.budget.pay(reason))).then_some(pause)
+        let before_deadline = Instant::now() + delay < self.deadline;
+        (before_deadline && (stale || self.calls.retry_budget.pay(reason))).then_some(delay)
     }
 
-    fn note_scopes(&mut self, bearer: &Bearer<'_>, sent: &Sent) {
+    fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {
         if let (Bearer::User(tokens), Some(operation), Some(StatusCode::FORBIDDEN)) =
-            (bearer, self.operation, sent.status())
+            (bearer, self.operation, attempt.status())
         {
             self.trace.missing_scopes = missing_scopes(operation.scopes, &tokens.scopes);
         }
     }
 }
 
-impl Sent {
+impl Attempt {
     fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Answer(response, _) => Some(response.status()),
-            Self::Nothing { .. } | Self::TimedOut => None,
+            Self::Response(response, _) => Some(response.status()),
+            Self::NoResponse { .. } | Self::TimedOut => None,
         }
     }
 
-    fn never_left(&self) -> bool {
-        matches!(self, Self::Nothing { unsent: true, .. })
+    fn is_unsent(&self) -> bool {
+        matches!(self, Self::NoResponse { unsent: true, .. })
     }
 
-    /// Whether the connection ended before a byte of the answer.
+    /// Returns whether the connection was closed before the first byte of the response.
     fn is_stale_connection(&self) -> bool {
-        let Self::Nothing { error, .. } = self else {
+        let Self::NoResponse { error, .. } = self else {
             return false;
         };
         let mut source = std::error::Error::source(error);
@@ -446,14 +456,13 @@ impl Sent {
     }
 }
 
-/// Reads an answer in the time of its attempt, so that one that breaks off can
-/// be asked for again.
-async fn read(mut response: Response, mut timer: Pin<&mut Sleep>) -> Sent {
+/// Reads the body within the attempt, so that an incomplete response can be retried.
+async fn read(mut response: Response, mut timer: Pin<&mut Sleep>) -> Attempt {
     if !response.status().is_success() {
-        // What to do about a refusal is known from its head.
-        let until = timer.deadline().min(Instant::now() + REFUSAL);
+        // The status decides what to do next, so the body is not worth a long wait.
+        let until = timer.deadline().min(Instant::now() + ERROR_BODY_TIMEOUT);
         timer.as_mut().reset(until);
     }
     let body = read_body(&mut response, Some(timer)).await;
-    Sent::Answer(response, Some(body))
+    Attempt::Response(response, Some(body))
 }

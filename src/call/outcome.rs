@@ -1,4 +1,4 @@
-//! How a call ended.
+//! The result of a call.
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -6,50 +6,50 @@ use reqwest::Response;
 use crate::auth::AuthError;
 use crate::error::{Error, Trace};
 
-/// The end of a call.
+/// The result of a call, with the facts that its error keeps.
 pub(crate) struct Ending {
     pub(crate) trace: Trace,
     pub(crate) outcome: Outcome,
 }
 
 pub(crate) enum Outcome {
-    /// An answer, with its body where that was read already.
-    Answered(Response, Option<Result<Bytes, Unreadable>>),
+    /// A response, with its body if it was read already.
+    Response(Response, Option<Result<Bytes, IncompleteBody>>),
     Failed(Failure),
 }
 
-/// Why a call has no answer.
+/// The reason why a call has no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Not sent: something about the request is not acceptable.
+    /// The request was not sent: it is not valid.
     Invalid(&'static str),
-    /// Not sent, or not again, for want of a token.
+    /// The request was not sent, or not retried: there is no valid token.
     Auth(AuthError),
-    /// Not sent, or not again: the limit of requests leaves no room in time.
-    Busy,
-    /// Not sent, or not again: the time of the call was over before.
-    Late(&'static str),
-    /// Sent, and the time was over before an answer came.
+    /// The request was not sent, or not retried: no rate-limit permit before the deadline.
+    NoPermit,
+    /// The request was not sent, or not retried: the deadline passed while waiting for this.
+    WaitTimedOut(&'static str),
+    /// The request was sent, and the deadline passed before a response arrived.
     TimedOut,
-    /// Sent, perhaps, and no answer came.
+    /// The request may have been sent; no response arrived.
     Transport(reqwest::Error),
 }
 
-/// A body that did not arrive whole.
+/// A body that was not read completely, with the part that was read.
 #[derive(Debug)]
-pub(crate) enum Unreadable {
-    /// The connection broke.
-    Broken(reqwest::Error, Bytes),
-    /// The time was over.
-    Late(Bytes),
-    /// Larger than an answer can be.
+pub(crate) enum IncompleteBody {
+    /// The connection was closed.
+    Closed(reqwest::Error, Bytes),
+    /// The deadline passed.
+    TimedOut(Bytes),
+    /// The body exceeds the size limit.
     TooLarge(Bytes),
 }
 
 impl Ending {
     pub(crate) fn response(&self) -> Option<&Response> {
         match &self.outcome {
-            Outcome::Answered(response, _) => Some(response),
+            Outcome::Response(response, _) => Some(response),
             Outcome::Failed(_) => None,
         }
     }
@@ -60,8 +60,8 @@ impl Failure {
         let error = match self {
             Self::Invalid(reason) => Error::invalid_request(operation_id, reason.into()),
             Self::Auth(error) => Error::auth(operation_id, error),
-            Self::Busy => Error::busy(operation_id),
-            Self::Late(what) => Error::late(operation_id, what),
+            Self::NoPermit => Error::no_permit(operation_id),
+            Self::WaitTimedOut(waited_for) => Error::wait_timed_out(operation_id, waited_for),
             Self::TimedOut => Error::timed_out(operation_id, None),
             Self::Transport(error) => Error::transport(operation_id, error),
         };
@@ -69,10 +69,11 @@ impl Failure {
     }
 }
 
-impl Unreadable {
-    pub(crate) fn so_far(self) -> Bytes {
+impl IncompleteBody {
+    /// Returns the part of the body that was read.
+    pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Self::Broken(_, body) | Self::Late(body) | Self::TooLarge(body) => body,
+            Self::Closed(_, body) | Self::TimedOut(body) | Self::TooLarge(body) => body,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Starts a call from a request that the generated code built: checks its path, sets its
-//! content type.
+//! Creates a call from a request that the generated code built: checks its path, sets its content
+//! type.
 
 use reqwest::Request;
 use reqwest::header::{self, HeaderValue};
@@ -9,8 +9,7 @@ use super::context::Context;
 use crate::error::Error;
 use crate::operations::Operation;
 
-/// Starts a call with a request that was built for it. `operation` is none where the path is
-/// no operation's.
+/// Creates a call from a built request. `operation` is `None` for a path without an operation.
 pub(crate) fn call<'c>(
     operation: Option<&'static Operation>,
     context: &'c Context,
@@ -21,7 +20,7 @@ pub(crate) fn call<'c>(
             let reason = "an id in the path is empty or leads to another operation";
             return Err(Error::invalid_request(operation.id, reason.into()));
         }
-        // What can't be a header stays with the generator's own.
+        // If the value is not a valid header, the content type of the generated code stays.
         if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {
             request.headers_mut().insert(header::CONTENT_TYPE, value);
         }
@@ -29,15 +28,17 @@ pub(crate) fn call<'c>(
     Ok(Call::new(context, operation, request))
 }
 
-/// An id as one part of a path.
+/// Encodes an id as one path segment.
 ///
-/// The generator's own function leaves the backslash, which an address takes
-/// for a slash: `x\..\y` would be `y`.
+/// The generator's function does not encode the backslash, which a URL parser reads as a slash:
+/// `x\..\y` would become `y`.
 pub(crate) fn encode_path(id: &str) -> String {
     progenitor_client::encode_path(id).replace('\\', "%5C")
 }
 
-/// Whether the request still goes to the operation that was called.
+/// Returns whether the path of the request still leads to the operation.
+///
+/// An id that is empty or `..` would lead elsewhere.
 fn is_own_path(context: &Context, request: &Request, operation: &Operation) -> bool {
     if operation.variables == 0 {
         return true;

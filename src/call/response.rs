@@ -1,4 +1,4 @@
-//! What a call answers: the decoded value with status and headers.
+//! The response of a call: the decoded value with status and headers.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,13 +7,13 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use super::body::{LARGEST_ANSWER, read_body};
-use super::outcome::{Ending, Outcome, Unreadable};
-use crate::error::{Answer, Error, Trace, request_id};
+use super::body::{MAX_BODY, read_body};
+use super::outcome::{Ending, IncompleteBody, Outcome};
+use crate::error::{Error, RawResponse, Trace, request_id};
 
-/// A decoded answer with its status and headers.
+/// A decoded response with its status and headers.
 ///
-/// Dereferences to the value. `Debug` shows neither value nor headers.
+/// It dereferences to the value. `Debug` shows neither the value nor the headers.
 #[derive(Clone)]
 pub struct Response<T> {
     value: T,
@@ -23,28 +23,29 @@ pub struct Response<T> {
 }
 
 impl<T> Response<T> {
-    /// The value alone.
+    /// Returns the decoded value.
     pub fn into_inner(self) -> T {
         self.value
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The vendor's name for this call, from `X-Request-Id`; quote it to
-    /// their support.
+    /// Returns the vendor's id of the request, from `X-Request-Id`.
+    ///
+    /// Quote it to the vendor's support.
     pub fn request_id(&self) -> Option<&str> {
         request_id(&self.headers)
     }
 
-    /// How often the request was sent until this answer came.
+    /// Returns the number of times the request was sent until this response arrived.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -53,7 +54,7 @@ impl<T> Response<T> {
         &mut self.value
     }
 
-    /// The same answer with another value.
+    /// Converts the value, and keeps status and headers.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Response<U> {
         Response {
             value: change(self.value),
@@ -81,7 +82,7 @@ impl<T> fmt::Debug for Response<T> {
     }
 }
 
-/// The body of an answer that is not JSON, to be read as it arrives.
+/// A response body that is read as it arrives, for responses that are not JSON.
 pub struct ByteStream {
     operation_id: &'static str,
     trace: Trace,
@@ -89,22 +90,24 @@ pub struct ByteStream {
 }
 
 impl ByteStream {
-    /// The next part of the body, `None` at its end.
+    /// Returns the next chunk of the body, or `None` at its end.
     ///
     /// # Errors
-    /// When the connection breaks.
+    ///
+    /// Returns an error if the connection is closed before the body is complete, or if the call's
+    /// timeout has passed.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         let chunk = self.response.chunk().await;
-        chunk.map_err(|error| self.broken(error))
+        chunk.map_err(|error| self.incomplete(error))
     }
 
-    fn broken(&self, error: reqwest::Error) -> Error {
-        let answer = Answer {
+    fn incomplete(&self, error: reqwest::Error) -> Error {
+        let response = RawResponse {
             status: self.response.status(),
             headers: self.response.headers().clone(),
             body: bytes::Bytes::new(),
         };
-        Error::broken(self.operation_id, answer, error).traced(self.trace.clone())
+        Error::incomplete(self.operation_id, response, error).traced(self.trace.clone())
     }
 
     pub(crate) fn trace(&self) -> &Trace {
@@ -128,30 +131,30 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         body,
     } = success(operation_id, ending)?;
     let status = response.status();
-    // Nobody else looks at this answer any more.
+    // The headers are not read from the response any more.
     let headers = std::mem::take(response.headers_mut());
-    let answer = |headers, body| Answer {
+    let raw = |headers, body| RawResponse {
         status,
         headers,
         body,
     };
     let body = match body {
         Ok(body) => body,
-        Err(Unreadable::Broken(error, body)) => {
-            let answer = answer(headers, body);
-            return Err(Error::broken(operation_id, answer, error).traced(trace));
+        Err(IncompleteBody::Closed(error, body)) => {
+            let response = raw(headers, body);
+            return Err(Error::incomplete(operation_id, response, error).traced(trace));
         }
-        Err(Unreadable::Late(body)) => {
-            let answer = answer(headers, body);
-            return Err(Error::timed_out(operation_id, Some(answer)).traced(trace));
+        Err(IncompleteBody::TimedOut(body)) => {
+            let response = raw(headers, body);
+            return Err(Error::timed_out(operation_id, Some(response)).traced(trace));
         }
-        Err(Unreadable::TooLarge(body)) => {
-            let answer = answer(headers, body);
-            return Err(Error::too_large(operation_id, answer, LARGEST_ANSWER).traced(trace));
+        Err(IncompleteBody::TooLarge(body)) => {
+            let response = raw(headers, body);
+            return Err(Error::too_large(operation_id, response, MAX_BODY).traced(trace));
         }
     };
-    // Nothing where JSON was declared is an object without fields: answers
-    // without a schema take it, models say what they miss.
+    // An empty body is decoded as an empty object: a response without a schema accepts it, and a
+    // model reports its missing fields.
     let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
     match serde_json::from_slice(text) {
         Ok(value) => Ok(Response {
@@ -161,8 +164,8 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             attempts: trace.attempts,
         }),
         Err(error) => {
-            let place = place_of_failure::<T>(text);
-            let error = Error::decode(operation_id, answer(headers, body), place, &error);
+            let place = path_of_failure::<T>(text);
+            let error = Error::decode(operation_id, raw(headers, body), place, &error);
             Err(error.traced(trace))
         }
     }
@@ -172,7 +175,7 @@ pub(crate) async fn read_nothing(
     operation_id: &'static str,
     mut ending: Ending,
 ) -> Result<Response<()>, Error> {
-    read_refusal(&mut ending).await;
+    read_error_body(&mut ending).await;
     let success = success(operation_id, ending)?;
     Ok(success.with(|_| ()))
 }
@@ -181,7 +184,7 @@ pub(crate) async fn read_bytes(
     operation_id: &'static str,
     mut ending: Ending,
 ) -> Result<Response<ByteStream>, Error> {
-    read_refusal(&mut ending).await;
+    read_error_body(&mut ending).await;
     let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
     Ok(success.with(|response| ByteStream {
@@ -191,20 +194,20 @@ pub(crate) async fn read_bytes(
     }))
 }
 
-/// Reads what a refusal says, where the answer was left to be read.
-async fn read_refusal(ending: &mut Ending) {
-    if let Outcome::Answered(response, body @ None) = &mut ending.outcome
+/// Reads the body of an unsuccessful response that would otherwise be streamed.
+async fn read_error_body(ending: &mut Ending) {
+    if let Outcome::Response(response, body @ None) = &mut ending.outcome
         && !response.status().is_success()
     {
         *body = Some(read_body(response, None).await);
     }
 }
 
-/// An answer whose status is a success.
+/// A response with a success status.
 struct Success {
     response: reqwest::Response,
     trace: Trace,
-    body: Result<bytes::Bytes, Unreadable>,
+    body: Result<bytes::Bytes, IncompleteBody>,
 }
 
 impl Success {
@@ -218,12 +221,14 @@ impl Success {
     }
 }
 
-/// The answer, if its status is a success: any of 200 to 299, since which of
-/// them the vendor sends is not always documented.
+/// Returns the response, if its status is a success.
+///
+/// Any status from 200 to 299 is a success, because the vendor does not always document which of
+/// them an operation returns.
 fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error> {
     let Ending { trace, outcome } = ending;
     let (response, body) = match outcome {
-        Outcome::Answered(response, body) => (response, body.unwrap_or(Ok(bytes::Bytes::new()))),
+        Outcome::Response(response, body) => (response, body.unwrap_or(Ok(bytes::Bytes::new()))),
         Outcome::Failed(failure) => return Err(failure.into_error(operation_id, trace)),
     };
     if response.status().is_success() {
@@ -233,19 +238,20 @@ fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error>
             body,
         });
     }
-    let answer = Answer {
+    let response = RawResponse {
         status: response.status(),
         headers: response.headers().clone(),
-        // A refusal stays a refusal though its body breaks off.
-        body: body.unwrap_or_else(Unreadable::so_far),
+        // The status decides, even if the body is incomplete.
+        body: body.unwrap_or_else(IncompleteBody::into_bytes),
     };
-    Err(Error::refused(operation_id, answer).traced(trace))
+    Err(Error::refused(operation_id, response).traced(trace))
 }
 
-/// Where in the answer decoding failed: `patients[3].id`. Names of fields
-/// only, never a value; asked for after the fact, so that it costs nothing
-/// where all is well.
-fn place_of_failure<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
+/// Returns the path in the response at which decoding failed: `patients[3].id`.
+///
+/// The path contains names of fields only, never a value. It is computed by decoding a second
+/// time, so that successful decoding costs nothing extra.
+fn path_of_failure<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     let mut decoder = serde_json::Deserializer::from_slice(text);
     let error = serde_path_to_error::deserialize::<_, T>(&mut decoder).err()?;
     Some(error.path().to_string()).filter(|path| path != ".")

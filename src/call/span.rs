@@ -1,12 +1,12 @@
-//! What `tracing` is told of calls: nothing of a patient, a token or a query.
+//! The `tracing` spans and events of calls, without patient data, tokens or queries.
 //!
-//! The names are those of the OpenTelemetry conventions for HTTP clients.
+//! The field names are those of the OpenTelemetry semantic conventions for HTTP clients.
 
 #[cfg(feature = "tracing")]
-pub(crate) use on::{CallSpan, note_retry};
+pub(crate) use on::{CallSpan, log_retry};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{CallSpan, note_retry};
+pub(crate) use off::{CallSpan, log_retry};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -17,7 +17,7 @@ mod on {
     use tracing::field::Empty;
     use tracing::{Instrument, Span};
 
-    use crate::call::outcome::{Ending, Failure, Outcome, Unreadable};
+    use crate::call::outcome::{Ending, Failure, IncompleteBody, Outcome};
     use crate::error::request_id;
     use crate::operations::Operation;
 
@@ -81,31 +81,35 @@ mod on {
         }
     }
 
+    /// Returns the value of `error.type`, if the call failed.
     fn error_type(outcome: &Outcome) -> Option<&'static str> {
         match outcome {
             Outcome::Failed(Failure::Invalid(_)) => Some("invalid_request"),
             Outcome::Failed(Failure::Auth(_)) => Some("auth"),
-            Outcome::Failed(Failure::Busy) => Some("rate_limit"),
-            Outcome::Failed(Failure::Late(_) | Failure::TimedOut) => Some("timeout"),
+            Outcome::Failed(Failure::NoPermit) => Some("rate_limit"),
+            Outcome::Failed(Failure::WaitTimedOut(_) | Failure::TimedOut) => Some("timeout"),
             Outcome::Failed(Failure::Transport(error)) if error.is_timeout() => Some("timeout"),
             Outcome::Failed(Failure::Transport(_)) => Some("connection"),
-            Outcome::Answered(response, body) => match (response.status(), body) {
+            Outcome::Response(response, body) => match (response.status(), body) {
                 (status, _) if status.is_server_error() => Some("server_error"),
                 (status, _) if !status.is_success() => Some("refused"),
-                (_, Some(Err(Unreadable::Broken(..)))) => Some("broken_answer"),
-                (_, Some(Err(Unreadable::Late(_)))) => Some("timeout"),
-                (_, Some(Err(Unreadable::TooLarge(_)))) => Some("answer_too_large"),
+                (_, Some(Err(IncompleteBody::Closed(..)))) => Some("incomplete_response"),
+                (_, Some(Err(IncompleteBody::TimedOut(_)))) => Some("timeout"),
+                (_, Some(Err(IncompleteBody::TooLarge(_)))) => Some("response_too_large"),
                 (_, Some(Ok(_)) | None) => None,
             },
         }
     }
 
-    pub(crate) fn note_retry(status: Option<StatusCode>, pause: Duration) {
+    /// Logs a retry, with the status that caused it and the delay before it.
+    pub(crate) fn log_retry(status: Option<StatusCode>, delay: Duration) {
         tracing::debug!(
             target: "fullscript",
-            status = status.map(|status| status.as_u16()),
-            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-            "trying again"
+            {
+                http.response.status_code = status.map(|status| status.as_u16()),
+                fullscript.retry_delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            },
+            "retrying request"
         );
     }
 }
@@ -134,5 +138,5 @@ mod off {
         pub(crate) fn end(&self, _: &Ending) {}
     }
 
-    pub(crate) fn note_retry(_: Option<StatusCode>, _: Duration) {}
+    pub(crate) fn log_retry(_: Option<StatusCode>, _: Duration) {}
 }

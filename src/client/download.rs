@@ -1,4 +1,4 @@
-//! Files that answers point to: results of labs, attachments of plans.
+//! Downloads of files that responses link to: lab results, attachments of treatment plans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
 use crate::call::response::{ByteStream, Response, read_bytes};
-use crate::error::{Answer, Error};
+use crate::error::{Error, RawResponse};
 use crate::transport::Calls;
 use crate::transport::RateLimit;
 use crate::transport::is_loopback;
 
-/// What errors name instead of an operation.
+/// The operation id in errors of downloads.
 const ID: &str = "download";
 
-/// The largest file that is read, unless told otherwise: 32 MiB.
-const LIMIT: usize = 32 << 20;
+/// Default size limit: 32 MiB.
+const DEFAULT_LIMIT: usize = 32 << 20;
 
-/// How many redirects are followed.
-const REDIRECTS: usize = 5;
+/// The number of redirects that are followed.
+const MAX_REDIRECTS: usize = 5;
 
-/// The vendor's own domains; their subdomains too.
+/// Fullscript's domains; subdomains are included.
 const OWN_DOMAINS: [&str; 2] = ["fullscript.com", "fullscript.io"];
 
-/// What a PDF begins with; readers take it anywhere in the first kibibyte.
+/// The signature of a PDF. PDF readers accept it anywhere in the first 1,024 bytes.
 const PDF: &[u8] = b"%PDF-";
 
 impl Client {
-    /// Starts to download a file whose address came in an answer, such as
-    /// `pdf_url` of a lab result or `attachment_url` of a resource.
+    /// Creates a download of a file whose address came in a response, such as `pdf_url` of a lab
+    /// result or `attachment_url` of a resource.
     ///
-    /// The address must be `https`, and its host the vendor's or one that
-    /// [`allow_host`](Download::allow_host) names: an answer does not get to
-    /// send you anywhere. Redirects are held to the same. The token goes to the
-    /// API's own address and to no other.
+    /// The address must be `https`, and its host must be Fullscript's or one that
+    /// [`allow_host`](Download::allow_host) names, so that a response cannot direct the client to
+    /// an arbitrary host. The same rules apply to redirects. The access token is sent only to the
+    /// API's own address.
     ///
     /// ```no_run
     /// # async fn example(client: fullscript::Client, pdf_url: &str) -> Result<(), fullscript::Error> {
@@ -53,13 +53,13 @@ impl Client {
             client: self.clone(),
             url: url.into(),
             hosts: Vec::new(),
-            limit: LIMIT,
+            limit: DEFAULT_LIMIT,
             pdf: false,
         }
     }
 }
 
-/// A download to be made; see [`Client::download`].
+/// A request for a file; see [`Client::download`].
 #[must_use = "a download does nothing until it is sent"]
 pub struct Download {
     client: Client,
@@ -69,24 +69,24 @@ pub struct Download {
     pdf: bool,
 }
 
-/// Shows nothing: the address may be good without a token.
+/// Shows only the type name, because the address may work without a token.
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download").finish_non_exhaustive()
     }
 }
 
-/// A file as it came.
+/// A downloaded file.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DownloadedFile {
-    /// What is in it.
+    /// The content of the file.
     pub bytes: Vec<u8>,
-    /// What the server says it is.
+    /// The `Content-Type` header of the response.
     pub content_type: Option<String>,
 }
 
-/// Shows nothing of the file, which may be somebody's lab results.
+/// Shows only the length, because the file may contain lab results.
 impl fmt::Debug for DownloadedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadedFile")
@@ -96,21 +96,23 @@ impl fmt::Debug for DownloadedFile {
 }
 
 impl Download {
-    /// Takes files from this host too, in full: `files.example.com`. Where the
-    /// vendor keeps its files is not documented.
+    /// Allows files from this host, given by its full name: `files.example.com`.
+    ///
+    /// Fullscript does not document where it stores its files.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into().to_ascii_lowercase());
         self
     }
 
-    /// The largest file to take, in bytes; 32 MiB by default.
+    /// Sets the maximum file size in bytes. Default: 32 MiB.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
 
-    /// Takes a PDF and nothing else, judged by what the file begins with: a
-    /// page that asks to sign in is none.
+    /// Accepts only PDF files, recognized by their content.
+    ///
+    /// Other content, such as a sign-in page, is an error.
     pub fn pdf(mut self) -> Self {
         self.pdf = true;
         self
@@ -119,13 +121,13 @@ impl Download {
     /// Downloads the file.
     ///
     /// # Errors
-    /// [`Error::is_invalid_request`] for an address that is not allowed,
-    /// [`Error::is_decode`] for a file that is too large or no PDF, or a redirect
-    /// to an address that is not allowed, and
-    /// whatever a call can fail with. An address that has expired is refused
-    /// by the server: ask for the object again, and take its new one.
+    /// - [`Error::is_invalid_request`] if the address is not allowed.
+    /// - [`Error::is_decode`] if the file is too large, if it is not a PDF, or if the server
+    ///   redirects to an address that is not allowed.
+    /// - Any error that a call can return. The server rejects an expired address: request the
+    ///   object again to get a new one.
     pub async fn send(self) -> Result<Response<DownloadedFile>, Error> {
-        let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is no URL"))?;
+        let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is not a URL"))?;
         self.check(&url).map_err(not_sent)?;
         let deadline = Instant::now() + self.client.context.options.whole_timeout();
         let mut redirects = 0;
@@ -133,77 +135,75 @@ impl Download {
             let context = self.context_for(&url);
             let request = Request::new(Method::GET, url.clone());
             let call = Call::new(&context, None, request);
-            let ending = call.until(deadline).make_unread().await;
+            let ending = call.with_deadline(deadline).make_streaming().await;
             let Some(location) = redirect(&ending) else {
                 return self.read(ending).await;
             };
             redirects += 1;
             let next = url
                 .join(&location)
-                .map_err(|_| "the server redirects to what is no URL");
+                .map_err(|_| "the server redirects to an invalid URL");
             let allowed = next.and_then(|next| self.check(&next).map(|()| next));
             url = match allowed {
-                Ok(_) if redirects > REDIRECTS => {
-                    return Err(unusable(ending, "the server redirects again and again"));
+                Ok(_) if redirects > MAX_REDIRECTS => {
+                    return Err(redirect_error(ending, "too many redirects (limit 5)"));
                 }
                 Ok(next) => next,
-                Err(reason) => return Err(unusable(ending, reason)),
+                Err(reason) => return Err(redirect_error(ending, reason)),
             };
         }
     }
 
     async fn read(self, ending: Ending) -> Result<Response<DownloadedFile>, Error> {
         let at = ending.response().map(|response| response.url().clone());
-        let mut answer = read_bytes(ID, ending).await?;
-        // A client of the caller's may follow redirects by itself.
+        let mut response = read_bytes(ID, ending).await?;
+        // A custom HTTP client may follow redirects itself.
         if let Some(Err(reason)) = at.map(|at| self.check(&at)) {
-            return Err(refused(&answer, reason.into()));
+            return Err(refused(&response, reason.into()));
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = answer.value_mut().chunk().await? {
+        while let Some(chunk) = response.value_mut().chunk().await? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > self.limit {
                 let limit = self.limit;
                 return Err(refused(
-                    &answer,
-                    format!("the file is larger than {limit} bytes"),
+                    &response,
+                    format!("the file is larger than the limit of {limit} bytes"),
                 ));
             }
         }
         let beginning = &bytes[..bytes.len().min(1_024)];
         if self.pdf && !beginning.windows(PDF.len()).any(|window| window == PDF) {
-            return Err(refused(&answer, "the file is no PDF".into()));
+            return Err(refused(&response, "the file is not a PDF".into()));
         }
-        let content_type = answer.headers().get(CONTENT_TYPE);
+        let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_string()));
-        Ok(answer.map(|_| DownloadedFile {
+        Ok(response.map(|_| DownloadedFile {
             bytes,
             content_type,
         }))
     }
 
-    /// Refuses an address that an answer should not be able to send us to.
+    /// Rejects an address that a response must not be able to direct the client to.
     fn check(&self, url: &Url) -> Result<(), &'static str> {
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
             return Err("the address is not https");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("the address has a user or a password");
+            return Err("the address contains a user name or password");
         }
         let host = url.host_str().unwrap_or_default();
-        let vendors = OWN_DOMAINS.iter().any(|domain| {
+        let is_fullscript = OWN_DOMAINS.iter().any(|domain| {
             host.strip_suffix(domain)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
-        if vendors || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
+        if is_fullscript || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
             return Ok(());
         }
-        Err(
-            "the address leads to a host that is not Fullscript's, name it by `allow_host` if you trust it",
-        )
+        Err("the host is not Fullscript's; call `allow_host` if you trust it")
     }
 
-    /// Whether the address is the API's own, which gets the token.
+    /// Returns whether the address is the API's own, which receives the token.
     fn is_own(&self, url: &Url) -> bool {
         self.client.context.base.origin() == url.origin()
     }
@@ -212,7 +212,7 @@ impl Download {
         let mut context = Context::clone(&self.client.context);
         if !self.is_own(url) {
             context.credentials = Credentials::NotNeeded;
-            // What another host allows and refuses is not the vendor's limit.
+            // Another host has its own rate limit, independent of Fullscript's.
             let clock = Arc::clone(&context.calls.clock);
             context.calls = Arc::new(Calls::new(1, RateLimit::off(), clock, None));
         }
@@ -231,13 +231,13 @@ fn not_sent(reason: &'static str) -> Error {
     Error::invalid_request(ID, reason.into())
 }
 
-/// A redirect that can't be followed.
-fn unusable(ending: Ending, reason: &str) -> Error {
+/// Returns the error for a redirect that cannot be followed.
+fn redirect_error(ending: Ending, reason: &str) -> Error {
     let (response, _) = match ending.outcome {
-        Outcome::Answered(response, body) => (response, body),
+        Outcome::Response(response, body) => (response, body),
         Outcome::Failed(failure) => return failure.into_error(ID, ending.trace),
     };
-    let answer = Answer {
+    let answer = RawResponse {
         status: response.status(),
         headers: response.headers().clone(),
         body: bytes::Bytes::new(),
@@ -245,11 +245,11 @@ fn unusable(ending: Ending, reason: &str) -> Error {
     Error::not_as_expected(ID, answer, reason.into()).traced(ending.trace)
 }
 
-fn refused(answer: &Response<ByteStream>, reason: String) -> Error {
-    let seen = Answer {
-        status: answer.status(),
-        headers: answer.headers().clone(),
+fn refused(response: &Response<ByteStream>, reason: String) -> Error {
+    let seen = RawResponse {
+        status: response.status(),
+        headers: response.headers().clone(),
         body: bytes::Bytes::new(),
     };
-    Error::not_as_expected(ID, seen, reason).traced(answer.trace().clone())
+    Error::not_as_expected(ID, seen, reason).traced(response.trace().clone())
 }

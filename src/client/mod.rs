@@ -1,4 +1,4 @@
-//! What an application holds: the client, its builder, and lists as streams.
+//! The client, its builder, and paginated lists as streams.
 
 mod download;
 mod generated;
@@ -55,7 +55,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts a client for an environment.
+    /// Creates a builder for a client of an environment.
     ///
     /// ```
     /// use fullscript::{AccessToken, Client, Environment};
@@ -74,8 +74,9 @@ impl Client {
         }
     }
 
-    /// This client with other options, which count where they say something;
-    /// shares everything else with it.
+    /// Returns a client with `options` applied on top of this one's.
+    ///
+    /// Unset options are inherited; connections, tokens and limits are shared.
     #[must_use]
     pub fn with_options(&self, options: CallOptions) -> Self {
         let mut context = Context::clone(&self.context);
@@ -98,15 +99,15 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What a client is made of; see [`Client::builder`].
+/// A builder for a [`Client`]; see [`Client::builder`].
 pub struct ClientBuilder {
     connection: Connection,
     token: Option<AccessToken>,
     clock: Arc<dyn Clock>,
 }
 
-/// Shows nothing: an address not checked yet may hold a password, and an HTTP
-/// client of the caller's shows its headers.
+/// Shows only the type name: the base URL is not validated yet and may contain a password, and a
+/// custom HTTP client shows its headers.
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").finish_non_exhaustive()
@@ -114,23 +115,23 @@ impl fmt::Debug for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The token that every call carries.
+    /// Sets the access token that is sent with every call.
     #[must_use]
     pub fn access_token(mut self, token: AccessToken) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// Another address than the environment's: of a proxy, or of a fake.
+    /// Overrides the environment's base URL, for example to use a proxy or a fake.
     ///
-    /// `https`, or `http` to a loopback address.
+    /// The scheme must be `https`; `http` is accepted only for loopback addresses.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.connection.base_url = base_url.into();
         self
     }
 
-    /// Another clock, for tests.
+    /// Sets the clock, for tests. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -139,11 +140,11 @@ impl ClientBuilder {
 
     connection_setters!();
 
-    /// Makes the client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// When the address is none, or is neither `https` nor loopback, or when
-    /// TLS can't be set up.
+    /// Returns a [`BuildError`] if the base URL is invalid, if it is neither `https` nor a loopback
+    /// address, or if TLS cannot be initialized.
     pub fn build(self) -> Result<Client, BuildError> {
         let connected = self.connection.open(self.clock)?;
         Ok(Client::with(Context {

@@ -1,4 +1,4 @@
-//! The client of a connected user: where `auth` meets the client.
+//! Creates the client of a connected user.
 
 use std::sync::Arc;
 
@@ -7,11 +7,10 @@ use crate::auth::OAuthApp;
 use crate::call::context::{Context, Credentials};
 
 impl OAuthApp {
-    /// A client that makes calls for this user.
+    /// Returns a client that makes calls for this user.
     ///
-    /// A cheap handle: all clients of an app share connections, and all of a
-    /// user their tokens. A user who has not connected is told of by the
-    /// first call.
+    /// Clients are cheap to create: all clients of an app share connections, and all clients of a
+    /// user share tokens. If the user is not connected, the first call returns an error.
     #[must_use]
     pub fn client(&self, user: &str) -> Client {
         let connected = self.connected();

@@ -1,4 +1,4 @@
-//! Calls to what has no binding.
+//! Calls to API paths without a generated method.
 
 use std::fmt;
 
@@ -15,22 +15,22 @@ use crate::error::Error;
 use crate::operations::{self, Operation};
 
 impl Client {
-    /// Starts a call to a path of the API that has no method here, with the
-    /// same token, retries and limit as any other.
+    /// Creates a request to a path that has no method in this crate, with the same token, retries
+    /// and rate limit as other calls.
     ///
-    /// The path begins with a slash and is sent as it is, so encode what you
-    /// put into it; a query is given by [`RequestBuilder::query`].
+    /// The path must begin with a slash and is sent unchanged, so percent-encode any values in it.
+    /// Add query parameters with [`RequestBuilder::query`].
     ///
     /// ```no_run
     /// use fullscript::http::Method;
     ///
     /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
-    /// let answer = client
+    /// let response = client
     ///     .request(Method::GET, "/api/clinic/something_new")
     ///     .query("page[size]", "100")
     ///     .send::<serde_json::Value>()
     ///     .await?;
-    /// println!("{}", answer["meta"]["total_count"]);
+    /// println!("{}", response["meta"]["total_count"]);
     /// # Ok(())
     /// # }
     /// ```
@@ -44,7 +44,7 @@ impl Client {
     }
 }
 
-/// A call to a path; see [`Client::request`].
+/// A request to a path; see [`Client::request`].
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     client: Client,
@@ -53,7 +53,7 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// Adds a parameter to the query; encoded here.
+    /// Adds a query parameter; name and value are percent-encoded.
     pub fn query(self, name: &str, value: &str) -> Self {
         self.with(|request| {
             request.url_mut().query_pairs_mut().append_pair(name, value);
@@ -61,7 +61,9 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a header. The token's is set by the client, whatever is given.
+    /// Adds a header, replacing an earlier value.
+    ///
+    /// The client always sets the `Authorization` header itself.
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.with(|request| {
             request.headers_mut().insert(name, value);
@@ -69,10 +71,11 @@ impl RequestBuilder {
         })
     }
 
-    /// Sends this as JSON.
+    /// Sets the body to a value serialized as JSON.
     pub fn json(self, body: &impl Serialize) -> Self {
         self.with(|request| {
-            let text = serde_json::to_vec(body).map_err(|_| "the body can't be written as JSON")?;
+            let text =
+                serde_json::to_vec(body).map_err(|_| "the body cannot be serialized as JSON")?;
             *request.body_mut() = Some(text.into());
             request
                 .headers_mut()
@@ -82,10 +85,10 @@ impl RequestBuilder {
         })
     }
 
-    /// Sends these bytes; say what they are by [`header`](Self::header).
+    /// Sets the body to raw bytes; set their `Content-Type` with [`header`](Self::header).
     ///
-    /// A body that is a stream is sent once: such a call is never tried again,
-    /// not even with a new token.
+    /// A request whose body is a stream is sent once and never retried, not even after a token
+    /// refresh.
     pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
         self.with(|request| {
             *request.body_mut() = Some(body.into());
@@ -93,13 +96,13 @@ impl RequestBuilder {
         })
     }
 
-    /// Makes the call and decodes the answer's JSON.
+    /// Sends the request and decodes the JSON response.
     ///
-    /// `serde_json::Value` takes any; an answer without a body is an object
-    /// without fields.
+    /// `serde_json::Value` accepts any JSON. A response without a body is decoded as an empty
+    /// object.
     ///
     /// # Errors
-    /// [`Error`] whatever went wrong, as from the client's own methods.
+    /// Returns an [`Error`], like the methods of the client.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
         let id = self.operation_id();
         let operation = self.operation;
@@ -108,16 +111,16 @@ impl RequestBuilder {
         read_json(id, call.make().await).await
     }
 
-    /// Makes the call and leaves the answer's body to be read as it arrives.
+    /// Sends the request and returns the response with its body unread, as a stream of bytes.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Returns the errors of [`send`](Self::send).
     pub async fn send_bytes(self) -> Result<Response<ByteStream>, Error> {
         let id = self.operation_id();
         let operation = self.operation;
         let (client, request) = self.built()?;
         let mut call = call(operation, &client.context, request)?;
-        read_bytes(id, call.make_unread().await).await
+        read_bytes(id, call.make_streaming().await).await
     }
 
     fn accepting_json(self) -> Self {
@@ -130,7 +133,7 @@ impl RequestBuilder {
         })
     }
 
-    /// The path may hold an id, so only that of the table is shown.
+    /// Errors name the operation from the table, because the path may contain an id.
     fn operation_id(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.id)
     }
@@ -155,19 +158,21 @@ impl RequestBuilder {
     }
 }
 
-/// Shows nothing: the path may hold an id.
+/// Shows only the type name, because the path may contain an id.
 impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder").finish_non_exhaustive()
     }
 }
 
-/// The address of a path below the base URL, and of nothing else.
+/// Returns the URL of a path below the base URL.
 fn url_of(context: &Context, path: &str) -> Result<reqwest::Url, &'static str> {
-    const BAD: &str = "the path must begin with a slash, stay below it, and have no query";
+    const BAD: &str =
+        "the path must begin with a slash, contain no `..` or empty segment, and have no query";
     let plain = path.starts_with('/') && !path.contains(['?', '#', '\\']) && !path.contains("//");
     let url = context.address(path);
-    // Dots lead elsewhere: then the address has lost parts of the path.
+    // Dot segments are resolved by the URL parser, so the URL then has fewer segments than the
+    // path.
     let parts = |url: &reqwest::Url| url.path().matches('/').count();
     let whole = parts(&url) == context.base_path().matches('/').count() + path.matches('/').count();
     if plain && whole { Ok(url) } else { Err(BAD) }

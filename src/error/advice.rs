@@ -1,66 +1,70 @@
-//! What a caller can do about a call that did not succeed.
+//! Advice in the error message: what the caller can do about a failed call.
+
+use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use super::{Cause, Error};
+use crate::transport::retry::whole_seconds;
 
-/// Whom to ask for approval and about failed calls, as the vendor's reference
-/// names it.
+/// The vendor's contact for approval and failed calls (source: the vendor's API reference).
 const SUPPORT: &str = "api-support@fullscript.com";
 
 impl Error {
-    /// What the caller can do about it.
+    /// Returns the advice that ends the error message.
     pub(super) fn advice(&self) -> Option<String> {
         if self.refused_with(StatusCode::FORBIDDEN) {
-            return self.advice_on_a_refusal();
+            return self.forbidden_advice();
         }
         if self.may_have_arrived()
             && matches!(
                 self.inner.cause,
-                Cause::Transport | Cause::TimedOut | Cause::Late(_)
+                Cause::Transport | Cause::TimedOut | Cause::WaitTimedOut(_)
             )
         {
-            let repeatable = self.inner.trace.repeatable;
-            return (!repeatable).then(|| {
-                "it may have arrived: look whether it was done before you send it again".into()
+            let idempotent = self.inner.trace.idempotent;
+            return (!idempotent).then(|| {
+                "the server may have received the request: check whether it took effect before \
+                 you send it again"
+                    .into()
             });
         }
-        if self.inner.trace.unrepeatable {
+        if self.inner.trace.body_not_replayable {
             return Some(
-                "the token was refused, and a body that is a stream can't be sent twice: \
-                 make the call again, there is a new token"
+                "the access token was rejected and a streamed body cannot be sent twice: \
+                 make the call again, a new token is available"
                     .into(),
             );
         }
         let advice = match (&self.inner.cause, self.status()?) {
             (Cause::Pagination(_), _) => {
-                "the list ends here: set another `page_size`, or take one page with `send`"
+                "the stream stops here: set another `page_size`, or fetch single pages with `send`"
             }
-            (Cause::Decode(_), _) => "update this crate, or report it with the request id",
+            (Cause::Decode(_), _) => "update this crate, or report the request id",
             (Cause::Refused, StatusCode::UNAUTHORIZED) => {
-                "the token is missing, expired or revoked: get a new one"
+                "the access token is missing, expired or revoked: get a new one"
             }
             (Cause::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
             (Cause::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
                 "correct the values that `messages()` names"
             }
             (Cause::Refused, StatusCode::TOO_MANY_REQUESTS) => {
-                "the limit is 5,000 requests in 5 minutes: wait and try again"
+                return Some(rate_limit_advice(self.retry_after()));
             }
-            (Cause::Refused, status) if status.is_server_error() => "try again later",
+            (Cause::Refused, status) if status.is_server_error() => "retry later",
             _ => return None,
         };
         Some(advice.into())
     }
 
-    /// What a 403 may mean, the likelier first.
-    fn advice_on_a_refusal(&self) -> Option<String> {
+    /// Returns the possible causes of a 403, the most likely one first.
+    fn forbidden_advice(&self) -> Option<String> {
         let approval = self.needs_approval().then(|| {
             format!(
-                "the operation requires commercial approval, ask {SUPPORT} whether your app has it"
+                "the operation requires commercial approval: ask {SUPPORT} whether your app has it"
             )
         });
-        let mut advice: Vec<String> = self.advice_on_scopes().into_iter().collect();
+        let mut advice: Vec<String> = self.scope_advice().into_iter().collect();
         if self.is_missing_scope() {
             advice.extend(approval)
         } else {
@@ -69,14 +73,14 @@ impl Error {
         (!advice.is_empty()).then(|| advice.join("; "))
     }
 
-    fn advice_on_scopes(&self) -> Option<String> {
+    fn scope_advice(&self) -> Option<String> {
         let operation = self.operation()?;
         let confidence = operation.scopes_confidence;
-        const THEN: &str = "add it in the dashboard, then have the user connect again";
+        const FIX: &str = "add it in the dashboard, then have the user reconnect";
         if !self.missing_scopes().is_empty() {
             let missing = self.missing_scopes().join(" and ");
             return Some(format!(
-                "the token lacks the scope {missing} that the operation needs ({confidence}): {THEN}"
+                "the token lacks the scope {missing} that the operation needs ({confidence}): {FIX}"
             ));
         }
         let alternatives: Vec<String> = operation
@@ -89,7 +93,15 @@ impl Error {
         }
         let alternatives = alternatives.join(" or ");
         Some(format!(
-            "the token may lack the scope {alternatives} ({confidence}): {THEN}"
+            "the token may lack the scope {alternatives} ({confidence}): {FIX}"
         ))
+    }
+}
+
+fn rate_limit_advice(retry_after: Option<Duration>) -> String {
+    let limit = "rate limit exceeded (5,000 requests in 5 minutes)";
+    match retry_after {
+        Some(wait) => format!("{limit}: retry after {} s", whole_seconds(wait)),
+        None => format!("{limit}: wait, then retry"),
     }
 }

@@ -1,4 +1,4 @@
-//! The classes of errors, to match on.
+//! The classes of errors that callers match on.
 
 use reqwest::StatusCode;
 
@@ -11,7 +11,7 @@ use super::{Cause, Error};
 ///
 /// fn status_page(error: &Error) -> &'static str {
 ///     match error.kind() {
-///         ErrorKind::Auth => "connect your Fullscript account again",
+///         ErrorKind::Auth => "reconnect your Fullscript account",
 ///         ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Server => "try again later",
 ///         ErrorKind::NotFound => "no such record",
 ///         _ => "something went wrong",
@@ -21,16 +21,16 @@ use super::{Cause, Error};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request was not sent: an argument is missing or not acceptable.
+    /// The request was not sent: an argument is missing or not valid.
     InvalidRequest,
-    /// There is no valid token for the call; [`Error::auth_error`] says why.
+    /// There is no valid token for the call; [`Error::auth_error`] returns the cause.
     Auth,
-    /// Too many requests: the server answered 429, or the client's own rate limiter had no
+    /// Too many requests: the server returned 429, or the client's own rate limiter had no
     /// permit before the deadline.
     RateLimited,
     /// The deadline passed before the response was complete.
     Timeout,
-    /// The connection could not be made, or broke.
+    /// The connection could not be established, or was closed before the response was complete.
     Connection,
     /// The server rejected the token (401).
     Unauthorized,
@@ -40,29 +40,29 @@ pub enum ErrorKind {
     NotFound,
     /// The server rejected the values (422); [`Error::messages`] names them.
     Validation,
-    /// The server refused the request with another status below 500.
+    /// The server returned another status below 500 that is not a success.
     Refused,
     /// The server failed (status 500 and above).
     Server,
-    /// The server answered with a success, but the response could not be decoded.
+    /// The server returned a success status, but the response could not be decoded.
     Decode,
-    /// The pages of a list lead nowhere, see [`Error::is_pagination`].
+    /// The pages of a list are inconsistent; see [`Error::is_pagination`].
     Pagination,
 }
 
 impl Error {
-    /// Returns the class of the error, to match on.
+    /// Returns the class of the error.
     ///
-    /// The predicates, such as [`is_transient`](Self::is_transient), answer what the caller can
-    /// do, whatever the class.
+    /// Predicates such as [`is_transient`](Self::is_transient) decide what the caller can do,
+    /// independently of the class.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.inner.cause {
             Cause::InvalidRequest(_) => ErrorKind::InvalidRequest,
             Cause::Auth(error) if error.retry_after().is_some() => ErrorKind::RateLimited,
             Cause::Auth(_) => ErrorKind::Auth,
-            Cause::Busy => ErrorKind::RateLimited,
-            Cause::Late(_) | Cause::TimedOut => ErrorKind::Timeout,
+            Cause::NoPermit => ErrorKind::RateLimited,
+            Cause::WaitTimedOut(_) | Cause::TimedOut => ErrorKind::Timeout,
             Cause::Transport if self.is_timeout() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
             Cause::Decode(_) => ErrorKind::Decode,

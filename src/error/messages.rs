@@ -1,9 +1,11 @@
-//! What the vendor says went wrong.
+//! Extracts the vendor's messages from an error body.
 
 use serde_json::Value;
 
-/// Every text in a message of whatever shape, behind the name of its field
-/// where it has one: `{"email": ["is taken"]}` gives `email: is taken`.
+/// Collects every text in a value of any shape.
+///
+/// A text inside a field is prefixed with the name of the field: `{"email": ["is taken"]}` gives
+/// `email: is taken`.
 pub(super) fn collect(value: &Value, field: Option<&str>, messages: &mut Vec<String>) {
     match value {
         Value::String(text) => match serde_json::from_str::<Value>(text) {

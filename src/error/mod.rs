@@ -1,4 +1,4 @@
-//! The one error of calls.
+//! The error type of calls.
 
 mod advice;
 mod kind;
@@ -15,15 +15,19 @@ use serde_json::Value;
 
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
-use crate::transport::retry::reason_of;
+use crate::transport::retry::{retry_reason, whole_seconds};
 pub use kind::ErrorKind;
-pub(crate) use trace::{Answer, Trace, missing_scopes, request_id};
+pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
-/// A call that did not succeed.
+/// A failed call.
 ///
-/// `Display` names the operation, the status and the request id, and what to
-/// do next. Neither it nor `Debug` shows a body, an address, a token, or
-/// anything of a patient; [`Error::body`] gives the body on demand.
+/// `Display` names the operation, the failure, the status, the request id and what to do next.
+/// Neither `Display` nor `Debug` shows a body, an address, a token or patient data.
+/// [`Error::body`] returns the response body on demand.
+///
+/// The [guide to errors](crate::guide::errors) lists all messages with their causes and fixes.
+///
+/// # Examples
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -33,17 +37,14 @@ pub(crate) use trace::{Answer, Trace, missing_scopes, request_id};
 /// # let client = fake.client();
 /// # let id = fullscript::types::PatientId::new("1")?;
 /// match client.get_patient().id(id).send().await {
-///     Ok(answer) => println!("{}", answer.patient.id),
+///     Ok(response) => println!("{}", response.patient.id),
 ///     Err(error) if error.is_not_found() => println!("no such patient"),
-///     Err(error) if error.needs_reconnect() => println!("connect again"),
+///     Err(error) if error.needs_reconnect() => println!("reconnect your account"),
 ///     Err(error) => eprintln!("{error}"),
 /// }
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-///
-/// The [guide to errors](crate::guide::errors) lists what there is to see, why,
-/// and what to do.
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -52,121 +53,130 @@ struct Inner {
     cause: Cause,
     operation_id: &'static str,
     page: Option<i64>,
-    answer: Option<Answer>,
+    response: Option<RawResponse>,
     trace: Trace,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 enum Cause {
-    /// The call was not made: an argument is missing or not acceptable.
+    /// The request was not sent: an argument is missing or not valid.
     InvalidRequest(String),
-    /// The call was not made, or not again, for want of a token.
+    /// The request was not sent, or not retried, because there was no valid token.
     Auth(AuthError),
-    /// The limit of requests leaves no room before the call's time is over.
-    Busy,
-    /// The call's time was over before the request was sent.
-    Late(&'static str),
-    /// The call's time was over before the answer came, or all of it.
+    /// The rate limiter had no permit before the deadline.
+    NoPermit,
+    /// The deadline passed before the request was sent, while waiting for this.
+    WaitTimedOut(&'static str),
+    /// The deadline passed before the response was complete.
     TimedOut,
-    /// No answer: the connection could not be made, or broke.
+    /// The connection could not be established, or was closed before the response was complete.
     Transport,
-    /// The server answered with another status than success.
+    /// The server returned a status that is not a success.
     Refused,
-    /// A success whose body is not what the operation answers.
+    /// The server returned a success status with a body that is not valid for the operation.
     Decode(String),
-    /// A page of a list that leads nowhere.
+    /// The pages of a list are inconsistent.
     Pagination(String),
 }
 
 impl Error {
-    /// The operation that was called, empty where it was none.
+    /// Returns the id of the operation, or an empty string for a path without an operation.
     #[must_use]
     pub fn operation_id(&self) -> &'static str {
         self.inner.operation_id
     }
 
-    /// The table's entry for the operation.
+    /// Returns the operation's entry in the [table of operations](crate::operations).
     #[must_use]
     pub fn operation(&self) -> Option<&'static Operation> {
         operations::find(self.inner.operation_id)
     }
 
-    /// The HTTP method, if the operation is one of the table's.
+    /// Returns the HTTP method, if the operation is in the [table](crate::operations).
     #[must_use]
     pub fn method(&self) -> Option<&'static str> {
         self.operation().map(|operation| operation.method)
     }
 
-    /// The path with its variables in braces, if the operation is one of the
-    /// table's.
+    /// Returns the path template, if the operation is in the [table](crate::operations).
+    ///
+    /// Variables are in braces: `/api/clinic/patients/{id}`.
     #[must_use]
     pub fn path(&self) -> Option<&'static str> {
         self.operation().map(|operation| operation.path)
     }
 
-    /// How often the request was sent: 0 if it never was.
+    /// Returns the number of times the request was sent, 0 if it was never sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.inner.trace.attempts
     }
 
-    /// Whether the server may have received the request, and so may have done
-    /// what it asks for.
+    /// Returns whether the server may have received the request and acted on it.
     ///
-    /// Look at this before sending a POST again: where it is false, nothing
-    /// has happened.
+    /// Check this before you send a POST again. If it is `false`, the request had no effect.
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
         self.inner.trace.may_have_arrived
     }
 
-    /// How long to wait before the call is made again, if the server's
-    /// `Retry-After` or the limit of requests says so.
+    /// Returns the time to wait before the call is retried.
+    ///
+    /// The value comes from the server's `Retry-After` header or from the client's rate limiter.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let of_auth = self.auth_error().and_then(AuthError::retry_after);
-        of_auth.or(self.inner.trace.retry_after)
+        let from_auth = self.auth_error().and_then(AuthError::retry_after);
+        from_auth.or(self.inner.trace.retry_after)
     }
 
-    /// The page of a list that failed, where a stream of pages or items did:
-    /// give it to `page_number` to resume there.
+    /// Returns the number of the page that failed, if a stream of pages or items failed.
+    ///
+    /// Pass it to `page_number` to resume there.
     #[must_use]
     pub fn page(&self) -> Option<i64> {
         self.inner.page
     }
 
-    /// The HTTP status, if the server answered.
+    /// Returns the HTTP status, if the server responded.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.inner.answer.as_ref().map(|answer| answer.status)
+        self.inner.response.as_ref().map(|response| response.status)
     }
 
-    /// The answer's headers, if the server answered.
+    /// Returns the response headers, if the server responded.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        self.inner.answer.as_ref().map(|answer| &answer.headers)
+        self.inner
+            .response
+            .as_ref()
+            .map(|response| &response.headers)
     }
 
-    /// The answer's body as it came, which may be HTML or nothing; nothing too
-    /// where it was read, see [`Error::is_pagination`]. It may hold health
-    /// data: keep it out of logs.
+    /// Returns the raw response body, if the server responded.
+    ///
+    /// The body may be HTML, incomplete or empty.
+    /// It is empty after a pagination error, because the body was already decoded then; see
+    /// [`Error::is_pagination`].
+    /// It may contain health data: keep it out of logs.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.inner
-            .answer
+            .response
             .as_ref()
-            .map(|answer| answer.body.as_ref())
+            .map(|response| response.body.as_ref())
     }
 
-    /// The vendor's name for this call; quote it to their support.
+    /// Returns the vendor's id of the request, to quote to the vendor's support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.headers().and_then(request_id)
     }
 
-    /// What the vendor says went wrong, message by message: from `error` as a
-    /// text, a list, an object or a list inside a text, from `errors`,
-    /// `message` and `error_description`.
+    /// Returns the vendor's error messages in the body, one entry per message.
+    ///
+    /// Messages are read from `error` (a text, a list, an object, or a list inside a text),
+    /// `errors`, `message` and `error_description`.
+    /// They may contain health data: keep them out of logs.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         let body = self
@@ -181,19 +191,19 @@ impl Error {
         messages
     }
 
-    /// Whether the call was not made since an argument was not acceptable.
+    /// Returns whether the request was not sent because an argument is missing or not valid.
     #[must_use]
     pub fn is_invalid_request(&self) -> bool {
         matches!(self.inner.cause, Cause::InvalidRequest(_))
     }
 
-    /// Whether the user's connection has ended: they must connect again.
+    /// Returns whether the user is disconnected and must reconnect.
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
         self.auth_error().is_some_and(AuthError::needs_reconnect)
     }
 
-    /// Why there was no token for the call, where that is what failed.
+    /// Returns the error that left the call without a valid token, if that is the cause.
     #[must_use]
     pub fn auth_error(&self) -> Option<&AuthError> {
         match &self.inner.cause {
@@ -202,85 +212,92 @@ impl Error {
         }
     }
 
-    /// Whether the call may well succeed when it is made again later: the
-    /// connection, the server or the token endpoint was in trouble, or there
-    /// were too many calls.
+    /// Returns whether the call is likely to succeed if it is made again later.
     ///
-    /// That it failed need not mean that nothing was done:
+    /// This is the case after a timeout, a connection failure, a rate limit, or a temporary
+    /// failure of the server, the token endpoint or the token store.
+    /// A transient error does not mean that the request had no effect: check
     /// [`Error::may_have_arrived`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.inner.cause {
-            Cause::Transport | Cause::TimedOut | Cause::Busy | Cause::Late(_) => true,
+            Cause::Transport | Cause::TimedOut | Cause::NoPermit | Cause::WaitTimedOut(_) => true,
             Cause::Auth(error) => error.is_transient(),
             Cause::Refused => self
                 .status()
-                .is_some_and(|status| reason_of(status).is_some()),
+                .is_some_and(|status| retry_reason(status).is_some()),
             Cause::InvalidRequest(_) | Cause::Decode(_) | Cause::Pagination(_) => false,
         }
     }
 
-    /// Whether the call took longer than it was given.
+    /// Returns whether the call exceeded a timeout.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         let source = self.inner.source.as_ref();
         let transport = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
-        matches!(self.inner.cause, Cause::TimedOut | Cause::Late(_))
+        matches!(self.inner.cause, Cause::TimedOut | Cause::WaitTimedOut(_))
             || transport.is_some_and(reqwest::Error::is_timeout)
     }
 
-    /// Whether no answer came: no connection, a time-out, a broken one.
+    /// Returns whether no complete response arrived.
+    ///
+    /// The connection could not be established, was closed, or the deadline passed after the
+    /// request was sent.
     #[must_use]
     pub fn is_transport(&self) -> bool {
         matches!(self.inner.cause, Cause::Transport | Cause::TimedOut)
     }
 
-    /// Whether the call succeeded and its answer could not be read.
+    /// Returns whether the server returned a success status with a body that cannot be decoded.
     #[must_use]
     pub fn is_decode(&self) -> bool {
         matches!(self.inner.cause, Cause::Decode(_))
     }
 
-    /// Whether a list's answers lead nowhere: the next page is not after this
-    /// one, a page repeats those before it, or no list is there at all. A
-    /// stream stops at it instead of going round in circles.
+    /// Returns whether the pages of a list are inconsistent.
+    ///
+    /// The next page is not after the current one, a page repeats an earlier one, or the response
+    /// contains no list.
+    /// A stream stops at this error instead of requesting pages in an endless loop.
     #[must_use]
     pub fn is_pagination(&self) -> bool {
         matches!(self.inner.cause, Cause::Pagination(_))
     }
 
-    /// Whether there is no such object (404).
+    /// Returns whether the object does not exist (404).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.refused_with(StatusCode::NOT_FOUND)
     }
 
-    /// Whether the server refused the values (422); [`Error::messages`] says
-    /// which.
+    /// Returns whether the server rejected the values (422).
+    ///
+    /// [`Error::messages`] names the rejected values.
     #[must_use]
     pub fn is_validation(&self) -> bool {
         self.refused_with(StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    /// Whether too many calls were made: the server says so (429), or our own
-    /// limit leaves no room before the call's time is over.
+    /// Returns whether a rate limit was exceeded.
+    ///
+    /// Either the server returned 429, or the client's rate limiter had no permit before the
+    /// deadline.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         match &self.inner.cause {
-            Cause::Busy => true,
+            Cause::NoPermit => true,
             Cause::Auth(error) => error.retry_after().is_some(),
             _ => self.refused_with(StatusCode::TOO_MANY_REQUESTS),
         }
     }
 
-    /// Whether the token is missing, expired or revoked (401).
+    /// Returns whether the access token is missing, expired or revoked (401).
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
         self.refused_with(StatusCode::UNAUTHORIZED)
     }
 
-    /// Whether the refusal (403) may come of the operation's restriction to
-    /// approved partners.
+    /// Returns whether a 403 may be caused by the operation's restriction to approved partners.
     #[must_use]
     pub fn needs_approval(&self) -> bool {
         self.refused_with(StatusCode::FORBIDDEN)
@@ -289,24 +306,26 @@ impl Error {
                 .is_some_and(|operation| operation.requires_commercial_approval)
     }
 
-    /// Whether the refusal (403) comes of a scope that the token lacks: by the
-    /// scopes that the operation needs, as far as they are known, and those
-    /// that the token was issued with; or by the server's own word.
+    /// Returns whether a 403 is caused by a scope that the token lacks.
+    ///
+    /// This is the case if the known scopes of the operation are not among those that the token
+    /// was issued with, or if the server reports `insufficient_scope`.
     #[must_use]
     pub fn is_missing_scope(&self) -> bool {
         self.refused_with(StatusCode::FORBIDDEN)
-            && (!self.missing_scopes().is_empty() || self.says_insufficient_scope())
+            && (!self.missing_scopes().is_empty() || self.reports_insufficient_scope())
     }
 
-    /// The scopes that the operation needs and the token lacks, as far as both
-    /// are known; [`Operation::scopes_confidence`] says how sure the first is.
+    /// Returns the scopes that the operation needs and the token lacks, if both are known.
+    ///
+    /// [`Operation::scopes_confidence`] states how reliable the operation's scopes are.
     #[must_use]
     pub fn missing_scopes(&self) -> &[&'static str] {
         &self.inner.trace.missing_scopes
     }
 
-    /// What the server's `WWW-Authenticate` says (RFC 6750, section 3.1).
-    fn says_insufficient_scope(&self) -> bool {
+    /// Returns whether `WWW-Authenticate` reports `insufficient_scope` (RFC 6750, section 3.1).
+    fn reports_insufficient_scope(&self) -> bool {
         let challenges = self
             .headers()
             .map(|headers| headers.get_all("www-authenticate"));
@@ -329,12 +348,13 @@ impl Error {
             Unread::CommunicationError(error)
             | Unread::InvalidUpgrade(error)
             | Unread::ResponseBodyError(error) => Self::transport(operation_id, error),
-            // Answers are read by `response.rs`, so these never come of a call.
+            // Responses are read by `response.rs`, so a call never returns these.
             Unread::ErrorResponse(_)
             | Unread::InvalidResponsePayload(..)
-            | Unread::UnexpectedResponse(_) => {
-                Self::invalid_request(operation_id, "the call ended in an unknown way".into())
-            }
+            | Unread::UnexpectedResponse(_) => Self::invalid_request(
+                operation_id,
+                "unexpected error of the generated client".into(),
+            ),
         }
     }
 
@@ -352,75 +372,89 @@ impl Error {
         Self::new(Cause::Transport, operation_id, None, Some(Box::new(source)))
     }
 
-    pub(crate) fn busy(operation_id: &'static str) -> Self {
-        Self::new(Cause::Busy, operation_id, None, None)
+    pub(crate) fn no_permit(operation_id: &'static str) -> Self {
+        Self::new(Cause::NoPermit, operation_id, None, None)
     }
 
-    /// The call's time was over before this happened.
-    pub(crate) fn late(operation_id: &'static str, what: &'static str) -> Self {
-        Self::new(Cause::Late(what), operation_id, None, None)
+    /// Creates the error for a deadline that passed while the call waited for `waited_for`.
+    pub(crate) fn wait_timed_out(operation_id: &'static str, waited_for: &'static str) -> Self {
+        Self::new(Cause::WaitTimedOut(waited_for), operation_id, None, None)
     }
 
-    /// The call's time was over before the answer came, or all of it.
-    pub(crate) fn timed_out(operation_id: &'static str, answer: Option<Answer>) -> Self {
-        Self::new(Cause::TimedOut, operation_id, answer, None)
+    /// Creates the error for a deadline that passed before the response was complete.
+    pub(crate) fn timed_out(operation_id: &'static str, response: Option<RawResponse>) -> Self {
+        Self::new(Cause::TimedOut, operation_id, response, None)
     }
 
-    pub(crate) fn refused(operation_id: &'static str, answer: Answer) -> Self {
-        Self::new(Cause::Refused, operation_id, Some(answer), None)
+    pub(crate) fn refused(operation_id: &'static str, response: RawResponse) -> Self {
+        Self::new(Cause::Refused, operation_id, Some(response), None)
     }
 
     pub(crate) fn decode(
         operation_id: &'static str,
-        answer: Answer,
+        response: RawResponse,
         place: Option<String>,
         error: &serde_json::Error,
     ) -> Self {
-        // The decoder's own message may quote the value that it did not like.
+        // The decoder's own message may quote the value.
         let what = match error.classify() {
-            serde_json::error::Category::Data => "is not of the expected type",
-            serde_json::error::Category::Eof => "breaks off",
-            _ => "is not JSON",
+            serde_json::error::Category::Data => "does not have the expected type",
+            serde_json::error::Category::Eof => "is truncated",
+            _ => "is not valid JSON",
         };
-        let subject = place.map_or_else(|| "the answer".into(), |place| format!("`{place}`"));
-        let cause = Cause::Decode(format!("{subject} {what}"));
-        Self::new(cause, operation_id, Some(answer), None)
+        let subject = place.map_or_else(|| "the response".into(), |place| format!("`{place}`"));
+        let cause = Cause::Decode(format!("decode error: {subject} {what}"));
+        Self::new(cause, operation_id, Some(response), None)
     }
 
-    pub(crate) fn broken(
+    /// Creates the error for a connection that was closed before the response was complete.
+    pub(crate) fn incomplete(
         operation_id: &'static str,
-        answer: Answer,
+        response: RawResponse,
         error: reqwest::Error,
     ) -> Self {
         let source = Box::new(error.without_url());
-        Self::new(Cause::Transport, operation_id, Some(answer), Some(source))
+        Self::new(Cause::Transport, operation_id, Some(response), Some(source))
     }
 
     pub(crate) fn not_as_expected(
         operation_id: &'static str,
-        answer: Answer,
+        response: RawResponse,
         reason: String,
     ) -> Self {
-        Self::new(Cause::Decode(reason), operation_id, Some(answer), None)
+        Self::new(Cause::Decode(reason), operation_id, Some(response), None)
     }
 
-    pub(crate) fn too_large(operation_id: &'static str, answer: Answer, limit: usize) -> Self {
-        let reason = format!("the answer is larger than {limit} bytes");
-        Self::not_as_expected(operation_id, answer, reason)
+    pub(crate) fn too_large(
+        operation_id: &'static str,
+        response: RawResponse,
+        limit: usize,
+    ) -> Self {
+        let reason = format!("the response body is larger than {limit} bytes");
+        Self::not_as_expected(operation_id, response, reason)
     }
 
-    /// Adds what is known of the call.
+    /// Adds the facts about the call.
     pub(crate) fn traced(mut self, trace: Trace) -> Self {
         self.inner.trace = trace;
         self
     }
 
-    /// An answer that was read and leads nowhere.
-    pub(crate) fn pagination(operation_id: &'static str, reason: String, answer: Answer) -> Self {
-        Self::new(Cause::Pagination(reason), operation_id, Some(answer), None)
+    /// Creates the error for a page that was decoded and is inconsistent with the list.
+    pub(crate) fn pagination(
+        operation_id: &'static str,
+        reason: String,
+        response: RawResponse,
+    ) -> Self {
+        Self::new(
+            Cause::Pagination(reason),
+            operation_id,
+            Some(response),
+            None,
+        )
     }
 
-    /// Names the page of a list that failed.
+    /// Adds the number of the page that failed.
     pub(crate) fn on_page(mut self, number: i64) -> Self {
         self.inner.page = Some(number);
         self
@@ -429,7 +463,7 @@ impl Error {
     fn new(
         cause: Cause,
         operation_id: &'static str,
-        answer: Option<Answer>,
+        response: Option<RawResponse>,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self {
@@ -437,7 +471,7 @@ impl Error {
                 cause,
                 operation_id,
                 page: None,
-                answer,
+                response,
                 trace: Trace::default(),
                 source,
             }),
@@ -454,30 +488,34 @@ impl fmt::Display for Error {
             write!(f, "page {page}: ")?;
         }
         match (&self.inner.cause, self.status()) {
-            (Cause::InvalidRequest(reason), _) => write!(f, "not sent, {reason}")?,
-            (Cause::Auth(error), _) if self.attempts() > 0 => {
-                write!(f, "no good token for another attempt, {error}")?;
+            (Cause::InvalidRequest(reason), _) => write!(f, "not sent: {reason}")?,
+            (Cause::Auth(error), _) if self.attempts() > 0 => write!(f, "not retried: {error}")?,
+            (Cause::Auth(error), _) => write!(f, "not sent: {error}")?,
+            (Cause::NoPermit, _) => {
+                f.write_str("rate limit: no permit before the deadline")?;
+                if let Some(wait) = self.retry_after() {
+                    write!(f, " (retry after {} s)", whole_seconds(wait))?;
+                }
             }
-            (Cause::Auth(error), _) => write!(f, "not sent, {error}")?,
-            (Cause::Busy, _) => {
-                f.write_str("the limit of requests leaves no room before the call's time is over")?;
+            (Cause::WaitTimedOut(waited_for), _) => {
+                write!(f, "timed out waiting for {waited_for}")?;
             }
-            (Cause::Late(what), _) => write!(f, "the call's time was over before {what}")?,
-            (Cause::TimedOut, None) => {
-                f.write_str("the call's time was over before an answer came")?
-            }
+            (Cause::TimedOut, None) => f.write_str("timed out waiting for the response")?,
             (Cause::TimedOut, Some(status)) => {
-                write!(
-                    f,
-                    "the call's time was over within the answer (status {status})"
-                )?;
+                write!(f, "timed out reading the response body (status {status})")?;
             }
-            (Cause::Transport, None) => f.write_str("no answer from the server")?,
-            (Cause::Transport, Some(status)) => {
-                write!(f, "the answer broke off (status {status})")?
+            (Cause::Transport, None) if self.is_timeout() => {
+                f.write_str("timed out waiting for the response")?;
             }
-            (Cause::Refused, Some(status)) => write!(f, "the server answered {status}")?,
-            (Cause::Refused, None) => f.write_str("the server refused")?,
+            (Cause::Transport, None) => {
+                f.write_str("connection failed: no response from the server")?;
+            }
+            (Cause::Transport, Some(status)) => write!(
+                f,
+                "connection closed before the response was complete (status {status})"
+            )?,
+            (Cause::Refused, Some(status)) => write!(f, "the server returned {status}")?,
+            (Cause::Refused, None) => f.write_str("the server refused the request")?,
             (Cause::Decode(reason) | Cause::Pagination(reason), Some(status)) => {
                 write!(f, "{reason} (status {status})")?;
             }
@@ -508,7 +546,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.inner.cause {
-            // Said already; what lies below it is not.
+            // The message contains the `AuthError`, so the chain continues with its source.
             Cause::Auth(error) => error.source(),
             _ => self.inner.source.as_deref().map(|source| source as _),
         }

@@ -1,4 +1,4 @@
-//! What an error keeps of its call: attempts, timing, the server's answer.
+//! The facts about a call that its error keeps: attempts, timing, the response.
 
 use std::time::Duration;
 
@@ -7,47 +7,49 @@ use reqwest::header::HeaderMap;
 
 use crate::auth::Scope;
 
-/// What is known of a call besides its answer.
+/// The facts about a call besides its response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
-    /// How often a request was sent.
+    /// The number of times the request was sent.
     pub(crate) attempts: u32,
-    /// Whether one of them may have reached the server.
+    /// Whether an attempt may have reached the server.
     pub(crate) may_have_arrived: bool,
-    /// Whether sending it twice is as good as once.
-    pub(crate) repeatable: bool,
-    /// How long the server, or the limit of requests, asks to wait.
+    /// Whether the request is idempotent, by its method or by an idempotency key.
+    pub(crate) idempotent: bool,
+    /// The wait that the server's `Retry-After` or the rate limiter asks for.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether the token was refused, and the body could not be sent again.
-    pub(crate) unrepeatable: bool,
+    /// Whether the access token was rejected and the body could not be sent again.
+    pub(crate) body_not_replayable: bool,
     /// The scopes that the operation needs and the token lacks.
     pub(crate) missing_scopes: Vec<&'static str>,
 }
 
-/// The scopes that an operation needs and a token lacks, where both are known;
-/// of several ways the one that lacks the fewest.
+/// Returns the scopes that an operation needs and a token lacks, if both are known.
+///
+/// Of several alternatives, the one that lacks the fewest scopes is returned.
 pub(crate) fn missing_scopes(
     needed: &[&'static [&'static str]],
-    held: &[Scope],
+    granted: &[Scope],
 ) -> Vec<&'static str> {
-    if held.is_empty() {
+    if granted.is_empty() {
         return Vec::new();
     }
-    let is_held = |scope: &str| held.iter().any(|held| held.as_str() == scope);
+    let is_granted = |scope: &str| granted.iter().any(|granted| granted.as_str() == scope);
     let lacking = needed.iter().map(|together| {
-        let missing = together.iter().copied().filter(|scope| !is_held(scope));
+        let missing = together.iter().copied().filter(|scope| !is_granted(scope));
         missing.collect::<Vec<_>>()
     });
     lacking.min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// What the server answered.
-pub(crate) struct Answer {
+/// The server's response, with the part of the body that was read.
+pub(crate) struct RawResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: bytes::Bytes,
 }
 
+/// Returns the value of `X-Request-Id`.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-request-id")?.to_str().ok()
 }

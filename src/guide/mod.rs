@@ -1,73 +1,91 @@
 //! Guides, one for each task.
 //!
-//! Their examples are run as tests, against the embedded fake wherever a
-//! server is needed.
+//! Each guide says when to use a feature, shows the code, and lists what can go wrong. The code is
+//! run as a test, against the embedded fake where a server is needed.
 //!
-//! In the order in which most apps need them:
+//! In the order in which most integrations need them:
 //!
 //! 1. [Connect a user](connect)
-//! 2. [Refresh and many users](many_users)
-//! 3. [List and page](lists)
-//! 4. [Calls that hold](calls)
-//! 5. [Treatment plans, safely](treatment_plans)
-//! 6. [Labs](labs)
-//! 7. [Webhooks](webhooks)
-//! 8. [Fullscript in a page](embed)
-//! 9. [Test an integration](testing)
-//! 10. [Take an update](updates)
-//! 11. [Errors](errors)
+//! 2. [Token refresh and many users](many_users)
+//! 3. [Pagination](lists)
+//! 4. [Retries, timeouts and rate limits](calls)
+//! 5. [Patients, orders and catalog](patients)
+//! 6. [Treatment plans](treatment_plans)
+//! 7. [Labs](labs)
+//! 8. [Webhooks](webhooks)
+//! 9. [Embed and redirect](embed)
+//! 10. [Testing](testing)
+//! 11. [Multi-user jobs](multi_user_jobs)
+//! 12. [Production](production)
+//! 13. [Upgrading](upgrading)
+//! 14. [Errors](errors)
 
-/// How a practitioner connects an account, once.
+/// The OAuth flow: how a practitioner connects a Fullscript account.
 pub mod connect {
     #![doc = include_str!("connect.md")]
 }
 
-/// How tokens stay good, for one user or ten thousand.
+/// Token refresh, token stores, and users who were disconnected.
 pub mod many_users {
     #![doc = include_str!("many_users.md")]
 }
 
-/// How to read a list that does not fit in a page.
+/// Pagination: lists as streams of records or pages.
 pub mod lists {
     #![doc = include_str!("lists.md")]
 }
 
-/// What is tried again, how long a call takes, how often one may call.
+/// Retries, timeouts, rate limits, idempotency keys and metrics of calls.
 pub mod calls {
     #![doc = include_str!("calls.md")]
 }
 
-/// How to write a plan that reaches the patient when it should, and not before.
+/// Patients, orders and the catalog: finding, creating, updating and reading.
+pub mod patients {
+    #![doc = include_str!("patients.md")]
+}
+
+/// Treatment plans: drafts, active plans, and failures while creating them.
 pub mod treatment_plans {
     #![doc = include_str!("treatment_plans.md")]
 }
 
-/// How to follow a lab order to its results.
+/// Labs: from a lab order to its results.
 pub mod labs {
     #![doc = include_str!("labs.md")]
 }
 
-/// How to hear of each event once, also of those that got lost.
+/// Webhooks: signatures, deduplication, and the replay of missed events.
 pub mod webhooks {
     #![doc = include_str!("webhooks.md")]
 }
 
-/// How to show Fullscript in a page of yours, or link into it.
+/// Fullscript embedded in a page, and links into Fullscript.
 pub mod embed {
     #![doc = include_str!("embed.md")]
 }
 
-/// How to test an integration without credentials.
+/// Testing an integration with the fake server, without credentials.
 pub mod testing {
     #![doc = include_str!("testing.md")]
 }
 
-/// How to take a new version, or a new document of the vendor's.
-pub mod updates {
-    #![doc = include_str!("updates.md")]
+/// Jobs that read the data of many practitioners.
+pub mod multi_user_jobs {
+    #![doc = include_str!("multi_user_jobs.md")]
 }
 
-/// What you see when a call fails, why, and what to do.
+/// Production: several processes, metrics, logs, shutdown, key rotation and backup.
+pub mod production {
+    #![doc = include_str!("production.md")]
+}
+
+/// Upgrading to a new version of the crate or a new document of the vendor.
+pub mod upgrading {
+    #![doc = include_str!("upgrading.md")]
+}
+
+/// Each kind of error, its cause, and what to do.
 pub mod errors {
     #![doc = include_str!("errors.md")]
 }

@@ -1,4 +1,4 @@
-//! How far a replay has come.
+//! The cursor of a replay.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::lists::{EventList, to_seconds};
 
-/// The form of the text, so that a later one can be told from it.
-const FORM: &str = "1:";
+/// Version prefix of the text form.
+const VERSION: &str = "1:";
 
-/// How far a replay has come in each list: a few times and nothing of a
-/// patient, to be kept as text or with serde.
+/// The position of a replay in each list: a few times, without patient data. Save it as text or
+/// with serde.
 ///
-/// All that happened before it is handled, as far as it had been listed. So a
-/// cursor is safe to save whenever there is one, and saves the next replay
-/// from reading thirty days again; an old one costs requests and nothing else.
+/// All listed events before it were processed. Any cursor that a replay returns is safe to save,
+/// and saves the next replay from reading thirty days again; an older one only costs requests.
 ///
-/// The default is the beginning: all that the vendor still lists.
+/// The default is the beginning: all events that Fullscript still lists.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -34,12 +33,12 @@ const FORM: &str = "1:";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor {
-    /// In whole seconds since 1970, by list.
+    /// Whole seconds since 1970, by list.
     pub(super) seconds: [Option<u64>; EventList::ALL.len()],
 }
 
 impl Cursor {
-    /// How far it has come in this list; `None` if it is at the beginning.
+    /// Returns the position in this list, or `None` at the beginning.
     #[must_use]
     pub fn of(&self, list: EventList) -> Option<SystemTime> {
         let seconds = self.seconds[list.index()]?;
@@ -47,7 +46,7 @@ impl Cursor {
     }
 }
 
-/// From then on, in all lists.
+/// Creates a cursor at this time in all lists.
 impl From<SystemTime> for Cursor {
     fn from(since: SystemTime) -> Self {
         Self {
@@ -60,18 +59,17 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = EventList::ALL.into_iter().zip(self.seconds);
         let known = known.filter_map(|(list, seconds)| Some(format!("{list}={}", seconds?)));
-        write!(f, "{FORM}{}", known.collect::<Vec<_>>().join(","))
+        write!(f, "{VERSION}{}", known.collect::<Vec<_>>().join(","))
     }
 }
 
 impl FromStr for Cursor {
     type Err = InvalidCursor;
 
-    /// Reads what `Display` has written, of a later version with more lists
-    /// too.
+    /// Parses the output of `Display`, including that of a later version with more lists.
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let mut cursor = Self::default();
-        let parts = text.strip_prefix(FORM).ok_or(InvalidCursor)?;
+        let parts = text.strip_prefix(VERSION).ok_or(InvalidCursor)?;
         for part in parts.split(',').filter(|part| !part.is_empty()) {
             let (name, seconds) = part.split_once('=').ok_or(InvalidCursor)?;
             let seconds = seconds.parse().map_err(|_| InvalidCursor)?;
@@ -97,13 +95,13 @@ impl From<Cursor> for String {
     }
 }
 
-/// Says that a text is no [`Cursor`].
+/// The error of parsing an invalid [`Cursor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidCursor;
 
 impl fmt::Display for InvalidCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the text is no cursor of a replay, begin with the default one")
+        f.write_str("replay cursor: invalid text; start from `Cursor::default()`")
     }
 }
 

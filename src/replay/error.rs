@@ -1,4 +1,4 @@
-//! What of a replay fails.
+//! Errors of a replay.
 
 use std::fmt;
 
@@ -7,11 +7,10 @@ use crate::error::Error;
 use crate::types::EventId;
 use crate::webhook::EventLogError;
 
-/// A part of a replay that failed; the cursor stays before it, so the next
-/// replay tries again.
+/// An error in a part of a replay. The cursor does not advance past it, so the next replay retries.
 ///
-/// The rest goes on, unless [`is_end`](Self::is_end). Neither `Display` nor
-/// `Debug` shows anything of a patient.
+/// The replay continues with the remaining parts, unless [`is_end`](Self::is_end). Neither
+/// `Display` nor `Debug` shows patient data.
 #[derive(Debug)]
 pub struct ReplayError {
     kind: Kind,
@@ -47,14 +46,15 @@ impl ReplayError {
         }
     }
 
-    /// The same, and nothing follows it.
+    /// Marks the error as the end of the replay.
     pub(super) fn end(mut self) -> Self {
         self.is_end = true;
         self
     }
 
-    /// The list that can't be read, or not to its end: for want of a scope,
-    /// say. Its events that were found are told all the same.
+    /// Returns the list that could not be read to its end, for example because of a missing scope.
+    ///
+    /// Its events that were found are returned anyway.
     #[must_use]
     pub fn failed_list(&self) -> Option<EventList> {
         match self.kind {
@@ -63,7 +63,7 @@ impl ReplayError {
         }
     }
 
-    /// The event that can't be retrieved.
+    /// Returns the id of the event that could not be retrieved.
     #[must_use]
     pub fn event_id(&self) -> Option<&EventId> {
         match &self.kind {
@@ -72,7 +72,7 @@ impl ReplayError {
         }
     }
 
-    /// The call that failed.
+    /// Returns the error of the API call that failed.
     #[must_use]
     pub fn call(&self) -> Option<&Error> {
         match &self.kind {
@@ -81,24 +81,23 @@ impl ReplayError {
         }
     }
 
-    /// Whether an event was listed and is not there any more (404), as after
-    /// thirty days: it does not hold the cursor.
+    /// Returns whether an event was listed but no longer exists (404), as after thirty days. The
+    /// cursor advances past it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(&self.kind, Kind::Event(_, error) if error.is_not_found())
     }
 
-    /// Whether the replay ends with it, since all that follows would fail as
-    /// well: the record of events failed, the user's connection has ended, or
-    /// the server fails one call after the other.
+    /// Returns whether the replay ends with this error, because everything after it would fail too:
+    /// the event log failed, the user must reconnect, or several calls in a row failed.
     #[must_use]
     pub fn is_end(&self) -> bool {
         self.is_end
     }
 }
 
-/// Whether the next call fails for the same reason. A 401 need not: the
-/// vendor's guides call a missing scope unauthorized too.
+/// Returns whether the next call would fail for the same reason. After a 401 it may succeed:
+/// Fullscript's guides also call a missing scope unauthorized.
 fn is_lasting(error: &Error) -> bool {
     error.auth_error().is_some()
 }
@@ -106,17 +105,17 @@ fn is_lasting(error: &Error) -> bool {
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::List(list, _) => write!(f, "the list {list} could not be read to its end")?,
+            Kind::List(list, _) => write!(f, "replay: failed to read the list {list} to its end")?,
             Kind::Event(..) if self.is_gone() => {
-                f.write_str("an event that was listed is gone, and left out")?;
+                f.write_str("replay: an event that was listed no longer exists and is skipped")?;
             }
-            Kind::Event(..) => f.write_str("an event could not be retrieved")?,
-            Kind::EventLog(_) => f.write_str("what was handled before is not known")?,
+            Kind::Event(..) => f.write_str("replay: failed to retrieve an event")?,
+            Kind::EventLog(_) => f.write_str("replay: the event log failed")?,
         }
         match (self.is_end, self.is_gone()) {
-            (true, _) => f.write_str(", mend the cause and replay from the cursor"),
+            (true, _) => f.write_str("; fix the cause, then resume from the cursor"),
             (false, true) => Ok(()),
-            (false, false) => f.write_str(", the next replay tries again"),
+            (false, false) => f.write_str("; the next replay retries it"),
         }
     }
 }

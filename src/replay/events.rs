@@ -1,4 +1,4 @@
-//! The events of a clinic, and how they are read.
+//! The events of a clinic and the options to read them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::webhook::EventLog;
 
-/// The events of a clinic; made by [`Client::events`].
+/// The events of a clinic; returned by [`Client::events`].
 #[derive(Clone)]
 pub struct Events {
     pub(super) client: Client,
@@ -20,26 +20,27 @@ pub struct Events {
 }
 
 impl Events {
-    /// The lists to read; all of them unless told.
+    /// Sets the lists to read. Default: all lists.
     ///
-    /// [`EventList::Deliveries`] tells of every kind of event that the webhook
-    /// is subscribed to.
+    /// [`EventList::Deliveries`] contains every kind of event that the webhook is subscribed to.
     #[must_use]
     pub fn lists(mut self, lists: impl IntoIterator<Item = EventList>) -> Self {
         self.lists = lists.into_iter().collect();
         self
     }
 
-    /// How long an event that was told stays the caller's if neither
-    /// [`Missed::acknowledge`] nor [`Missed::release`] is called; 5 minutes unless
-    /// told.
+    /// Sets the duration of the claim on a returned event. Default: 5 minutes.
+    ///
+    /// After it the event may be granted again, if neither
+    /// [`Missed::acknowledge`](super::Missed::acknowledge) nor
+    /// [`Missed::release`](super::Missed::release) was called.
     #[must_use]
     pub fn time_to_handle(mut self, time: Duration) -> Self {
         self.time_to_handle = time;
         self
     }
 
-    /// Where the time comes from; the client's clock unless told.
+    /// Sets the clock. Default: the client's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

@@ -1,4 +1,4 @@
-//! What is read in a replay, and how.
+//! The lists of a replay and how they are read.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,15 +10,14 @@ use crate::client::page::Items;
 use crate::types::{self, SortOrder};
 use crate::webhook::DEFAULT_AGE;
 
-/// The vendor lists what is no older, and a record of events remembers it as
-/// long.
-pub(super) const LISTED: Duration = DEFAULT_AGE;
+/// The age up to which Fullscript lists events, and for which an event log remembers them.
+pub(super) const LISTED_FOR: Duration = DEFAULT_AGE;
 
-/// How much later than it happened an event may be listed, or how far the
-/// vendor's clock may be from ours, without being missed by the next replay.
-const LATE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The maximum delay between an event and its listing, or difference between Fullscript's clock and
+/// ours, at which the next replay still finds the event.
+const MAX_LISTING_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A list of the vendor's that tells of events.
+/// A Fullscript list that contains events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventList {
@@ -32,16 +31,15 @@ pub enum EventList {
     Products,
     /// Events about lab orders, in the US: `list_lab_order_events`.
     LabOrders,
-    /// Events about clinic keys, of apps from before 2021:
-    /// `list_clinic_key_events`.
+    /// Events about clinic keys, for apps created before 2021: `list_clinic_key_events`.
     ClinicKeys,
-    /// What was sent to the app's webhook, of whatever kind, with its data:
+    /// Deliveries to the app's webhook, of every event type and with payloads:
     /// `list_webhook_deliveries`.
     Deliveries,
 }
 
 impl EventList {
-    /// All of them, in the order in which they are read.
+    /// All lists, in the order in which they are read.
     pub const ALL: [Self; 7] = [
         Self::Patients,
         Self::TreatmentPlans,
@@ -75,11 +73,11 @@ impl fmt::Display for EventList {
     }
 }
 
-/// One list, under way; the newest record is first.
+/// A list that is being read, newest record first.
 ///
-/// In this order a record that comes while the list is read makes others
-/// stand on two pages, where the stream drops them. In the other one a record
-/// that leaves the list, as the oldest do, makes others stand on none.
+/// In this order, a record that is added while the list is read shifts others so that they appear
+/// on two pages, where the stream drops the duplicates. In the opposite order, a record that leaves
+/// the list, as the oldest do, would make others appear on no page.
 pub(super) enum Reading {
     Events(Items<types::Event>),
     Deliveries(Items<types::WebhookDelivery>),
@@ -114,12 +112,11 @@ impl Reading {
         }
     }
 
-    /// Whether records stood on no page, for another reason than that newer
-    /// ones came in front: those of one time may change their places between
-    /// two pages.
+    /// Returns whether records were missed for another reason than newer records at the front:
+    /// records with equal times may change their order between two pages.
     pub(super) fn has_holes(&self) -> bool {
         let Self::Events(items) = self else {
-            // What is missing there, the lists of events have.
+            // Records missing from deliveries are in the lists of events.
             return false;
         };
         let changes = items.changes();
@@ -129,21 +126,22 @@ impl Reading {
     }
 }
 
-/// The days to ask for, so that nothing since then is missing: a filter counts
-/// whole days of a time zone that nobody tells.
+/// Returns the range of days to request so that no event since `since` is missed. The filter counts
+/// whole days in an undocumented time zone.
 ///
-/// A cursor from the future was saved under a wrong clock, and counts for
-/// nothing.
+/// A cursor from the future was saved with a wrong clock and is ignored.
 pub(super) fn days(since: Option<SystemTime>, now: SystemTime) -> Option<String> {
-    let oldest = now.checked_sub(LISTED);
-    let trusted =
-        since.filter(|since| since.duration_since(now).map_or(true, |ahead| ahead < LATE));
+    let oldest = now.checked_sub(LISTED_FOR);
+    let trusted = since.filter(|since| {
+        since
+            .duration_since(now)
+            .map_or(true, |ahead| ahead < MAX_LISTING_DELAY)
+    });
     let from = trusted
-        .and_then(|since| since.checked_sub(LATE))
+        .and_then(|since| since.checked_sub(MAX_LISTING_DELAY))
         .max(oldest)?;
     let first = day(from)?.checked_sub_days(Days::new(1))?;
-    // The end may or may not be part of the range, and tomorrow has begun
-    // somewhere.
+    // The end may be exclusive, and somewhere tomorrow has already begun.
     let last = day(now)?.checked_add_days(Days::new(2))?;
     Some(format!("{first}..{last}"))
 }
@@ -153,7 +151,7 @@ fn day(time: SystemTime) -> Option<NaiveDate> {
     Some(DateTime::from_timestamp(seconds, 0)?.date_naive())
 }
 
-/// Nothing before 1970 is asked for.
+/// Converts to seconds since 1970; earlier times count as 1970.
 pub(super) fn to_seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

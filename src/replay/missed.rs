@@ -1,4 +1,4 @@
-//! An event that nobody has handled yet.
+//! An event that was not processed yet.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,19 +9,18 @@ use super::progress::{Open, Progress};
 use crate::clock::Clock;
 use crate::webhook::{Event, EventLog, EventLogError, Grant};
 
-/// An event that nobody has handled yet, and that is the caller's to handle.
+/// An event that was not processed yet, with a claim that is granted to the caller.
 ///
-/// Say how that went with [`acknowledge`](Self::acknowledge) or [`release`](Self::release).
-/// One that is dropped without, as when the process dies, is told again by a
-/// replay after the time to handle it.
+/// Report the result with [`acknowledge`](Self::acknowledge) or [`release`](Self::release). If
+/// neither is called, for example because the process dies, a replay returns the event again after
+/// the claim expires.
 ///
-/// Moves to another task, if events are to be handled side by side.
+/// Can move to another task, to process events concurrently.
 #[non_exhaustive]
 pub struct Missed {
-    /// What has happened.
+    /// The event.
     pub event: Event,
-    /// The right to handle it; says too if something newer is known of what it
-    /// is about.
+    /// The claim, which also states whether a newer event about the same object is known.
     pub grant: Grant,
     pub(super) open: Open,
     pub(super) is_done: AtomicBool,
@@ -31,14 +30,15 @@ pub struct Missed {
 }
 
 impl Missed {
-    /// The event was handled: neither a replay nor a webhook tells it again.
+    /// Acknowledges the event as processed: it is not granted again, neither to a replay nor to a
+    /// webhook handler.
     ///
-    /// Returns the cursor to save: it waits for the oldest event that is not
-    /// done.
+    /// Returns the cursor to save, which does not advance past the oldest event that is not
+    /// acknowledged.
     ///
     /// # Errors
-    /// When the record of events fails: call it again, or the event is told
-    /// again.
+    /// Returns an [`EventLogError`] if the event log fails. Call it again; otherwise the event is
+    /// returned again.
     pub async fn acknowledge(&self) -> Result<Cursor, EventLogError> {
         self.event_log
             .acknowledge(&self.grant, self.clock.now())
@@ -49,12 +49,12 @@ impl Missed {
         Ok(self.progress.cursor())
     }
 
-    /// Handling has failed: a webhook may bring the event again at once, and
-    /// the next replay does; this one does not.
+    /// Releases the claim after a failure: a webhook delivery may be granted the event immediately,
+    /// and the next replay returns it again. This replay does not.
     ///
     /// # Errors
-    /// When the record of events fails: the event is told again all the same,
-    /// after the time to handle it.
+    /// Returns an [`EventLogError`] if the event log fails. The event is returned again anyway,
+    /// after the claim expires.
     pub async fn release(&self) -> Result<(), EventLogError> {
         self.event_log.release(&self.grant).await
     }

@@ -1,36 +1,36 @@
-//! Events that no webhook brought: found, told once each, and resumed.
+//! Replays missed events: finds events that no webhook delivered, each once, and resumes from a
+//! cursor.
 //!
-//! The vendor gives up on a delivery after six tries, and keeps what has
-//! happened for thirty days. A [`Replay`] reads the lists of the Events API
-//! and the list of deliveries, and tells each event that was not handled yet,
-//! the oldest first:
+//! Fullscript stops delivering an event after six attempts, and lists events for thirty days. A
+//! [`Replay`] reads the lists of the Events API and the list of webhook deliveries, and returns
+//! each event that was not processed yet, oldest first:
 //!
 //! ```
 //! use fullscript::Client;
 //! use fullscript::replay::{Cursor, ReplayError};
 //! use fullscript::webhook::{Event, EventLog};
 //!
-//! /// Handles what was missed; to be run every few minutes.
+//! /// Processes missed events; run this every few minutes.
 //! async fn catch_up(
 //!     client: &Client,
-//!     seen: impl EventLog,
+//!     event_log: impl EventLog,
 //!     since: Cursor,
 //! ) -> Result<Cursor, Box<dyn std::error::Error>> {
-//!     let mut replay = client.events(seen).replay(since);
+//!     let mut replay = client.events(event_log).replay(since);
 //!     while let Some(next) = replay.next().await {
 //!         match next {
-//!             Ok(missed) => match handle(&missed.event).await {
-//!                 // A cursor to save, so that a crash costs less.
+//!             Ok(missed) => match process(&missed.event).await {
+//!                 // Saving the cursor means less to read again after a crash.
 //!                 Ok(()) => save(missed.acknowledge().await?),
 //!                 Err(_) => missed.release().await?,
 //!             },
-//!             // "the list orders could not be read to its end, .."
+//!             // "replay: failed to read the list orders to its end; .."
 //!             Err(error) => eprintln!("{error}"),
 //!         }
 //!     }
 //!     Ok(replay.cursor())
 //! }
-//! # async fn handle(_: &Event) -> Result<(), ()> { Ok(()) }
+//! # async fn process(_: &Event) -> Result<(), ()> { Ok(()) }
 //! # fn save(_: Cursor) {}
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! # use fullscript::testing::{FakeFullscript, Script};
@@ -39,51 +39,49 @@
 //! #     let none = Script::json(200, &serde_json::json!({"events": []}));
 //! #     fake.answer(&format!("list_{list}_events"), none);
 //! # }
-//! # let seen = fullscript::webhook::MemoryEventLog::new();
-//! # let cursor = catch_up(&fake.client(), seen, Cursor::default()).await?;
+//! # let event_log = fullscript::webhook::MemoryEventLog::new();
+//! # let cursor = catch_up(&fake.client(), event_log, Cursor::default()).await?;
 //! # assert!(cursor.of(fullscript::replay::EventList::Orders).is_some());
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! The [guide to webhooks](crate::guide::webhooks) shows it beside a receiver.
+//! The [guide to webhooks](crate::guide::webhooks) shows a replay together with a receiver.
 //!
-//! # Once each
+//! # Deduplication
 //!
-//! Give it the record of events that the webhook's handler has too: an event
-//! is claimed in it before it is told, so that of both, and of all processes,
-//! one handles it, and what is done is not told again. That record is the
-//! truth; [`Cursor`] only says how far back the lists need to be read. The
-//! record has to remember events for the thirty days that the vendor lists
-//! them, and to have room for as many; after that they are left out here.
+//! Use the event log that the webhook handler uses. An event is claimed in it before the replay
+//! returns it, so that of the replay and the webhook handler, and of all processes, only one
+//! processes it, and an acknowledged event is not returned again. The event log decides what was
+//! processed; [`Cursor`] only limits how far back the lists are read. The event log must remember
+//! events for the thirty days that Fullscript lists them, and have capacity for all of them. Older
+//! events are left out here.
 //!
-//! What [`EventLog`] says of a process that dies holds here: an event that was
-//! handled, and not yet done, is told again.
+//! The guarantees of [`EventLog`] for a process that dies apply here: an event that was processed
+//! but not acknowledged is returned again.
 //!
 //! An event without an id is left out.
 //!
 //! # When to run it
 //!
-//! A replay is one pass, and ends. Run it for each clinic, with the token of
-//! one of its users, since others' events are not listed: every few minutes
-//! where there are no webhooks, and every hour or so beside them. Each pass
-//! takes a request for each hundred records of the last two or three days in
-//! each list, at least one for each list, and one for each missed event that
-//! the list of deliveries does not tell whole. They wait for their turn in the
-//! [`RateLimit`](crate::RateLimit) as any others. Leave lists out that the app
-//! does not need with [`Events::lists`].
+//! A replay makes one pass over the lists and ends. Run it for each clinic, with the token of one
+//! of its users, because events of other clinics are not listed: every few minutes without
+//! webhooks, and about every hour in addition to webhooks. In each list, a pass sends one request
+//! per hundred records of the last two or three days, and at least one request. In addition, it
+//! sends one request for each missed event that the list of deliveries does not contain in full.
+//! These requests wait for the [`RateLimit`](crate::RateLimit) like any others. Exclude lists that
+//! the app does not need with [`Events::lists`].
 //!
-//! # What is known and what is inferred
+//! # Documented and inferred behavior
 //!
-//! - The lists filter by day, in a time zone that is not told: the days are
-//!   taken one wider on both sides.
-//! - How late an event may be listed is not told: what comes within a day is
-//!   found, and what comes later by a replay from [`Cursor::default`], which
-//!   once a day costs little.
-//! - So `since` is no sharp edge: events from up to three days before it are
-//!   told too if they were not handled.
-//! - Which scope the deliveries need is not told. A list that is refused ends
-//!   nothing but itself, see [`ReplayError`].
+//! - The lists filter by day, in a time zone that is not documented: the range is extended by a day
+//!   on both sides.
+//! - How late an event may be listed is not documented. Events listed within a day are found;
+//!   events listed later are found by a replay from [`Cursor::default`], which is cheap once a day.
+//! - Therefore `since` is not exact: events from up to three days before it are returned too if
+//!   they were not processed.
+//! - The scope that the list of deliveries needs is not documented. A list that is rejected does
+//!   not end the replay; see [`ReplayError`].
 
 mod cursor;
 mod error;
@@ -114,16 +112,17 @@ pub use events::Events;
 pub use lists::EventList;
 pub use missed::Missed;
 
-/// More than handling takes, and no longer than until the next replay but one.
-const TIME_TO_HANDLE: Duration = Duration::from_secs(300);
+/// Default claim duration: longer than processing takes, and no longer than until the next replay
+/// but one.
+const DEFAULT_TIME_TO_HANDLE: Duration = Duration::from_secs(300);
 
 impl Client {
-    /// The events of the user's clinic, of which this record knows which were
-    /// handled; see [`replay`](crate::replay).
+    /// Returns the events of the user's clinic, with an event log of those that were processed; see
+    /// [`replay`](crate::replay).
     ///
-    /// Give the record that the webhook's handler uses: a clone of
-    /// [`MemoryEventLog`](crate::webhook::MemoryEventLog) or of `SqliteEventLog`, or an
-    /// `Arc` of another.
+    /// Pass the event log that the webhook handler uses: a clone of
+    /// [`MemoryEventLog`](crate::webhook::MemoryEventLog) or of `SqliteEventLog`, or an `Arc` of
+    /// another.
     #[must_use]
     pub fn events(&self, event_log: impl EventLog) -> Events {
         Events {
@@ -131,17 +130,19 @@ impl Client {
             event_log: Arc::new(event_log),
             clock: Arc::clone(&self.context.calls.clock),
             lists: EventList::ALL.into(),
-            time_to_handle: TIME_TO_HANDLE,
+            time_to_handle: DEFAULT_TIME_TO_HANDLE,
         }
     }
 }
 
 impl Events {
-    /// Reads the lists once, and tells each event since then that was not
-    /// handled: from a saved [`Cursor`], from a `SystemTime`, or with
-    /// [`Cursor::default`] from the beginning.
+    /// Returns a replay that reads the lists once and returns each event since `since` that was not
+    /// processed.
     ///
-    /// Nothing is sent before the first event is asked for.
+    /// `since` is a saved [`Cursor`], a `SystemTime`, or [`Cursor::default`] for all events that
+    /// Fullscript lists.
+    ///
+    /// No request is sent before the first event is polled for.
     pub fn replay(&self, since: impl Into<Cursor>) -> Replay {
         let pass = Box::new(Pass::new(self.clone(), since.into()));
         Replay {
@@ -151,77 +152,75 @@ impl Events {
     }
 }
 
-/// The events that were missed, the oldest first; made by [`Events::replay`].
+/// A stream of missed events, oldest first; returned by [`Events::replay`].
 ///
-/// A [`Stream`], and with [`Replay::next`] also of use where no stream library
-/// is. The lists are read before the first event is told, the newest records
-/// first, and their errors are told ahead of it. Held in memory are the ids of
-/// the events that were missed and up to a thousand events that the deliveries
-/// told whole; and while a list is read, the ids of all its records.
+/// [`Replay::next`] reads it without a stream library. All lists are read before the first event is
+/// returned, newest records first, and errors of lists are returned before it. The replay holds in
+/// memory the ids of the missed events and up to a thousand full events from the list of
+/// deliveries; while a list is read, also the ids of all its records.
 ///
-/// Drop it at any time: what was not told is told by the next one.
+/// It can be dropped at any time: the next replay returns the remaining events.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Replay {
     step: Step,
     progress: Progress,
 }
 
-type Told = Option<Result<Missed, ReplayError>>;
+type NextEvent = Option<Result<Missed, ReplayError>>;
 
-/// Finds the next event. Only polled, so that it can be shared between threads.
-type Finding = SyncWrapper<Pin<Box<dyn Future<Output = (Box<Pass>, Told)> + Send>>>;
+/// The search for the next event. `SyncWrapper` makes it `Sync`, because it is only polled.
+type Search = SyncWrapper<Pin<Box<dyn Future<Output = (Box<Pass>, NextEvent)> + Send>>>;
 
 enum Step {
     Idle(Box<Pass>),
-    Busy(Finding),
+    Busy(Search),
     Over,
 }
 
 impl Replay {
-    /// The next event, `None` at the end.
+    /// Returns the next event, or `None` at the end.
     ///
-    /// Dropping the future loses nothing: what is under way is taken up by the
-    /// next call.
+    /// Cancel safe: if the future is dropped, the next call continues with the request in flight.
     ///
     /// # Errors
-    /// When a list can't be read, an event can't be retrieved, or the record
-    /// of events fails. Go on calling: the rest follows, unless
-    /// [`ReplayError::is_end`].
+    /// Returns a [`ReplayError`] if a list cannot be read, an event cannot be retrieved, or the
+    /// event log fails. Call `next` again for the remaining events, unless [`ReplayError::is_end`].
     pub async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The cursor to save now, and at the end: nothing before it is left to
-    /// do, but what was reported as gone.
+    /// Returns the cursor to save, during the replay and at its end.
     ///
-    /// In a list that was not read to its end it stands where it stood, and
-    /// else before the oldest event that is not done, whoever has it.
+    /// All events before it were processed, except those that were reported as gone.
+    ///
+    /// For a list that was not read to its end, it does not advance. For other lists, it is not
+    /// after the oldest event that was not acknowledged, no matter which process has the claim.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.progress.cursor()
     }
 }
 
-/// The pass is moved between steps, never pinned.
+/// The pass is moved between steps and never pinned.
 impl Unpin for Replay {}
 
 impl Stream for Replay {
     type Item = Result<Missed, ReplayError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Told> {
-        let mut busy: Finding = match std::mem::replace(&mut self.step, Step::Over) {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<NextEvent> {
+        let mut busy: Search = match std::mem::replace(&mut self.step, Step::Over) {
             Step::Over => return Poll::Ready(None),
             Step::Busy(busy) => busy,
             Step::Idle(mut pass) => SyncWrapper::new(Box::pin(async move {
-                let told = pass.next().await;
-                (pass, told)
+                let next = pass.next().await;
+                (pass, next)
             })),
         };
-        let Poll::Ready((pass, told)) = busy.get_mut().as_mut().poll(context) else {
+        let Poll::Ready((pass, next)) = busy.get_mut().as_mut().poll(context) else {
             self.step = Step::Busy(busy);
             return Poll::Pending;
         };
-        let is_over = match &told {
+        let is_over = match &next {
             None => true,
             Some(Ok(_)) => false,
             Some(Err(error)) => error.is_end(),
@@ -229,7 +228,7 @@ impl Stream for Replay {
         if !is_over {
             self.step = Step::Idle(pass);
         }
-        Poll::Ready(told)
+        Poll::Ready(next)
     }
 }
 

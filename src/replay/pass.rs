@@ -1,4 +1,4 @@
-//! One reading of all lists, and the events that it finds.
+//! One pass over all lists, and the events that it finds.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -8,24 +8,24 @@ use std::time::{Duration, SystemTime};
 use super::cursor::Cursor;
 use super::error::ReplayError;
 use super::events::Events;
-use super::lists::{EventList, LISTED, Reading, days, to_seconds};
+use super::lists::{EventList, LISTED_FOR, Reading, days, to_seconds};
 use super::missed::Missed;
 use super::progress::{Open, Progress};
 use crate::error::Error;
 use crate::types::{EventId, SortOrder, WebhookDelivery, WebhookDeliverySort};
 use crate::webhook::{Claim, Event, EventKey};
 
-/// How many events are kept whole: a few megabytes. Of more only the ids are
-/// kept, and the events retrieved.
-const KEPT: usize = 1_000;
+/// Maximum number of full events in memory (a few megabytes). Beyond it only ids are kept and the
+/// events are retrieved.
+const MAX_FULL_EVENTS: usize = 1_000;
 
-/// After so many events in a row that could not be retrieved for want of a
-/// server or a token, the rest could not either.
-const FAILURES: u32 = 3;
+/// Number of consecutive events that could not be retrieved because of the server or the token,
+/// after which the replay ends.
+const MAX_FAILURES: u32 = 3;
 
-/// An event is remembered as done for thirty days; so one that is as old, by a
-/// clock that is not the server's, may have been forgotten.
-const CLOCKS: Duration = Duration::from_secs(60 * 60);
+/// Tolerance for clock differences. The event log remembers events for thirty days, so by a clock
+/// that differs from the server's, it may already have forgotten an event of that age.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Pass {
     events: Events,
@@ -33,17 +33,17 @@ pub(super) struct Pass {
     now: SystemTime,
     progress: Progress,
     lists: VecDeque<EventList>,
-    /// By what each is known; not known to be done.
+    /// Events that are not acknowledged, by the id of their key.
     found: HashMap<String, Found>,
     kept: usize,
-    /// The newest first, once all lists are read.
+    /// Missed events, newest first, once all lists are read.
     missed: Vec<Found>,
     failures: u32,
 }
 
 struct Found {
     id: EventId,
-    /// Without a subject, unless the event was told whole.
+    /// Without a subject, unless the full event was listed.
     key: EventKey,
     open: Open,
     whole: Option<Box<Event>>,
@@ -69,7 +69,7 @@ impl Pass {
         &self.progress
     }
 
-    /// The next event; not to be asked for after an error that is the end.
+    /// Returns the next event; must not be called after an error that ends the replay.
     pub(super) async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
         while let Some(list) = self.lists.pop_front() {
             if let Err(error) = self.read(list).await {
@@ -90,14 +90,14 @@ impl Pass {
         None
     }
 
-    /// Notes what a list tells of that is not done.
+    /// Records the events of a list that are not acknowledged.
     async fn read(&mut self, list: EventList) -> Result<(), ReplayError> {
         let Some(days) = days(self.since.of(list), self.now) else {
-            // The clock stands before the vendor's first day.
+            // The clock is set to a time before any event can exist.
             return Ok(());
         };
-        // Once more if it changed meanwhile; one in daily use may never stand
-        // still, and the days before now are read by the next replay too.
+        // A list that changed is read once more, and not again: a list in daily use may change
+        // constantly, and the next replay reads these days too.
         for _ in 0..2 {
             let mut reading = Reading::of(list, &self.events.client, &days);
             while let Some(event) = next_of(&mut reading).await {
@@ -117,9 +117,11 @@ impl Pass {
 
     async fn note(&mut self, list: EventList, event: Event) -> Result<(), ReplayError> {
         let key = EventKey::from(&event);
-        let oldest = self.now.checked_sub(LISTED.saturating_sub(CLOCKS));
+        let oldest = self
+            .now
+            .checked_sub(LISTED_FOR.saturating_sub(CLOCK_TOLERANCE));
         let is_old = key.created_at.is_some_and(|at| Some(at) < oldest);
-        // Without an id nothing tells one event from another.
+        // Events without an id cannot be told apart.
         let Some(id) = event
             .id
             .clone()
@@ -149,20 +151,19 @@ impl Pass {
         };
         self.progress.open(&mut found.open, list);
         let is_whole = event.json.get("data").is_some_and(|data| !data.is_null());
-        if is_whole && found.whole.is_none() && self.kept < KEPT {
+        if is_whole && found.whole.is_none() && self.kept < MAX_FULL_EVENTS {
             found.whole = Some(Box::new(event));
             self.kept += 1;
         }
         Ok(())
     }
 
-    /// Makes an event the caller's; `None` if it is somebody else's.
+    /// Claims an event for the caller; `None` if another process has the claim or processed it.
     async fn take(&mut self, mut found: Found) -> Result<Option<Missed>, ReplayError> {
         let event = match found.whole.take() {
             Some(event) => *event,
             None => {
-                // It may have been handled since it was listed, which saves
-                // the retrieving.
+                // If it was processed after it was listed, retrieving it is unnecessary.
                 let is_done = self.events.event_log.is_processed(&found.key).await;
                 if is_done.map_err(ReplayError::event_log)? {
                     self.progress.settle(&found.open);
@@ -172,7 +173,7 @@ impl Pass {
             }
         };
         let key = EventKey {
-            // What it was listed as, whatever was retrieved.
+            // The listed id counts, even if the retrieved event has another.
             id: found.key.id,
             ..EventKey::from(&event)
         };
@@ -200,14 +201,14 @@ impl Pass {
     async fn retrieve(&mut self, found: &Found) -> Result<Event, ReplayError> {
         let event = self.events.client.get_event().id(found.id.clone());
         let error = match event.send().await {
-            Ok(answer) => {
+            Ok(response) => {
                 self.failures = 0;
-                return Ok(Event::from(&answer.event));
+                return Ok(Event::from(&response.event));
             }
             Err(error) => error,
         };
         if !error.is_transient() && found.open.lists[EventList::Deliveries.index()] {
-            // One that only the webhook may tell, or that is gone already.
+            // The event may exist only in the list of deliveries, or may be gone already.
             if let Some(event) = self.delivered(&found.id).await {
                 return Ok(event);
             }
@@ -221,20 +222,20 @@ impl Pass {
             0
         };
         let error = ReplayError::event(found.id.clone(), error);
-        Err(if self.failures >= FAILURES {
+        Err(if self.failures >= MAX_FAILURES {
             error.end()
         } else {
             error
         })
     }
 
-    /// The event as it was sent to the webhook.
+    /// Returns the event as it was sent to the webhook.
     async fn delivered(&self, id: &EventId) -> Option<Event> {
         let deliveries = self.events.client.list_webhook_deliveries();
         let deliveries = deliveries.event_id(id.clone()).page_size(1);
         let deliveries = deliveries.sort_by(WebhookDeliverySort::AttemptedAt);
-        let answer = deliveries.order_by(SortOrder::Desc).send().await.ok()?;
-        let mut events = answer.webhook_deliveries.iter().filter_map(payload);
+        let page = deliveries.order_by(SortOrder::Desc).send().await.ok()?;
+        let mut events = page.webhook_deliveries.iter().filter_map(payload);
         events.find(|event| event.id.as_ref() == Some(id))
     }
 }
@@ -243,7 +244,7 @@ fn payload(delivery: &WebhookDelivery) -> Option<Event> {
     delivery.event_payload.as_ref().map(Event::from)
 }
 
-/// The next event of a list; `None` within for a delivery of nothing.
+/// Returns the next event of a list; the inner `None` is a delivery without an event.
 async fn next_of(reading: &mut Reading) -> Option<Result<Option<Event>, Error>> {
     match reading {
         Reading::Events(items) => {

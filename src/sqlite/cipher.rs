@@ -1,4 +1,4 @@
-//! Tokens at rest, encrypted: XChaCha20-Poly1305 with a nonce for each value.
+//! Encryption of tokens at rest: XChaCha20-Poly1305 with a random nonce per value.
 
 use std::fmt;
 
@@ -12,36 +12,35 @@ use zeroize::{Zeroize, Zeroizing};
 use super::error::{Failure, Kind, SqliteError};
 use crate::text::read_hex;
 
-/// The first byte of an encrypted value: what follows is a nonce, the
-/// encrypted text and its tag.
+/// First byte of an encrypted value; a nonce, the ciphertext and its tag follow.
 const FORMAT: u8 = 1;
 
-/// The length of a nonce, long enough to be drawn at random for ever.
+/// Length of a nonce in bytes, long enough for random nonces without a limit on their number.
 const NONCE: usize = 24;
 
 const KEY: usize = 32;
 
-/// The key that a token file is encrypted with: 32 random bytes.
+/// The encryption key of a token file: 32 random bytes.
 ///
-/// Never shown by `Debug`, and wiped from memory when dropped. Keep it apart
-/// from the file and from its backups. Without it the tokens are lost, and
-/// every user must connect again.
+/// Not shown by `Debug`, and wiped from memory when dropped. Store it separately from the file and
+/// its backups. Without it the tokens are lost, and every user must reconnect.
 #[derive(Clone)]
 pub struct EncryptionKey(Zeroizing<[u8; KEY]>);
 
 impl EncryptionKey {
-    /// Takes 32 bytes that nobody can guess: of a generator, not of a
+    /// Creates a key from 32 bytes, which must come from a random number generator and not from a
     /// password.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Reads a key from 64 digits of hex, or from base64 of either alphabet,
-    /// with or without its `=`. White space around it does not count.
+    /// Parses a key from 64 hex digits, or from base64 of either alphabet with or without padding.
+    /// Surrounding white space is ignored.
     ///
     /// # Errors
-    /// When the text is neither, or has another length.
+    /// Returns an error ([`SqliteError::is_key_refused`]) if the text is neither, or has another
+    /// length.
     pub fn from_text(text: &str) -> Result<Self, SqliteError> {
         let text = text.trim();
         let found = match text.len() {
@@ -54,18 +53,18 @@ impl EncryptionKey {
             .ok_or_else(|| Failure::new(Kind::KeyText).into())
     }
 
-    /// Makes a new key; keep its text with [`expose`](Self::expose).
+    /// Generates a new key; store its text with [`expose`](Self::expose).
     ///
     /// # Errors
-    /// When the machine has no randomness.
+    /// Returns an error if the system's random number generator fails.
     pub fn generate() -> Result<Self, SqliteError> {
         let mut bytes = Zeroizing::new([0; KEY]);
         getrandom::fill(&mut *bytes).map_err(|_| Failure::new(Kind::NoRandomness))?;
         Ok(Self(bytes))
     }
 
-    /// The key in base64, as [`from_text`](Self::from_text) reads it. Put it
-    /// where secrets are kept, and nowhere else.
+    /// Returns the key in base64, which [`from_text`](Self::from_text) parses. Store it only where
+    /// secrets are kept.
     #[must_use]
     pub fn expose(&self) -> String {
         base64::engine::general_purpose::STANDARD.encode(self.0.as_slice())
@@ -87,33 +86,32 @@ fn hex(text: &str) -> Option<Zeroizing<[u8; KEY]>> {
 fn based(text: &str, alphabet: &Alphabet) -> Option<Zeroizing<[u8; KEY]>> {
     let either =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    // The decoder wants room for what the length alone would allow.
-    let mut room = Zeroizing::new([0; KEY + 4]);
+    // The decoder needs a buffer for the maximum size that the text's length allows.
+    let mut buffer = Zeroizing::new([0; KEY + 4]);
     let length = GeneralPurpose::new(alphabet, either)
-        .decode_slice(text, &mut *room)
+        .decode_slice(text, &mut *buffer)
         .ok()?;
-    let bytes = room.get(..length)?.try_into().ok()?;
+    let bytes = buffer.get(..length)?.try_into().ok()?;
     Some(Zeroizing::new(bytes))
 }
 
-/// The keys that a file is opened with.
+/// The keys to open a file with.
 #[derive(Clone, Default)]
 pub(super) struct Keys {
     pub(super) current: Option<EncryptionKey>,
     pub(super) previous: Option<EncryptionKey>,
 }
 
-/// Where a value stands, which it is bound to: moved elsewhere it can't be
-/// opened.
+/// The location that a value is bound to: after it is moved elsewhere, it cannot be decrypted.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'p> {
+pub(super) struct Location<'p> {
     pub(super) column: &'p str,
     pub(super) user: &'p str,
     pub(super) issuer: &'p str,
 }
 
-impl Place<'_> {
-    /// The parts with their lengths, so that no two places are the same bytes.
+impl Location<'_> {
+    /// Encodes the parts with their lengths, so that no two locations have the same bytes.
     fn bytes(self) -> Vec<u8> {
         let parts = ["fullscript tokens", self.column, self.user, self.issuer];
         let mut bytes = vec![FORMAT];
@@ -133,14 +131,14 @@ impl Cipher {
         Self(XChaCha20Poly1305::new((&*key.0).into()))
     }
 
-    pub(super) fn seal(&self, text: &str, place: Place<'_>) -> Result<Vec<u8>, Failure> {
+    pub(super) fn seal(&self, text: &str, location: Location<'_>) -> Result<Vec<u8>, Failure> {
         let mut nonce = XNonce::default();
         getrandom::fill(&mut nonce).map_err(|_| Failure::new(Kind::NoRandomness))?;
         let payload = Payload {
             msg: text.as_bytes(),
-            aad: &place.bytes(),
+            aad: &location.bytes(),
         };
-        // Only a text of 256 GiB can't be encrypted.
+        // Encryption fails only for texts of 256 GiB or more.
         let sealed = self
             .0
             .encrypt(&nonce, payload)
@@ -148,18 +146,18 @@ impl Cipher {
         Ok([&[FORMAT], nonce.as_slice(), &sealed].concat())
     }
 
-    /// The text, unless the key is another or the value was changed or moved.
-    pub(super) fn open(&self, value: &[u8], place: Place<'_>) -> Option<String> {
+    /// Decrypts a value; `None` if the key is another or the value was changed or moved.
+    pub(super) fn open(&self, value: &[u8], location: Location<'_>) -> Option<String> {
         let (nonce, sealed) = value.strip_prefix(&[FORMAT])?.split_at_checked(NONCE)?;
         let payload = Payload {
             msg: sealed,
-            aad: &place.bytes(),
+            aad: &location.bytes(),
         };
         text(self.0.decrypt(XNonce::from_slice(nonce), payload).ok()?)
     }
 }
 
-/// Bytes as text, or wiped.
+/// Converts bytes to text, or wipes them.
 pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
     String::from_utf8(bytes)
         .map_err(|refused| refused.into_bytes().zeroize())

@@ -1,4 +1,4 @@
-//! The open file: its connection, its transactions, its encryption.
+//! An open file: its connection, transactions and encryption.
 
 use std::path::Path;
 use std::thread;
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::cipher::{Cipher, Keys, Place};
+use super::cipher::{Cipher, Keys, Location};
 use super::error::{Failure, Kind};
 use super::rows::Rows;
 use super::{file, schema};
 
-/// How long other processes may keep the file locked; they hold it for
-/// milliseconds, and for longer only while they clean up.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time to wait for locks of other processes. They hold locks for milliseconds, and for
+/// longer only while they clean up.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause where SQLite says at once that the file is locked, without the
-/// patience: while several processes make the same file.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Delay before a retry when SQLite reports a lock without waiting, which happens while several
+/// processes create the same file.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// What the key is tried on.
-const KEY_CHECK: Place<'static> = Place {
+/// Location of the value that keys are checked against.
+const KEY_CHECK: Location<'static> = Location {
     column: "key_check",
     user: "",
     issuer: "",
@@ -30,20 +30,20 @@ const KEY_CHECK: Place<'static> = Place {
 pub(super) struct Database {
     connection: Connection,
     cipher: Option<Cipher>,
-    /// What the file said of its encryption when it was opened.
+    /// The file's key check when it was opened.
     key_check: Option<Vec<u8>>,
 }
 
-/// How the tokens are encrypted, compared with the keys that we have.
+/// The file's encryption compared with the given keys.
 enum Encryption {
-    /// As they should be.
-    Fits(Option<Cipher>),
-    /// Not at all or with the previous key: what they are, what they shall be.
+    /// The tokens are encrypted as requested.
+    Matches(Option<Cipher>),
+    /// The tokens are not encrypted or use the previous key: the old cipher and the new one.
     Changes(Option<Cipher>, Cipher),
 }
 
 impl Database {
-    /// Opens the file; makes or updates it where that is needed.
+    /// Opens the file; creates or migrates it if needed.
     pub(super) fn open(path: &Path, keys: &Keys) -> Result<Self, Failure> {
         if keys.current.is_none() && keys.previous.is_some() {
             return Err(Failure::new(Kind::OnlyPreviousKey));
@@ -52,7 +52,9 @@ impl Database {
         let begun = Instant::now();
         loop {
             match Self::open_now(&path, keys) {
-                Err(error) if error.is_busy() && begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                Err(error) if error.is_busy() && begun.elapsed() < LOCK_TIMEOUT => {
+                    thread::sleep(RETRY_DELAY)
+                }
                 ended => return ended,
             }
         }
@@ -61,11 +63,11 @@ impl Database {
     fn open_now(path: &Path, keys: &Keys) -> Result<Self, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
-        // All that could be refused is looked at before anything is changed,
-        // and in one transaction, for others may be making the file now.
+        connection.busy_timeout(LOCK_TIMEOUT)?;
+        // All checks run before anything is changed, and in one transaction, because another
+        // process may be creating the file.
         let transaction = connection.transaction()?;
-        look(&transaction, keys)?;
+        inspect(&transaction, keys)?;
         drop(transaction);
         if connection.is_readonly("main")? {
             return Err(Failure::new(Kind::ReadOnly));
@@ -84,11 +86,11 @@ impl Database {
              PRAGMA temp_store = MEMORY;",
         )?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Somebody may have been faster.
-        let encryption = look(&transaction, keys)?;
+        // Another process may have changed the file in the meantime.
+        let encryption = inspect(&transaction, keys)?;
         schema::migrate(&transaction)?;
         let cipher = match encryption {
-            Encryption::Fits(cipher) => cipher,
+            Encryption::Matches(cipher) => cipher,
             Encryption::Changes(old, new) => {
                 encrypt(&transaction, old.as_ref(), &new)?;
                 Some(new)
@@ -104,7 +106,7 @@ impl Database {
         })
     }
 
-    /// Reads in one transaction.
+    /// Runs reads in one transaction.
     pub(super) fn read(
         &self,
         work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
@@ -112,15 +114,15 @@ impl Database {
         self.transaction(TransactionBehavior::Deferred, work)
     }
 
-    /// Writes in one transaction, all of it or nothing. Other than on a disk
-    /// that lies, it is saved when this returns.
+    /// Runs writes in one atomic transaction. If `on_disk` is true, they are durable when this
+    /// returns, provided that the disk reports writes truthfully.
     pub(super) fn write(
         &self,
         on_disk: bool,
         work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        // With NORMAL the file is as whole after a loss of power; the last
-        // transactions may be missing. The next FULL one saves them too.
+        // With NORMAL the file is also consistent after a power failure, but the last transactions
+        // may be lost. The next FULL transaction saves them too.
         let synchronous = if on_disk { "FULL" } else { "NORMAL" };
         self.connection
             .pragma_update(None, "synchronous", synchronous)?;
@@ -140,7 +142,7 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
-    /// The rows, in the transaction that is under way.
+    /// Returns access to the rows in the current transaction.
     pub(super) fn rows(&self) -> Rows<'_> {
         Rows {
             connection: &self.connection,
@@ -149,21 +151,21 @@ impl Database {
     }
 }
 
-/// Looks whether the file is one of ours and which of the keys fits.
-fn look(connection: &Connection, keys: &Keys) -> Result<Encryption, Failure> {
+/// Checks whether the file is a token file and which of the keys matches.
+fn inspect(connection: &Connection, keys: &Keys) -> Result<Encryption, Failure> {
     let is_new = schema::version(connection)? == 0;
     let key_check = if is_new { None } else { key_check(connection)? };
     let current = keys.current.as_ref().map(Cipher::new);
     let Some(key_check) = key_check else {
         return Ok(match current {
-            None => Encryption::Fits(None),
+            None => Encryption::Matches(None),
             Some(new) => Encryption::Changes(None, new),
         });
     };
     let current = current.ok_or_else(|| Failure::new(Kind::KeyMissing))?;
     let fits = |cipher: &Cipher| cipher.open(&key_check, KEY_CHECK).is_some();
     if fits(&current) {
-        return Ok(Encryption::Fits(Some(current)));
+        return Ok(Encryption::Matches(Some(current)));
     }
     let previous = keys.previous.as_ref().map(Cipher::new).filter(fits);
     match previous {
@@ -177,7 +179,7 @@ fn key_check(connection: &Connection) -> Result<Option<Vec<u8>>, Failure> {
     Ok(found.optional()?)
 }
 
-/// Encrypts all tokens anew.
+/// Encrypts all tokens with the new cipher.
 fn encrypt(connection: &Connection, old: Option<&Cipher>, new: &Cipher) -> Result<(), Failure> {
     let rows = |cipher| Rows { connection, cipher };
     for user in rows(old).users()? {
@@ -192,8 +194,8 @@ fn encrypt(connection: &Connection, old: Option<&Cipher>, new: &Cipher) -> Resul
     Ok(())
 }
 
-/// Writes file and log anew after [`encrypt`], so that nothing of what stood
-/// there before is left. Taken up again by the next process if this one dies.
+/// Rewrites the file and its log after [`encrypt`], so that no old content remains. If this process
+/// dies, the next one repeats it.
 fn clean(connection: &Connection) -> Result<(), Failure> {
     let unclean = "SELECT count(*) FROM encryption WHERE cleaned = 0";
     if connection.query_row(unclean, [], |row| row.get::<_, i64>(0))? == 0 {
@@ -253,12 +255,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_fails_all_that_went_there_together_and_changes_nothing() {
+    async fn a_full_disk_fails_all_writes_of_the_batch_and_changes_nothing() {
         let (_directory, store) = store("PRAGMA max_page_count = 20").await;
-        // Holds the thread until the three are in the queue.
+        // Blocks the thread until all three writes are queued.
         let (go, gate) = std::sync::mpsc::channel::<()>();
         let (begun, begins) = std::sync::mpsc::channel::<()>();
-        let busy = store.worker.ask(Access::Read, move |_| {
+        let busy = store.worker.submit(Access::Read, move |_| {
             begun.send(()).unwrap();
             gate.recv().unwrap();
             Ok(())
@@ -271,7 +273,7 @@ mod tests {
         busy.await.unwrap();
         for swap in swaps {
             let error = swap.await.unwrap_err();
-            assert!(cause(&error).contains("is full"), "{error:?}");
+            assert!(cause(&error).contains("disk full"), "{error:?}");
         }
         for user in ["a", "b", "c"] {
             assert!(store.load(user).await.unwrap().is_none());
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_can_not_be_written_can_still_be_read() {
+    async fn a_file_that_is_not_writable_can_still_be_read() {
         let (_directory, store) = store("PRAGMA query_only = ON").await;
         let swap = store.compare_and_swap("a", None, tokens("a")).await;
         let error = swap.unwrap_err();
@@ -290,11 +292,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_on_the_thread_is_an_error_and_no_hang() {
+    async fn a_panic_on_the_thread_is_an_error_and_not_a_hang() {
         let (_directory, store) = store("").await;
         let panics = store
             .worker
-            .ask::<()>(Access::Write, |_| panic!("on purpose"));
+            .submit::<()>(Access::Write, |_| panic!("on purpose"));
         let error = SqliteError::from(panics.await.unwrap_err());
         assert!(error.to_string().contains("has ended"), "{error}");
         let error = store.load("a").await.unwrap_err();

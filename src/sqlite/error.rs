@@ -1,19 +1,19 @@
-//! What can go wrong with the file.
+//! Errors of the SQLite file.
 
 use std::fmt;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-/// A token file that can't be used, or a step on it that failed.
+/// An error of opening, reading or writing a token file.
 ///
-/// `Display` says what to do next; neither it nor `Debug` shows a token or a
-/// key. Cheap to clone: writes that went to the disk together fail together.
+/// `Display` states what to do; neither it nor `Debug` shows a token or a key. Cheap to clone:
+/// writes that are saved together fail with the same error.
 #[derive(Clone)]
 pub struct SqliteError(Failure);
 
-/// What the store fails with inside: SQLite's own error becomes one by `?`,
-/// and is so no part of what the crate promises.
+/// The internal error. It implements `From<rusqlite::Error>`, so that this conversion is not part
+/// of the public API.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     kind: Kind,
@@ -47,8 +47,8 @@ pub(super) enum Kind {
 }
 
 impl SqliteError {
-    /// Whether the file is encrypted and the key was not given, is another
-    /// one, or is no key at all.
+    /// Returns whether the encryption key is missing, does not match the file, or is not a valid
+    /// key.
     #[must_use]
     pub fn is_key_refused(&self) -> bool {
         matches!(
@@ -61,8 +61,8 @@ impl SqliteError {
         )
     }
 
-    /// Whether other processes kept the file locked for too long: trying again
-    /// may help.
+    /// Returns whether other processes kept the file locked for more than 10 s: a retry may
+    /// succeed.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.0.is_busy()
@@ -88,8 +88,8 @@ impl Failure {
         self.kind == Kind::Busy
     }
 
-    /// Whether it concerns the tokens of one user alone, so that the writes
-    /// for others can go on.
+    /// Returns whether the error concerns the tokens of one user only, so that writes for other
+    /// users can continue.
     pub(super) fn is_of_one_user(&self) -> bool {
         matches!(self.kind, Kind::DamagedTokens | Kind::NoRandomness)
     }
@@ -113,7 +113,7 @@ impl From<rusqlite::Error> for Failure {
             Some(ErrorCode::PermissionDenied) => Kind::NotAllowed,
             Some(ErrorCode::SystemIoFailure) => Kind::Io,
             _ => match error {
-                // A value is not of the kind that it was written as.
+                // A value has another type than it was written with.
                 Cause::FromSqlConversionFailure(..)
                 | Cause::IntegralValueOutOfRange(..)
                 | Cause::InvalidColumnType(..) => Kind::DamagedTokens,
@@ -127,52 +127,52 @@ impl From<rusqlite::Error> for Failure {
 impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
-            Kind::NoDirectory => "the directory of the token file does not exist, make it first",
-            Kind::IsDirectory => "the path of the token file is a directory, name a file in it",
+            Kind::NoDirectory => "token file: its directory does not exist; create it first",
+            Kind::IsDirectory => "token file: the path is a directory; name a file in it",
             Kind::NotAllowed => {
-                "this process may not use the token file, make its user the owner of the file and its directory"
+                "token file: permission denied; make the process's user the owner of the file and its directory"
             }
             Kind::CannotOpen => {
-                "the token file or one beside it can't be opened, look at who may use it and its directory, and at the number of open files"
+                "token file: failed to open it or a file next to it; check the permissions and the number of open files"
             }
             Kind::ReadOnly => {
-                "the token file can't be written, it or its directory is read-only or was moved"
+                "token file: not writable; it or its directory is read-only or was moved"
             }
-            Kind::Full => "the disk of the token file is full, make room, nothing was changed",
-            Kind::Busy => "the token file is locked by another process, try again later",
-            Kind::Io => "the disk of the token file failed, look at the system's log",
+            Kind::Full => "token file: disk full; nothing was changed; free some space",
+            Kind::Busy => "token file: locked by another process; retry later",
+            Kind::Io => "token file: disk I/O failed; check the system log",
             Kind::Foreign => {
-                "the file is a database of another application, choose another path for the tokens"
+                "token file: the file is a database of another application; choose another path"
             }
             Kind::Newer => {
-                "the token file was made by a newer version of this crate, update the crate"
+                "token file: created by a newer version of this crate; update the crate"
             }
             Kind::Damaged => {
-                "the file is no token file or is damaged, choose another path or restore it from a backup"
+                "token file: not a token file, or damaged; choose another path or restore it from a backup"
             }
             Kind::DamagedTokens => {
-                "the tokens of this user were changed by something else and can't be read, restore them or forget the user and let them connect again"
+                "token file: the tokens of this user are unreadable; restore them, or delete them and let the user reconnect"
             }
             Kind::NoWriteAheadLog => {
-                "the file system of the token file lacks shared memory, choose a local disk"
+                "token file: the file system does not support shared memory; choose a local disk"
             }
-            Kind::KeyMissing => "the token file is encrypted, open it with its encryption key",
+            Kind::KeyMissing => "token file: encrypted, but no encryption key was set",
             Kind::KeyWrong => {
-                "the token file is encrypted with another key, give that one, as the previous key if it is to be replaced"
+                "token file: encrypted with another key; set that key, as the previous key to rotate it"
             }
             Kind::KeyChanged => {
-                "another process has changed the encryption of the token file, open it again with the new key"
+                "token file: another process changed the encryption key; open the file again with the new key"
             }
             Kind::OnlyPreviousKey => {
-                "there is a previous encryption key and no new one, give both, or the one of the file as its key"
+                "token file: a previous encryption key was set without a current one; set both, or the file's key as the current one"
             }
             Kind::KeyText => {
-                "the encryption key is not 32 bytes in base64 or hex, make one with `EncryptionKey::generate`"
+                "encryption key: not 32 bytes in base64 or hex; create one with `EncryptionKey::generate`"
             }
-            Kind::NoRandomness => "the machine has no randomness, nothing was changed",
-            Kind::NoThread => "no thread could be started for the token file",
-            Kind::ThreadEnded => "the thread of the token file has ended, open the store again",
-            Kind::Other => "the token file could not be used",
+            Kind::NoRandomness => "token file: the system's random number generator failed; nothing was changed",
+            Kind::NoThread => "token file: failed to start a thread",
+            Kind::ThreadEnded => "token file: its thread has ended; open the store again",
+            Kind::Other => "token file: SQLite failed",
         })
     }
 }

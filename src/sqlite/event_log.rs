@@ -1,4 +1,4 @@
-//! The events that were seen, in the same file.
+//! The event log in the same file.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,12 @@ use crate::webhook::{
     Claim, DEFAULT_AGE, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
 };
 
-/// Remembers events in an SQLite file, beside the tokens, for the processes of
-/// one machine; made by [`SqliteStore::seen`].
+/// An event log in an SQLite file, next to the tokens, for the processes of one machine; returned
+/// by [`SqliteStore::event_log`].
 ///
-/// Cheap to clone. Any number of processes may use the same file: of all of
-/// them one is granted an event. What was answered by [`EventLog::acknowledge`] is on the
-/// disk. What is remembered is no health data, and is not encrypted.
+/// Cheap to clone. Any number of processes may use the same file: of all concurrent claims, one is
+/// granted. A completed [`EventLog::acknowledge`] is durable. The log contains no health data and
+/// is not encrypted.
 #[derive(Clone)]
 pub struct SqliteEventLog {
     worker: Worker,
@@ -27,10 +27,9 @@ pub struct SqliteEventLog {
 }
 
 impl SqliteStore {
-    /// The record of events in this file; remembers each for 30 days.
+    /// Returns the event log of this file, which remembers each event for 30 days.
     ///
-    /// A process that has to do with webhooks alone opens the store just the
-    /// same.
+    /// A process that only handles webhooks opens the store in the same way.
     #[must_use]
     pub fn event_log(&self) -> SqliteEventLog {
         SqliteEventLog {
@@ -41,22 +40,22 @@ impl SqliteStore {
 }
 
 impl SqliteEventLog {
-    /// How long an event is remembered; 30 days unless told. One that comes
-    /// again after that counts as new.
+    /// Sets how long an event is remembered. Default: 30 days. An event that is delivered again
+    /// after that counts as new.
     #[must_use]
     pub fn age(mut self, age: Duration) -> Self {
         self.age = age;
         self
     }
 
-    fn ask<T: Send + 'static>(
+    fn submit<T: Send + 'static>(
         &self,
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> EventLogFuture<'static, T> {
-        let answer = self.worker.ask(access, work);
+        let result = self.worker.submit(access, work);
         Box::pin(async {
-            answer
+            result
                 .await
                 .map_err(|failure| EventLogError::new(SqliteError::from(failure)))
         })
@@ -71,12 +70,11 @@ impl fmt::Debug for SqliteEventLog {
     }
 }
 
-/// Each method hands its work to the thread when it is called: dropping the
-/// future stops nothing.
+/// Each method queues its work when it is called, so dropping the future does not cancel it.
 impl EventLog for SqliteEventLog {
     fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool> {
         let key = key.id.clone();
-        self.ask(Access::Read, move |database| {
+        self.submit(Access::Read, move |database| {
             let done = database.rows().connection.query_row(
                 "SELECT 1 FROM webhook_events WHERE key = ?1 AND until IS NULL",
                 [&key],
@@ -93,9 +91,9 @@ impl EventLog for SqliteEventLog {
         deadline: SystemTime,
     ) -> EventLogFuture<'a, Claim> {
         let (key, age) = (key.clone(), self.age);
-        // A claim that a loss of power undoes is as good as one whose holder
-        // died; what is done is on the disk together with all before it.
-        self.ask(Access::Courtesy, move |database| {
+        // A claim that is lost in a power failure is equivalent to one whose process died. An
+        // acknowledgment is durable, together with all writes before it.
+        self.submit(Access::Relaxed, move |database| {
             let connection = database.rows().connection;
             forget(connection, now, age)?;
             claim(connection, &key, now, deadline)
@@ -104,7 +102,7 @@ impl EventLog for SqliteEventLog {
 
     fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()> {
         let grant = grant.clone();
-        self.ask(Access::Write, move |database| {
+        self.submit(Access::Write, move |database| {
             database.rows().connection.execute(
                 "INSERT INTO webhook_events (key, attempt, until, at) VALUES (?1, ?2, NULL, ?3)
                  ON CONFLICT (key) DO UPDATE SET until = NULL, at = excluded.at",
@@ -116,7 +114,7 @@ impl EventLog for SqliteEventLog {
 
     fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()> {
         let grant = grant.clone();
-        self.ask(Access::Courtesy, move |database| {
+        self.submit(Access::Relaxed, move |database| {
             database.rows().connection.execute(
                 "UPDATE webhook_events SET until = ?3
                  WHERE key = ?1 AND attempt = ?2 AND until IS NOT NULL",
@@ -172,8 +170,8 @@ fn claim(
     }))
 }
 
-/// The newest known event about the same thing, if this one is older; if not,
-/// this is the newest.
+/// Returns the time of the newest known event about the same subject if it is newer than this
+/// event; otherwise records this event as the newest.
 fn newer(
     connection: &Connection,
     key: &EventKey,

@@ -1,4 +1,4 @@
-//! The file itself: whose it is, and who may read it.
+//! The file itself: its creation and permissions.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use super::error::{Failure, Kind};
 
-/// Held while a file is made. Closing any handle of a file gives up all locks
-/// that this process has on it (POSIX), those of SQLite too, so nobody here may
-/// open it in SQLite before the handle that made it is closed.
-static MAKING: Mutex<()> = Mutex::new(());
+/// Held while a file is created. On POSIX, closing any handle of a file releases all locks that
+/// this process has on it, including those of SQLite. Therefore no thread may open the file in
+/// SQLite before the handle that created it is closed.
+static CREATING: Mutex<()> = Mutex::new(());
 
-/// Makes the file where there is none, for its owner alone, and tells its
-/// whole path.
+/// Creates the file if it does not exist, accessible to its owner only, and returns its absolute
+/// path.
 pub(super) fn make(path: &Path) -> Result<PathBuf, Failure> {
     create(path)?;
     let path = fs::canonicalize(path).map_err(refused)?;
@@ -24,8 +24,8 @@ pub(super) fn make(path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Sees to it that only the owner may read the file and those beside it, to
-/// which SQLite gives the mode of the file.
+/// Restricts the file and those next to it to their owner. SQLite creates the other files with the
+/// mode of the main file.
 #[cfg(unix)]
 pub(super) fn narrow(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
@@ -41,7 +41,7 @@ pub(super) fn narrow(path: &Path) -> Result<(), Failure> {
         }
         let owner_only = fs::Permissions::from_mode(mode & 0o600);
         match fs::set_permissions(&file, owner_only) {
-            // The last process that used it has just removed it.
+            // The last process that used the file may have just removed it.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             narrowed => narrowed.map_err(refused)?,
         }
@@ -55,7 +55,7 @@ pub(super) fn narrow(_: &Path) -> Result<(), Failure> {
 }
 
 fn create(path: &Path) -> Result<(), Failure> {
-    let _held = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _held = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -63,7 +63,7 @@ fn create(path: &Path) -> Result<(), Failure> {
     match options.open(path) {
         Ok(_made) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        // A directory's path may end with a separator, which no file's does.
+        // The path of a directory may end with a separator; the path of a file never does.
         Err(_) if path.is_dir() => Ok(()),
         Err(error) => Err(refused(error)),
     }

@@ -1,4 +1,4 @@
-//! Tokens in an SQLite file.
+//! Stores tokens and an event log in an SQLite file.
 
 mod cipher;
 mod database;
@@ -23,22 +23,21 @@ use self::error::Failure;
 pub use self::error::SqliteError;
 pub use self::event_log::SqliteEventLog;
 
-/// Keeps tokens in an SQLite file, for the processes of one machine.
+/// A token store in an SQLite file, for the processes of one machine.
 ///
-/// Cheap to clone; clones share one connection, on a thread that ends with the
-/// last of them. Any number of processes may open the same file. Two stores on
-/// one file are one store.
+/// Cheap to clone; clones share one connection, on a thread that ends with the last of them. Any
+/// number of processes may open the same file. Two stores on the same file have the same content.
 ///
-/// - A swap that answered [`Swap::Done`] is on the disk, and survives a loss of
-///   power. What is asked for at once is saved with one write to the disk.
-/// - On Unix the file and those beside it (`-wal`, `-shm`) are the owner's
-///   alone: made with mode 0600, and narrowed to it where they exist.
-/// - With an [`EncryptionKey`] the tokens are encrypted in the file. What is
-///   known of them is not: user, owner, scopes, times.
+/// - A swap that returned [`Swap::Done`] is durable and survives a power failure. Concurrent writes
+///   are saved with one write to the disk.
+/// - On Unix, only the owner may access the file and those next to it (`-wal`, `-shm`): they are
+///   created with mode 0600, and existing ones are restricted to it.
+/// - With an [`EncryptionKey`] the tokens are encrypted in the file. Their metadata is not: user,
+///   owner, scopes, times.
 ///
-/// The file must be on a local disk, for SQLite's shared memory does not work
-/// over a network. Don't put an old copy of it back while it works: refresh
-/// tokens are replaced by each refresh, so those of a copy are mostly dead.
+/// The file must be on a local disk, because SQLite's shared memory does not work over a network.
+/// Do not restore an old copy of the file while it works: each refresh rotates the refresh token,
+/// so most refresh tokens of a copy are invalid.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -47,7 +46,7 @@ pub use self::event_log::SqliteEventLog;
 /// use fullscript::auth::OAuthApp;
 /// use fullscript::sqlite::{EncryptionKey, SqliteStore};
 ///
-/// // Made once with `EncryptionKey::generate` and kept where secrets are.
+/// // Generated once with `EncryptionKey::generate` and kept with your secrets.
 /// let key = EncryptionKey::from_text("MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY=")?;
 /// let store = SqliteStore::builder(path).encryption_key(key).open().await?;
 /// let app = OAuthApp::builder(fullscript::Environment::UsSandbox).store(store);
@@ -60,15 +59,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file without encryption, or makes it.
+    /// Opens a file without encryption, or creates it.
     ///
     /// # Errors
-    /// As [`SqliteStoreBuilder::open`].
+    /// Returns the errors of [`SqliteStoreBuilder::open`].
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteError> {
         Self::builder(path).open().await
     }
 
-    /// Starts opening a file.
+    /// Creates a builder for a store in the file at `path`.
     #[must_use]
     pub fn builder(path: impl Into<PathBuf>) -> SqliteStoreBuilder {
         SqliteStoreBuilder {
@@ -84,12 +83,11 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-/// Each method hands its work to the thread when it is called: dropping the
-/// future stops nothing.
+/// Each method queues its work when it is called, so dropping the future does not cancel it.
 impl TokenStore for SqliteStore {
     fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
         let user = user.to_string();
-        self.ask(Access::Read, move |database| database.rows().load(&user))
+        self.submit(Access::Read, move |database| database.rows().load(&user))
     }
 
     fn compare_and_swap<'a>(
@@ -99,14 +97,14 @@ impl TokenStore for SqliteStore {
         new: TokenSet,
     ) -> StoreFuture<'a, Swap> {
         let user = user.to_string();
-        self.ask(Access::Write, move |database| {
+        self.submit(Access::Write, move |database| {
             database.rows().swap(&user, expected, &new)
         })
     }
 
     fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
         let user = user.to_string();
-        self.ask(Access::Write, move |database| database.rows().delete(&user))
+        self.submit(Access::Write, move |database| database.rows().delete(&user))
     }
 
     fn lease<'a>(
@@ -117,35 +115,35 @@ impl TokenStore for SqliteStore {
         deadline: SystemTime,
     ) -> StoreFuture<'a, Lease> {
         let (user, owner) = (user.to_string(), owner.to_string());
-        self.ask(Access::Courtesy, move |database| {
+        self.submit(Access::Relaxed, move |database| {
             database.rows().lease(&user, &owner, now, deadline)
         })
     }
 
     fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         let (user, owner) = (user.to_string(), owner.to_string());
-        self.ask(Access::Courtesy, move |database| {
+        self.submit(Access::Relaxed, move |database| {
             database.rows().release(&user, &owner)
         })
     }
 }
 
 impl SqliteStore {
-    fn ask<T: Send + 'static>(
+    fn submit<T: Send + 'static>(
         &self,
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'static, T> {
-        let answer = self.worker.ask(access, work);
+        let result = self.worker.submit(access, work);
         Box::pin(async {
-            answer
+            result
                 .await
                 .map_err(|failure| StoreError::new(SqliteError::from(failure)))
         })
     }
 }
 
-/// How a file is opened; see [`SqliteStore::builder`].
+/// A builder for a [`SqliteStore`]; see [`SqliteStore::builder`].
 #[derive(Clone)]
 pub struct SqliteStoreBuilder {
     path: PathBuf,
@@ -153,36 +151,34 @@ pub struct SqliteStoreBuilder {
 }
 
 impl SqliteStoreBuilder {
-    /// Encrypts the tokens with this key.
+    /// Sets the key that the tokens are encrypted with. Default: no encryption.
     ///
-    /// A file that was not encrypted is encrypted when it is opened, and
-    /// nothing of the plain tokens stays in it. Stop the processes that have it
-    /// open without the key first; they get errors from then on.
+    /// A file that is not encrypted is encrypted when it is opened, and no plain tokens remain in
+    /// it. First stop the processes that have it open without the key: they return errors from then
+    /// on.
     #[must_use]
     pub fn encryption_key(mut self, key: EncryptionKey) -> Self {
         self.keys.current = Some(key);
         self
     }
 
-    /// The key that the file was encrypted with until now: the tokens are
-    /// encrypted anew when the file is opened.
+    /// Sets the key that the file was encrypted with before, to rotate keys: the tokens are
+    /// encrypted again with the new key when the file is opened.
     ///
-    /// May stay in place afterwards; it is looked at only where the key itself
-    /// does not fit. Processes that have the file open with the old key get
-    /// errors until they open it again.
+    /// It may stay set afterwards; it is used only if the current key does not match. Processes
+    /// that have the file open with the old key return errors until they open it again.
     #[must_use]
     pub fn previous_encryption_key(mut self, key: EncryptionKey) -> Self {
         self.keys.previous = Some(key);
         self
     }
 
-    /// Opens the file, makes it where there is none, and brings an older one
-    /// up to date.
+    /// Opens the file, creating it if it does not exist, and migrates an older one.
     ///
     /// # Errors
-    /// When the file can't be made, read or written, is none of ours, is of a
-    /// newer version of this crate, or needs another key
-    /// ([`SqliteError::is_key_refused`]). Nothing is changed then.
+    /// Returns a [`SqliteError`] if the file cannot be created, read or written, belongs to another
+    /// application, was created by a newer version of this crate, or needs another key
+    /// ([`SqliteError::is_key_refused`]). The file is not changed in these cases.
     pub async fn open(self) -> Result<SqliteStore, SqliteError> {
         let Self { path, keys } = self;
         let worker = Worker::start(move || Database::open(&path, &keys)).await?;

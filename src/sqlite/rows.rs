@@ -1,16 +1,16 @@
-//! What is in the tables, read and written inside a transaction.
+//! Reads and writes the tables inside a transaction.
 
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use zeroize::Zeroizing;
 
-use super::cipher::{self, Cipher, Place};
+use super::cipher::{self, Cipher, Location};
 use super::error::{Failure, Kind};
 use crate::auth::{AccessToken, Owner, RefreshToken, Scope, TokenSet};
 use crate::auth::{Lease, Swap};
 
-/// The rows, with the cipher that their tokens need.
+/// The rows, with the cipher of their tokens.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'d> {
     pub(super) connection: &'d Connection,
@@ -93,7 +93,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// All users with tokens.
+    /// Returns all users with tokens.
     pub(super) fn users(self) -> Result<Vec<String>, Failure> {
         let mut statement = self.connection.prepare("SELECT user FROM tokens")?;
         let users = statement.query_map([], |row| row.get(0))?;
@@ -102,13 +102,13 @@ impl Rows<'_> {
 
     pub(super) fn write(self, user: &str, new: &TokenSet) -> Result<(), Failure> {
         let seal = |column, text: &str| {
-            let place = Place {
+            let location = Location {
                 column,
                 user,
                 issuer: &new.issuer,
             };
             let bytes = match self.cipher {
-                Some(cipher) => cipher.seal(text, place)?,
+                Some(cipher) => cipher.seal(text, location)?,
                 None => text.as_bytes().to_vec(),
             };
             Ok::<_, Failure>(Zeroizing::new(bytes))
@@ -144,13 +144,13 @@ impl Rows<'_> {
         let damaged = || Failure::new(Kind::DamagedTokens);
         let issuer: String = row.get("issuer")?;
         let open = |column, bytes: Vec<u8>| {
-            let place = Place {
+            let location = Location {
                 column,
                 user,
                 issuer: &issuer,
             };
             let text = match self.cipher {
-                Some(cipher) => cipher.open(&bytes, place),
+                Some(cipher) => cipher.open(&bytes, location),
                 None => cipher::text(bytes),
             };
             text.ok_or_else(damaged)
@@ -181,8 +181,8 @@ impl Rows<'_> {
     }
 }
 
-/// Nanoseconds since 1970, negative before; times beyond the years 1677 and
-/// 2262 are those.
+/// Converts to nanoseconds since 1970, negative before it; times outside the years 1677 to 2262 are
+/// clamped.
 pub(super) fn to_nanos(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),

@@ -1,17 +1,17 @@
-//! The tables, and how a file comes to have them.
+//! The tables and their migrations.
 
 use rusqlite::Connection;
 
 use super::error::{Failure, Kind};
 
-/// Marks the file as ours: "FSTK".
+/// Application id of a token file: "FSTK".
 const APPLICATION: i32 = 0x4653_544b;
 
-/// The steps from each version to the next; version 0 is an empty file. Only
-/// ever added to: a file may be of any of these.
+/// Migrations from each version to the next; version 0 is an empty file. Only append to them,
+/// because a file may have any of these versions.
 ///
-/// Tokens are bytes: UTF-8, or encrypted. Times are nanoseconds since 1970.
-const STEPS: &[&str] = &[
+/// Tokens are bytes: UTF-8 or encrypted. Times are nanoseconds since 1970.
+const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE tokens (
         user TEXT NOT NULL PRIMARY KEY,
@@ -37,7 +37,7 @@ const STEPS: &[&str] = &[
         cleaned INTEGER NOT NULL
     ) STRICT;
 ",
-    // An event without `until` is done. Of subjects there are hashes.
+    // An event without `until` is acknowledged. Subjects are stored as hashes.
     "
     CREATE TABLE webhook_events (
         key TEXT NOT NULL PRIMARY KEY,
@@ -55,10 +55,11 @@ const STEPS: &[&str] = &[
 ",
 ];
 
-/// The version of the file: how many steps it has seen.
+/// Returns the version of the file: the number of migrations applied.
 ///
 /// # Errors
-/// When the file is none of ours, or knows more steps than we do.
+/// Returns an error if the file is not a token file, or has a newer version than this crate
+/// supports.
 pub(super) fn version(connection: &Connection) -> Result<usize, Failure> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;
@@ -67,7 +68,7 @@ pub(super) fn version(connection: &Connection) -> Result<usize, Failure> {
     match usize::try_from(version) {
         Ok(0) if application == 0 && tables == 0 => Ok(0),
         Ok(version) if application == APPLICATION && version > 0 => {
-            if version > STEPS.len() {
+            if version > MIGRATIONS.len() {
                 return Err(Failure::new(Kind::Newer));
             }
             Ok(version)
@@ -76,9 +77,9 @@ pub(super) fn version(connection: &Connection) -> Result<usize, Failure> {
     }
 }
 
-/// Takes the steps that the file has not seen yet; inside a transaction.
+/// Applies the missing migrations; must run inside a transaction.
 pub(super) fn migrate(connection: &Connection) -> Result<(), Failure> {
-    let steps = &STEPS[version(connection)?..];
+    let steps = &MIGRATIONS[version(connection)?..];
     if steps.is_empty() {
         return Ok(());
     }
@@ -86,6 +87,6 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), Failure> {
         connection.execute_batch(step)?;
     }
     connection.pragma_update(None, "application_id", APPLICATION)?;
-    connection.pragma_update(None, "user_version", STEPS.len() as i64)?;
+    connection.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The thread that has the connection, and what is asked of it.
+//! The thread that owns the connection, and the requests to it.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -8,21 +8,21 @@ use tokio::sync::oneshot;
 use super::database::Database;
 use super::error::{Failure, Kind};
 
-/// So many requests are answered together at most: few enough that other
-/// processes wait for a fraction of a second.
-const TOGETHER: usize = 1_000;
+/// Maximum number of requests in one transaction, so that other processes wait for at most a
+/// fraction of a second.
+const MAX_BATCH: usize = 1_000;
 
-/// What a request needs of the file.
+/// The access that a request needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
-    /// A write that a loss of power may undo.
-    Courtesy,
-    /// A write that is on the disk before it is answered.
+    /// A write that a power failure may undo.
+    Relaxed,
+    /// A write that is durable before its result is returned.
     Write,
 }
 
-/// Reaches the thread, which ends with the last clone.
+/// A handle to the thread, which ends with the last clone.
 #[derive(Clone)]
 pub(super) struct Worker {
     requests: Sender<Request>,
@@ -33,23 +33,23 @@ pub(super) struct Request {
     job: Box<dyn Job>,
 }
 
-/// Work with somebody who waits for it.
+/// Work whose result is awaited.
 trait Job: Send {
-    /// Does the work and keeps the outcome.
+    /// Does the work and keeps the result.
     fn run(&mut self, database: &Database) -> Result<(), Failure>;
 
-    /// Tells the outcome, unless the transaction failed.
-    fn answer(self: Box<Self>, transaction: Result<(), Failure>);
+    /// Sends the result, or the error of the transaction.
+    fn finish(self: Box<Self>, transaction: Result<(), Failure>);
 }
 
-struct Asked<T, W> {
+struct PendingJob<T, W> {
     work: W,
-    outcome: Option<Result<T, Failure>>,
+    result: Option<Result<T, Failure>>,
     reply: oneshot::Sender<Result<T, Failure>>,
 }
 
 impl Worker {
-    /// Starts the thread, and waits until it has the file open.
+    /// Starts the thread and waits until it has opened the file.
     pub(super) async fn start(
         open: impl FnOnce() -> Result<Database, Failure> + Send + 'static,
     ) -> Result<Self, Failure> {
@@ -57,10 +57,10 @@ impl Worker {
         let (opened, open_ended) = oneshot::channel();
         let run = move || match open() {
             Err(error) => {
-                let _nobody_waits = opened.send(Err(error));
+                let _receiver_dropped = opened.send(Err(error));
             }
             Ok(database) => {
-                let _nobody_waits = opened.send(Ok(()));
+                let _receiver_dropped = opened.send(Ok(()));
                 serve(database, &queue);
             }
         };
@@ -72,21 +72,21 @@ impl Worker {
         Ok(Self { requests })
     }
 
-    /// Puts work into the queue now; the future waits for its outcome.
-    pub(super) fn ask<T: Send + 'static>(
+    /// Queues work immediately; the future waits for its result.
+    pub(super) fn submit<T: Send + 'static>(
         &self,
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> impl Future<Output = Result<T, Failure>> + Send + 'static {
-        let (reply, answer) = oneshot::channel();
-        let job = Box::new(Asked {
+        let (reply, result) = oneshot::channel();
+        let job = Box::new(PendingJob {
             work,
-            outcome: None,
+            result: None,
             reply,
         });
-        // A thread that has ended drops the job, and `reply` with it.
+        // If the thread has ended, the job and its `reply` are dropped.
         let _dropped = self.requests.send(Request { access, job });
-        async { answer.await.unwrap_or_else(|_| Err(ended())) }
+        async { result.await.unwrap_or_else(|_| Err(ended())) }
     }
 }
 
@@ -94,27 +94,27 @@ fn ended() -> Failure {
     Failure::new(Kind::ThreadEnded)
 }
 
-/// Answers what is in the queue, all of it together, until nobody can ask any
-/// more. A thousand users who refresh at once cost a few writes to the disk.
+/// Processes the queue in batches until all handles are dropped. A thousand users who refresh
+/// concurrently cost a few writes to the disk.
 fn serve(database: Database, queue: &Receiver<Request>) {
     while let Ok(first) = queue.recv() {
         let queued = std::iter::once(first).chain(queue.try_iter());
         let (reads, writes): (Vec<_>, Vec<_>) = queued
-            .take(TOGETHER)
+            .take(MAX_BATCH)
             .partition(|request| request.access == Access::Read);
-        // Writes first: a read sees every write that was asked for before it.
+        // Writes run first: a read sees every write that was queued before it.
         if !writes.is_empty() {
             let on_disk = writes.iter().any(|write| write.access == Access::Write);
-            answer(writes, |work| database.write(on_disk, work));
+            run_batch(writes, |work| database.write(on_disk, work));
         }
         if !reads.is_empty() {
-            answer(reads, |work| database.read(work));
+            run_batch(reads, |work| database.read(work));
         }
     }
 }
 
-/// Runs the requests in one transaction, and tells their outcomes after it.
-fn answer(
+/// Runs the requests in one transaction and sends their results after it.
+fn run_batch(
     mut requests: Vec<Request>,
     transaction: impl FnOnce(&mut dyn FnMut(&Database) -> Result<(), Failure>) -> Result<(), Failure>,
 ) {
@@ -128,28 +128,28 @@ fn answer(
         Ok(())
     });
     for request in requests {
-        request.job.answer(ended.clone());
+        request.job.finish(ended.clone());
     }
 }
 
-impl<T, W> Job for Asked<T, W>
+impl<T, W> Job for PendingJob<T, W>
 where
     T: Send,
     W: FnMut(&Database) -> Result<T, Failure> + Send,
 {
     fn run(&mut self, database: &Database) -> Result<(), Failure> {
-        let outcome = (self.work)(database);
-        let ended = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.outcome = Some(outcome);
+        let result = (self.work)(database);
+        let ended = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.result = Some(result);
         ended
     }
 
-    fn answer(self: Box<Self>, transaction: Result<(), Failure>) {
-        let outcome = match transaction {
+    fn finish(self: Box<Self>, transaction: Result<(), Failure>) {
+        let result = match transaction {
             Err(error) => Err(error),
-            Ok(()) => self.outcome.unwrap_or_else(|| Err(ended())),
+            Ok(()) => self.result.unwrap_or_else(|| Err(ended())),
         };
-        // Whoever asked may have gone; the work is done all the same.
-        let _unheard = self.reply.send(outcome);
+        // The caller may have dropped the future; the work is done regardless.
+        let _receiver_dropped = self.reply.send(result);
     }
 }

@@ -1,4 +1,4 @@
-//! Where calls go, and by what means; what both builders can be told.
+//! The transport of calls: HTTP client, limits, retries, and the settings of both builders.
 
 mod limit;
 mod options;
@@ -13,24 +13,24 @@ use self::shared::Listener;
 use crate::clock::Clock;
 use crate::environment::Environment;
 
+pub(crate) use self::limit::Permit;
 pub use self::limit::RateLimit;
-pub(crate) use self::limit::Turn;
 pub use self::options::CallOptions;
 pub use self::shared::CallReport;
 pub(crate) use self::shared::Calls;
 
-/// Long enough for a handshake across an ocean on a bad day.
+/// The default connect timeout: enough for an intercontinental TLS handshake on a slow network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One request to the token endpoint, answer included: a few of them must fit
-/// into the time that a caller is ready to wait.
+/// The timeout of one request to the token endpoint, including the response: several attempts
+/// must fit into the time that a caller waits.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The name that the client gives itself.
+/// The default `User-Agent`.
 const USER_AGENT: &str = concat!("fullscript-rust/", env!("CARGO_PKG_VERSION"));
 
-/// How many requests are under way at once. Each may need a connection of its
-/// own, of which a machine has some thousands.
+/// The default concurrency limit. Each in-flight request may need its own TCP connection, of which
+/// a machine supports a few thousand.
 const CONCURRENCY: usize = 256;
 
 /// The settings that `ClientBuilder` and `OAuthAppBuilder` share.
@@ -47,9 +47,9 @@ pub(crate) struct Connection {
     pub(crate) listener: Option<Listener>,
 }
 
-/// What is made of the settings.
+/// The HTTP client, the limits and the options that are built from the settings.
 pub(crate) struct Connected {
-    /// As requests will spell it, so that their paths can be compared.
+    /// The base URL as requests spell it, so that their paths can be compared.
     pub(crate) base_url: String,
     pub(crate) base: Arc<reqwest::Url>,
     pub(crate) http: reqwest::Client,
@@ -57,71 +57,74 @@ pub(crate) struct Connected {
     pub(crate) options: CallOptions,
 }
 
-/// The setters of the shared settings, for a builder with a field
-/// `connection`.
+/// Defines the setters of the shared settings, for a builder with a field `connection`.
 macro_rules! connection_setters {
     () => {
-        /// An HTTP client of your own for the calls: TLS, pool, protocol.
+        /// Sets the HTTP client for calls, for example to configure TLS, pooling or protocols.
         ///
-        /// It takes the place of [`connect_timeout`](Self::connect_timeout),
-        /// [`user_agent`](Self::user_agent) and [`proxy`](Self::proxy). Let it
-        /// follow no redirects to other hosts; the default one follows none at
-        /// all. A time-out that it has of its own holds for each attempt, beside
-        /// those of [`CallOptions`](crate::CallOptions).
+        /// It replaces [`connect_timeout`](Self::connect_timeout),
+        /// [`user_agent`](Self::user_agent) and [`proxy`](Self::proxy).
+        /// It should not follow redirects to other hosts; the default client follows no redirects.
+        /// A timeout that is configured on it applies to each attempt, in addition to those of
+        /// [`CallOptions`](crate::CallOptions).
         #[must_use]
         pub fn http_client(mut self, http: reqwest::Client) -> Self {
             self.connection.http = Some(http);
             self
         }
 
-        /// How long a connection may take to be made: 10 seconds by default.
+        /// Sets the timeout for establishing a connection. Default: 10 s.
         #[must_use]
         pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.connection.connect_timeout = timeout;
             self
         }
 
-        /// The name that the client gives itself, `fullscript-rust/` and its
-        /// version by default.
+        /// Sets the `User-Agent` header. Default: `fullscript-rust/` and the crate version.
         #[must_use]
         pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
             self.connection.user_agent = user_agent.into();
             self
         }
 
-        /// A proxy to go through. Those that the environment names
-        /// (`HTTPS_PROXY` and the like) are used without being given here.
+        /// Sets a proxy.
+        ///
+        /// Proxies from environment variables (`HTTPS_PROXY` etc.) are used without this setting.
         #[must_use]
         pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
             self.connection.proxy = Some(proxy);
             self
         }
 
-        /// How calls are made: their time, their attempts.
+        /// Sets timeouts, retries and idempotency of calls.
         #[must_use]
         pub fn options(mut self, options: $crate::CallOptions) -> Self {
             self.connection.options = self.connection.options.overridden_by(options);
             self
         }
 
-        /// How many requests may be sent in what time, by all who share this;
-        /// the vendor's limit by default.
+        /// Sets the rate limit that all calls of this client or app share.
+        ///
+        /// Default: the vendor's limit, 5,000 requests in 5 minutes.
         #[must_use]
         pub fn rate_limit(mut self, limit: $crate::RateLimit) -> Self {
             self.connection.rate_limit = limit;
             self
         }
 
-        /// How many requests may be under way at once; the others wait. 256 by
-        /// default.
+        /// Sets the maximum number of in-flight requests.
+        ///
+        /// Further requests wait. Default: 256.
         #[must_use]
         pub fn concurrency(mut self, requests: usize) -> Self {
             self.connection.concurrency = requests;
             self
         }
 
-        /// Called at the end of each call, on the task that made it, with what
-        /// a counter or a histogram wants: be quick.
+        /// Sets a listener that is called once at the end of each call, for counters and
+        /// histograms.
+        ///
+        /// It runs on the task that made the call and must not block.
         #[must_use]
         pub fn on_call_end(
             mut self,
@@ -150,12 +153,12 @@ impl Connection {
         }
     }
 
-    /// Makes what calls need.
+    /// Builds the HTTP client and the shared state of calls.
     pub(crate) fn open(self, clock: Arc<dyn Clock>) -> Result<Connected, BuildError> {
         let base_url = base_url(&self.base_url)?;
         let http = match &self.http {
             Some(http) => http.clone(),
-            None => finished(self.http_client_builder())?,
+            None => build_http_client(self.http_client_builder())?,
         };
         let calls = Calls::new(self.concurrency, self.rate_limit, clock, self.listener);
         Ok(Connected {
@@ -167,11 +170,11 @@ impl Connection {
         })
     }
 
-    /// A client for the token endpoint: replies are small, and none is
-    /// unpacked.
+    /// Builds the HTTP client for the token endpoint, which decompresses no responses because token
+    /// responses are small.
     pub(crate) fn token_http_client(&self) -> Result<reqwest::Client, BuildError> {
         let builder = self.http_client_builder().timeout(TOKEN_TIMEOUT);
-        finished(builder.no_gzip().no_brotli().no_deflate().no_zstd())
+        build_http_client(builder.no_gzip().no_brotli().no_deflate().no_zstd())
     }
 
     fn http_client_builder(&self) -> reqwest::ClientBuilder {
@@ -187,8 +190,9 @@ impl Connection {
     }
 }
 
-/// Without a provider rustls would panic at the first handshake; one that the
-/// application has installed already stays.
+/// Installs a TLS provider unless the application has installed one.
+///
+/// Without a provider, rustls panics at the first handshake.
 pub(crate) fn install_tls_provider() {
     #[cfg(feature = "rustls-ring")]
     if rustls::crypto::CryptoProvider::get_default().is_none() {
@@ -196,27 +200,31 @@ pub(crate) fn install_tls_provider() {
     }
 }
 
-fn finished(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
-    builder
-        .build()
-        .map_err(|_| BuildError::new("TLS could not be set up, or the user agent is no header"))
+fn build_http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
+    builder.build().map_err(|_| {
+        BuildError::new(
+            "HTTP client: TLS setup failed, or the user agent is not a valid header value",
+        )
+    })
 }
 
-/// An address that tokens and health data may travel to: `https`, or
-/// loopback; nothing but scheme, host, port and path.
+/// Parses a URL that tokens and health data may be sent to.
+///
+/// It must use `https`, or `http` on a loopback address, and must consist of scheme, host, port
+/// and path only.
 pub(crate) fn base_url(text: &str) -> Result<reqwest::Url, BuildError> {
-    let url =
-        reqwest::Url::parse(text).map_err(|_| BuildError::new("the base URL is not a URL"))?;
-    let plain = url.scheme() == "http" && is_loopback(&url);
-    if url.scheme() != "https" && !plain {
+    let url = reqwest::Url::parse(text)
+        .map_err(|_| BuildError::new("base URL or OAuth URL: not a valid URL"))?;
+    let is_local_http = url.scheme() == "http" && is_loopback(&url);
+    if url.scheme() != "https" && !is_local_http {
         return Err(BuildError::new(
-            "the base URL is not https: tokens and health data travel over it",
+            "base URL or OAuth URL: not https; tokens and health data are sent to it",
         ));
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     if url.query().is_some() || url.fragment().is_some() || has_user {
         return Err(BuildError::new(
-            "the base URL has more than scheme, host, port and path",
+            "base URL or OAuth URL: only scheme, host, port and path are allowed",
         ));
     }
     Ok(url)
@@ -234,7 +242,8 @@ pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
     }
 }
 
-/// A client that can't be built; says why.
+/// An invalid setting of [`ClientBuilder`](crate::ClientBuilder) or
+/// [`OAuthAppBuilder`](crate::auth::OAuthAppBuilder).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildError {
     reason: &'static str,

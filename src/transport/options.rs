@@ -1,36 +1,39 @@
-//! How a call is made: its time, its attempts, its idempotency key.
+//! Options of calls: timeouts, attempts, idempotency keys.
 
 use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 
-/// The whole of one call: waiting for its turn, for a token, all attempts
-/// with the pauses between them, and the answer.
+/// The default timeout of a call: waits for a permit and a token, all attempts with the delays
+/// between them, and the response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// No call takes longer, whatever it is given: a day.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// The longest timeout of a call, whatever is configured: 1 day.
+const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-/// One attempt of a call that may be tried again: half of the whole, so that
-/// there is time for another.
+/// The default timeout of an attempt that can be retried: half of the call's, which leaves time
+/// for a second attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a call is tried.
-const ATTEMPTS: u32 = 4;
+/// The default number of attempts.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// How calls are made: what is not set here is as it was before.
+/// Timeouts, retries and idempotency of calls.
 ///
-/// Set for all calls on a builder ([`ClientBuilder::options`],
-/// [`OAuthAppBuilder::options`]), for some by
-/// [`Client::with_options`](crate::Client::with_options):
+/// Unset options are inherited from the client.
+/// Set options for all calls on a builder ([`ClientBuilder::options`],
+/// [`OAuthAppBuilder::options`]), or for some calls with
+/// [`Client::with_options`](crate::Client::with_options).
+///
+/// # Examples
 ///
 /// ```no_run
 /// use std::time::Duration;
 /// use fullscript::CallOptions;
 ///
 /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
-/// let quick = CallOptions::new().timeout(Duration::from_secs(2)).attempts(1);
+/// let quick = CallOptions::new().timeout(Duration::from_secs(2)).max_attempts(1);
 /// let clinic = client.with_options(quick).get_clinic().send().await?;
 /// # Ok(())
 /// # }
@@ -42,7 +45,7 @@ const ATTEMPTS: u32 = 4;
 pub struct CallOptions {
     timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
-    attempts: Option<u32>,
+    max_attempts: Option<u32>,
     idempotency: Option<Idempotency>,
 }
 
@@ -53,76 +56,83 @@ enum Idempotency {
 }
 
 impl CallOptions {
-    /// Sets nothing yet.
+    /// Creates options that override nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long a call may take as a whole: waiting for its turn and for a
-    /// token, all attempts, and the answer. 30 seconds by default.
+    /// Sets the timeout of the whole call.
+    ///
+    /// The timeout covers the waits for a rate-limit permit and for a token, all attempts with the
+    /// delays between them, and the response. Default: 30 s. Maximum: 1 day.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How long one attempt may take, where there may be another. 15 seconds
-    /// by default.
+    /// Sets the timeout of an attempt that can be followed by another one.
     ///
-    /// A call that is never repeated has all the time that the call has.
+    /// The last attempt, and a call that is never retried, may use the rest of
+    /// [`timeout`](Self::timeout). Default: 15 s.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
-    /// How often a call is tried at most: 4 times by default, 1 for never
-    /// again, but for the one time more that follows a refused token.
+    /// Sets the maximum number of attempts, including the first one.
     ///
-    /// What is tried again: a request that never left this machine; and after
-    /// a failure or a status of 408, 425, 429, 500, 502, 503 or 504 those
-    /// that do no harm twice, which are GET, HEAD, PUT, DELETE, and POST with
-    /// an idempotency key.
+    /// Set 1 to disable retries; a connected user's call is still retried once, with a refreshed
+    /// token, after a 401. A value of 0 is treated as 1. Default: 4.
+    ///
+    /// Two kinds of requests are retried:
+    ///
+    /// - A request that was never sent, because the connection could not be established.
+    /// - An idempotent request after a timeout, a connection failure or a status of 408, 425, 429,
+    ///   500, 502, 503 or 504. GET, HEAD, PUT and DELETE are idempotent, and so is a POST with an
+    ///   idempotency key.
     #[must_use]
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = Some(attempts.max(1));
+    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
+        self.max_attempts = Some(max_attempts.max(1));
         self
     }
 
-    /// Sends this `Idempotency-Key` with every POST, the same on each attempt,
-    /// and tries a POST again like a GET.
+    /// Sets the `Idempotency-Key` that is sent with every POST, and retries a POST like a GET.
     ///
-    /// Use a key for one call only. That the vendor heeds the header is told
-    /// by third parties, for the creation of treatment plans: try it on the
-    /// sandbox before you rely on it. A key is 1 to 255 visible ASCII
-    /// characters; any other makes the call fail before it is sent.
+    /// All attempts of a call send the same key. Use a key for one call only.
+    ///
+    /// Only third parties report that the vendor honors this header, and only for the creation of
+    /// treatment plans: test it on the sandbox before you rely on it.
+    ///
+    /// A key consists of 1 to 255 visible ASCII characters. With any other key, the call fails
+    /// before it is sent.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl AsRef<str>) -> Self {
         self.idempotency = Some(Idempotency::Key(key.as_ref().into()));
         self
     }
 
-    /// As [`idempotency_key`](Self::idempotency_key), with a new random key
-    /// for each call.
+    /// Sends a new random [`idempotency_key`](Self::idempotency_key) with each call.
     #[must_use]
     pub fn random_idempotency_keys(mut self) -> Self {
         self.idempotency = Some(Idempotency::Random);
         self
     }
 
-    /// These options, and those of another where it has some.
+    /// Returns these options, overridden by those that are set in `other`.
     #[must_use]
     pub(crate) fn overridden_by(mut self, other: Self) -> Self {
         self.timeout = other.timeout.or(self.timeout);
         self.attempt_timeout = other.attempt_timeout.or(self.attempt_timeout);
-        self.attempts = other.attempts.or(self.attempts);
+        self.max_attempts = other.max_attempts.or(self.max_attempts);
         self.idempotency = other.idempotency.or(self.idempotency);
         self
     }
 
     pub(crate) fn whole_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(TIMEOUT).min(LONGEST)
+        self.timeout.unwrap_or(TIMEOUT).min(MAX_TIMEOUT)
     }
 
     pub(crate) fn timeout_of_attempts(&self) -> Duration {
@@ -130,11 +140,11 @@ impl CallOptions {
     }
 
     pub(crate) fn number_of_attempts(&self) -> u32 {
-        self.attempts.unwrap_or(ATTEMPTS)
+        self.max_attempts.unwrap_or(MAX_ATTEMPTS)
     }
 
-    /// The header of a new call, if there is to be one: the one that the caller
-    /// has set already, or one of these options.
+    /// Returns the idempotency key of a new call: the caller's own header, or the one that these
+    /// options define.
     pub(crate) fn key_of_a_call(
         &self,
         own: Option<&HeaderValue>,
@@ -153,7 +163,9 @@ impl CallOptions {
             Idempotency::Random => {
                 let mut random = [0; 16];
                 if getrandom::fill(&mut random).is_err() {
-                    return Some(Err("the machine has no randomness for an idempotency key"));
+                    return Some(Err(
+                        "the operating system provides no random numbers for an idempotency key",
+                    ));
                 }
                 let key = format!("{:032x}", u128::from_le_bytes(random));
                 Some(HeaderValue::try_from(key).map_err(|_| BAD))
@@ -162,13 +174,13 @@ impl CallOptions {
     }
 }
 
-/// Shows no key, which may be made of what it stands for.
+/// Omits the key, which may be derived from patient data.
 impl fmt::Debug for CallOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallOptions")
             .field("timeout", &self.whole_timeout())
             .field("attempt_timeout", &self.timeout_of_attempts())
-            .field("attempts", &self.number_of_attempts())
+            .field("max_attempts", &self.number_of_attempts())
             .finish_non_exhaustive()
     }
 }

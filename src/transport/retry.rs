@@ -1,4 +1,4 @@
-//! What may be sent again, when, and how often.
+//! Retries: which requests, after what delay, and how many.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -6,74 +6,73 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
-/// The upper bound of the first delay; doubles with each attempt.
+/// The upper bound of the first delay, which doubles with each attempt.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// No delay is longer, however many attempts were made.
-const LONGEST_DELAY: Duration = Duration::from_secs(20);
+/// The longest delay between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(20);
 
-/// What an app may spend on retries before it must earn some back by calls
-/// that succeed: about 35 retries of failures, or 100 of refusals for rate.
-/// Numbers of the AWS SDKs, which keep a server in trouble from being buried
-/// under retries.
+/// The capacity of the retry budget: about 35 retries of failures, or 100 of rate limits.
+///
+/// Each successful call earns 1 back. The numbers are those of the AWS SDKs; they keep retries
+/// from overloading a server that is failing.
 const BUDGET: u32 = 500;
 
-/// The price of trying again what failed.
-const PRICE_OF_FAILURE: u32 = 14;
+/// The cost of a retry after a failure.
+const FAILURE_COST: u32 = 14;
 
-/// The price of trying again what was too early.
-const PRICE_OF_THROTTLE: u32 = 5;
+/// The cost of a retry after a rate limit.
+const THROTTLE_COST: u32 = 5;
 
-/// No server means to wait longer than a day.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+/// The longest `Retry-After` that is honored: 1 day.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// What all calls of an app may spend on retries, together.
+/// The retry budget that all calls of an app share.
 #[derive(Debug)]
-pub(crate) struct Budget(AtomicU32);
+pub(crate) struct RetryBudget(AtomicU32);
 
-/// Why something is tried again.
+/// The reason for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// The connection or the server failed.
     Failure,
-    /// The server asked for fewer requests.
+    /// The server returned a rate limit.
     Throttle,
 }
 
-impl Budget {
+impl RetryBudget {
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(BUDGET))
     }
 
-    /// Pays for a retry, if there is enough left.
+    /// Pays for a retry, and returns whether the budget allowed it.
     pub(crate) fn pay(&self, reason: Reason) -> bool {
-        let price = match reason {
-            Reason::Failure => PRICE_OF_FAILURE,
-            Reason::Throttle => PRICE_OF_THROTTLE,
+        let cost = match reason {
+            Reason::Failure => FAILURE_COST,
+            Reason::Throttle => THROTTLE_COST,
         };
-        let less = |left: u32| left.checked_sub(price);
+        let less = |left: u32| left.checked_sub(cost);
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
             .is_ok()
     }
 
-    /// A call succeeded.
+    /// Returns 1 to the budget after a successful call.
     pub(crate) fn earn(&self) {
-        // Full almost always: then this is a read.
+        // The budget is almost always full; then a read is enough.
         if self.0.load(Ordering::Relaxed) < BUDGET {
             let more = |left: u32| (left < BUDGET).then_some(left + 1);
-            let _full_meanwhile = self
+            let _full = self
                 .0
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
     }
 }
 
-/// Whether sending a request of this method twice is as good as once (RFC
-/// 9110, section 9.2.2).
+/// Returns whether a method is idempotent (RFC 9110, section 9.2.2).
 ///
-/// PATCH is not: the vendor's patches set fields, but a late second one would
-/// undo what somebody else has set meanwhile.
+/// PATCH is not idempotent: the vendor's PATCH sets fields, but a late second one would undo what
+/// another client has set in the meantime.
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     [
         Method::GET,
@@ -86,8 +85,8 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
     .contains(method)
 }
 
-/// Whether a status asks for another try.
-pub(crate) fn reason_of(status: StatusCode) -> Option<Reason> {
+/// Returns the reason to retry after a status, if the status is retryable.
+pub(crate) fn retry_reason(status: StatusCode) -> Option<Reason> {
     match status.as_u16() {
         429 => Some(Reason::Throttle),
         408 | 425 | 500 | 502 | 503 | 504 => Some(Reason::Failure),
@@ -95,59 +94,62 @@ pub(crate) fn reason_of(status: StatusCode) -> Option<Reason> {
     }
 }
 
-/// The attempts of one piece of work, and the delays between them.
+/// A counter of attempts that computes the delays between them.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    /// How many attempts were made, the current one included.
+    /// The number of attempts made, including the current one.
     attempts: u32,
-    most_attempts: u32,
+    max_attempts: u32,
 }
 
 impl Backoff {
-    /// Starts with the first attempt.
-    pub(crate) fn new(most_attempts: u32) -> Self {
+    /// Starts with the first attempt of at most `max_attempts`.
+    pub(crate) fn new(max_attempts: u32) -> Self {
         Self {
             attempts: 1,
-            most_attempts,
+            max_attempts,
         }
     }
 
-    /// Starts with the first attempt, and never gives up.
-    pub(crate) fn endless() -> Self {
+    /// Starts with the first attempt, without a limit.
+    pub(crate) fn unlimited() -> Self {
         Self::new(u32::MAX)
     }
 
-    /// Returns the delay before the next attempt, or `None` if there is none left.
+    /// Returns the delay before the next attempt, or `None` if no attempt is left.
     ///
-    /// `asked` is what the server asked for by `Retry-After`.
-    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
-        if self.attempts >= self.most_attempts {
+    /// The server's `retry_after` takes precedence over the computed delay.
+    pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+        if self.attempts >= self.max_attempts {
             return None;
         }
-        let delay = asked.unwrap_or_else(|| Self::delay(self.attempts));
+        let delay = retry_after.unwrap_or_else(|| Self::delay(self.attempts));
         self.attempts += 1;
         Some(delay)
     }
 
-    /// Returns the delay after the given number of attempts: anything up to a bound that doubles
-    /// (full jitter), so that callers who failed together do not come back together.
+    /// Returns the delay after the given number of attempts: a random part of a bound that doubles
+    /// with each attempt (full jitter).
+    ///
+    /// Jitter keeps calls that failed together from retrying together.
     pub(crate) fn delay(attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(16);
-        let bound = (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY);
+        let bound = (FIRST_DELAY * 2_u32.pow(doublings)).min(MAX_DELAY);
         bound.mul_f64(jitter())
     }
 }
 
-/// A random number from 0 to 1.
+/// Returns a random number from 0 to 1.
 pub(crate) fn jitter() -> f64 {
     let mut bytes = [0; 4];
-    // Without randomness pauses are merely less spread.
+    // Without random numbers, delays are less spread, which is harmless.
     let _less_spread = getrandom::fill(&mut bytes);
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 
-/// Reads `Retry-After`, which is a number of seconds or a date (RFC 9110,
-/// section 10.2.3); a date that has passed is no wait.
+/// Parses `Retry-After`, which is a number of seconds or a date (RFC 9110, section 10.2.3).
+///
+/// A date in the past gives 0. The result is at most 1 day.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {
@@ -157,7 +159,13 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
             date.duration_since(now).unwrap_or_default()
         }
     };
-    Some(wait.min(LONGEST_RETRY_AFTER))
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// Returns a wait in seconds, rounded up, for messages.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
@@ -165,45 +173,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_ends_and_is_earned_back_by_successes() {
-        let budget = Budget::new();
+    fn an_exhausted_budget_is_earned_back_by_successes() {
+        let budget = RetryBudget::new();
         let mut paid = 0;
         while budget.pay(Reason::Failure) {
             paid += 1;
         }
-        assert_eq!(paid, BUDGET / PRICE_OF_FAILURE);
+        assert_eq!(paid, BUDGET / FAILURE_COST);
         assert!(budget.pay(Reason::Throttle));
-        (0..PRICE_OF_FAILURE).for_each(|_| budget.earn());
+        (0..FAILURE_COST).for_each(|_| budget.earn());
         assert!(budget.pay(Reason::Failure));
         (0..2 * BUDGET).for_each(|_| budget.earn());
         assert_eq!(budget.0.load(Ordering::Relaxed), BUDGET);
     }
 
     #[test]
-    fn attempts_end_and_a_server_may_ask_for_its_own_delay() {
+    fn attempts_are_limited_and_retry_after_takes_precedence() {
         let mut backoff = Backoff::new(3);
-        let asked = Duration::from_secs(7);
-        assert_eq!(backoff.next(Some(asked)), Some(asked));
+        let retry_after = Duration::from_secs(7);
+        assert_eq!(backoff.next(Some(retry_after)), Some(retry_after));
         assert!(
             backoff
                 .next(None)
                 .is_some_and(|delay| delay <= 2 * FIRST_DELAY)
         );
-        assert_eq!(backoff.next(Some(asked)), None);
+        assert_eq!(backoff.next(Some(retry_after)), None);
     }
 
     #[test]
-    fn delays_grow_to_a_bound_and_differ() {
+    fn delays_grow_to_a_bound_and_are_random() {
         for attempt in 1..40 {
             let bound = FIRST_DELAY * 2_u32.pow((attempt - 1).min(16));
-            assert!(Backoff::delay(attempt) <= bound.min(LONGEST_DELAY));
+            assert!(Backoff::delay(attempt) <= bound.min(MAX_DELAY));
         }
-        let some: std::collections::HashSet<_> = (0..10).map(|_| Backoff::delay(8)).collect();
-        assert!(some.len() > 1);
+        let delays: std::collections::HashSet<_> = (0..10).map(|_| Backoff::delay(8)).collect();
+        assert!(delays.len() > 1);
     }
 
     #[test]
-    fn seconds_and_dates_are_read_and_nothing_else() {
+    fn retry_after_accepts_seconds_and_dates_only() {
         let now = httpdate::parse_http_date("Sun, 22 Nov 2026 06:00:00 GMT").unwrap();
         for (value, expected) in [
             ("0", Some(0)),

@@ -1,4 +1,4 @@
-//! What all calls of one app share.
+//! State that all calls of one app share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,31 +9,33 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::transport::limit::{Limiter, RateLimit};
-use crate::transport::retry::Budget;
+use crate::transport::retry::RetryBudget;
 
-/// What an application does with reports.
+/// The application's callback for call reports.
 pub(crate) type Listener = Arc<dyn Fn(&CallReport) + Send + Sync>;
 
-/// How a call went, for counters and histograms; holds nothing of a patient.
+/// A report about a finished call, for counters and histograms.
+///
+/// Contains no patient data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallReport {
-    /// The operation; empty for a path that is none's.
+    /// The id of the operation, empty for a path without an operation.
     pub operation_id: &'static str,
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     pub status: Option<StatusCode>,
-    /// How often a request was sent.
+    /// The number of times the request was sent.
     pub attempts: u32,
-    /// From the call to the end of the answer, to the head of one that is read
-    /// as it arrives, or to the failure.
+    /// The time until the body was read (for a streamed body, until the headers arrived) or the
+    /// call failed.
     pub elapsed: Duration,
 }
 
-/// The limits and counters that the clients of one app have in common.
+/// The limits, the retry budget and the listener that the clients of one app share.
 pub(crate) struct Calls {
     pub(crate) in_flight: Semaphore,
     pub(crate) limiter: Limiter,
-    pub(crate) budget: Budget,
+    pub(crate) retry_budget: RetryBudget,
     pub(crate) clock: Arc<dyn Clock>,
     listener: Option<Listener>,
 }
@@ -48,15 +50,16 @@ impl Calls {
         Self {
             in_flight: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limiter: Limiter::new(limit),
-            budget: Budget::new(),
+            retry_budget: RetryBudget::new(),
             clock,
             listener,
         }
     }
 
-    pub(crate) fn tell(&self, report: impl FnOnce() -> CallReport) {
+    /// Passes a report to the listener, if there is one.
+    pub(crate) fn report(&self, make_report: impl FnOnce() -> CallReport) {
         if let Some(listener) = &self.listener {
-            listener(&report());
+            listener(&make_report());
         }
     }
 }

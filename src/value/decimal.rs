@@ -1,4 +1,4 @@
-//! Money, percentages and other numbers, exact.
+//! Exact decimal numbers: money, percentages.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 use super::refusal::refusal;
 use super::scalar::Scalar;
 
-/// Holds a decimal number as it was sent, with every digit.
+/// A decimal number as it was received, with every digit.
 ///
-/// The server sends amounts as text, as numbers, and at times as text that is
-/// no number (`""`, `"N/A"`); all of them decode and are written back as they
-/// came. Ask [`value`](Self::value) for the number.
+/// The server sends amounts as strings, as numbers, and sometimes as strings that are not numbers
+/// (`""`, `"N/A"`). All of them decode and serialize unchanged. [`value`](Self::value) returns the
+/// number.
 ///
-/// Two decimals are equal if their numbers are (`"10"`, `10` and `"10.0"`), or
-/// if neither is a number and their texts are the same.
+/// Two decimals are equal if their numbers are equal (`"10"`, `10` and `"10.0"`), or if neither is
+/// a number and their texts are equal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Decimal(Scalar);
 
 refusal! {
-    /// Says that a text is not a decimal number.
-    pub struct InvalidDecimal for Decimal: "the text is not a decimal number"
+    /// The error of parsing a text that is not a decimal number.
+    pub struct InvalidDecimal for Decimal: "invalid decimal: not a number in plain notation"
 }
 
 impl Decimal {
-    /// Returns the text as it was sent, also if it is not a number.
+    /// Returns the text as it was received, even if it is not a number.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -35,8 +35,8 @@ impl Decimal {
 
     /// Returns the number, or `None` if the text is not one.
     ///
-    /// Digits past the 28th are rounded, and a number that does not fit in a
-    /// [`rust_decimal::Decimal`] is `None`; [`as_str`](Self::as_str) has all.
+    /// Digits after the 28th are rounded. A number that does not fit in a [`rust_decimal::Decimal`]
+    /// is `None`; [`as_str`](Self::as_str) returns all digits.
     #[must_use]
     pub fn value(&self) -> Option<rust_decimal::Decimal> {
         parse(self.as_str())
@@ -58,7 +58,8 @@ impl fmt::Display for Decimal {
 impl FromStr for Decimal {
     type Err = InvalidDecimal;
 
-    /// Accepts plain notation: a sign, digits, a point; no exponent, no spaces.
+    /// Parses plain notation: an optional sign, digits and a decimal point; no exponent and no
+    /// spaces.
     fn from_str(text: &str) -> Result<Self, InvalidDecimal> {
         let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+');
         if !text.bytes().all(plain) || rust_decimal::Decimal::from_str_exact(text).is_err() {
@@ -133,10 +134,10 @@ impl schemars::JsonSchema for Decimal {
     }
 }
 
-/// Reads a number as a server may write it: with an exponent, among spaces.
+/// Parses a number as a server may write it, with an exponent or surrounding spaces.
 pub(super) fn parse(text: &str) -> Option<rust_decimal::Decimal> {
     let text = text.trim();
-    // `rust_decimal` reads `1_000`, which no JSON producer means as a number.
+    // `rust_decimal` accepts `1_000`, which no JSON producer means as a number.
     if text.contains('_') {
         return None;
     }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_kept_and_read() {
+    fn a_received_value_is_kept_and_interpreted() {
         check(r#""19.99""#, "19.99", Some("19.99"));
         check(r#""""#, "", None);
         check(r#""N/A""#, "N/A", None);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_numbers_are_equal_however_they_were_sent() {
+    fn equal_numbers_are_equal_in_every_encoding() {
         let hasher = RandomState::new();
         let equal = [r#""10""#, "10", r#""10.0""#, "10.0", r#""1e1""#].map(from_json);
         for decimal in &equal {
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_makes_is_written_as_text() {
+    fn a_value_of_the_caller_is_written_as_a_string() {
         let written = |decimal: Decimal| serde_json::to_string(&decimal).unwrap();
         assert_eq!(written(Decimal::from(-5_i32)), r#""-5""#);
         assert_eq!(
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_cannot_make_what_is_no_number() {
+    fn a_text_that_is_not_a_number_is_rejected() {
         let long = "9".repeat(30);
         for text in [
             "", " ", "N/A", "1e3", " 10", "1_000", "1,5", "-", ".", "NaN", "inf", &long,

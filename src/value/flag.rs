@@ -1,4 +1,4 @@
-//! True or false, in whichever form the server uses.
+//! Booleans in every encoding that the server uses.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,31 +10,31 @@ use super::decimal;
 use super::refusal::refusal;
 use super::scalar::Scalar;
 
-/// Holds true or false as it was sent: `true`, `1`, `"true"`, `"yes"`.
+/// A boolean as it was received: `true`, `1`, `"true"`, `"yes"`.
 ///
-/// Anything decodes and is written back as it came; ask [`value`](Self::value)
-/// what it means. Two flags are equal if they mean the same, or if neither
-/// means anything and their texts are the same.
+/// Every scalar decodes and serializes unchanged; [`value`](Self::value) returns its meaning. Two
+/// flags are equal if their meanings are equal, or if neither has a meaning and their texts are
+/// equal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Flag(Scalar);
 
 refusal! {
-    /// Says that a text is neither `true` nor `false`.
-    pub struct InvalidFlag for Flag: "the text is neither true nor false"
+    /// The error of parsing a text that is neither `true` nor `false`.
+    pub struct InvalidFlag for Flag: "invalid flag: neither true nor false"
 }
 
 impl Flag {
-    /// Returns the text as it was sent, also if it means nothing.
+    /// Returns the text as it was received, even if it has no meaning as a boolean.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Returns what the flag means, or `None` if that cannot be told.
+    /// Returns the meaning of the flag, or `None` if it has none.
     ///
-    /// Understood in any case are `true`, `t`, `yes`, `y`, `on` and `1`, and
-    /// `false`, `f`, `no`, `n`, `off` and `0`.
+    /// Accepted, ignoring case, are `true`, `t`, `yes`, `y`, `on` and `1`, and `false`, `f`, `no`,
+    /// `n`, `off` and `0`.
     #[must_use]
     pub fn value(&self) -> Option<bool> {
         match &self.0 {
@@ -43,7 +43,7 @@ impl Flag {
         }
     }
 
-    /// Tells whether the flag is certainly true; nonsense is not.
+    /// Returns whether the flag is true; a flag without a meaning is not.
     #[must_use]
     pub fn is_true(&self) -> bool {
         self.value() == Some(true)
@@ -59,7 +59,7 @@ impl fmt::Display for Flag {
 impl FromStr for Flag {
     type Err = InvalidFlag;
 
-    /// Accepts `true` and `false`, nothing else.
+    /// Parses `true` and `false` and nothing else.
     fn from_str(text: &str) -> Result<Self, InvalidFlag> {
         match text {
             "true" => Ok(true.into()),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_understood_and_kept() {
+    fn every_encoding_is_interpreted_and_kept() {
         check(
             Some(true),
             &[
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_mean_the_same_are_equal() {
+    fn flags_with_the_same_meaning_are_equal() {
         assert_eq!(from_json("1"), from_json(r#""true""#));
         assert_eq!(from_json(r#""yes""#), true);
         assert_ne!(from_json(r#""maybe""#), false);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_makes_is_written_as_text() {
+    fn a_value_of_the_caller_is_written_as_a_string() {
         assert_eq!(
             serde_json::to_string(&Flag::from(true)).unwrap(),
             r#""true""#
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_cannot_make_what_is_neither() {
+    fn a_text_that_is_neither_is_rejected() {
         for text in ["", "1", "yes", "True", " true"] {
             assert_eq!(Flag::try_from(text), Err(InvalidFlag));
         }

@@ -1,20 +1,20 @@
-//! Ids, one type for each kind of thing, so that they cannot be mixed up.
+//! Id types, one for each kind of object, so that ids cannot be confused.
 
-/// Declares the id of one kind of thing.
+/// Declares the id type of one kind of object.
 macro_rules! id_type {
     ($(#[$meta:meta])* $vis:vis struct $name:ident; $kind:literal) => {
         $(#[$meta])*
         ///
-        /// Debug does not show the id, Display does. An id from the server is
-        /// kept as it came, also if it is empty or a number.
+        /// `Debug` does not show the id; `Display` does. An id from the server is kept unchanged,
+        /// even if it is empty or a number.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         $vis struct $name($crate::value::scalar::Scalar);
 
         impl $name {
             /// Creates an id from text.
             ///
-            /// An id that is empty, or would lead to another path, is refused when a request
-            /// is sent with it in its path.
+            /// A request fails before it is sent if an id in its path is empty or would change the
+            /// path.
             #[must_use]
             $vis fn new(id: impl Into<String>) -> Self {
                 Self($crate::value::scalar::Scalar::Text(id.into().into()))
@@ -102,7 +102,7 @@ macro_rules! id_type {
             fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
                 ::schemars::json_schema!({
                     "type": "string",
-                    "description": concat!("The id of one ", $kind, "."),
+                    "description": concat!("Identifier of one ", $kind, "."),
                 })
             }
         }
@@ -114,7 +114,7 @@ pub(crate) use id_type;
 #[cfg(test)]
 mod tests {
     id_type! {
-        /// Names a boat.
+        /// Identifier of a boat.
         struct BoatId; "boat"
     }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_made_of_any_text() {
+    fn an_id_can_be_created_from_any_text() {
         let text = "a/b ü";
         let made = [
             BoatId::new(text),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_id_is_kept_as_it_came() {
+    fn an_id_from_the_server_is_kept_unchanged() {
         for json in [r#""abc-1""#, r#""""#, r#""..""#, r#""a\nb""#, "12", "12.5"] {
             assert_eq!(serde_json::to_string(&from_json(json)).unwrap(), json);
         }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_costs_no_more_than_a_string() {
+    fn an_id_is_no_larger_than_a_string() {
         assert_eq!(size_of::<Option<BoatId>>(), size_of::<String>());
     }
 

@@ -1,6 +1,6 @@
-//! Functions for `#[serde(deserialize_with)]` on fields of native types.
+//! Lenient decoders for `#[serde(deserialize_with)]` on fields of native types.
 //!
-//! Each reads its value in one visit, and an error never quotes the value.
+//! Errors never quote the value.
 
 use rust_decimal::prelude::ToPrimitive;
 use serde::Deserializer;
@@ -8,27 +8,25 @@ use serde::Deserializer;
 use super::decimal;
 use super::scalar::{FromScalar, read};
 
-/// Reads text; a number or boolean becomes its text, null becomes `None`.
+/// Decodes text; a number or boolean becomes its text, null becomes `None`.
 #[inline]
 pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     read(d).map(|Text(text)| text)
 }
 
-/// Reads text; a number or boolean becomes its text, null is an error.
+/// Decodes text; a number or boolean becomes its text, null is an error.
 #[inline]
 pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     read(d).map(|RequiredText(text)| text)
 }
 
-/// Reads a whole number, also as text or as `10.0`; null and blank text become
-/// `None`.
+/// Decodes an integer, also from a string or `10.0`; null and blank strings become `None`.
 #[inline]
 pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     read(d).map(|Integer(value)| value)
 }
 
-/// Reads true or false, also as text or as `0` and `1`; null and blank text
-/// become `None`.
+/// Decodes a boolean, also from a string or `0` and `1`; null and blank strings become `None`.
 #[inline]
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
     read(d).map(|Boolean(value)| value)
@@ -96,7 +94,7 @@ impl FromScalar for RequiredText {
 }
 
 impl FromScalar for Integer {
-    const EXPECTED: &'static str = "a whole number that fits in 64 bits";
+    const EXPECTED: &'static str = "an integer that fits in 64 bits";
 
     #[inline]
     fn from_text(text: &str) -> Option<Self> {
@@ -133,7 +131,7 @@ impl FromScalar for Integer {
 }
 
 impl FromScalar for Boolean {
-    const EXPECTED: &'static str = "true or false";
+    const EXPECTED: &'static str = "a boolean";
 
     #[inline]
     fn from_text(text: &str) -> Option<Self> {
@@ -175,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a function on text and on a parsed value, which must agree.
+    /// Runs a decoder on JSON text and on a parsed value; the results must agree.
     macro_rules! read_with {
         ($read:ident, $json:expr) => {{
             let json: &str = $json;
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn text_takes_every_scalar() {
+    fn text_accepts_every_scalar() {
         for (json, expected) in [
             (r#""a""#, Some("a")),
             (r#""""#, Some("")),
@@ -211,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn integer_takes_whole_numbers_in_any_form() {
+    fn integer_accepts_integers_in_any_encoding() {
         for json in [
             "10",
             "10.0",
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn boolean_takes_the_usual_forms() {
+    fn boolean_accepts_the_usual_encodings() {
         for json in ["true", "1", "1.0", r#""true""#, r#""TRUE""#, r#""1""#] {
             assert_eq!(read_with!(boolean, json).unwrap(), Some(true), "{json}");
         }

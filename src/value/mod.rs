@@ -1,20 +1,18 @@
-//! Scalar values as the API really sends them.
+//! Scalar values as the API sends them in practice.
 //!
-//! The server is not consistent about how it spells a value: money arrives as
-//! `"19.99"`, `19.99` or `""`, a flag as `true`, `1` or `"true"`, an instant
-//! as ISO 8601 or as a Unix time. The types here keep what came:
+//! The server is not consistent in how it encodes a value: money arrives as `"19.99"`, `19.99` or
+//! `""`, a flag as `true`, `1` or `"true"`, an instant as ISO 8601 or as a Unix time. The types of
+//! this module keep the value as it was received:
 //!
-//! - decoding never fails because of how a value is spelled, only because it
-//!   is no scalar at all (an array, an object, or `null` outside an `Option`);
-//! - serializing writes back what was received, in the same JSON kind;
-//! - a value made by the caller is checked first, and is written as text,
-//!   which is what the API documents for requests;
-//! - reading the meaning ([`Decimal::value`], [`Flag::value`],
-//!   [`Timestamp::instant`], [`Date::date`]) is a separate step that answers
-//!   `None` for nonsense.
+//! - Decoding fails only if the value is not a scalar (an array, an object, or `null` outside an
+//!   `Option`), never because of how it is encoded.
+//! - Serializing writes the received value, with the same JSON type.
+//! - A value created by the caller is validated first and is written as a string, which the API
+//!   documents for requests.
+//! - Interpreting the value ([`Decimal::value`], [`Flag::value`], [`Timestamp::instant`],
+//!   [`Date::date`]) is a separate step that returns `None` for an invalid value.
 //!
-//! Decoding asks the format what it holds, so it works with self-describing
-//! formats such as JSON only.
+//! Decoding requires a self-describing format such as JSON.
 
 pub(crate) mod id;
 pub(crate) mod lenient;
@@ -36,7 +34,7 @@ pub use secret::Secret;
 pub use time::{Date, InvalidDate, InvalidTimestamp, Timestamp};
 pub use update::Update;
 
-/// Stands for a value that `Debug` of a model does not show.
+/// Placeholder for a value that `Debug` does not show.
 pub(crate) struct Hidden;
 
 impl std::fmt::Debug for Hidden {

@@ -1,6 +1,6 @@
-//! Enums that keep a value the vendor added after this crate was built.
+//! Open enums: enums that keep values added to the API after this crate was released.
 
-/// Declares an enum of known values that also holds any other.
+/// Declares an enum of known values that also keeps any other value.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])*
@@ -13,19 +13,19 @@ macro_rules! open_enum {
         #[non_exhaustive]
         $vis enum $name {
             $(
-                #[doc = concat!("Written as `", $text, "`.")]
+                #[doc = concat!("The value `", $text, "`.")]
                 #[doc = ""]
                 $(#[$variant_meta])*
                 $variant,
             )+
-            /// Holds a value this version of the crate does not know.
+            /// A value that this version of the crate does not know, kept as it was received.
             ///
-            /// Make values with `From`, which turns known text into its variant.
+            /// Create values with `From`, which converts a known text to its variant.
             Unknown(String),
         }
 
         impl $name {
-            /// Lists the texts of the known values.
+            /// The texts of all known values.
             $vis const ALL: &'static [&'static str] = &[$($text),+];
 
             /// Returns the text of the value as the API writes it.
@@ -37,7 +37,7 @@ macro_rules! open_enum {
                 }
             }
 
-            /// Tells whether this version of the crate knows the value.
+            /// Returns whether this version of the crate knows the value.
             #[must_use]
             $vis fn is_known(&self) -> bool {
                 !matches!(self, Self::Unknown(_))
@@ -134,7 +134,7 @@ macro_rules! open_enum {
             fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
                 ::schemars::json_schema!({
                     "type": "string",
-                    "description": format!("Known values: {}. Others may appear.", Self::ALL.join(", ")),
+                    "description": format!("Known values: {}. Other values are possible.", Self::ALL.join(", ")),
                     "examples": Self::ALL,
                 })
             }
@@ -147,7 +147,7 @@ pub(crate) use open_enum;
 #[cfg(test)]
 mod tests {
     open_enum! {
-        /// Says whether a shop is open.
+        /// The state of a shop's door.
         enum Door {
             Open = "open",
             /// Nobody is in.

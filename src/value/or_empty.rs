@@ -1,9 +1,9 @@
-//! Reading optional text without ceremony.
+//! Optional text as plain text.
 
-/// Reads an optional field as text, for output.
+/// Conversion of optional fields to text, for output.
 ///
-/// Nearly every field of a response is optional, because the vendor does not document which are
-/// always present. Where an absent value and an empty one look the same, such as in a table, a
+/// Nearly every field of a response is optional, because Fullscript does not document which fields
+/// are always present. Where an absent value and an empty one look the same, such as in a table, a
 /// CSV file or a template, `or_empty` reads both in one step. It works for text, ids, dates,
 /// decimals and open enums.
 ///
@@ -25,7 +25,7 @@
 /// assert_eq!(row(&patient), ["p-1", "Ana", "", "", "female"]);
 /// ```
 pub trait OrEmpty {
-    /// Returns the text of the value, or an empty text if there is none.
+    /// Returns the text of the value, or an empty string if there is none.
     fn or_empty(&self) -> &str;
 }
 

@@ -1,12 +1,11 @@
-//! The error of a value type, and the conversions that return it.
+//! Parse errors of value types, and the conversions that return them.
 
-/// Declares the error of a type that has `FromStr`, and the `TryFrom`
-/// conversions that builders look for.
+/// Declares the parse error of a type that implements `FromStr`, and its `TryFrom` conversions.
 macro_rules! refusal {
     ($(#[$meta:meta])* pub struct $error:ident for $type:ty: $message:literal) => {
         $(#[$meta])*
         ///
-        /// The message never quotes the value, which can be health data.
+        /// The message never quotes the value, which may be health data.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct $error;

@@ -1,4 +1,4 @@
-//! One JSON scalar as it came, and the one visitor that reads scalars.
+//! A JSON scalar as it was received, and the visitor that reads scalars.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,11 +9,11 @@ use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-/// Under this key serde_json hands over a number when any crate of the build
-/// enables its `arbitrary_precision` feature, so every number can look so.
+/// The key under which serde_json passes a number as a map if any crate in the build enables its
+/// `arbitrary_precision` feature.
 const NUMBER_KEY: &str = "$serde_json::private::Number";
 
-/// A JSON string, number or boolean with its text; compared by text alone.
+/// A JSON string, number or boolean with its text; compared by text only.
 #[derive(Clone)]
 pub(crate) enum Scalar {
     Text(Box<str>),
@@ -21,20 +21,20 @@ pub(crate) enum Scalar {
     Boolean(bool),
 }
 
-/// The text of a number, kept in place unless it is long.
+/// The text of a number, stored inline unless it is long.
 #[derive(Clone)]
 pub(crate) enum Number {
-    Short { length: u8, text: [u8; SHORT] },
+    Short { length: u8, text: [u8; MAX_INLINE] },
     Long(Box<str>),
 }
 
-/// As much as fits where a pointer and a length would stand, which is every
+/// Maximum inline length in bytes. It fits in the space of the other variants, and fits every
 /// 64-bit integer and nearly every amount.
-const SHORT: usize = 21;
+const MAX_INLINE: usize = 21;
 
-/// What can be made of a JSON scalar; `None` refuses it.
+/// A type that can be read from a JSON scalar; `None` rejects the scalar.
 pub(crate) trait FromScalar: Sized {
-    /// What an error says was expected.
+    /// Description of the expected value, for error messages.
     const EXPECTED: &'static str;
 
     fn from_text(text: &str) -> Option<Self>;
@@ -56,7 +56,7 @@ pub(crate) trait FromScalar: Sized {
     }
 }
 
-/// Reads a scalar in one visit, with errors that do not quote it.
+/// Reads a scalar; errors do not quote it.
 pub(crate) fn read<'de, T: FromScalar, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
     d.deserialize_any(ScalarVisitor(PhantomData))
 }
@@ -85,11 +85,11 @@ impl Number {
 }
 
 impl Number {
-    /// Moves the text to a place of its own, and overwrites this one.
-    pub(crate) fn keep_apart(&mut self) {
-        let apart = Self::Long(self.as_str().into());
+    /// Moves the text to the heap and overwrites the inline copy.
+    pub(crate) fn move_to_heap(&mut self) {
+        let moved = Self::Long(self.as_str().into());
         self.zeroize();
-        *self = apart;
+        *self = moved;
     }
 }
 
@@ -104,10 +104,10 @@ impl Zeroize for Number {
 
 impl From<&str> for Number {
     fn from(text: &str) -> Self {
-        let mut short = [0; SHORT];
+        let mut short = [0; MAX_INLINE];
         match short.get_mut(..text.len()) {
-            Some(place) => {
-                place.copy_from_slice(text.as_bytes());
+            Some(inline) => {
+                inline.copy_from_slice(text.as_bytes());
                 Self::Short {
                     length: text.len() as u8,
                     text: short,
@@ -167,7 +167,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 impl FromScalar for Scalar {
-    const EXPECTED: &'static str = "text, a number, true or false";
+    const EXPECTED: &'static str = "text, a number or a boolean";
 
     #[inline]
     fn from_text(text: &str) -> Option<Self> {
@@ -196,7 +196,7 @@ impl FromScalar for Scalar {
 }
 
 fn serialize_number<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    // The one integer text of JSON that an integer would not write back.
+    // `-0` is the only integer of JSON that would not be written back unchanged as an integer.
     if text != "-0"
         && let Ok(value) = text.parse::<i64>()
     {
@@ -205,8 +205,8 @@ fn serialize_number<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S
     if let Ok(value) = text.parse::<u64>() {
         return serializer.serialize_u64(value);
     }
-    // With `arbitrary_precision` only serde_json's own type writes every digit;
-    // without, reading the text again with serde_json may miss the last one.
+    // With `arbitrary_precision` only serde_json's own type writes every digit. Without it, parsing
+    // the text again with serde_json may change the last digit.
     let exact = text.parse::<serde_json::Number>().ok();
     match exact.filter(|number| number.to_string() == text) {
         Some(number) => number.serialize(serializer),
@@ -217,7 +217,7 @@ fn serialize_number<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S
     }
 }
 
-/// The shortest text that reads back as the same float, `10.0` included.
+/// Returns the shortest text that parses to the same float, such as `10.0`.
 fn float_text(value: f64) -> String {
     format!("{value:?}")
 }
@@ -226,7 +226,7 @@ struct ScalarVisitor<T>(PhantomData<T>);
 
 impl<T: FromScalar> ScalarVisitor<T> {
     fn accept<E: Error>(value: Option<T>) -> Result<T, E> {
-        value.ok_or_else(|| E::custom(format_args!("the value is not {}", T::EXPECTED)))
+        value.ok_or_else(|| E::custom(format_args!("invalid value: not {}", T::EXPECTED)))
     }
 }
 
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scalar_is_written_back_as_it_came() {
+    fn every_scalar_is_written_back_unchanged() {
         for json in [
             r#""""#,
             r#""a \"b\" ü""#,
@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_takes_no_more_room_than_its_text() {
+    fn a_scalar_is_no_larger_than_a_string() {
         assert_eq!(size_of::<Scalar>(), size_of::<String>());
         for text in ["-9223372036854775808", "18446744073709551615", "1", ""] {
             assert!(matches!(Number::from(text), Number::Short { .. }), "{text}");
         }
         let long = "1234567890.123456789012";
-        for text in [&long[..SHORT], &long[..SHORT + 1], long] {
+        for text in [&long[..MAX_INLINE], &long[..MAX_INLINE + 1], long] {
             assert_eq!(Number::from(text).as_str(), text);
         }
     }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_no_scalar_is_refused() {
+    fn only_values_that_are_not_scalars_are_rejected() {
         for json in ["[1]", r#"{"amount":"1"}"#, "{}", "null"] {
             assert!(serde_json::from_str::<Scalar>(json).is_err(), "{json}");
         }

@@ -1,4 +1,4 @@
-//! Text that must not be shown.
+//! Secret text.
 
 use std::fmt;
 use std::hint::black_box;
@@ -8,11 +8,11 @@ use zeroize::Zeroize;
 
 use super::scalar::Scalar;
 
-/// Holds text that must not be shown, such as a token.
+/// A secret text, such as a token.
 ///
-/// Debug is redacted and there is no Display: the one way to the text is
-/// [`expose`](Self::expose), and serializing. The copy held here is overwritten
-/// when dropped; the buffers of the network and of the JSON parser are not.
+/// `Debug` is redacted and there is no `Display`: the text is available only through
+/// [`expose`](Self::expose) and serialization. The copy in this value is overwritten when it is
+/// dropped; the buffers of the network and of the JSON parser are not.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Secret(Scalar);
@@ -21,15 +21,15 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut scalar = Scalar::deserialize(deserializer)?;
         if let Scalar::Number(number) = &mut scalar {
-            // What is kept in place leaves a copy behind wherever it is moved.
-            number.keep_apart();
+            // Inline text would leave a copy behind whenever the value is moved.
+            number.move_to_heap();
         }
         Ok(Self(scalar))
     }
 }
 
 impl Secret {
-    /// Returns the text, which the caller must keep out of logs and messages.
+    /// Returns the text, which must be kept out of logs and messages.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.as_str()
@@ -57,7 +57,7 @@ impl From<String> for Secret {
     }
 }
 
-/// Compares without stopping at the first difference; the length may show.
+/// Compares in constant time for texts of equal length; the length may be revealed.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.expose().as_bytes(), other.expose().as_bytes());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_written_back_as_it_came() {
+    fn a_secret_is_written_back_unchanged() {
         for (json, text) in [
             (r#""hunter2""#, "hunter2"),
             ("12345", "12345"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_secret_is_not_quoted() {
+    fn a_rejected_secret_is_not_quoted() {
         let refused = serde_json::from_str::<Secret>(r#"{"token":"hunter2"}"#).unwrap_err();
         assert!(!refused.to_string().contains("hunter2"));
     }

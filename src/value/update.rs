@@ -4,11 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A field of a partial update.
+/// A field of a partial update: unchanged, cleared or set.
 ///
-/// The setters of update requests make these: `.email("a@b.example")` sets a field,
-/// `.clear_email()` sends an explicit `null` for it, and a field that is not mentioned is left
-/// out of the request.
+/// The setters of update requests create these values: `.email("a@b.example")` sets a field,
+/// `.clear_email()` sends an explicit `null` for it, and other fields are left out of the request.
 ///
 /// ```
 /// use fullscript::types::UpdatePatientRequest;
@@ -21,12 +20,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Update<T> {
-    /// Leaves the field as it is: it is not part of the request.
+    /// The field is left out of the request and keeps its value.
     #[default]
     Unchanged,
-    /// Clears the field: it is sent as `null`.
+    /// The field is sent as `null`, which clears it.
     Clear,
-    /// Replaces the field's value.
+    /// The field is set to this value.
     Set(T),
 }
 

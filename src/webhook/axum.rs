@@ -1,12 +1,13 @@
 //! Webhooks in axum 0.8 (feature `axum`): a ready handler, and an extractor.
 //!
-//! The ready handler checks, hands each event over, and answers:
+//! [`receive`] returns a handler that verifies deliveries, passes each event to a function, and
+//! replies:
 //!
 //! ```
 //! use axum::Router;
 //! use fullscript::webhook::{Event, Receiver, axum::receive};
 //!
-//! /// Puts the event where it survives a crash.
+//! /// Stores the event durably.
 //! async fn enqueue(event: Event) -> std::io::Result<()> {
 //!     # drop(event);
 //!     Ok(())
@@ -20,10 +21,9 @@
 //! # }
 //! ```
 //!
-//! For a handler of your own, [`Delivery`] is an extractor that refuses what is
-//! not the vendor's before the handler runs. It takes the receiver from the
-//! state: from `Arc<Receiver>`, or from a state that it is had of by
-//! `FromRef`. [`Reply`] and [`WebhookError`] are responses.
+//! In a custom handler, use the extractor [`Delivery`], which rejects invalid deliveries before the
+//! handler runs. It takes the receiver from the state: from `Arc<Receiver>`, or from a state that
+//! implements `FromRef` for it. [`Reply`] and [`WebhookError`] implement `IntoResponse`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -58,9 +58,8 @@
 //! # }
 //! ```
 //!
-//! Both read the body with axum's own limit, 2 MB unless a `DefaultBodyLimit`
-//! says otherwise, and then hold it to the receiver's. The time is the
-//! machine's; where it must be another, call [`Receiver::receive`].
+//! Both apply axum's own body limit (2 MB unless a `DefaultBodyLimit` sets another) and then the
+//! receiver's limit. Both read the system clock; to use another clock, call [`Receiver::receive`].
 
 use std::fmt;
 use std::future::Future;
@@ -80,15 +79,16 @@ use super::http::answer;
 use super::receiver::{Delivery, Receiver};
 use super::reply::Reply;
 
-/// Makes the route of a webhook: each event that is surely the vendor's goes
-/// to the handler, perhaps more than once, and the answer follows.
+/// Returns the route of a webhook, which passes each verified event to `handler` and then replies.
 ///
-/// A handler that fails is answered with 503, so that the vendor delivers the
-/// event again; its error is dropped unread, so log it before. Pings and
-/// refused deliveries never come to the handler.
+/// An event may be delivered more than once.
 ///
-/// The vendor hangs up after about two seconds, and the handler is dropped then
-/// wherever it is: put the event into a queue here, and work elsewhere.
+/// If the handler fails, the response has status 503, so that Fullscript delivers the event again.
+/// The handler's error is dropped, so log it in the handler. Pings and rejected deliveries do not
+/// reach the handler.
+///
+/// Fullscript closes the connection after about two seconds, and the handler's future is dropped at
+/// that point. Only enqueue the event here and process it elsewhere.
 pub fn receive<S, H, F, E>(receiver: impl Into<Arc<Receiver>>, handler: H) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -102,7 +102,7 @@ where
     })
 }
 
-/// Takes the receiver from the state.
+/// Verifies the request with the receiver from the state.
 impl<S> FromRequest<S> for Delivery
 where
     Arc<Receiver>: FromRef<S>,
@@ -121,8 +121,7 @@ where
     }
 }
 
-/// A request that is no delivery of the vendor's; answers with the right
-/// status.
+/// A request that is not a valid delivery; converts to a response with the matching status.
 #[derive(Debug)]
 pub struct Rejection(Kind);
 
@@ -133,7 +132,7 @@ enum Kind {
 }
 
 impl Rejection {
-    /// Why the delivery was refused, if its body could be read.
+    /// Returns why the delivery was rejected, or `None` if its body could not be read.
     #[must_use]
     pub fn refused(&self) -> Option<WebhookError> {
         match self.0 {
@@ -146,8 +145,8 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Unread(_) => "the body of a delivery could not be read",
-            Kind::Refused(_) => "a delivery was refused",
+            Kind::Unread(_) => "webhook delivery: failed to read the body",
+            Kind::Refused(_) => "webhook delivery: rejected",
         })
     }
 }
@@ -184,7 +183,7 @@ impl IntoResponse for Reply {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "an extractor has nobody to ask, and the clock of `auth` is not in every build"
+    reason = "an extractor takes no clock, and `crate::clock` is not in every build"
 )]
 fn now() -> SystemTime {
     SystemTime::now()

@@ -1,4 +1,4 @@
-//! What events tell of: typed views of `data`.
+//! Typed payloads of events.
 
 use serde_json::{Map, Value};
 
@@ -6,20 +6,20 @@ use super::view::{field, view};
 use crate::types::*;
 use crate::value::{Date, Decimal, Timestamp};
 
-/// Declares the types of events: for each its payload, and the key under which the payload names
-/// the object that the event is about.
+/// Declares the event types: for each its payload type, and the key of the payload that holds the
+/// object the event is about.
 macro_rules! events {
     ($($(#[$meta:meta])* $variant:ident($payload:ty) in $key:literal,)+) => {
-        /// The payload of an event, by its type.
+        /// The payload of an event, by event type.
         ///
-        /// Debug shows the type alone.
+        /// `Debug` shows only the event type.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub enum EventData {
             $($(#[$meta])* $variant($payload),)+
-            /// Anything else: an event of a type that this version does not know or of whose
-            /// payload nothing is known (`clinic_key.*`), or without an object as its payload
-            /// (those of listings have none). Holds the payload, `null` if there is none.
+            /// Any other payload: the event type is unknown to this version, its payload is not
+            /// documented (`clinic_key.*`), or the payload is not an object (listed events have
+            /// none). Contains the payload, or `null` if there is none.
             Unknown(Value),
         }
 
@@ -57,264 +57,262 @@ macro_rules! events {
 }
 
 events! {
-    /// A patient has placed an order; the only sign that a lab was bought.
+    /// A patient placed an order. This is the only event that reports the purchase of a lab.
     OrderPlaced(OrderData) in "order",
-    /// Results of a lab order have arrived in part or in whole, or were amended; no other change
-    /// is reported.
+    /// Results of a lab order arrived in part or in full, or were amended. No other change is
+    /// reported.
     LabOrderUpdated(LabOrderData) in "lab_order",
-    /// A plan was activated (not: drafted).
+    /// A treatment plan was activated. Drafts are not reported.
     TreatmentPlanCreated(TreatmentPlanData) in "treatment_plan",
-    /// An active plan was cancelled.
+    /// An active treatment plan was cancelled.
     TreatmentPlanUpdated(TreatmentPlanData) in "treatment_plan",
-    /// A recommendation of an active plan has changed.
+    /// A recommendation of an active treatment plan changed.
     TreatmentPlanRecommendationUpdated(TreatmentPlanData) in "treatment_plan",
     /// A patient was created.
     PatientCreated(PatientData) in "patient",
-    /// A patient has changed.
+    /// A patient changed.
     PatientUpdated(PatientData) in "patient",
-    /// A dependent has become independent.
+    /// A dependent became independent.
     PatientEmancipated(PatientData) in "patient",
     /// A product was created.
     ProductCreated(ProductData) in "product",
-    /// The name or dosage of a product has changed.
+    /// The name or dosage of a product changed.
     ProductUpdated(ProductData) in "product",
-    /// The description of a product has changed.
+    /// The description of a product changed.
     ProductDescriptionUpdated(ProductData) in "product",
 }
 
 view! {
     /// An order that was placed.
     pub struct OrderData {
-        /// The order.
+        /// Id of the order.
         id: OrderId = "id",
-        /// Its public number.
+        /// Public order number.
         order_number: String = "order_number",
-        /// When it was completed; with the offset of some place, not `Z`.
+        /// Time of completion, with a UTC offset other than `Z`.
         completed_at: Timestamp = "completed_at",
-        /// The plans that it came from.
+        /// Treatment plans that the order came from.
         treatment_plan_ids: Vec<TreatmentPlanId> = "treatment_plan_ids",
-        /// Who placed it.
+        /// Patient who placed the order.
         patient_id: PatientId = "patient_id",
-        /// The practitioners of the plans; only the newest pages have it.
+        /// Practitioners of the treatment plans; only on Fullscript's newest pages.
         practitioner_ids: Vec<PractitionerId> = "practitioner_ids",
-        /// What was bought.
+        /// Purchased items.
         line_items: Vec<LineItemData> = "line_items",
     }
 
     /// A line of an order.
     pub struct LineItemData {
-        /// What was bought.
+        /// Purchased items.
         variant_id: VariantId = "variant_id",
-        /// How many.
+        /// Number of units.
         quantity: i64 = "quantity",
-        /// Supplement or labs; the pages call it `type` here and `lab_type`
-        /// there.
+        /// Supplement or lab. The pages call it `type` in one place and `lab_type` in another.
         type_: LineItemType = "type" | "lab_type",
     }
 
-    /// A lab order whose results have changed.
+    /// A lab order whose results changed.
     pub struct LabOrderData {
         /// The lab order.
         id: LabOrderId = "id",
-        /// Who ordered it.
+        /// Practitioner who ordered the lab.
         practitioner_id: PractitionerId = "practitioner_id",
-        /// Whom it is for.
+        /// Patient of the lab order.
         patient_id: PatientId = "patient_id",
         /// First name of the patient.
         first_name: String = "first_name",
         /// Last name of the patient.
         last_name: String = "last_name",
-        /// Address of the patient.
+        /// E-mail address of the patient.
         email: String = "email",
-        /// The state in the words of the REST API: webhooks say
-        /// `results_received` for `partial_results`, and
-        /// `all_results_received` for `results_ready`.
+        /// State, with the names of the REST API: webhooks send `results_received` for
+        /// `partial_results`, and `all_results_received` for `results_ready`.
         state: LabOrderState = "status" | "state",
     }
 
     /// A treatment plan, or one with a changed recommendation.
     pub struct TreatmentPlanData {
-        /// The plan.
+        /// Id of the treatment plan.
         id: TreatmentPlanId = "id",
-        /// Whether it is active; sent as the text `"true"`.
+        /// Whether the plan is active; sent as the string `"true"`.
         active: bool = "active",
-        /// The state, which events had in 2021 in place of `active`.
+        /// State of the plan; events of 2021 had it in place of `active`.
         state: TreatmentPlanState = "state",
-        /// When the patient was sent the plan: a date or a time.
+        /// When the plan was sent to the patient: a date or a time.
         available_at: Timestamp = "available_at",
-        /// Whom it is for; only the newest pages have it.
+        /// Patient of the plan; only on Fullscript's newest pages.
         patient: PatientReferenceData = "patient",
-        /// Who wrote it; only the newest pages have it.
+        /// Practitioner who wrote the plan; only on Fullscript's newest pages.
         practitioner: PractitionerReferenceData = "practitioner",
-        /// The recommended products.
+        /// Recommended products.
         recommendations: Vec<RecommendationData> = "recommendations",
-        /// The attached files.
+        /// Attached files.
         resources: Vec<ResourceData> = "resources",
-        /// The recommended labs.
+        /// Recommended labs.
         lab_recommendations: Vec<LabRecommendationData> = "lab_recommendations",
     }
 
-    /// Which patient.
+    /// A reference to a patient.
     pub struct PatientReferenceData {
-        /// The patient.
+        /// Id of the patient.
         id: PatientId = "id",
     }
 
-    /// Which practitioner.
+    /// A reference to a practitioner.
     pub struct PractitionerReferenceData {
-        /// The practitioner.
+        /// Id of the practitioner.
         id: PractitionerId = "id",
     }
 
     /// A recommended product.
     pub struct RecommendationData {
-        /// What is recommended.
+        /// Recommended product variant.
         variant_id: VariantId = "variant_id",
-        /// Whether the patient is reminded to buy again.
+        /// Whether the patient receives refill reminders.
         refill: bool = "refill",
-        /// How many units.
+        /// Number of units to purchase.
         units_to_purchase: i64 = "units_to_purchase",
-        /// What to take it with.
+        /// What to take the product with.
         take_with: String = "take_with",
-        /// How to take it.
+        /// Dosage.
         dosage: DosageData = "dosage",
     }
 
-    /// How to take a product.
+    /// The dosage of a product.
     pub struct DosageData {
         /// A number, range or fraction such as `1`, `1-2` or `1/2`.
         amount: String = "amount" | "recommended_amount",
-        /// How often.
+        /// Frequency of intake.
         frequency: DosageFrequency = "frequency" | "recommended_frequency",
-        /// For how long: a number of days or words.
+        /// Duration: a number of days, or words.
         duration: String = "duration" | "recommended_duration",
-        /// Capsule, liquid and the like.
+        /// Dosage form, such as capsule or liquid.
         format: DosageFormat = "format",
-        /// More to know.
+        /// Additional information.
         additional_info: String = "additional_info",
-        /// When in the day.
+        /// Times of day.
         time_of_day: Vec<String> = "time_of_day",
     }
 
     /// A file attached to a plan.
     pub struct ResourceData {
-        /// The file.
+        /// Id of the file.
         id: ResourceId = "id",
-        /// Where it can be had.
+        /// Download address.
         attachment_url: String = "attachment_url",
-        /// What it is about.
+        /// Category of the file.
         category: ResourceCategory = "category",
-        /// Its name.
+        /// Name.
         name: String = "name",
-        /// Guide, handout and the like.
+        /// Type of the file, such as guide or handout.
         type_: ResourceType = "type",
     }
 
     /// A recommended lab.
     pub struct LabRecommendationData {
-        /// The recommendation.
+        /// Id of the recommendation.
         id: String = "id",
-        /// Its name.
+        /// Name.
         name: String = "name",
         /// Whether the patient has to fast.
         requires_fasting: bool = "requires_fasting",
-        /// What the patient has to do.
+        /// Instructions for the patient.
         instructions: String = "instructions",
-        /// The tests in it.
+        /// Lab tests of the recommendation.
         tests: Vec<LabTestData> = "tests",
     }
 
     /// A lab test.
     pub struct LabTestData {
-        /// The test.
+        /// Id of the lab test.
         id: LabTestId = "id",
-        /// Its name.
+        /// Name.
         name: String = "name",
     }
 
     /// A patient.
     pub struct PatientData {
-        /// The patient.
+        /// Id of the patient.
         id: PatientId = "id",
         /// First name.
         first_name: String = "first_name",
         /// Last name.
         last_name: String = "last_name",
-        /// Address for mail.
+        /// E-mail address.
         email: String = "email",
         /// Date of birth.
         date_of_birth: Date = "date_of_birth",
         /// Biological sex.
         gender: Gender = "gender",
-        /// The patient's own discount in percent.
+        /// Patient discount in percent.
         discount: Decimal = "discount",
-        /// The discount in percent with the clinic's.
+        /// Patient plus clinic discount in percent.
         total_discount: Decimal = "total_discount",
-        /// Number of the mobile telephone.
+        /// Mobile phone number.
         mobile_number: String = "mobile_number",
-        /// Whether the patient takes text messages.
+        /// Whether the patient accepts text messages.
         text_message_notification: bool = "text_message_notification",
-        /// Whether a guardian acts for the patient; with `patient.emancipated`.
+        /// Whether the patient is a dependent; only in `patient.emancipated`.
         is_dependent: bool = "is_dependent",
-        /// The guardian; with `patient.emancipated`.
+        /// Guardian of the patient; only in `patient.emancipated`.
         guardian_patient_id: PatientId = "guardian_patient_id",
     }
 
     /// A product; the documented samples have no id.
     pub struct ProductData {
-        /// The product.
+        /// Id of the product.
         id: ProductId = "id",
-        /// Its name.
+        /// Name.
         name: String = "name",
-        /// Its description, in HTML.
+        /// Description in HTML.
         description_html: String = "description_html",
-        /// Its availability, summed over the variants.
+        /// Availability across all variants.
         status: ProductStatus = "status",
-        /// Who makes it.
+        /// Brand.
         brand: BrandData = "brand",
-        /// How to take it.
+        /// Dosage.
         dosage: DosageData = "dosage",
-        /// The packages that it comes in.
+        /// Variants (packages) of the product.
         variants: Vec<VariantData> = "variants",
     }
 
-    /// Who makes a product.
+    /// The brand of a product.
     pub struct BrandData {
-        /// The brand.
+        /// Id of the brand.
         id: BrandId = "id",
-        /// Its name.
+        /// Name.
         name: String = "name",
-        /// What its SKUs begin with.
+        /// Prefix of the brand's SKUs.
         prefix: String = "prefix",
     }
 
     /// A package of a product.
     pub struct VariantData {
-        /// The variant.
+        /// Id of the variant.
         id: VariantId = "id",
-        /// The vendor's SKU.
+        /// Fullscript's SKU.
         sku: String = "sku",
-        /// The maker's SKU.
+        /// Supplier's SKU.
         supplier_sku: String = "supplier_sku",
-        /// The code on the package (UPC or EAN-13).
+        /// Barcode of the package (UPC or EAN-13).
         upc: String = "upc",
-        /// The suggested price.
+        /// Suggested retail price.
         msrp: Decimal = "msrp",
-        /// What a unit is (capsules, mL).
+        /// Unit of measure (capsules, mL).
         unit_of_measure: String = "unit_of_measure",
-        /// Units in the package.
+        /// Units per package.
         units: i64 = "units",
-        /// Whether it can be bought.
+        /// Availability.
         status: VariantStatus = "status",
-        /// Whether it is the one shown first.
+        /// Whether this variant is displayed first.
         primary: bool = "primary",
     }
 }
 
 impl EventData {
-    /// Reads the payload of an event of this type.
+    /// Reads the payload of an event of type `type_`.
     pub(super) fn read(type_: &EventType, data: Option<&Value>) -> Self {
-        // One schema of 2021 declares the payload as a string.
+        // A schema of 2021 declares the payload as a JSON string.
         let parsed: Option<Map<_, _>> = data
             .and_then(Value::as_str)
             .and_then(|text| serde_json::from_str(text).ok());
@@ -324,7 +322,7 @@ impl EventData {
     }
 }
 
-/// What a payload may hold beside the object that the event is about.
+/// Reads fields of the payload next to the object that the event is about.
 trait ReadBeside {
     fn read_beside(&mut self, _payload: &Map<String, Value>) {}
 }
@@ -335,7 +333,8 @@ impl ReadBeside for PatientData {}
 impl ReadBeside for ProductData {}
 
 impl ReadBeside for TreatmentPlanData {
-    /// Whether patient and practitioner stand in the plan or beside it is not documented.
+    /// The documentation does not say whether patient and practitioner are inside the plan or next
+    /// to it.
     fn read_beside(&mut self, payload: &Map<String, Value>) {
         let patient = self.patient.take();
         self.patient = patient.or_else(|| field(payload, &["patient"]));
@@ -350,8 +349,7 @@ impl std::fmt::Debug for EventData {
     }
 }
 
-/// The object under a key that names it, or the payload itself where it is not
-/// wrapped.
+/// Returns the object under the key `wrapper`, or the payload itself if it is not wrapped.
 fn inner<'j>(object: &'j Map<String, Value>, wrapper: &str) -> &'j Map<String, Value> {
     let inner = object.get(wrapper).and_then(Value::as_object);
     inner.unwrap_or(object)

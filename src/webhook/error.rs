@@ -1,11 +1,11 @@
-//! Why a delivery or a secret is refused.
+//! Errors of webhook deliveries and secrets.
 
 use std::fmt;
 
-/// A delivery that is not accepted.
+/// The reason why a webhook delivery was rejected.
 ///
-/// Neither `Display` nor `Debug` shows a secret, a signature or the body.
-/// Answer it with [`status`](Self::status): the vendor tries again then.
+/// Neither `Display` nor `Debug` shows a secret, a signature or the body. Respond with
+/// [`status`](Self::status), so that Fullscript retries the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookError {
     kind: Kind,
@@ -28,14 +28,14 @@ impl WebhookError {
         Self { kind }
     }
 
-    /// Whether there is no signature header at all.
+    /// Returns whether the signature header is missing.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.kind == Kind::Missing
     }
 
-    /// Whether the signature header can't be read: no time or several, or no
-    /// signature of a kind that is understood.
+    /// Returns whether the signature header is malformed: no timestamp, too many timestamps, or no
+    /// supported signature.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         matches!(
@@ -44,35 +44,35 @@ impl WebhookError {
         )
     }
 
-    /// Whether no signature fits the body with any of the secrets.
+    /// Returns whether no signature matches the body with any of the signing secrets.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         self.kind == Kind::Wrong
     }
 
-    /// Whether the signature is right and older than the tolerance.
+    /// Returns whether the signature is valid but older than the tolerance.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.kind == Kind::Stale
     }
 
-    /// Whether the signature is right and of a time that is yet to come, by
-    /// more than the tolerance.
+    /// Returns whether the signature is valid but its timestamp is in the future by more than the
+    /// tolerance.
     #[must_use]
     pub fn is_future(&self) -> bool {
         self.kind == Kind::Future
     }
 
-    /// Whether the body is larger than the limit; nothing else was looked at.
+    /// Returns whether the body is larger than the limit; nothing else was checked.
     #[must_use]
     pub fn is_oversized(&self) -> bool {
         self.kind == Kind::Oversized
     }
 
-    /// The status to answer: 400 for a malformed header, 413 for an oversized
-    /// body, 401 for all else.
+    /// Returns the HTTP status to respond with: 400 for a malformed header, 413 for an oversized
+    /// body, 401 otherwise.
     ///
-    /// Never 410, which disables the address at the vendor's.
+    /// Never 410, because Fullscript disables the endpoint after a 410.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.kind {
@@ -87,34 +87,36 @@ impl fmt::Display for WebhookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Missing => {
-                "the delivery has no Fullscript-Signature header, look whether a proxy removes it"
+                "webhook signature: no Fullscript-Signature header; check that no proxy removes it"
             }
             Kind::NoTimestamp => {
-                "the Fullscript-Signature header has no time of decimal digits, look whether a proxy changes it"
+                "webhook signature: no timestamp of decimal digits in the Fullscript-Signature header; check that no proxy changes it"
             }
             Kind::ManyTimestamps => {
-                "the Fullscript-Signature header has too many times, look whether a proxy repeats it"
+                "webhook signature: too many timestamps in the Fullscript-Signature header; check that no proxy repeats it"
             }
             Kind::NoSignature => {
-                "the Fullscript-Signature header has no v1 signature of 64 hex digits, look whether a newer version of this crate reads others"
+                "webhook signature: no v1 signature of 64 hex digits in the Fullscript-Signature header; check for a newer version of this crate"
             }
             Kind::Wrong => {
-                "the signature does not fit, compare the signature secret key with the dashboard's and make sure that the body is passed on as it came"
+                "webhook signature: no match; compare the signing secret with the dashboard's and pass the body unchanged"
             }
             Kind::Stale => {
-                "the signature is right but older than the tolerance, compare this machine's clock"
+                "webhook signature: valid but older than the tolerance; check this machine's clock"
             }
             Kind::Future => {
-                "the signature is right but of a later time than the tolerance allows, compare this machine's clock"
+                "webhook signature: valid but its timestamp is in the future; check this machine's clock"
             }
-            Kind::Oversized => "the body is larger than the limit, raise it with `body_limit`",
+            Kind::Oversized => "webhook delivery: body larger than the limit; raise it with `body_limit`",
         })
     }
 }
 
 impl std::error::Error for WebhookError {}
 
-/// A secret that can't be the one of the dashboard; it is not shown.
+/// A signing secret or challenge token that is empty or contains a control character.
+///
+/// The value is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnusableSecret {
     pub(super) which: Which,
@@ -134,8 +136,8 @@ pub(super) enum Fault {
 }
 
 impl UnusableSecret {
-    /// Refuses what would accept the signatures of everybody, and what was not
-    /// copied alone, such as the line break at the end of a file.
+    /// Rejects an empty secret, with which anyone could sign, and one with control characters, such
+    /// as the line break at the end of a file.
     pub(super) fn check(which: Which, secret: &str) -> Result<(), Self> {
         let fault = if secret.trim().is_empty() {
             Fault::Blank
@@ -155,10 +157,10 @@ impl fmt::Display for UnusableSecret {
             Which::Challenge => "secret challenge token",
         };
         let fault = match self.fault {
-            Fault::Blank => "is empty",
-            Fault::ControlCharacter => "has a line break or another control character",
+            Fault::Blank => "empty",
+            Fault::ControlCharacter => "contains a line break or another control character",
         };
-        write!(f, "the {which} {fault}, copy it from the dashboard")
+        write!(f, "{which}: {fault}; copy it from the dashboard")
     }
 }
 

@@ -1,4 +1,4 @@
-//! One event, in whichever envelope.
+//! Events, with or without an envelope.
 
 use std::fmt;
 
@@ -12,41 +12,39 @@ use crate::types::{
 };
 use crate::value::{Hidden, Timestamp};
 
-/// Something that has happened, as told by a webhook, by the Events API or by
-/// the list of deliveries.
+/// An event, as received by webhook, from the Events API or from the list of deliveries.
 ///
-/// Nothing that is sent fails to become one: what can't be read is `None` or
-/// [`EventData::Unknown`], and [`json`](Self::json) has what came. Serializes
-/// as that JSON, and comes back from it the same.
+/// Reading an event never fails: unreadable parts are `None` or [`EventData::Unknown`], and
+/// [`json`](Self::json) contains the event as it was received. An event serializes as that JSON and
+/// deserializes from it unchanged.
 ///
-/// Debug shows the type and no health data.
+/// `Debug` shows the event type and no health data.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The event; the same in each of its deliveries.
+    /// Id of the event; the same in each delivery of the event.
     pub id: Option<EventId>,
-    /// What has happened, also where nothing is known of it.
+    /// Event type, including types that this version does not know.
     pub type_: Option<EventType>,
-    /// When it happened.
+    /// Time of the event.
     pub created_at: Option<Timestamp>,
-    /// Where; absent from events about products.
+    /// Clinic of the event; absent for events about products.
     pub clinic_id: Option<ClinicId>,
-    /// For which integration, where the clinic has several: each gets its own
+    /// Integration that the delivery is for. Each integration of a clinic receives its own
     /// delivery.
     pub integration_id: Option<IntegrationId>,
-    /// What is told of it.
+    /// Payload of the event.
     pub data: EventData,
-    /// The event as it came, without its envelope; health data. What was no
+    /// The event as it was received, without its envelope. Contains health data. A body that is not
     /// JSON is a string here.
     pub json: Value,
 }
 
 impl Event {
-    /// Reads the body of a delivery whose signature was checked.
+    /// Reads the body of a delivery whose signature was verified.
     ///
-    /// What is no JSON (or nested deeper than 128 levels) is
-    /// [`EventData::Unknown`] with the text; bytes that are not UTF-8 are
-    /// replaced in it.
+    /// A body that is not JSON, or is nested deeper than 128 levels, becomes [`EventData::Unknown`]
+    /// with the text; bytes that are not UTF-8 are replaced in it.
     #[must_use]
     pub fn from_body(body: &[u8]) -> Self {
         let json = serde_json::from_slice(body)
@@ -54,8 +52,8 @@ impl Event {
         Self::from_json(json)
     }
 
-    /// Reads an event in any of its envelopes: `{"event": ..}`,
-    /// `{"event_payload": {"event": ..}}`, `{"event_payload": ..}`, or none.
+    /// Reads an event in any envelope: `{"event": ..}`, `{"event_payload": {"event": ..}}`,
+    /// `{"event_payload": ..}`, or none.
     #[must_use]
     pub fn from_json(json: Value) -> Self {
         let json = unwrap(json);
@@ -77,7 +75,7 @@ impl Event {
     }
 }
 
-/// Takes the envelopes off: whatever has a type of its own is in none.
+/// Removes the envelopes. An object with a `type` of its own is not an envelope.
 fn unwrap(mut json: Value) -> Value {
     while let Some(inner) = wrapped(&mut json) {
         json = inner;
@@ -98,7 +96,7 @@ fn wrapped(json: &mut Value) -> Option<Value> {
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Event");
-        // Text of an unknown type is the sender's, whatever it may hold.
+        // An unknown event type is text from the sender and may contain anything.
         match &self.type_ {
             Some(known) if known.is_known() => shown.field("type_", &known.as_str()),
             Some(_) => shown.field("type_", &Hidden),
@@ -120,7 +118,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// From the models of the Events API and of the list of deliveries.
+/// Converts the models of the Events API and of the list of deliveries.
 macro_rules! from_models {
     ($($model:ty),+) => {
         $(impl From<&$model> for Event {

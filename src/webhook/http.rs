@@ -1,9 +1,9 @@
-//! Requests and answers of the `http` crate, as hyper and most frameworks have
-//! them (feature `http`).
+//! Webhooks with requests and responses of the `http` crate, as used by hyper and most frameworks
+//! (feature `http`).
 //!
-//! [`answer`] does the whole of it. By hand, [`Receiver::receive`] takes the
-//! `headers()` and the body of a request as they are, and a [`Reply`] or a
-//! [`WebhookError`] turns into a response:
+//! [`answer`] verifies a delivery, calls a handler and returns the response. Without it,
+//! [`Receiver::receive`] accepts the `headers()` and the body of a request, and a [`Reply`] or a
+//! [`WebhookError`] converts to a response:
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -21,7 +21,7 @@
 //!     }
 //! }
 //!
-//! fn enqueue(event: &Event) { /* a queue or a table of yours */ }
+//! fn enqueue(event: &Event) { /* your queue or table */ }
 //! # let now = SystemTime::UNIX_EPOCH;
 //! # let receiver = Receiver::new("secret", "token").unwrap();
 //! # assert_eq!(handle(&receiver, &Request::new(Vec::new()), now).status(), 200);
@@ -30,8 +30,8 @@
 //!
 //! # warp 0.4
 //!
-//! What [`answer`] makes is a reply. (Tried by hand, as the next one: neither
-//! framework is a dependency of the tests.)
+//! The response of [`answer`] is a `warp::Reply`. This example and the next one were checked
+//! manually, because neither framework is a dependency of the tests.
 //!
 //! ```text
 //! use std::sync::Arc;
@@ -60,16 +60,16 @@
 //!         })
 //! }
 //!
-//! /// Puts the event where it survives a crash.
+//! /// Stores the event durably.
 //! async fn enqueue(event: Event) -> std::io::Result<()> {
 //!     Ok(())
 //! }
 //! ```
 //!
-//! # actix-web 4, and others with `http` 0.2
+//! # actix-web 4 and other frameworks with `http` 0.2
 //!
-//! A framework with an older `http` (warp 0.3 too) passes its headers to
-//! `receive` all the same; the response is made by hand.
+//! `receive` also accepts the headers of frameworks with an older `http` (such as warp 0.3). Build
+//! the response yourself.
 //!
 //! ```text
 //! use std::time::SystemTime;
@@ -101,7 +101,7 @@
 //!         .body(reply.body().to_owned())
 //! }
 //!
-//! /// Puts the event where it survives a crash.
+//! /// Stores the event durably.
 //! async fn enqueue(event: Event) -> std::io::Result<()> {
 //!     Ok(())
 //! }
@@ -118,17 +118,15 @@ use super::event::Event;
 use super::receiver::Receiver;
 use super::reply::Reply;
 
-/// What a delivery is told whose event could not be handled; why is not for
-/// the vendor to read.
-const UNHANDLED: &str = "the event could not be handled, deliver it again";
+/// Response body if the handler failed. The cause is not disclosed to the sender.
+const UNHANDLED: &str = "failed to process the event; deliver it again";
 
-/// Answers a webhook: checks it, hands its event to the handler, and makes the
-/// response.
+/// Verifies a webhook delivery, passes its event to `handler`, and returns the response.
 ///
-/// A handler that fails is answered with 503, so that the vendor delivers the
-/// event again; its error is dropped unread, so log it before. Pings and
-/// refused deliveries never come to the handler. The body of the response is
-/// any that is made of a `String`: `Full<Bytes>`, `axum::body::Body`.
+/// If the handler fails, the response has status 503, so that Fullscript delivers the event again.
+/// The handler's error is dropped, so log it in the handler. Pings and rejected deliveries do not
+/// reach the handler. The response body is any type that implements `From<String>`: `Full<Bytes>`,
+/// `axum::body::Body`.
 ///
 /// With hyper:
 ///
@@ -157,7 +155,7 @@ const UNHANDLED: &str = "the event could not be handled, deliver it again";
 ///     Ok(answer(&receiver, &head.headers, &body, SystemClock.now(), enqueue).await)
 /// }
 ///
-/// /// Puts the event where it survives a crash.
+/// /// Stores the event durably.
 /// async fn enqueue(event: Event) -> std::io::Result<()> {
 ///     # drop(event);
 ///     Ok(())
@@ -188,7 +186,7 @@ where
     (&reply).into()
 }
 
-/// The response that the vendor counts as received.
+/// Converts to the response that acknowledges the delivery.
 impl<B: From<String>> From<&Reply> for Response<B> {
     fn from(reply: &Reply) -> Self {
         let content_type = HeaderValue::from_static(reply.content_type());
@@ -200,7 +198,7 @@ impl<B: From<String>> From<&Reply> for Response<B> {
     }
 }
 
-/// The response to a refused delivery: its status, and why in plain text.
+/// Converts to a response with the error's status and its message in plain text.
 impl<B: From<String>> From<WebhookError> for Response<B> {
     fn from(error: WebhookError) -> Self {
         text(status(error.status()), error.to_string())
@@ -208,7 +206,7 @@ impl<B: From<String>> From<WebhookError> for Response<B> {
 }
 
 fn status(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("a reply and an error have a status of HTTP")
+    StatusCode::from_u16(status).expect("replies and errors have valid HTTP statuses")
 }
 
 fn text<B: From<String>>(status: StatusCode, body: String) -> Response<B> {

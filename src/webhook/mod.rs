@@ -1,14 +1,13 @@
-//! Webhooks: check what was delivered, answer it, handle each event once.
+//! Receives webhooks: verifies deliveries, replies to them, and deduplicates events.
 //!
-//! Works without the client (`default-features = false`) and on
-//! `wasm32-unknown-unknown`: nothing here opens a connection or asks for the
-//! time.
+//! Works without the client (`default-features = false`) and on `wasm32-unknown-unknown`: this
+//! module opens no connection and reads no clock.
 //!
 //! ```
 //! use fullscript::webhook::{Delivery, Receiver, WebhookError};
 //!
 //! # fn enqueue(_: &fullscript::webhook::Event) {}
-//! /// What an HTTP handler does: a status, a content type and a body.
+//! /// Handles a request: returns a status, a content type and a body.
 //! fn handle<'h>(
 //!     receiver: &Receiver,
 //!     headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
@@ -32,52 +31,53 @@
 //! let body = br#"{"event":{"id":"1","type":"patient.created","data":{}}}"#;
 //! let header = fullscript::webhook::sign("the signature secret key", now, body);
 //! let headers = [("Fullscript-Signature", header.as_bytes())];
-//! let (status, _, answer) = handle(&receiver, headers, body, now);
-//! assert_eq!((status, answer.as_str()), (200, r#"{"challenge":"the challenge token"}"#));
+//! let (status, _, response) = handle(&receiver, headers, body, now);
+//! assert_eq!((status, response.as_str()), (200, r#"{"challenge":"the challenge token"}"#));
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Answer first
+//! # Reply before processing
 //!
-//! A delivery counts only if it is answered with 200 or 201 and the challenge,
-//! and the vendor waits for about two seconds; what takes longer is delivered
-//! again. So put the event where it survives a crash (a table, a queue), send
-//! [`Delivery::reply`], and handle the event afterwards. Tries are six, the
-//! gaps between them 1, 5, 30 and 60 minutes and 5 hours; what was missed by
-//! then a `fullscript::replay` finds for thirty days, through the Events API.
+//! Fullscript counts a delivery as successful only if the response has status 200 or 201 and
+//! contains the challenge. It waits about two seconds for the response; a slower one is delivered
+//! again. Therefore store the event durably (in a table or a queue), send [`Delivery::reply`], and
+//! process the event afterwards.
 //!
-//! [`Receiver::receive`] must see the body as it came. A framework that parses
-//! JSON and writes it again breaks every signature.
+//! Fullscript makes six attempts; the gaps between them are 1, 5, 30 and 60 minutes and 5 hours.
+//! Events that were missed after that can be recovered for thirty days with `fullscript::replay`,
+//! through the Events API.
 //!
-//! # Once each
+//! [`Receiver::receive`] needs the body unchanged. A framework that parses JSON and serializes it
+//! again breaks every signature.
 //!
-//! The vendor delivers at least once and in no certain order. [`EventLog`] says of
-//! each event whether it was handled, across restarts and processes, and
-//! whether one that is newer came before it.
+//! # Deduplication
 //!
-//! # Replace a secret
+//! Fullscript delivers each event at least once and in no guaranteed order. An [`EventLog`]
+//! records, across restarts and processes, which events were processed and whether a newer event
+//! about the same object was claimed before.
 //!
-//! [`Receiver::additional_secret`] accepts a second secret. Deploy the new one
-//! beside the old, replace it in the dashboard, and take the old one out a day
-//! later, when the last retry is over.
+//! # Rotating the signing secret
 //!
-//! # What is known and what is inferred
+//! [`Receiver::additional_secret`] accepts a second signing secret. Deploy the new secret in
+//! addition to the old one, replace it in the dashboard, and remove the old one a day later, after
+//! the last retry.
 //!
-//! Documented: the header and its message, the challenge and its reply, the
-//! tries, the events and most of their fields. Inferred, and so made that being
-//! wrong does not hurt:
+//! # Documented and inferred behavior
 //!
-//! - Whether the body is `{"event": ..}` or `{"event_payload": {"event": ..}}`:
-//!   the pages disagree, so both are read, and a bare event too.
-//! - Whether an empty body still comes ahead of each event, and whether it is
-//!   signed: it is answered without looking at its signature. Thus whoever can
-//!   reach the address can learn the challenge token. It proves to the vendor
-//!   that the address is yours and nothing to you: trust in an event rests on
-//!   the signature alone.
-//! - Several signatures, unknown keys and several headers: all are looked at,
-//!   and one that fits suffices.
-//! - Whether a retry is signed anew: if it is not, the later ones are refused as
-//!   stale, and a longer [`Receiver::tolerance`] lets them through.
+//! Documented by Fullscript: the signature header and the signed message, the challenge and its
+//! reply, the attempts, the events and most of their fields. The following is inferred, and the
+//! code is safe if the inference is wrong:
+//!
+//! - Whether the body is `{"event": ..}` or `{"event_payload": {"event": ..}}`: Fullscript's pages
+//!   disagree, so both are accepted, and an event without envelope too.
+//! - Whether a delivery with an empty body still precedes each event, and whether it is signed: it
+//!   gets a reply without a check of its signature. Therefore anyone who can reach the endpoint can
+//!   learn the challenge token. The token proves to Fullscript that the endpoint is yours and
+//!   proves nothing to you: trust in an event rests on the signature alone.
+//! - Several signatures, unknown keys and several headers: all are examined, and one valid
+//!   signature is enough.
+//! - Whether a retry is signed again: if it is not, later retries are rejected as stale, and a
+//!   longer [`Receiver::tolerance`] accepts them.
 
 #![cfg_attr(
     feature = "client",

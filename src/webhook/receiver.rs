@@ -1,4 +1,4 @@
-//! From a request to a delivery, or to its refusal.
+//! Verifies requests and turns them into deliveries.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -9,32 +9,32 @@ use super::reply::Reply;
 use super::signature::{Claim, SIGNATURE_HEADER};
 use crate::value::Secret;
 
-/// What the vendor's pages suggest, and all verifiers that were found use.
-const TOLERANCE: Duration = Duration::from_secs(300);
+/// Default tolerance: Fullscript's suggestion, and the value of all known verifiers.
+const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// In bytes. An event is of a few kilobytes; a treatment plan of hundreds of
+/// Default body limit in bytes. An event has a few kilobytes; a treatment plan with hundreds of
 /// products still fits.
-const BODY_LIMIT: usize = 1024 * 1024;
+const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
-/// A delivery that is accepted; answer it with its [`reply`](Self::reply).
+/// An accepted webhook delivery; respond with its [`reply`](Self::reply).
 #[derive(Clone, Debug)]
 pub enum Delivery {
-    /// An empty body: the vendor asks whether the address is yours.
+    /// A challenge without an event (empty body): Fullscript checks that the endpoint is yours.
     Ping {
-        /// What to answer.
+        /// The reply to send.
         reply: Reply,
     },
-    /// An event, surely the vendor's; perhaps not for the first time.
+    /// An event with a verified signature. It may have been delivered before.
     Event {
-        /// What has happened.
+        /// The event.
         event: Box<Event>,
-        /// What to answer.
+        /// The reply to send.
         reply: Reply,
     },
 }
 
 impl Delivery {
-    /// What to answer, whatever was delivered.
+    /// Returns the reply to send.
     #[must_use]
     pub fn reply(&self) -> &Reply {
         match self {
@@ -42,7 +42,7 @@ impl Delivery {
         }
     }
 
-    /// The event, unless it is a ping.
+    /// Returns the event, or `None` for a ping.
     #[must_use]
     pub fn event(&self) -> Option<&Event> {
         match self {
@@ -51,7 +51,7 @@ impl Delivery {
         }
     }
 
-    /// The event, unless it is a ping.
+    /// Returns the event, or `None` for a ping.
     #[must_use]
     pub fn into_event(self) -> Option<Event> {
         match self {
@@ -61,10 +61,10 @@ impl Delivery {
     }
 }
 
-/// Takes the deliveries of one webhook: checks, reads and answers them.
+/// Receives the deliveries of a webhook: verifies signatures, reads events and provides replies.
 ///
-/// Make one when the process starts and share it. Debug shows no secret; the
-/// copies held here are overwritten when it is dropped.
+/// Create one receiver at startup and share it. `Debug` shows no secret, and the receiver's copies
+/// of the secrets are overwritten when it is dropped.
 pub struct Receiver {
     secrets: Vec<Secret>,
     reply: Reply,
@@ -73,12 +73,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Makes a receiver from the two secrets of the dashboard: the
-    /// "Fullscript-signature secret key" and the "Secret challenge token".
+    /// Creates a receiver from the two secrets of the dashboard: the "Fullscript-signature secret
+    /// key" (signing secret) and the "Secret challenge token".
     ///
     /// # Errors
-    /// When one of them is empty or has a line break: an empty key would let
-    /// everybody in.
+    /// Returns [`UnusableSecret`] if a secret is empty or contains a line break or another control
+    /// character. With an empty key, anyone could sign deliveries.
     pub fn new(
         signing_secret: impl Into<Secret>,
         challenge_token: impl Into<Secret>,
@@ -88,17 +88,16 @@ impl Receiver {
         let receiver = Self {
             secrets: Vec::new(),
             reply: Reply::new(challenge_token.expose()),
-            tolerance: TOLERANCE,
-            body_limit: BODY_LIMIT,
+            tolerance: DEFAULT_TOLERANCE,
+            body_limit: DEFAULT_BODY_LIMIT,
         };
         receiver.additional_secret(signing_secret)
     }
 
-    /// Accepts what is signed with this secret too, while one replaces the
-    /// other.
+    /// Accepts signatures made with this signing secret too, to rotate secrets.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns the errors of [`new`](Self::new).
     pub fn additional_secret(
         mut self,
         signing_secret: impl Into<Secret>,
@@ -109,37 +108,37 @@ impl Receiver {
         Ok(self)
     }
 
-    /// How far the time of a signature may be from now, before and after; 300
-    /// seconds unless told. Counted in whole seconds.
+    /// Sets the maximum age of a signature, which is also the maximum time it may be in the future.
+    /// Counted in whole seconds. Default: 300 s.
     #[must_use]
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// How many bytes a body may have; 1 MiB unless told.
+    /// Sets the maximum body size in bytes. Default: 1 MiB.
     ///
-    /// Give the HTTP server the same limit: here the body is in memory already.
+    /// Set the same limit in the HTTP server, because here the body is already in memory.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// Checks and reads a delivery; nothing of a body is parsed before its
-    /// signature is found right.
+    /// Verifies a delivery and reads its event.
     ///
-    /// The headers are names with values, in any order and case, other ones
-    /// among them: `&http::HeaderMap` of axum and actix, `&HashMap<String,
-    /// String>` of a lambda, or `[(SIGNATURE_HEADER, value)]`. The body is the
-    /// bytes as they came.
+    /// The body is parsed only after its signature was verified.
     ///
-    /// An empty body (or one of white space) is a [`Delivery::Ping`] and needs
-    /// no signature.
+    /// `headers` are pairs of name and value in any order and case; headers other than the
+    /// signature are ignored. Accepted are, for example, `&http::HeaderMap` of axum and actix,
+    /// `&HashMap<String, String>` of a lambda, or `[(SIGNATURE_HEADER, value)]`. `body` is the
+    /// unchanged request body.
+    ///
+    /// An empty body (or one of white space only) is a [`Delivery::Ping`] and needs no signature.
     ///
     /// # Errors
-    /// When the body is larger than the limit, or its signature is missing,
-    /// malformed, wrong, or too far from `now`.
+    /// Returns a [`WebhookError`] if the body is larger than the limit, or if its signature is
+    /// missing, malformed, wrong, or too far from `now`.
     pub fn receive<N, V>(
         &self,
         headers: impl IntoIterator<Item = (N, V)>,
@@ -159,12 +158,13 @@ impl Receiver {
         Ok(Delivery::Event { event, reply })
     }
 
-    /// Checks a body as [`receive`](Self::receive) does and reads nothing of
-    /// it, for who keeps it to read later with [`Event::from_body`]; an empty
-    /// body needs its signature here.
+    /// Verifies a delivery like [`receive`](Self::receive) without reading its event.
+    ///
+    /// Use it to store the body and read it later with [`Event::from_body`]. Here an empty body
+    /// also needs a signature.
     ///
     /// # Errors
-    /// As [`receive`](Self::receive).
+    /// Returns the errors of [`receive`](Self::receive).
     pub fn verify<N, V>(
         &self,
         headers: impl IntoIterator<Item = (N, V)>,

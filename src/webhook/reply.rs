@@ -1,15 +1,15 @@
-//! What is sent back for a delivery.
+//! The reply to an accepted delivery.
 
 use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-/// What to answer an accepted delivery with: the vendor counts anything else
-/// as a failure and delivers again.
+/// The reply to an accepted delivery, with the challenge token.
 ///
-/// Cheap to clone. Debug does not show the body, which holds the challenge
-/// token.
+/// Fullscript counts any other response as a failure and delivers the event again.
+///
+/// Cheap to clone. `Debug` does not show the body, which contains the challenge token.
 #[derive(Clone)]
 pub struct Reply {
     body: Arc<Zeroizing<String>>,
@@ -17,12 +17,12 @@ pub struct Reply {
 
 impl Reply {
     pub(super) fn new(challenge_token: &str) -> Self {
-        // Room for every character escaped, so that no copy is left behind by
-        // growing.
+        // The capacity allows for every character to be escaped, so that growing leaves no copy of
+        // the token in memory.
         let mut body = Vec::with_capacity(challenge_token.len() * 6 + 32);
         body.extend_from_slice(br#"{"challenge":"#);
         let written = serde_json::to_writer(&mut body, challenge_token);
-        written.expect("text is written to memory without fail");
+        written.expect("serializing a string to memory does not fail");
         body.push(b'}');
         let body = String::from_utf8(body).expect("serde_json writes UTF-8");
         Self {
@@ -30,19 +30,19 @@ impl Reply {
         }
     }
 
-    /// The status: 200.
+    /// Returns the HTTP status: 200.
     #[must_use]
     pub fn status(&self) -> u16 {
         200
     }
 
-    /// The value of the `Content-Type` header.
+    /// Returns the value of the `Content-Type` header.
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         "application/json"
     }
 
-    /// The body, which holds the challenge token: keep it out of logs.
+    /// Returns the body, which contains the challenge token: keep it out of logs.
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body

@@ -1,4 +1,4 @@
-//! The signature header: what it says, and whether that is true.
+//! Reads and verifies the signature header.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,19 +11,18 @@ use super::error::{Kind, WebhookError};
 use crate::text::read_hex;
 use crate::value::Secret;
 
-/// The header that the signature is in; case does not matter.
+/// Name of the signature header; case-insensitive.
 pub const SIGNATURE_HEADER: &str = "Fullscript-Signature";
 
-/// So many different times are looked at in the headers of one delivery, for
-/// each costs a pass over the body. One is documented; a repeated header has
-/// two.
-const MOST_TIMESTAMPS: usize = 4;
+/// The maximum number of different timestamps in the headers of one delivery, because each one
+/// costs a pass over the body. One is documented; a repeated header has two.
+const MAX_TIMESTAMPS: usize = 4;
 
 type Signature = Output<Sha256>;
 
-/// Signs a body as the vendor does, for tests: the value of the header.
+/// Signs a body like Fullscript does and returns the value of the signature header, for tests.
 ///
-/// The time counts in whole seconds; one before 1970 is 1970.
+/// `time` is rounded down to whole seconds; a time before 1970 counts as 1970.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -39,21 +38,21 @@ pub fn sign(secret: &str, time: SystemTime, body: &[u8]) -> String {
     format!("t={time},v1={signature:x}")
 }
 
-/// What the signature headers of one delivery say together.
+/// The combined content of the signature headers of one delivery.
 pub(super) struct Claim<'h> {
     timestamps: Vec<Timestamp<'h>>,
     signatures: Vec<Signature>,
 }
 
 struct Timestamp<'h> {
-    /// As it was sent, which is what was signed.
+    /// The timestamp as it was sent, which is what was signed.
     text: &'h [u8],
     since_1970: Duration,
 }
 
 impl<'h> Claim<'h> {
-    /// Reads the values of the headers. What is not understood is passed over,
-    /// as long as there is something that is.
+    /// Reads the values of the headers. Unknown parts are ignored if there is at least one
+    /// timestamp and one signature.
     pub(super) fn read(headers: &[&'h [u8]]) -> Result<Self, WebhookError> {
         if headers.is_empty() {
             return Err(WebhookError::new(Kind::Missing));
@@ -83,8 +82,8 @@ impl<'h> Claim<'h> {
         }
         let kind = match claim.timestamps.len() {
             0 => Kind::NoTimestamp,
-            1..=MOST_TIMESTAMPS if claim.signatures.is_empty() => Kind::NoSignature,
-            1..=MOST_TIMESTAMPS => return Ok(claim),
+            1..=MAX_TIMESTAMPS if claim.signatures.is_empty() => Kind::NoSignature,
+            1..=MAX_TIMESTAMPS => return Ok(claim),
             _ => Kind::ManyTimestamps,
         };
         Err(WebhookError::new(kind))
@@ -99,11 +98,11 @@ impl<'h> Claim<'h> {
         }
     }
 
-    /// Says whether one of the signatures fits the body, with one of the times
-    /// and of the secrets, and whether that time is within the tolerance.
+    /// Returns an error unless a signature matches the body with one of the timestamps and secrets,
+    /// and that timestamp is within the tolerance.
     ///
-    /// The signature comes first: what is called stale or future is surely the
-    /// vendor's, so that it speaks of a clock and not of a stranger.
+    /// The signature is checked first: a delivery reported as stale or future was signed by
+    /// Fullscript, so the error indicates a wrong clock and not a forgery.
     pub(super) fn verify(
         &self,
         secrets: &[Secret],
@@ -129,8 +128,7 @@ impl<'h> Claim<'h> {
         Err(WebhookError::new(refusal))
     }
 
-    /// Compares all with all, and tells nothing by its duration but how many
-    /// there are.
+    /// Compares every secret with every signature. The duration reveals only how many there are.
     fn fits(&self, timestamp: &Timestamp<'_>, secrets: &[Secret], body: &[u8]) -> bool {
         let mut fits = Choice::from(0);
         for secret in secrets {
@@ -145,14 +143,14 @@ impl<'h> Claim<'h> {
 
 fn signature(secret: &str, time: &[u8], body: &[u8]) -> Signature {
     let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC accepts keys of any length");
     mac.update(time);
     mac.update(b".");
     mac.update(body);
     mac.finalize().into_bytes()
 }
 
-/// Decimal digits alone: a sign, a space or a fraction is no time.
+/// Parses decimal digits only; a sign, a space or a fraction is invalid.
 fn seconds(text: &[u8]) -> Option<Duration> {
     let is_digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let text = str::from_utf8(text).ok().filter(|_| is_digits)?;

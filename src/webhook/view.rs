@@ -1,4 +1,4 @@
-//! Reading JSON whose every part may be absent or other than documented.
+//! Lenient reading of JSON in which every part may be absent or differ from its documentation.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 use crate::types::*;
 use crate::value::{Date, Decimal, Timestamp, lenient};
 
-/// What can be made of a part of a payload; `None` if that can't be told.
+/// A type that can be read from a part of a payload; `None` if it cannot.
 pub(super) trait View: Sized {
     fn view(value: &Value) -> Option<Self>;
 }
 
-/// Reads the first of these keys that says something.
+/// Reads the first of these keys that has a readable value.
 pub(super) fn field<T: View>(object: &Map<String, Value>, keys: &[&str]) -> Option<T> {
     keys.iter().find_map(|key| T::view(object.get(*key)?))
 }
@@ -34,7 +34,7 @@ impl View for bool {
     }
 }
 
-/// The words of the REST API, also for those of webhooks.
+/// Maps the names of webhooks to those of the REST API.
 impl View for LabOrderState {
     fn view(value: &Value) -> Option<Self> {
         Some(match String::view(value)?.as_str() {
@@ -45,7 +45,7 @@ impl View for LabOrderState {
     }
 }
 
-/// One that can't be read is left out; what is no list is a list of one.
+/// Unreadable items are left out, and a value that is not an array is read as a list of one.
 impl<T: View> View for Vec<T> {
     fn view(value: &Value) -> Option<Self> {
         match value {
@@ -55,7 +55,7 @@ impl<T: View> View for Vec<T> {
     }
 }
 
-/// Types that decode from every scalar already.
+/// Implements `View` for types that decode from any scalar.
 macro_rules! scalars {
     ($($name:ident),+ $(,)?) => {
         $(impl View for $name {
@@ -73,8 +73,7 @@ scalars! {
     TreatmentPlanId, TreatmentPlanState, VariantId, VariantStatus,
 }
 
-/// Declares what of an object is shown: for each field its type, and the names
-/// that it may have in JSON.
+/// Declares a typed view of an object: for each field its type and the JSON keys it may have.
 macro_rules! view {
     ($(
         $(#[$meta:meta])*
@@ -85,8 +84,8 @@ macro_rules! view {
         $(
             $(#[$meta])*
             ///
-            /// What is absent, null or of a shape that can't be read is `None`;
-            /// the JSON of the event has it as it came.
+            /// Fields that are absent, null or unreadable are `None`; the event's JSON contains
+            /// them as they were received.
             #[derive(Clone, Default, PartialEq)]
             #[non_exhaustive]
             pub struct $name {
@@ -107,8 +106,7 @@ macro_rules! view {
                 }
             }
 
-            /// Shows which fields are there, not what they hold: it may be
-            /// health data.
+            /// Shows which fields are set but not their values, which may be health data.
             impl ::std::fmt::Debug for $name {
                 fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                     let mut shown = f.debug_struct(stringify!($name));

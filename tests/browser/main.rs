@@ -53,7 +53,7 @@ async fn a_user_who_says_no_gets_a_notice() {
         site.click("#deny").await;
         assert_eq!(
             site.text("#notice").await,
-            "You said no. Nothing was connected."
+            "You declined. Nothing was connected."
         );
         not_connected(site).await;
     })

@@ -1,4 +1,4 @@
-//! The way back from the consent page: the callback becomes an [`AuthorizationCode`].
+//! Reads a callback into an [`AuthorizationCode`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,9 +14,9 @@ use super::Authorize;
 use super::state::{MAX_STATE, State, signature};
 use crate::auth::error::{AuthError, CallbackFault};
 
-/// A one-time code, to be exchanged for tokens at once.
+/// A one-time authorization code, to be exchanged for tokens without delay.
 ///
-/// It can't be cloned, for the server takes it once.
+/// It cannot be cloned, because the server accepts it only once.
 pub struct AuthorizationCode {
     code: Zeroizing<String>,
     verifier: Option<Zeroizing<String>>,
@@ -25,24 +25,22 @@ pub struct AuthorizationCode {
 }
 
 impl AuthorizationCode {
-    /// Returns the payload that was given to the request, as it was then.
-    ///
-    /// An empty payload comes back as none.
+    /// Returns the payload of the authorization request, or `None` if it was empty.
     #[must_use]
     pub fn payload(&self) -> Option<&str> {
         self.payload.as_deref().map(String::as_str)
     }
 
-    /// Returns when the callback was read.
+    /// Returns the time at which the callback was read.
     #[must_use]
     pub fn received_at(&self) -> SystemTime {
         self.received_at
     }
 
-    /// Says whether the server will refuse the code as too old.
+    /// Returns whether the code is expired at `now`.
     ///
-    /// A code lives for ten minutes. A clock that was set back does not
-    /// count against it: then the server decides.
+    /// A code is valid for 10 minutes. If the clock was set back, this returns `false`, and the
+    /// server decides.
     #[must_use]
     pub fn is_expired(&self, now: SystemTime) -> bool {
         now.duration_since(self.received_at)
@@ -64,7 +62,7 @@ impl fmt::Debug for AuthorizationCode {
     }
 }
 
-/// The one value of a name in a query, decoded.
+/// Returns the decoded value of a query parameter, which must occur at most once.
 fn value<'q>(
     query: &'q str,
     name: &'static str,
@@ -85,13 +83,15 @@ fn value<'q>(
     }
 }
 
-/// What the server's `error` means. An unreadable description is dropped
-/// rather than put before the refusal it came with.
+/// Converts the server's `error` into a fault.
+///
+/// An unreadable description is dropped, so that the server's error is reported and not the
+/// description's.
 fn refusal(error: &str, query: &str, remembered: &State) -> CallbackFault {
     if error == "access_denied" {
         return CallbackFault::Denied;
     }
-    // A server may quote what it was sent, and both texts end up in logs.
+    // The server may quote parts of the request, and both texts end up in logs.
     let quotes_secret = |text: &str| {
         text.contains(remembered.random())
             || form_urlencoded::parse(query.as_bytes())
@@ -112,8 +112,7 @@ fn refusal(error: &str, query: &str, remembered: &State) -> CallbackFault {
     }
 }
 
-/// Whether a text starts as a URL does; a query has `=` or `&` before any
-/// colon.
+/// Returns whether a text starts with a URL scheme. A query has `=` or `&` before any colon.
 fn has_scheme(text: &str) -> bool {
     text.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -123,8 +122,8 @@ fn has_scheme(text: &str) -> bool {
     })
 }
 
-/// What of a callback must equal the redirect URI.
-fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
+/// Returns the parts of a URL that a callback shares with the redirect URI.
+fn scheme_host_port_path(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
     (
         url.scheme(),
         url.host_str(),
@@ -133,21 +132,23 @@ fn place(url: &Url) -> (&str, Option<&str>, Option<u16>, &str) {
     )
 }
 
-/// How long a code can be exchanged, by the vendor's page on requesting one.
-/// Counted from the callback's receipt, for nothing tells when it was made.
+/// The lifetime of a code: 10 minutes (source: the vendor's page on requesting a code).
+///
+/// It is counted from the receipt of the callback, because the callback does not contain the time
+/// of issue.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// The vendor's examples have at most 64 characters, and may grow.
+/// The maximum length of a value. The vendor's examples have at most 64 characters and may grow.
 const MAX_VALUE: usize = 1_024;
 
-/// What may be shown of an error's name and of its description.
+/// The maximum length of an error code that is shown.
 const MAX_SHOWN_ERROR: usize = 64;
 
 impl Authorize<'_> {
     /// Reads the callback: a full URL, its path and query, or its query.
     ///
-    /// The state is checked before anything else is believed, then comes the
-    /// server's `error`, then the code.
+    /// The state is verified before any other value is used. The server's `error` takes precedence
+    /// over the code.
     pub(crate) fn callback(
         &self,
         callback: &str,
@@ -184,11 +185,10 @@ impl Authorize<'_> {
         })
     }
 
-    /// The callback's query, if the callback came to the redirect URI or
-    /// doesn't say where it came to.
+    /// Returns the query of the callback, if its address is the redirect URI or absent.
     fn query<'c>(&self, callback: &'c str) -> Result<Cow<'c, str>, CallbackFault> {
         let address = if callback.starts_with('/') {
-            // Joined, not compared as text: `//host/path` names a host.
+            // Joined as a URL, because `//host/path` contains a host.
             self.redirect_uri.join(callback)
         } else if has_scheme(callback) {
             Url::parse(callback)
@@ -198,13 +198,13 @@ impl Authorize<'_> {
             return Ok(Cow::Borrowed(&query[..end]));
         };
         let address = address.map_err(|_| CallbackFault::WrongAddress)?;
-        if place(&address) != place(self.redirect_uri) {
+        if scheme_host_port_path(&address) != scheme_host_port_path(self.redirect_uri) {
             return Err(CallbackFault::WrongAddress);
         }
         Ok(Cow::Owned(address.query().unwrap_or_default().to_owned()))
     }
 
-    /// The payload of a state, if this app signed it.
+    /// Returns the payload of a state, if this app signed it.
     fn payload(&self, state: &str) -> Result<Option<Zeroizing<String>>, CallbackFault> {
         let (signed, given) = state.rsplit_once('.').ok_or(CallbackFault::StateForged)?;
         let (random, payload) = signed.split_once('.').ok_or(CallbackFault::StateForged)?;

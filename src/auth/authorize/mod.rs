@@ -1,8 +1,7 @@
-//! The way to the vendor's consent page and back.
+//! The authorization request and its callback.
 //!
-//! [`AuthorizationRequest`] says where to send the browser and what to
-//! remember; the callback and what was remembered make an
-//! [`AuthorizationCode`].
+//! An [`AuthorizationRequest`] contains the URL to send the browser to and the state to remember.
+//! The callback and the remembered state give an [`AuthorizationCode`].
 
 mod callback;
 mod state;
@@ -18,27 +17,28 @@ use zeroize::Zeroizing;
 use super::error::{AuthError, CallbackFault};
 use super::randomness::Randomness;
 
-/// Leaves the address below 2,048 characters in most set-ups, beyond which
-/// proxies and browsers start to cut.
+/// The maximum size of a payload: 1,024 bytes.
+///
+/// It keeps most URLs below 2,048 characters, the length above which some proxies and browsers
+/// truncate them.
 const MAX_PAYLOAD_BYTES: usize = 1_024;
 
-/// What a browser is sent to, and what to remember until it comes back.
+/// The URL to send the user's browser to, and the state to remember until the callback.
 ///
-/// Send the browser there by a redirect or a link: the page can't be fetched
-/// by script.
+/// Send the browser to the URL by a redirect or a link, because scripts cannot fetch the page.
 pub struct AuthorizationRequest {
     url: Url,
     state: State,
 }
 
 impl AuthorizationRequest {
-    /// Returns the address to send the browser to.
+    /// Returns the URL to send the browser to.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Returns what to remember in the user's session until the callback.
+    /// Returns the state to remember in the user's session until the callback.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -53,23 +53,23 @@ impl fmt::Debug for AuthorizationRequest {
     }
 }
 
-/// What of an app is needed to ask for a code and to read the callback.
+/// The settings of an app that authorization requests and callbacks need.
 pub(crate) struct Authorize<'a> {
     pub(crate) authorize_url: &'a Url,
     pub(crate) client_id: &'a str,
-    /// Never used as it is: the signing key is derived from it.
+    /// The secret from which the signing key is derived. It is never used as a key itself.
     pub(crate) client_secret: &'a str,
     pub(crate) redirect_uri: &'a Url,
-    /// Whether to send a challenge, which the vendor doesn't document.
+    /// Whether to send a PKCE challenge, which the vendor does not document.
     pub(crate) pkce: bool,
     pub(super) randomness: &'a Randomness,
 }
 
 impl Authorize<'_> {
-    /// Makes the address to send a browser to, with a new state.
+    /// Creates an authorization request with a new state and a payload of limited length.
     ///
-    /// The payload is signed, not hidden: the vendor and the browser's
-    /// history see it, so it should name things by opaque ids.
+    /// The payload is signed but not encrypted: the vendor can read it, and it is in the browser's
+    /// history. It should contain opaque ids only.
     pub(super) fn request_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(CallbackFault::PayloadTooLong {
@@ -80,8 +80,10 @@ impl Authorize<'_> {
         Ok(self.request(payload))
     }
 
-    /// A payload of any length is signed; the server takes up to
-    /// `MAX_PAYLOAD_BYTES`.
+    /// Creates an authorization request with a new state.
+    ///
+    /// The caller checks the length of the payload; a request with more than `MAX_PAYLOAD_BYTES`
+    /// may be rejected.
     pub(super) fn request(&self, payload: &str) -> AuthorizationRequest {
         let random = self.randomness.text();
         let payload = Zeroizing::new(URL_SAFE_NO_PAD.encode(payload));
@@ -89,7 +91,7 @@ impl Authorize<'_> {
         let in_url = Zeroizing::new([random.as_str(), &payload, &signature].join("."));
 
         let mut url = self.authorize_url.clone();
-        // No `scope`: the server ignores it for the dashboard's.
+        // Without `scope`: the server ignores it and uses the scopes of the dashboard.
         url.query_pairs_mut()
             .append_pair("client_id", self.client_id)
             .append_pair("redirect_uri", self.redirect_uri.as_str())
@@ -113,7 +115,7 @@ fn host_and_path(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPath]
 }
 
-/// The S256 challenge of RFC 7636, section 4.2.
+/// Returns the S256 challenge of a verifier (RFC 7636, section 4.2).
 fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }

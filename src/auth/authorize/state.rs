@@ -1,4 +1,4 @@
-//! The signed `state` that ties a callback to the browser that was sent away.
+//! The signed `state` that ties a callback to its authorization request.
 
 use std::fmt;
 
@@ -10,44 +10,44 @@ use zeroize::Zeroizing;
 
 use crate::auth::error::{AuthError, CallbackFault};
 
-/// The length of 32 bytes (randomness, SHA-256) in base64 without padding.
+/// The length of 32 bytes (random bytes or SHA-256) in base64 without padding.
 ///
-/// So much randomness is twice the 128 bits that RFC 6749, section 10.10, asks
-/// of a state, and what RFC 7636, section 7.1, asks of a verifier.
+/// 256 random bits are twice the 128 bits that RFC 6749, section 10.10, requires for a state, and
+/// exactly what RFC 7636, section 7.1, requires for a verifier.
 const ENCODED_32_BYTES: usize = 43;
 
-/// More than the longest payload makes; anything longer isn't ours.
+/// The maximum length of a state, which is more than the longest payload needs.
 pub(super) const MAX_STATE: usize = 2_048;
 
-/// Keeps the signing key apart from any other use of the client secret.
+/// The label that separates the signing key from any other use of the client secret.
 const SIGNING_LABEL: &[u8] = b"fullscript/authorize/state/v1";
 
-/// Ties a callback to the browser that was sent away.
+/// The state of an authorization request, which ties the callback to the browser that was sent to
+/// the vendor.
 ///
-/// Keep [`expose`](Self::expose)'s text in the user's own session, make the
-/// state from it when the browser is back, and forget it then. The text is
-/// safe in a cookie. With PKCE it also holds the verifier, so never put it in
-/// an address: the URL of the request has the part that belongs there.
+/// Save the text of [`expose`](Self::expose) in the user's own session. On the callback, recreate
+/// the state with [`from_text`](Self::from_text), and delete the saved text.
+/// The text may be stored in a cookie. With PKCE it contains the verifier, so never put it in a
+/// URL: the URL of the request already contains the part that belongs there.
 #[derive(Clone)]
 pub struct State {
     /// `random.payload.signature`, then `.verifier` with PKCE.
     pub(super) text: Zeroizing<String>,
-    /// Where the part that is in the URL ends.
+    /// The end of the part that is in the URL.
     pub(super) url_end: usize,
 }
 
 impl State {
-    /// Makes the state from the text that was remembered.
+    /// Recreates the state from the remembered text.
     ///
     /// # Errors
     ///
-    /// If the text is empty, or not one that [`expose`](Self::expose) gave.
+    /// Returns an error if the text is empty, or was not returned by [`expose`](Self::expose).
     pub fn from_text(text: &str) -> Result<Self, AuthError> {
         Ok(Self::parse(text)?)
     }
 
-    /// Returns the text to remember, which the caller must keep out of logs
-    /// and addresses.
+    /// Returns the text to remember, which must be kept out of logs and URLs.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -61,7 +61,7 @@ impl State {
             return Err(CallbackFault::TooLong("remembered state"));
         }
         let parts: Vec<&str> = text.split('.').collect();
-        let is_ours = match parts.as_slice() {
+        let is_valid = match parts.as_slice() {
             [random, _, signature, verifier @ ..] => {
                 [random, signature]
                     .into_iter()
@@ -72,7 +72,7 @@ impl State {
             }
             _ => false,
         };
-        if !is_ours {
+        if !is_valid {
             return Err(CallbackFault::StateForged);
         }
         Ok(Self {
@@ -120,7 +120,7 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
-/// Signs the encoded parts, so that one payload has one valid spelling.
+/// Signs the encoded parts, so that a payload has only one valid encoding.
 pub(super) fn signature(client_secret: &str, random: &str, payload: &str) -> String {
     let key = hmac(client_secret.as_bytes(), &[SIGNING_LABEL]);
     let parts = [random.as_bytes(), b".", payload.as_bytes()];

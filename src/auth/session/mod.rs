@@ -1,4 +1,4 @@
-//! One user's tokens in this process: who may refresh, when, and how often.
+//! The session of one user: caches, refreshes and revokes the user's tokens.
 
 mod refresh;
 mod save;
@@ -16,32 +16,34 @@ use super::shared::AppShared;
 use super::token::TokenSet;
 use crate::transport::retry::jitter;
 
-/// A refresh is begun this long before the token expires, at most: enough
-/// for a token endpoint that is down for a few minutes.
-const EARLIEST: Duration = Duration::from_secs(300);
-
-/// As [`EARLIEST`], as a part of the lifetime: a tenth.
-const EARLY_PART: u32 = 10;
-
-/// A token is not sent in its last seconds, which it may spend on the way.
-const LEEWAY: Duration = Duration::from_secs(5);
-
-/// After an early refresh that failed the next one waits this long; the
-/// token is still good.
-const EARLY_PAUSE: Duration = Duration::from_secs(30);
-
-type Refreshed = Result<Arc<TokenSet>, AuthError>;
-
-/// What a flight ends in: tokens, or none any more.
-type Landed = Result<Option<Arc<TokenSet>>, AuthError>;
-
-/// What whoever waits for a flight looks at.
-type Flight = watch::Receiver<Option<Landed>>;
-
-/// One user's tokens, shared by all clients of that user in this process.
+/// The maximum time before expiry at which a refresh starts: 5 min.
 ///
-/// Whatever looks into the store or writes to it is a flight: one at a time,
-/// on a task of its own, which no dropped caller can take along.
+/// It bridges an outage of the token endpoint of a few minutes.
+const MAX_REFRESH_AHEAD: Duration = Duration::from_secs(300);
+
+/// The divisor of the lifetime that limits [`MAX_REFRESH_AHEAD`]: a tenth of the lifetime.
+const REFRESH_AHEAD_DIVISOR: u32 = 10;
+
+/// The time before expiry at which a token is no longer sent, because it could expire in transit:
+/// 5 s.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
+
+/// The delay before the next early refresh after one that failed while the token was still valid:
+/// 30 s.
+const EARLY_REFRESH_DELAY: Duration = Duration::from_secs(30);
+
+type TokensResult = Result<Arc<TokenSet>, AuthError>;
+
+/// The result of a store task: tokens, or `None` if they were deleted.
+type TaskResult = Result<Option<Arc<TokenSet>>, AuthError>;
+
+/// A handle to a running store task, for callers that wait for its result.
+type StoreTask = watch::Receiver<Option<TaskResult>>;
+
+/// The tokens of one user, shared by all clients of that user in this process.
+///
+/// All access to the store runs in store tasks. Only one store task runs at a time, on its own
+/// tokio task, so that it continues if its caller is dropped.
 pub(crate) struct Session {
     app: Arc<AppShared>,
     user: String,
@@ -51,17 +53,17 @@ pub(crate) struct Session {
 #[derive(Default)]
 struct State {
     current: Option<Current>,
-    /// The flight that is under way, for others to wait for.
-    flight: Option<Flight>,
-    /// A pair that the server issued and the store has not taken yet. Not
-    /// used before it is saved. Rare, so it takes no room elsewhere.
+    /// The running store task, for other callers to wait for.
+    task: Option<StoreTask>,
+    /// Tokens that the server issued and the store has not saved yet. They are not used before
+    /// they are saved. Boxed, because they are rare.
     unsaved: Option<Box<Unsaved>>,
-    /// Before this time no early refresh is tried.
-    next_early: Option<SystemTime>,
-    /// Whether a task is trying to save what is unsaved.
-    saving_later: bool,
-    /// What refuses even a token that is new.
-    refusing: Option<Box<Refusing>>,
+    /// The time before which no early refresh starts.
+    next_early_refresh: Option<SystemTime>,
+    /// Whether a background task is retrying to save `unsaved`.
+    retrying_save: bool,
+    /// The operations that reject even a new token.
+    rejections: Option<Box<Rejections>>,
 }
 
 struct Current {
@@ -69,19 +71,20 @@ struct Current {
     refresh_from: SystemTime,
 }
 
-/// A pair that waits for the store.
+/// A token set that is not saved yet.
 #[derive(Clone)]
 struct Unsaved {
     tokens: TokenSet,
-    /// The generation that it replaces.
+    /// The generation that it replaces in the store.
     expected: Option<u64>,
-    /// Of a new connection, which goes before whatever the store has.
-    connected: bool,
+    /// Whether it belongs to a new connection, which overwrites any stored tokens.
+    new_connection: bool,
 }
 
-/// Operations that answered 401 to a token that had just been issued: another
-/// one would help as little.
-struct Refusing {
+/// The operations that returned 401 for a token that had just been issued.
+///
+/// A further refresh would not help them.
+struct Rejections {
     generation: u64,
     operations: Vec<&'static str>,
 }
@@ -95,73 +98,76 @@ impl Session {
         }
     }
 
-    /// The user's id.
+    /// Returns the user's id.
     pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
-    /// Tokens that are good now: those at hand, those of the store, or new
-    /// ones.
-    pub(crate) async fn tokens(self: &Arc<Self>) -> Refreshed {
-        match self.at_hand() {
+    /// Returns valid tokens: cached, stored or refreshed ones.
+    pub(crate) async fn tokens(self: &Arc<Self>) -> TokensResult {
+        match self.cached() {
             Ok(tokens) => Ok(tokens),
             Err(generation) => self.renew(generation).await,
         }
     }
 
-    /// Tokens that are good now and at hand, or else the generation of those
-    /// that are not good, 0 if there are none.
-    pub(crate) fn at_hand(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
+    /// Returns the cached tokens if they are valid, or else the generation of the invalid ones.
+    ///
+    /// The generation is 0 if there are no cached tokens. An early refresh starts in the
+    /// background if it is due.
+    pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
         let now = self.app.clock.now();
         let state = self.lock();
         let current = state.current.as_ref().ok_or(0_u64)?;
         let tokens = Arc::clone(&current.tokens);
-        // With a mark: perhaps the user has connected again, elsewhere.
+        // Marked tokens are loaded again, because the user may have reconnected in another
+        // process.
         if tokens.needs_reconnect || is_expired(&tokens, now) {
             return Err(tokens.generation);
         }
-        let early = now >= current.refresh_from && state.next_early.is_none_or(|next| now >= next);
+        let refresh_early =
+            now >= current.refresh_from && state.next_early_refresh.is_none_or(|next| now >= next);
         drop(state);
-        if early {
-            // The token is still good: nobody waits for this one.
-            let _nobody_waits = self.begin(tokens.generation);
+        if refresh_early {
+            // The current token is still valid, so the caller does not wait.
+            let _in_background = self.refresh_or_join(tokens.generation);
         }
         Ok(tokens)
     }
 
-    /// Other tokens than those of the generation that failed: whoever asks
-    /// second gets what the first one got.
-    pub(crate) async fn renew(self: &Arc<Self>, failed: u64) -> Refreshed {
-        match self.begin(failed) {
+    /// Returns tokens that replace those of the generation that failed.
+    ///
+    /// Concurrent callers share one refresh and its result.
+    pub(crate) async fn renew(self: &Arc<Self>, failed: u64) -> TokensResult {
+        match self.refresh_or_join(failed) {
             Ok(tokens) if tokens.needs_reconnect => Err(AuthError::new(Kind::NeedsReconnect)),
             Ok(tokens) => Ok(tokens),
-            Err(flight) => {
-                let tokens = landed(flight).await?;
+            Err(task) => {
+                let tokens = result_of(task).await?;
                 tokens.ok_or_else(|| AuthError::new(Kind::NotConnected))
             }
         }
     }
 
-    /// Whether this operation has refused a token of this generation when it
-    /// was new.
-    pub(crate) fn is_refusing(&self, operation: &'static str, generation: u64) -> bool {
+    /// Returns whether an operation has rejected a token of this generation that was new.
+    pub(crate) fn rejects_new_tokens(&self, operation: &'static str, generation: u64) -> bool {
         let state = self.lock();
-        state.refusing.as_ref().is_some_and(|refusing| {
-            refusing.generation == generation && refusing.operations.contains(&operation)
+        state.rejections.as_ref().is_some_and(|rejections| {
+            rejections.generation == generation && rejections.operations.contains(&operation)
         })
     }
 
-    /// Remembers that this operation refused a token that had just been issued.
-    pub(crate) fn note_refusing(&self, operation: &'static str, generation: u64) {
+    /// Records that an operation rejected a token that had just been issued.
+    pub(crate) fn note_rejection(&self, operation: &'static str, generation: u64) {
         let mut state = self.lock();
-        match &mut state.refusing {
-            Some(refusing) if refusing.generation == generation => {
-                if !refusing.operations.contains(&operation) {
-                    refusing.operations.push(operation);
+        match &mut state.rejections {
+            Some(rejections) if rejections.generation == generation => {
+                if !rejections.operations.contains(&operation) {
+                    rejections.operations.push(operation);
                 }
             }
-            refusing => {
-                *refusing = Some(Box::new(Refusing {
+            rejections => {
+                *rejections = Some(Box::new(Rejections {
                     generation,
                     operations: vec![operation],
                 }));
@@ -169,16 +175,16 @@ impl Session {
         }
     }
 
-    /// Whether there is anything here that a new session would not have.
+    /// Returns whether the session has no tokens and no running store task.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.current.is_none() && state.flight.is_none() && state.unsaved.is_none()
+        state.current.is_none() && state.task.is_none() && state.unsaved.is_none()
     }
 
-    /// Ends the connection at the server, then deletes the tokens.
+    /// Revokes the tokens at the server, then deletes them from the store.
     pub(super) async fn revoke(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let revoked = self.alone(async move {
+        let revoked = self.run_exclusive(async move {
             let unsaved = session.lock().unsaved.clone();
             let stored = session.load().await?;
             let unsaved = unsaved.map(|unsaved| unsaved.tokens);
@@ -189,95 +195,97 @@ impl Session {
                     .revoke(&tokens.access_token, &session.user)
                     .await?;
             }
-            let gone = session.delete().await?;
-            session.app.tell(AuthEvent::Revoked {
+            let deleted = session.delete().await?;
+            session.app.emit(AuthEvent::Revoked {
                 user: session.user.clone(),
             });
-            Ok(gone)
+            Ok(deleted)
         });
         revoked.await.map(|_none| ())
     }
 
-    /// Deletes the tokens.
+    /// Deletes the tokens from the store.
     pub(super) async fn forget(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let forgotten = self.alone(async move { session.delete().await });
+        let forgotten = self.run_exclusive(async move { session.delete().await });
         forgotten.await.map(|_none| ())
     }
 
-    async fn delete(&self) -> Landed {
+    async fn delete(&self) -> TaskResult {
         self.app.store.delete(&self.user).await?;
         let mut state = self.lock();
         (state.current, state.unsaved) = (None, None);
         Ok(None)
     }
 
-    /// Joins the flight that is under way, or begins one that looks for tokens
-    /// other than those that failed.
-    fn begin(self: &Arc<Self>, failed: u64) -> Result<Arc<TokenSet>, Flight> {
+    /// Joins the running store task, or starts a refresh that replaces the tokens that failed.
+    ///
+    /// Returns the cached tokens if they are not those that failed.
+    fn refresh_or_join(self: &Arc<Self>, failed: u64) -> Result<Arc<TokenSet>, StoreTask> {
         let state = self.lock();
         if let Some(current) = &state.current
             && current.tokens.generation != failed
         {
             return Ok(Arc::clone(&current.tokens));
         }
-        if let Some(flight) = &state.flight {
-            return Err(flight.clone());
+        if let Some(task) = &state.task {
+            return Err(task.clone());
         }
         let session = Arc::clone(self);
         let refresh = async move { session.refresh(failed).await.map(Some) };
-        Err(self.launch(state, refresh))
+        Err(self.spawn(state, refresh))
     }
 
-    /// Makes a flight of this work, after the one that is under way.
-    async fn alone(
+    /// Runs `work` as a store task, after the running one.
+    async fn run_exclusive(
         self: &Arc<Self>,
-        work: impl Future<Output = Landed> + Send + 'static,
-    ) -> Landed {
+        work: impl Future<Output = TaskResult> + Send + 'static,
+    ) -> TaskResult {
         let own = loop {
             let other = {
                 let state = self.lock();
-                match state.flight.clone() {
-                    Some(flight) => flight,
-                    None => break self.launch(state, work),
+                match state.task.clone() {
+                    Some(task) => task,
+                    None => break self.spawn(state, work),
                 }
             };
-            // How it ended is told to those who asked for it.
-            let _ended = landed(other).await;
+            // The callers of the other task handle its result.
+            let _result = result_of(other).await;
         };
-        landed(own).await
+        result_of(own).await
     }
 
-    fn launch(
+    /// Spawns a store task and registers it in the state.
+    fn spawn(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
-        work: impl Future<Output = Landed> + Send + 'static,
-    ) -> Flight {
-        let (done, flight) = watch::channel(None);
-        state.flight = Some(flight.clone());
+        work: impl Future<Output = TaskResult> + Send + 'static,
+    ) -> StoreTask {
+        let (sender, task) = watch::channel(None);
+        state.task = Some(task.clone());
         drop(state);
-        let landing = Landing {
+        let completion = Completion {
             session: Arc::clone(self),
-            done,
+            sender,
         };
         tokio::spawn(async move {
-            // Moved in before the task is, so that it ends the flight even
-            // where the task never runs.
-            let landing = landing;
-            let ended = work.await;
-            landing.land(ended);
+            // Captured by the future, so that it is dropped and unregisters the task even if the
+            // task never runs.
+            let completion = completion;
+            let result = work.await;
+            completion.complete(result);
         });
-        flight
+        task
     }
 
-    /// Makes saved tokens those that calls carry.
+    /// Caches saved tokens for calls, and schedules their early refresh.
     fn publish(&self, tokens: TokenSet) -> Arc<TokenSet> {
-        let margin = (tokens.lifetime / EARLY_PART).min(EARLIEST);
-        // Ten thousand tokens issued together don't refresh together.
-        let margin = margin.mul_f64(0.5 + jitter() / 2.0);
+        let refresh_ahead = (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD);
+        // Jitter keeps tokens that were issued together from being refreshed together.
+        let refresh_ahead = refresh_ahead.mul_f64(0.5 + jitter() / 2.0);
         let refresh_from = tokens
             .expires_at()
-            .checked_sub(margin)
+            .checked_sub(refresh_ahead)
             .unwrap_or(tokens.issued_at);
         let tokens = Arc::new(tokens);
         let mut state = self.lock();
@@ -285,11 +293,11 @@ impl Session {
             tokens: Arc::clone(&tokens),
             refresh_from,
         });
-        state.next_early = None;
+        state.next_early_refresh = None;
         tokens
     }
 
-    /// No code that could panic runs under this lock.
+    /// Locks the state. A poisoned lock is usable, because no code that could panic runs under it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -301,49 +309,49 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Ends the flight however its task ends, so that another can begin.
-struct Landing {
+/// Publishes the result of a store task, and unregisters the task when it ends for any reason, so
+/// that another one can start.
+struct Completion {
     session: Arc<Session>,
-    done: watch::Sender<Option<Landed>>,
+    sender: watch::Sender<Option<TaskResult>>,
 }
 
-impl Landing {
-    fn land(self, ended: Landed) {
+impl Completion {
+    fn complete(self, result: TaskResult) {
         let now = self.session.app.clock.now();
         let mut state = self.session.lock();
-        if ended.is_err() {
-            // A token that is still good is not refreshed early again at once.
-            state.next_early = Some(now + EARLY_PAUSE);
+        if result.is_err() {
+            state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);
         }
-        state.flight = None;
+        state.task = None;
         drop(state);
-        // Nobody may be waiting any more.
-        let _unheard = self.done.send(Some(ended));
+        // All waiting callers may have been dropped.
+        let _no_receiver = self.sender.send(Some(result));
     }
 }
 
-impl Drop for Landing {
+impl Drop for Completion {
     fn drop(&mut self) {
         let mut state = self.session.lock();
-        let own = state
-            .flight
+        let is_own = state
+            .task
             .as_ref()
-            .is_some_and(|flight| flight.same_channel(&self.done.subscribe()));
-        if own {
-            state.flight = None;
+            .is_some_and(|task| task.same_channel(&self.sender.subscribe()));
+        if is_own {
+            state.task = None;
         }
     }
 }
 
-/// What a flight ends in.
-async fn landed(mut flight: Flight) -> Landed {
-    let ended = flight.wait_for(Option::is_some).await;
-    let ended = ended.ok().and_then(|ended| ended.clone());
-    ended.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
+/// Waits for the result of a store task.
+async fn result_of(mut task: StoreTask) -> TaskResult {
+    let result = task.wait_for(Option::is_some).await;
+    let result = result.ok().and_then(|result| result.clone());
+    result.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
 }
 
-/// Whether a token may be dead on arrival.
+/// Returns whether a token is expired, or could expire before it reaches the server.
 fn is_expired(tokens: &TokenSet, now: SystemTime) -> bool {
-    let leeway = LEEWAY.min(tokens.lifetime / 2);
-    now + leeway >= tokens.expires_at()
+    let margin = EXPIRY_MARGIN.min(tokens.lifetime / 2);
+    now + margin >= tokens.expires_at()
 }

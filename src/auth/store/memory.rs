@@ -1,4 +1,4 @@
-//! Tokens in this process alone.
+//! An in-memory token store.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,8 +9,9 @@ use std::time::SystemTime;
 use super::{Lease, StoreFuture, Swap, TokenStore};
 use crate::auth::token::TokenSet;
 
-/// Keeps tokens in this process alone: for tests, and for apps whose users
-/// connect again after each restart.
+/// A token store in the memory of this process.
+///
+/// Use it for tests, and for apps whose users can reconnect after each restart.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     rows: Arc<Mutex<HashMap<String, Row>>>,
@@ -23,13 +24,13 @@ struct Row {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A row is written whole, so a panic elsewhere leaves nothing half done.
+    /// Locks the rows. A poisoned lock is usable, because each row is written as a whole.
     fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Where tokens rest.
+//! The token store: the trait, its results and its error.
 
 mod memory;
 
@@ -12,44 +12,44 @@ use super::token::TokenSet;
 
 pub use memory::MemoryStore;
 
-/// What a store's methods return.
+/// The future that the methods of a [`TokenStore`] return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Keeps one [`TokenSet`] for each user.
+/// A durable store of one [`TokenSet`] per user.
 ///
-/// A store serves one app, that is one client id on one environment: give
-/// each app a store of its own, for user ids of two may be the same.
+/// A store serves one app, that is, one client id in one environment.
+/// Use a separate store for each app, because user ids of two apps may be equal.
 ///
-/// # What an implementation guarantees
+/// # Requirements for implementations
 ///
-/// - A swap that answered [`Swap::Done`] survives a crash of the process, and
-///   is seen by every later [`load`](TokenStore::load), also from other
-///   processes: nothing is read from a replica or a cache that may lag.
-/// - A swap compares and writes in one step: of two with the same
-///   `expected`, one is done.
-/// - A swap that answered an error may have been done or not, but not in
-///   part. The caller tries again with the same `expected`; where the first
-///   had been done after all it finds its own tokens in [`Swap::Lost`].
-/// - No tokens means that there are none. Tokens that can't be reached or read
-///   are an error, for a user without tokens is asked to connect again.
-/// - Nothing is deleted but by [`delete`](TokenStore::delete): no expiry, no
-///   eviction.
-/// - Every field of a [`TokenSet`] comes back as it was given, times and
-///   lifetimes to the millisecond at least.
-/// - A lease is only a courtesy between processes; a swap never depends on it,
-///   and it may be lost in a crash. It can be taken for a user who has no
-///   tokens, and ends with [`delete`](TokenStore::delete).
-/// - A future that is dropped leaves what it began either done or not begun,
-///   and nothing locked.
+/// - **Durability.** A swap that returned [`Swap::Done`] survives a crash of the process, and every
+///   later [`load`](TokenStore::load) sees it, also from other processes. Do not read from a
+///   replica or a cache that may lag.
+/// - **Atomicity.** A swap compares and writes in one step: of two swaps with the same `expected`,
+///   only one succeeds.
+/// - **Errors of a swap.** A swap that returned an error was applied completely or not at all. The
+///   caller retries with the same `expected`; if the first swap was applied, the caller finds its
+///   own tokens in [`Swap::Lost`].
+/// - **Absent tokens.** `None` means that the user has no tokens. Return an error for tokens that
+///   cannot be reached or read, because a user without tokens is asked to connect again.
+/// - **Deletion.** Only [`delete`](TokenStore::delete) deletes tokens: no expiry, no eviction.
+/// - **Fidelity.** Every field of a [`TokenSet`] is returned as it was stored; times and lifetimes
+///   are precise to the millisecond or better.
+/// - **Leases.** A lease is advisory; a swap never depends on it, and it may be lost in a crash. A
+///   lease can be acquired for a user without tokens, and [`delete`](TokenStore::delete) removes
+///   it.
+/// - **Cancellation.** Dropping a future leaves its operation either done or not started, and
+///   leaves nothing locked.
 ///
-/// All methods may be called at once from any task. An implementation that
-/// blocks does it on a thread of its own.
+/// All methods may be called concurrently from any task.
+/// An implementation that blocks must do so on its own thread.
 pub trait TokenStore: Send + Sync + 'static {
-    /// The tokens of a user, if there are any.
+    /// Returns the tokens of a user, or `None` if the user has no tokens.
     fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>>;
 
-    /// Replaces the tokens of a user if their generation is the one expected
-    /// (`None`: there are none yet).
+    /// Replaces the tokens of a user, if their generation equals `expected`.
+    ///
+    /// `None` expects that the user has no tokens.
     fn compare_and_swap<'a>(
         &'a self,
         user: &'a str,
@@ -57,13 +57,16 @@ pub trait TokenStore: Send + Sync + 'static {
         new: TokenSet,
     ) -> StoreFuture<'a, Swap>;
 
-    /// Forgets a user. Only revoking and forgetting do this.
+    /// Deletes the tokens and the lease of a user.
+    ///
+    /// Only [`OAuthApp::revoke`](crate::auth::OAuthApp::revoke) and
+    /// [`OAuthApp::forget`](crate::auth::OAuthApp::forget) call this method.
     fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Asks to be the one who refreshes this user's tokens until `deadline`.
+    /// Acquires or renews the lease to refresh a user's tokens until `deadline`.
     ///
-    /// Granted to `owner` when nobody holds it, when `owner` does already, or
-    /// when the holder's deadline is before `now`.
+    /// The lease is granted to `owner` if no other owner holds it, or if the holder's deadline is
+    /// not after `now`.
     fn lease<'a>(
         &'a self,
         user: &'a str,
@@ -72,36 +75,38 @@ pub trait TokenStore: Send + Sync + 'static {
         deadline: SystemTime,
     ) -> StoreFuture<'a, Lease>;
 
-    /// Gives a lease back before its deadline; nothing if `owner` has none.
+    /// Releases a lease before its deadline.
+    ///
+    /// Does nothing if `owner` does not hold the lease.
     fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()>;
 }
 
-/// How a swap ended.
+/// The result of [`TokenStore::compare_and_swap`].
 #[derive(Clone, Debug)]
 pub enum Swap {
     /// The new tokens are saved.
     Done,
-    /// Somebody was faster; these are there now, or none.
+    /// The generation differed; contains the tokens that are stored now, if there are any.
     Lost(Option<TokenSet>),
 }
 
-/// How a request for a lease ended.
+/// The result of [`TokenStore::lease`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// It is ours until the deadline.
+    /// The owner holds the lease until the deadline.
     Granted,
-    /// Somebody else has it, until then at the latest.
+    /// Another owner holds the lease, until this time at the latest.
     HeldUntil(SystemTime),
 }
 
-/// A store that failed.
+/// A failure of a [`TokenStore`].
 #[derive(Clone)]
 pub struct StoreError {
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl StoreError {
-    /// Wraps the cause. Make sure that its texts hold no token.
+    /// Wraps the cause, whose texts must not contain a token.
     pub fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self {
             source: Arc::new(source),

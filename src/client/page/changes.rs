@@ -1,53 +1,51 @@
-//! What a list did while it was read.
+//! Detection of changes to a list while it is read.
 
 use std::fmt;
 
-/// What was noticed of a list that changed while it was read.
+/// Changes to a list that were detected while it was read.
 ///
-/// Pages are counted off anew for each request: a record that comes or goes
-/// in between moves all those behind it, so that one may stand on two pages
-/// or on none. What came twice is dropped; what came not at all can't be
-/// known, so read the list again where [`ListChanges::is_empty`] is false and
-/// it has to be whole. Once more, not until nothing is noticed: a list in
-/// daily use may never stand still.
+/// The server computes pages anew for each request. A record that is created or deleted between two
+/// requests shifts all records after it, so that a record can appear on two pages or on none.
+/// Duplicates are dropped. Records that were skipped cannot be identified, so read the list again
+/// if [`ListChanges::is_empty`] is false and the result must be complete. Read it again once, not
+/// until no change is detected: a list in daily use may change constantly.
 ///
-/// Nor is all noticed: one record gone as another comes at the end, between
-/// two pages, leaves every number as it was.
+/// Detection is not complete: if one record is deleted and another is created between two pages,
+/// all counts stay the same.
 ///
-/// `Display` says it in a sentence.
+/// `Display` summarizes the changes in one sentence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListChanges {
-    /// Records that were delivered so far.
+    /// Number of records delivered so far.
     pub delivered: u64,
-    /// Records that were dropped, since an earlier page had one of that id.
+    /// Number of records dropped because an earlier page contained the same id.
     pub duplicates: u64,
-    /// Records that never came, by the total that the last page named. Known
-    /// once a list was read from its first page to its end.
+    /// Number of records that were never received, according to the total on the last page. Known
+    /// only after the list was read from its first page to its end.
     pub missing: u64,
-    /// The total that the first page named, if it did.
+    /// Total number of records according to the first page, if it states one.
     pub total_before: Option<i64>,
-    /// The total that the latest page named.
+    /// Total number of records according to the latest page.
     pub total_after: Option<i64>,
-    /// Whether two pages named different totals, though the first and the
-    /// latest may agree.
+    /// Whether two pages stated different totals, even if the first and the latest agree.
     pub total_moved: bool,
 }
 
 impl ListChanges {
-    /// Whether nothing was noticed.
+    /// Returns whether no change was detected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.duplicates == 0 && self.missing == 0 && !self.total_moved
     }
 
-    /// Whether the total went up between the first and the latest page.
+    /// Returns whether the total grew between the first and the latest page.
     #[must_use]
     pub fn has_grown(&self) -> bool {
         self.total_before < self.total_after
     }
 
-    /// Whether the total went down between the first and the latest page.
+    /// Returns whether the total shrank between the first and the latest page.
     #[must_use]
     pub fn has_shrunk(&self) -> bool {
         self.total_before > self.total_after
@@ -57,23 +55,23 @@ impl ListChanges {
 impl fmt::Display for ListChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return f.write_str("no change of the list was noticed");
+            return f.write_str("no change to the list was detected");
         }
         f.write_str("the list changed while it was read: ")?;
         let mut facts = Vec::new();
         if self.duplicates > 0 {
-            facts.push(format!("{} came twice and were dropped", self.duplicates));
+            facts.push(format!("duplicates dropped: {}", self.duplicates));
         }
         if self.missing > 0 {
-            facts.push(format!("{} never came", self.missing));
+            facts.push(format!("records missing: {}", self.missing));
         }
         match (self.total_before, self.total_after) {
             (Some(before), Some(after)) if before != after => {
-                facts.push(format!("the total went from {before} to {after}"));
+                facts.push(format!("total changed from {before} to {after}"));
             }
-            _ if self.total_moved => facts.push("the total moved and came back".into()),
+            _ if self.total_moved => facts.push("total changed and changed back".into()),
             _ => {}
         }
-        write!(f, "{}; read it again", facts.join(", "))
+        write!(f, "{}; read the list again", facts.join(", "))
     }
 }

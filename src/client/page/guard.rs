@@ -1,14 +1,13 @@
-//! Judging pages in their order: where the list goes on, what came twice,
-//! and when a server leads round in circles.
+//! Validates pages in order: the next page, duplicates, and pagination loops.
 
 use std::collections::HashSet;
 
-use super::list::{Found, LARGEST_PAGE, List};
+use super::list::{LARGEST_PAGE, List, PageBody};
 use super::{ListChanges, PageMeta};
 
-/// How many pages in a row may hold nothing new before that is a circle.
+/// The number of consecutive pages without new records that counts as a pagination loop.
 ///
-/// One may, in a list that grew by a page between two requests.
+/// A single such page is possible if the list grew by a page between two requests.
 const STALE_PAGES: usize = 3;
 
 #[derive(Default)]
@@ -17,30 +16,31 @@ pub(super) struct Reader {
     /// Ids on the pages so far.
     seen: HashSet<String>,
     previous: Option<u64>,
-    /// Pages in a row that held nothing new.
+    /// Consecutive pages without new records.
     stale: usize,
-    /// Records that came so far, those that were dropped too.
+    /// Records received so far, including dropped duplicates.
     received: i64,
 }
 
 impl Reader {
-    /// Where the list goes on after this page, `None` if it ends here.
-    /// Leaves only records that no earlier page had.
+    /// Returns the number of the next page, or `None` at the end of the list.
+    ///
+    /// Removes records that an earlier page contained.
     pub(super) fn read<T>(
         &mut self,
         list: &List,
         number: i64,
-        answer: &mut Found<T>,
+        page: &mut PageBody<T>,
     ) -> Result<Option<i64>, String> {
-        if let Some(reason) = answer.unreadable {
+        if let Some(reason) = page.unreadable {
             return Err(reason.into());
         }
-        let moved = self.note_total(answer.meta);
-        self.refuse_a_circle(answer, moved)?;
-        let length = i64::try_from(answer.items.len()).unwrap_or(i64::MAX);
+        let moved = self.note_total(page.meta);
+        self.detect_loop(page, moved)?;
+        let length = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
         self.received = self.received.saturating_add(length);
-        let next = self.next(list, number, length, answer.meta)?;
-        self.keep_what_is_new(answer);
+        let next = self.next(list, number, length, page.meta)?;
+        self.drop_duplicates(page);
         if next.is_none() && list.first == 1 {
             let total = self
                 .changes
@@ -52,7 +52,7 @@ impl Reader {
         Ok(next)
     }
 
-    /// Whether the total is another than that of the page before.
+    /// Records the total and returns whether it differs from the previous page's.
     fn note_total(&mut self, meta: Option<PageMeta>) -> bool {
         let Some(total) = meta.and_then(|meta| meta.total_count) else {
             return false;
@@ -67,25 +67,27 @@ impl Reader {
         moved
     }
 
-    fn refuse_a_circle<T>(&mut self, answer: &Found<T>, moved: bool) -> Result<(), String> {
-        if answer.items.is_empty() {
+    fn detect_loop<T>(&mut self, page: &PageBody<T>, moved: bool) -> Result<(), String> {
+        if page.items.is_empty() {
             return Ok(());
         }
-        let mut ids = answer.ids.iter();
+        let mut ids = page.ids.iter();
         let known = ids.all(|id| id.as_ref().is_some_and(|id| self.seen.contains(id)));
         self.stale = if known { self.stale + 1 } else { 0 };
-        let same = self.previous.replace(answer.fingerprint) == Some(answer.fingerprint);
-        // Records that came in front may push a whole page onto the next.
+        let same = self.previous.replace(page.fingerprint) == Some(page.fingerprint);
+        // New records at the front may push a whole page onto the next.
         if same && !(known && moved) {
-            return Err("it repeats the page before".into());
+            return Err("pagination loop: the page repeats the previous one".into());
         }
         if self.stale >= STALE_PAGES {
-            return Err(format!("{STALE_PAGES} pages in a row held nothing new"));
+            return Err(format!(
+                "pagination loop: {STALE_PAGES} consecutive pages had no new records"
+            ));
         }
         Ok(())
     }
 
-    /// By what the server says, as far as it does.
+    /// Returns the number of the next page, preferring what the server states.
     fn next(
         &self,
         list: &List,
@@ -102,7 +104,7 @@ impl Reader {
             return if next > number {
                 Ok(Some(next))
             } else {
-                Err(format!("page {next} is named as the one after it"))
+                Err(format!("pagination loop: `next_page` is {next}"))
             };
         }
         if let Some(pages) = meta.total_pages {
@@ -111,20 +113,20 @@ impl Reader {
         if let Some(total) = meta.total_count.filter(|_| list.first == 1) {
             return Ok(following.filter(|_| self.received < total));
         }
-        // A caller who wants more than the largest page gets that, and one
-        // who gets more than was asked for gets all there is.
+        // The server may cap `page_size` at its maximum, so a page of that size is full. A page
+        // larger than requested means that the server ignores `page_size` and returned everything.
         let full = list.size.map(|size| (size.min(LARGEST_PAGE), size));
         let ends = full.is_some_and(|(full, size)| length < full || length > size);
         Ok(following.filter(|_| !ends))
     }
 
-    fn keep_what_is_new<T>(&mut self, answer: &mut Found<T>) {
-        let ids = std::mem::take(&mut answer.ids);
+    fn drop_duplicates<T>(&mut self, page: &mut PageBody<T>) {
+        let ids = std::mem::take(&mut page.ids);
         let mut new = ids
             .iter()
             .map(|id| id.as_ref().is_none_or(|id| !self.seen.contains(id)));
-        answer.items.retain(|_| new.next().unwrap_or(true));
-        let kept = answer.items.len();
+        page.items.retain(|_| new.next().unwrap_or(true));
+        let kept = page.items.len();
         let dropped = ids.len() - kept;
         self.changes.delivered += u64::try_from(kept).unwrap_or_default();
         self.changes.duplicates += u64::try_from(dropped).unwrap_or_default();

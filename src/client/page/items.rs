@@ -1,4 +1,4 @@
-//! A list as a stream of its records.
+//! A stream of the records of a list.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,14 +10,13 @@ use super::ListChanges;
 use super::pages::Pages;
 use crate::error::Error;
 
-/// The records of a list, one by one over all its pages; made by `items()` of
-/// a list operation's builder.
+/// A stream of the records of a list, across all pages; returned by `items()` of a list operation's
+/// request builder.
 ///
-/// A [`Stream`], and with [`Items::next`] also of use where no stream library
-/// is. All that [`Pages`] says holds here: no request before the first poll
-/// and none after the drop, 100 records a page unless `page_size` was set,
-/// from `page_number` on, no record twice. The next page is requested when
-/// the records of the one before are used up.
+/// [`Items::next`] reads it without a stream library. Everything in the documentation of [`Pages`]
+/// applies: no request before the first poll and none after the drop, 100 records per page unless
+/// `page_size` was set, starting at `page_number`, and no record twice. The next page is requested
+/// when the records of the previous one are used up.
 ///
 /// ```no_run
 /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
@@ -31,7 +30,7 @@ use crate::error::Error;
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Items<T> {
     pages: Pages<T>,
-    /// What is left of the page that arrived last.
+    /// Remaining records of the latest page.
     page: std::vec::IntoIter<T>,
     number: Option<i64>,
 }
@@ -48,31 +47,30 @@ impl<T> Pages<T> {
 }
 
 impl<T> Items<T> {
-    /// Fetches up to this many pages at a time, and delivers their records in
-    /// order all the same; see [`Pages::prefetch`].
+    /// Fetches up to this many pages concurrently and still delivers their records in order; see
+    /// [`Pages::prefetch`].
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.pages = self.pages.prefetch(pages);
         self
     }
 
-    /// The next record, `None` at the end and after an error.
+    /// Returns the next record, or `None` at the end and after an error.
     ///
-    /// Dropping the future loses nothing: the request under way is taken up
-    /// by the next call.
+    /// Cancel safe: if the future is dropped, the next call continues with the request in flight.
     ///
     /// # Errors
-    /// As [`Pages::next`]. What was delivered before stays good.
+    /// Returns the errors of [`Pages::next`]. Records that were already delivered remain valid.
     pub async fn next(&mut self) -> Option<Result<T, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// All records that are left.
+    /// Collects all remaining records.
     ///
-    /// It holds the whole list in memory, and an error loses what had arrived
-    /// of it: for lists that are known to be short.
+    /// The whole list is held in memory, and an error discards the records that were already
+    /// received. Use it for lists that are known to be short.
     ///
     /// # Errors
-    /// As [`Pages::next`].
+    /// Returns the errors of [`Pages::next`].
     pub async fn collect_all(&mut self) -> Result<Vec<T>, Error> {
         let mut all = Vec::new();
         while let Some(item) = self.next().await {
@@ -81,22 +79,23 @@ impl<T> Items<T> {
         Ok(all)
     }
 
-    /// The number of the page that the latest record stood on. To resume, read
-    /// from it again: some of its records may not have been taken yet.
+    /// Returns the number of the page that contained the latest record.
+    ///
+    /// To resume, read from this page again: some of its records may not have been taken yet.
     #[must_use]
     pub fn page_number(&self) -> Option<i64> {
         self.number
     }
 
-    /// What was noticed so far of changes to the list.
+    /// Returns the changes to the list that were detected so far.
     ///
     /// ```no_run
     /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
     /// let mut patients = client.list_patients().items().prefetch(4);
     /// let all = patients.collect_all().await?;
     /// if !patients.changes().is_empty() {
-    ///     // "the list changed while it was read: 2 came twice and were
-    ///     // dropped, the total went from 1000 to 998; read it again"
+    ///     // "the list changed while it was read: duplicates dropped: 2,
+    ///     // total changed from 1000 to 998; read the list again"
     ///     eprintln!("{}", patients.changes());
     /// }
     /// # Ok(())
@@ -108,7 +107,7 @@ impl<T> Items<T> {
     }
 }
 
-/// Records are moved, never pinned.
+/// Records are moved and never pinned.
 impl<T> Unpin for Items<T> {}
 
 impl<T> Stream for Items<T> {

@@ -1,4 +1,4 @@
-//! What the generated code tells of a list operation.
+//! The interface between generated list operations and pagination.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
@@ -11,29 +11,29 @@ use super::PageMeta;
 use crate::call::response::Response;
 use crate::error::Error;
 
-/// The vendor's largest page, in records.
+/// The API's maximum page size, in records.
 pub(crate) const LARGEST_PAGE: i64 = 100;
 
-/// A request for one page in flight. Only polled, so that it can be shared between threads.
+/// An in-flight request for one page. `SyncWrapper` makes it `Sync`, because it is only polled.
 pub(crate) type Fetch<T> =
-    SyncWrapper<Pin<Box<dyn Future<Output = Result<Response<Found<T>>, Error>> + Send>>>;
+    SyncWrapper<Pin<Box<dyn Future<Output = Result<Response<PageBody<T>>, Error>> + Send>>>;
 
 /// Boxes a request for one page.
 pub(crate) fn fetch<T>(
-    request: impl Future<Output = Result<Response<Found<T>>, Error>> + Send + 'static,
+    request: impl Future<Output = Result<Response<PageBody<T>>, Error>> + Send + 'static,
 ) -> Fetch<T> {
     SyncWrapper::new(Box::pin(request))
 }
 
-/// Which list, and what of it.
+/// The list to read and the pages to read from it.
 #[derive(Clone, Copy)]
 pub(crate) struct List {
     pub(crate) operation_id: &'static str,
-    /// Whether it answers in pages; others answer all at once.
+    /// Whether the list is paginated; other lists are returned in one response.
     pub(crate) paged: bool,
-    /// The page to begin with.
+    /// The first page to read.
     pub(crate) first: i64,
-    /// How many records a page is to have, if that can be asked for.
+    /// Requested page size, if the operation has `page_size`.
     pub(crate) size: Option<i64>,
 }
 
@@ -47,7 +47,10 @@ impl List {
         }
     }
 
-    #[allow(dead_code, reason = "the document may have none but paged lists")]
+    #[allow(
+        dead_code,
+        reason = "unused if all lists of the document are paginated"
+    )]
     pub(crate) fn at_once(operation_id: &'static str) -> Self {
         Self {
             operation_id,
@@ -58,27 +61,27 @@ impl List {
     }
 }
 
-/// What one page's answer holds, whatever its type.
-pub(crate) struct Found<T> {
+/// The content of one page, independent of its response type.
+pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,
     pub(super) ids: Vec<Option<String>>,
-    /// The same for two pages with the same records.
+    /// Equal for two pages with the same records.
     pub(super) fingerprint: u64,
     pub(super) meta: Option<PageMeta>,
-    /// Why there are no items, where the answer holds no list.
+    /// Why the response cannot be read as a list, if so.
     pub(super) unreadable: Option<&'static str>,
 }
 
-impl<T: Serialize> Found<T> {
-    /// `id` gives a record's own id, by which it is known on another page.
+impl<T: Serialize> PageBody<T> {
+    /// `id` returns a record's own id, which identifies it across pages.
     pub(crate) fn new(items: Vec<T>, id: fn(&T) -> Option<String>, meta: Option<PageMeta>) -> Self {
         let ids: Vec<_> = items.iter().map(id).collect();
         let mut hasher = DefaultHasher::new();
         if ids.iter().all(Option::is_some) {
             ids.hash(&mut hasher);
         } else {
-            // Nothing of a model fails to be written; if it did, two such
-            // pages would pass for the same, which ends in an error.
+            // Serializing a model does not fail. If it did, two such pages would look equal, which
+            // ends in an error.
             let text = serde_json::to_vec(&items).unwrap_or_default();
             text.hash(&mut hasher);
         }
@@ -92,13 +95,13 @@ impl<T: Serialize> Found<T> {
     }
 }
 
-/// An answer of unknown shape: a list, or an object with one.
-#[allow(dead_code, reason = "the document may tell the shape of every list")]
+/// A response of unknown shape: an array, or an object with exactly one array.
+#[allow(dead_code, reason = "unused if the document describes every list")]
 pub(crate) struct OneArray(pub(crate) Value);
 
-impl From<OneArray> for Found<Value> {
-    fn from(OneArray(answer): OneArray) -> Self {
-        let (meta, mut lists) = match answer {
+impl From<OneArray> for PageBody<Value> {
+    fn from(OneArray(body): OneArray) -> Self {
+        let (meta, mut lists) = match body {
             Value::Array(list) => (Value::Null, vec![list]),
             Value::Object(mut fields) => {
                 let meta = fields.remove("meta").unwrap_or_default();
@@ -111,9 +114,9 @@ impl From<OneArray> for Found<Value> {
             _ => (Value::Null, Vec::new()),
         };
         let unreadable = match lists.len() {
-            0 => Some("the answer holds no list"),
+            0 => Some("the response contains no list"),
             1 => None,
-            _ => Some("the answer holds more than one list"),
+            _ => Some("the response contains more than one list"),
         };
         let id = |item: &Value| id_of(item.get("id"));
         Self {
@@ -123,12 +126,12 @@ impl From<OneArray> for Found<Value> {
     }
 }
 
-/// An id, unless it is empty: the server's ids are kept as they come.
+/// Returns an id unless it is empty. Ids from the server are kept unchanged.
 pub(crate) fn known(id: &str) -> Option<String> {
     Some(id.to_string()).filter(|id| !id.is_empty())
 }
 
-/// An id in a record of unknown shape.
+/// Returns the id of a record of unknown shape.
 pub(crate) fn id_of(id: Option<&Value>) -> Option<String> {
     match id? {
         Value::String(id) => known(id),
@@ -137,7 +140,7 @@ pub(crate) fn id_of(id: Option<&Value>) -> Option<String> {
     }
 }
 
-/// What of a page's `meta` is known here, whatever its type.
+/// Reads the known fields of a page's `meta`, independent of its type.
 pub(crate) fn meta<M: Serialize>(meta: &M) -> Option<PageMeta> {
     let meta = serde_json::to_value(meta).ok()?;
     let fields = meta.as_object()?;

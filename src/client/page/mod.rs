@@ -1,4 +1,4 @@
-//! Lists as streams: of pages, and of the records on them.
+//! Paginated lists as streams of pages and of records.
 
 mod changes;
 mod guard;
@@ -17,10 +17,10 @@ pub use changes::ListChanges;
 pub use items::Items;
 pub use pages::Pages;
 
-/// One page of a list: its records, and what the server said about it.
+/// One page of a list: its records and pagination metadata.
 ///
-/// Iterating over a page gives its records. Records that an earlier page of
-/// the same stream had are not among them; [`Page::changes`] counts them.
+/// Iterating over a page yields its records. Records that an earlier page of the same stream
+/// contained are left out; [`Page::changes`] counts them.
 #[derive(Clone)]
 pub struct Page<T> {
     pub(crate) number: i64,
@@ -30,81 +30,82 @@ pub struct Page<T> {
     pub(crate) response: Response<Vec<T>>,
 }
 
-/// What the server says about where a page stands in its list.
+/// Pagination metadata of a page, as sent by the server.
 ///
-/// Any of it may be missing.
+/// Every field may be absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageMeta {
-    /// The number of this page, from 1.
+    /// Number of this page, from 1.
     pub current_page: Option<i64>,
-    /// The number of the page after this one.
+    /// Number of the next page.
     pub next_page: Option<i64>,
-    /// The number of the page before this one.
+    /// Number of the previous page.
     pub prev_page: Option<i64>,
-    /// How many pages there are.
+    /// Total number of pages.
     pub total_pages: Option<i64>,
-    /// How many records there are on all pages.
+    /// Total number of records on all pages.
     pub total_count: Option<i64>,
 }
 
 impl<T> Page<T> {
-    /// The number that was asked for, from 1.
+    /// Returns the requested page number, from 1.
     #[must_use]
     pub fn number(&self) -> i64 {
         self.number
     }
 
-    /// The number of the page after this one, `None` at the end. Give it to
-    /// `page_number` to read on from there later.
+    /// Returns the number of the next page, or `None` at the end.
+    ///
+    /// Pass it to `page_number` to resume there later.
     #[must_use]
     pub fn next_number(&self) -> Option<i64> {
         self.next_number
     }
 
-    /// What the server says about the page, if it does.
+    /// Returns the pagination metadata, if the server sent any.
     #[must_use]
     pub fn meta(&self) -> Option<&PageMeta> {
         self.meta.as_ref()
     }
 
-    /// What was noticed of changes to the list, up to this page.
+    /// Returns the changes to the list that were detected up to this page.
     #[must_use]
     pub fn changes(&self) -> &ListChanges {
         &self.changes
     }
 
-    /// The records.
+    /// Returns the records.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.response
     }
 
-    /// The records, owned.
+    /// Consumes the page and returns its records.
     #[must_use]
     pub fn into_items(self) -> Vec<T> {
         self.response.into_inner()
     }
 
-    /// The answer that the page came in.
+    /// Returns the response that contained the page.
     #[must_use]
     pub fn response(&self) -> &Response<Vec<T>> {
         &self.response
     }
 
-    /// The answer's HTTP status.
+    /// Returns the HTTP status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
-    /// The answer's headers.
+    /// Returns the headers of the response.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
-    /// The vendor's name for the call that the page came from.
+    /// Returns Fullscript's request id, if the response has one.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.response.request_id()
@@ -129,7 +130,7 @@ impl<'p, T> IntoIterator for &'p Page<T> {
     }
 }
 
-/// Shows where the page stands, not what is on it.
+/// Shows the page's position in the list but not its records.
 impl<T> fmt::Debug for Page<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")

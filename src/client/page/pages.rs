@@ -1,4 +1,4 @@
-//! A list as a stream of pages.
+//! A stream of the pages of a list.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,38 +8,35 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::guard::Reader;
-use super::list::{Fetch, Found, List};
+use super::list::{Fetch, List, PageBody};
 use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
-use crate::error::{Answer, Error};
+use crate::error::{Error, RawResponse};
 
-/// The most pages that are fetched at a time.
+/// The maximum number of pages that are fetched concurrently.
 ///
-/// They arrive together, and so are in memory together: a few MiB.
-const MOST_AT_ONCE: usize = 10;
+/// They are held in memory together, which takes a few MiB.
+const MAX_PREFETCH: usize = 10;
 
-/// The pages of a list, one after the other; made by `pages()` of a list
-/// operation's builder.
+/// A stream of the pages of a list; returned by `pages()` of a list operation's request builder.
 ///
-/// A [`Stream`], and with [`Pages::next`] also of use where no stream
-/// library is. Nothing is sent before the first page is asked for, and a page
-/// is requested when it is asked for, not before, unless [`Pages::prefetch`]
-/// says otherwise. Dropping the stream ends it, with any request under way.
-/// It owns what it needs, a clone of the client among it, and so can move
-/// into a task.
+/// [`Pages::next`] reads it without a stream library. No request is sent before the stream is
+/// polled. Each page is requested when it is polled for, unless [`Pages::prefetch`] sets otherwise.
+/// Dropping the stream cancels the requests in flight. The stream owns its data, including a clone
+/// of the client, so it can move into a task.
 ///
-/// Pages have 100 records unless `page_size` was set. The stream begins at
-/// `page_number`, if that was set: so is a list resumed, at
-/// [`Page::next_number`] or at [`Error::page`].
+/// Pages have 100 records unless `page_size` was set. The stream begins at page 1 unless
+/// `page_number` was set. To resume a list, set `page_number` to [`Page::next_number`] or to
+/// [`Error::page`].
 ///
-/// It ends where the server says that the list does: no `next_page` and no
-/// page left of `total_pages`; else at `total_count`; else after a page that
-/// is not full. The last page may be empty. An error ends it too. A server
-/// that leads round in circles is an error, see [`Error::is_pagination`].
+/// The stream ends where the server states the end of the list. It uses, in this order:
+/// `next_page`, `total_pages`, `total_count`, and a page that is not full. The last page may be
+/// empty. An error also ends the stream. A pagination loop is an error; see
+/// [`Error::is_pagination`].
 ///
-/// The ids of all records are remembered until the stream is dropped, and a
-/// record that an earlier page had is left out: see [`ListChanges`].
+/// The stream remembers the ids of all records until it is dropped, and leaves out records that an
+/// earlier page contained: see [`ListChanges`].
 ///
 /// ```no_run
 /// # async fn example(client: fullscript::Client) -> Result<(), fullscript::Error> {
@@ -59,23 +56,23 @@ pub struct Pages<T> {
     list: List,
     fetch: Box<dyn Fn(i64) -> Fetch<T> + Send + Sync>,
     reader: Reader,
-    /// The page to ask for next, `None` when there is none.
+    /// The next page to request, or `None` if there is none.
     next: Option<i64>,
-    /// Pages asked for and not yet delivered, in their order.
-    asked: VecDeque<(i64, Asked<T>)>,
-    at_once: usize,
-    /// The last page by the latest answer that said so.
+    /// Pages requested but not yet delivered, in order.
+    requested: VecDeque<(i64, Requested<T>)>,
+    prefetch: usize,
+    /// The last page, according to the latest response that states it.
     last: Option<i64>,
 }
 
-/// A page that was asked for.
+/// A requested page.
 #[allow(
     clippy::large_enum_variant,
-    reason = "there are ten at most, and each becomes the large one"
+    reason = "there are at most ten, and each becomes the large variant"
 )]
-enum Asked<T> {
+enum Requested<T> {
     Waiting(Fetch<T>),
-    Arrived(Result<Response<Found<T>>, Error>),
+    Arrived(Result<Response<PageBody<T>>, Error>),
 }
 
 impl<T> Pages<T> {
@@ -85,38 +82,37 @@ impl<T> Pages<T> {
             fetch: Box::new(fetch),
             reader: Reader::default(),
             next: Some(list.first),
-            asked: VecDeque::new(),
-            at_once: 1,
+            requested: VecDeque::new(),
+            prefetch: 1,
             last: None,
         }
     }
 
-    /// Fetches up to this many pages at a time, 10 at most, and delivers them
-    /// in order all the same.
+    /// Fetches up to this many pages concurrently and still delivers them in order. Default: 1;
+    /// maximum: 10.
     ///
-    /// The first page is fetched alone, since it says how many there are; if
-    /// it does not, one page is fetched after the other. Then so many pages
-    /// are fetched together, and the next ones when those are used up: while
-    /// a page is worked on no request is under way, so that none holds up
-    /// other calls or times out. The client's limits hold as for any calls.
+    /// The first page is fetched alone, because it states the number of pages. If it does not,
+    /// pages are fetched one after the other. After that, each batch of pages is fetched together,
+    /// and the next batch when the previous one is used up. No request is in flight while a page is
+    /// processed, so slow processing neither blocks other calls nor causes a timeout. The client's
+    /// limits apply as for any calls.
     pub fn prefetch(mut self, pages: usize) -> Self {
-        self.at_once = pages.clamp(1, MOST_AT_ONCE);
+        self.prefetch = pages.clamp(1, MAX_PREFETCH);
         self
     }
 
-    /// The next page, `None` at the end and after an error.
+    /// Returns the next page, or `None` at the end and after an error.
     ///
-    /// Dropping the future loses nothing: the request under way is taken up
-    /// by the next call.
+    /// Cancel safe: if the future is dropped, the next call continues with the request in flight.
     ///
     /// # Errors
-    /// As `send` of the operation; [`Error::is_pagination`] if the server
-    /// leads round in circles. [`Error::page`] is the page to resume from.
+    /// Returns the errors of `send` of the operation, and [`Error::is_pagination`] for a pagination
+    /// loop. [`Error::page`] is the page to resume from.
     pub async fn next(&mut self) -> Option<Result<Page<T>, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// What was noticed so far of changes to the list.
+    /// Returns the changes to the list that were detected so far.
     #[must_use]
     pub fn changes(&self) -> &ListChanges {
         &self.reader.changes
@@ -126,29 +122,30 @@ impl<T> Pages<T> {
         &self.list
     }
 
-    /// Asks for the next pages, once those before are delivered.
-    fn ask(&mut self) {
-        if !self.asked.is_empty() {
+    /// Requests the next batch of pages once the previous batch is delivered.
+    fn request(&mut self) {
+        if !self.requested.is_empty() {
             return;
         }
-        while let Some(number) = self.next.filter(|_| self.asked.len() < self.at_once) {
+        while let Some(number) = self.next.filter(|_| self.requested.len() < self.prefetch) {
             let known = self.last.is_some_and(|last| number <= last);
-            if !(self.asked.is_empty() || known) {
+            if !(self.requested.is_empty() || known) {
                 break;
             }
             let fetch = (self.fetch)(number);
-            self.asked.push_back((number, Asked::Waiting(fetch)));
+            self.requested
+                .push_back((number, Requested::Waiting(fetch)));
             self.next = number.checked_add(1);
         }
     }
 
-    /// Whether all that was asked for has arrived.
-    fn poll_asked(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Polls the requested pages; ready when all have arrived.
+    fn poll_requested(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut all = Poll::Ready(());
-        for (_, asked) in &mut self.asked {
-            if let Asked::Waiting(fetch) = asked {
+        for (_, requested) in &mut self.requested {
+            if let Requested::Waiting(fetch) = requested {
                 match fetch.get_mut().as_mut().poll(context) {
-                    Poll::Ready(arrived) => *asked = Asked::Arrived(arrived),
+                    Poll::Ready(arrived) => *requested = Requested::Arrived(arrived),
                     Poll::Pending => all = Poll::Pending,
                 }
             }
@@ -159,7 +156,7 @@ impl<T> Pages<T> {
     fn deliver(
         &mut self,
         number: i64,
-        arrived: Result<Response<Found<T>>, Error>,
+        arrived: Result<Response<PageBody<T>>, Error>,
     ) -> Result<Page<T>, Error> {
         let mut response = arrived?;
         let length = i64::try_from(response.items.len()).unwrap_or(i64::MAX);
@@ -171,7 +168,7 @@ impl<T> Pages<T> {
                     may_have_arrived: true,
                     ..Trace::default()
                 };
-                let answer = Answer {
+                let answer = RawResponse {
                     status: response.status(),
                     headers: response.headers().clone(),
                     body: bytes::Bytes::new(),
@@ -183,43 +180,43 @@ impl<T> Pages<T> {
         let meta = response.value_mut().meta;
         match next_number {
             None => self.end(),
-            Some(next) if self.asked.is_empty() => self.next = Some(next),
-            // Asked for already, in the same order.
+            Some(next) if self.requested.is_empty() => self.next = Some(next),
+            // The next page was already requested.
             Some(_) => {}
         }
-        let told = meta.unwrap_or_default();
-        // A page that is not the last is full.
-        let counted = told.total_count.filter(|_| length > 0);
+        let stated = meta.unwrap_or_default();
+        // Every page but the last is full.
+        let counted = stated.total_count.filter(|_| length > 0);
         let counted = counted.map(|total| total.saturating_add(length - 1) / length);
-        self.last = told.total_pages.or(self.last).or(counted);
+        self.last = stated.total_pages.or(self.last).or(counted);
         Ok(Page {
             number,
             next_number,
             meta,
             changes: self.reader.changes,
-            response: response.map(|answer| answer.items),
+            response: response.map(|body| body.items),
         })
     }
 
-    /// Asks for no more, and drops what is under way.
+    /// Ends the stream and drops the requests in flight.
     fn end(&mut self) {
         self.next = None;
-        self.asked.clear();
+        self.requested.clear();
     }
 }
 
-/// Records are moved, never pinned.
+/// Records are moved and never pinned.
 impl<T> Unpin for Pages<T> {}
 
 impl<T> Stream for Pages<T> {
     type Item = Result<Page<T>, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.ask();
-        // All of them: a request left alone while its page is worked on would
-        // keep its place in the client's limits, and its time would run out.
-        std::task::ready!(self.poll_asked(context));
-        let Some((number, Asked::Arrived(arrived))) = self.asked.pop_front() else {
+        self.request();
+        // Waits for the whole batch. A request that is not polled while a page is processed would
+        // keep its place in the concurrency limit and could time out.
+        std::task::ready!(self.poll_requested(context));
+        let Some((number, Requested::Arrived(arrived))) = self.requested.pop_front() else {
             return Poll::Ready(None);
         };
         let page = self
@@ -250,31 +247,31 @@ mod tests {
     use super::*;
     use crate::call::outcome::{Ending, Outcome};
 
-    /// A list that answers this, whichever page is asked for.
-    fn answering(list: List, body: Value) -> Pages<Value> {
+    /// Returns a list whose every page is this response.
+    fn responding(list: List, body: Value) -> Pages<Value> {
         Pages::new(list, move |_| {
             let body = Ok(body.to_string().into());
             super::super::list::fetch(async move {
                 let ending = Ending {
                     trace: Trace::default(),
-                    outcome: Outcome::Answered(http::Response::new("").into(), Some(body)),
+                    outcome: Outcome::Response(http::Response::new("").into(), Some(body)),
                 };
                 let read = crate::call::response::read_json::<Value>(list.operation_id, ending);
-                Ok(read.await?.map(|answer| OneArray(answer).into()))
+                Ok(read.await?.map(|body| OneArray(body).into()))
             })
         })
     }
 
     #[tokio::test]
-    async fn a_list_without_pages_is_asked_for_once_whatever_it_says() {
+    async fn a_list_that_is_not_paginated_is_requested_once() {
         let all =
             json!({"things": [{"id": 1}, {"id": 2}], "meta": {"next_page": 2, "total_pages": 9}});
         for prefetch in [1, 4] {
-            let mut pages = answering(List::at_once(""), all.clone()).prefetch(prefetch);
+            let mut pages = responding(List::at_once(""), all.clone()).prefetch(prefetch);
             assert_eq!(pages.next().await.unwrap().unwrap().items().len(), 2);
             assert!(pages.next().await.is_none());
         }
-        let mut items = answering(List::at_once(""), json!([1, 2, 3])).into_items();
+        let mut items = responding(List::at_once(""), json!([1, 2, 3])).into_items();
         assert_eq!(items.collect_all().await.unwrap(), [1, 2, 3]);
         assert!(items.changes().is_empty());
     }

@@ -46,7 +46,7 @@ impl FakeFullscript {
     ///
     /// // A rate limit is reported with the time to wait.
     /// fake.fault("get_clinic", Fault::rate_limited(Duration::from_secs(30)));
-    /// let once = fake.client().with_options(CallOptions::new().attempts(1));
+    /// let once = fake.client().with_options(CallOptions::new().max_attempts(1));
     /// let error = once.get_clinic().send().await.unwrap_err();
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -81,7 +81,7 @@ impl FakeFullscript {
     ///
     /// let fake = FakeFullscript::start().await?;
     /// fake.rate_limit(RateLimit::new(2, Duration::from_secs(300)));
-    /// let client = fake.client().with_options(CallOptions::new().attempts(1));
+    /// let client = fake.client().with_options(CallOptions::new().max_attempts(1));
     /// client.get_clinic().send().await?;
     /// client.get_clinic().send().await?;
     /// let error = client.get_clinic().send().await.unwrap_err();

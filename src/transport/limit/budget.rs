@@ -1,64 +1,67 @@
-//! When the next request may go: arithmetic on the times of the last ones.
+//! The request budget: computes when the next request may be sent from the times of the last ones.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Nanoseconds since the limiter was made, or between two such moments; the
-/// largest value, some 584 years, stands for never.
+/// Nanoseconds since the limiter was created, or a duration in nanoseconds.
+///
+/// The largest value, about 584 years, means never.
 pub(super) type Nanos = u64;
 
-/// The part of the limit that may go at once when none of it is in use: 1,000
-/// of 5,000.
-/// What is left keeps turns coming every 75 ms until the first ones are free
-/// again, so 26 users who all wait at once have their turn within 2 s.
+/// The divisor of the limit that gives the burst: 1,000 of 5,000 requests may be sent at once if
+/// the window is empty.
+///
+/// The rest gives a permit every 75 ms until the burst is free again, so 26 users who start waiting
+/// at the same time all get a permit within 2 s.
 const BURST: u64 = 5;
 
-/// The part of the window for which a request is counted beyond it: a second
-/// of 5 minutes.
-/// The server counts arrivals, and a request may take longer to get there
-/// than a later one.
+/// The divisor of the window that gives the safety margin: 1 s for 5 minutes.
+///
+/// A request is counted for the window and this margin. The server counts arrivals, and one request
+/// may take longer to arrive than a later one.
 const GUARD: u64 = 300;
 
-/// The pause after a refusal that does not say how long; also how the
-/// doubling begins.
+/// The first pause after a 429 without `Retry-After`, doubled by each further one: 1 s.
 const FIRST_PAUSE: Nanos = 1_000_000_000;
 
-/// Where the doubling of pauses ends: long enough to give a fifth of a window
-/// back, short enough that a wrong guess costs a minute.
-const LONGEST_PAUSE: Nanos = 60_000_000_000;
+/// The longest doubled pause: 60 s.
+///
+/// It frees a fifth of a 5-minute window, and an unnecessary pause costs at most a minute.
+const MAX_PAUSE: Nanos = 60_000_000_000;
 
-/// What was sent within the last window, and what may follow.
+/// The requests that were sent within the last window, and the rules for the next ones.
 ///
-/// Two rules hold at every moment.
-/// No more than `requests` are sent within any `span`.
-/// And since any request of the last `span`, that one included, no more than
-/// `burst` and one for each `pace` that has passed were sent: a token bucket
-/// that forgets what is older than `span`.
+/// Two rules apply at every moment:
 ///
-/// The second rule keeps enough free that one request can go every `pace` for
-/// ever, however the last ones are spread, and it holds back nothing else:
-/// after one `span` of saturation every slot is used the moment it is free.
+/// 1. At most `requests` are sent within any `span`.
+/// 2. Since any request of the last `span`, including that one, at most `burst` requests were sent,
+///    plus one for each `pace` that has passed. This is a token bucket that forgets requests older
+///    than `span`.
+///
+/// The second rule keeps enough of the limit free that one request can be sent every `pace`
+/// forever, however the last ones are spread. It delays nothing else: after one `span` of
+/// saturation, every slot is used as soon as it is free.
 pub(super) struct Budget {
     requests: u64,
     span: Nanos,
     burst: u64,
     pace: Nanos,
-    /// When the requests within the last span were sent, oldest first.
+    /// The times of the requests within the last span, oldest first.
     sent: VecDeque<Nanos>,
-    /// How many were ever sent; the number of the next one.
+    /// The number of requests ever sent, which is also the number of the next one.
     count: u64,
-    /// Numbers of those in `sent` that may come to bind by the second rule,
-    /// the one that binds now first: the minima of a sliding window.
+    /// The numbers of those requests in `sent` that can become the binding ones of rule 2, the
+    /// currently binding one first: the minima of a sliding window.
     binding: VecDeque<u64>,
     pause: Option<Pause>,
 }
 
-/// What a refusal of the server started.
+/// A pause after a 429.
 struct Pause {
     until: Nanos,
     length: Nanos,
-    /// How many had been sent when it began.
+    /// The value of `Budget::count` when the pause started.
     count: u64,
 }
 
@@ -76,8 +79,8 @@ impl Budget {
             requests,
             span,
             burst,
-            // After a burst the others go one by one, the last a pace before
-            // the burst is free again.
+            // After a burst, the others are sent one by one, the last one a pace before the burst
+            // is free again.
             pace: span / (requests - burst + 1),
             sent: VecDeque::new(),
             count: 0,
@@ -86,8 +89,9 @@ impl Budget {
         }
     }
 
-    /// Returns the moment before which the `n`th request from now can't go,
-    /// whatever the others do; `now` only if it may go now.
+    /// Returns the earliest time at which the `n`th request from now can be sent.
+    ///
+    /// Returns `now` if it may be sent now.
     pub(super) fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
         self.forget(now);
         let mut at = now.max(self.paced(now, n));
@@ -100,20 +104,21 @@ impl Budget {
         }
         if let Some(&number) = self.binding.front() {
             let sent = self.sent_at(number);
-            let free = sent.saturating_add(self.span);
-            at = at.max(self.paced(sent, self.count - number + n).min(free));
+            let forgotten_at = sent.saturating_add(self.span);
+            at = at.max(self.paced(sent, self.count - number + n).min(forgotten_at));
         }
         if let Some(pause) = &self.pause {
+            // A pause leaves no burst.
             let since = self.burst + self.count - pause.count + n - 1;
-            let over = pause.until.saturating_add(self.span);
-            at = at.max(self.paced(pause.until, since).min(over));
+            let forgotten_at = pause.until.saturating_add(self.span);
+            at = at.max(self.paced(pause.until, since).min(forgotten_at));
         }
         at
     }
 
     /// Counts a request that is sent now.
     pub(super) fn record(&mut self, now: Nanos) {
-        // What binds less than this one never binds again: it is forgotten
+        // A request that binds less than this one never binds again, because it leaves the span
         // first.
         while let Some(&number) = self.binding.back() {
             let passed = now.saturating_sub(self.sent_at(number));
@@ -127,18 +132,15 @@ impl Budget {
         self.count += 1;
     }
 
-    /// Takes a refusal into account; says whether turns come later than they
-    /// did.
+    /// Applies a 429, and returns whether permits come later than before.
     pub(super) fn throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) -> bool {
         self.forget(now);
         let length = match (retry_after, &self.pause) {
             (Some(length), _) => length,
-            // What was under way when the pause began says nothing new.
+            // A 429 for a request that was in flight when the pause started is no new
+            // information.
             (None, Some(pause)) if now < pause.until => return false,
-            (None, Some(pause)) => pause
-                .length
-                .saturating_mul(2)
-                .clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            (None, Some(pause)) => pause.length.saturating_mul(2).clamp(FIRST_PAUSE, MAX_PAUSE),
             (None, None) => FIRST_PAUSE,
         };
         let length = length.min(self.span);
@@ -155,24 +157,24 @@ impl Budget {
         true
     }
 
-    /// When the `n`th request since a moment, its own included, keeps to the
-    /// pace.
+    /// Returns when rule 2 allows the `n`th request since a time, including one at that time.
     fn paced(&self, since: Nanos, n: u64) -> Nanos {
         since.saturating_add(self.pace.saturating_mul(n.saturating_sub(self.burst)))
     }
 
-    /// When a request that is still in `sent` went.
+    /// Returns when a request that is still in `sent` was sent.
     fn sent_at(&self, number: u64) -> Nanos {
         let first = self.count - self.sent.len() as u64;
         self.sent[(number - first) as usize]
     }
 
+    /// Removes requests and a pause that are older than `span`.
     fn forget(&mut self, now: Nanos) {
-        let is_over = |at: Nanos| at.saturating_add(self.span) <= now;
-        while self.sent.front().is_some_and(|&sent| is_over(sent)) {
+        let is_expired = |at: Nanos| at.saturating_add(self.span) <= now;
+        while self.sent.front().is_some_and(|&sent| is_expired(sent)) {
             self.sent.pop_front();
         }
-        if self.pause.as_ref().is_some_and(|p| is_over(p.until)) {
+        if self.pause.as_ref().is_some_and(|p| is_expired(p.until)) {
             self.pause = None;
         }
         let first = self.count - self.sent.len() as u64;

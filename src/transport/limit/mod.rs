@@ -1,4 +1,4 @@
-//! The rate limit: whose request goes when.
+//! The client-side rate limiter.
 
 mod budget;
 mod queue;
@@ -14,24 +14,24 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use budget::{Budget, Nanos, nanos};
-use queue::{Answer, Look, Queue, Seat};
+use queue::{Admission, Check, Queue, Waiter};
 
-/// How many requests may be sent within how much time.
+/// A maximum number of requests within a time window.
 ///
-/// The default is the vendor's limit: 5,000 requests in any 5 minutes, of all
-/// operations and all users of an app together.
-/// [The vendor's page](https://fullscript.dev/technical-reference/rate-limits) says no
-/// more than that; what a refusal looks like is not documented, so a 429 is
-/// learned from when it comes, with its `Retry-After` if it has one.
+/// The default is the vendor's limit: 5,000 requests in any 5 minutes, counted over all operations
+/// and all users of an app.
+/// [The vendor's page](https://fullscript.dev/technical-reference/rate-limits) documents no more
+/// than that; in particular, it does not document the response to a request above the limit.
+/// The client therefore also slows down after each 429, for the time in `Retry-After` if present.
 ///
-/// Requests above the limit wait for their turn.
-/// Users have their turns one after the other, so a job of one with thousands
-/// of requests costs the others no more than a moment; the requests of one
-/// user go first come, first served.
-/// A fifth of the limit may go at once, and the rest is spread over the window.
+/// Requests above the limit wait in a queue per user.
+/// The queues are served round-robin, so a job of one user with thousands of requests barely delays
+/// the other users.
+/// Requests of one user are sent in the order in which they were made.
+/// A fifth of the limit may be sent as a burst; the rest is spread over the window.
 ///
-/// The limit is kept within one process.
-/// Where several share an app, give each its part.
+/// The limit applies to one process.
+/// If several processes share an app, give each process its share.
 ///
 /// # Examples
 ///
@@ -54,23 +54,22 @@ struct Quota {
 }
 
 impl RateLimit {
-    /// Allows so many requests in any stretch of time as long as `window`.
+    /// Allows `requests` in any time window of length `window`.
     ///
-    /// No requests at all is taken as one; no window is as good as
-    /// [`off`](Self::off).
+    /// 0 requests are treated as 1. A window of zero length means [`off`](Self::off).
     #[must_use]
     pub fn new(requests: u32, window: Duration) -> Self {
         let requests = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
         Self((!window.is_zero()).then_some(Quota { requests, window }))
     }
 
-    /// Sends every request at once, and leaves it to the server to refuse.
+    /// Disables the limit: every request is sent at once, and the server may return 429.
     #[must_use]
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// How many requests in what time, if there is a limit.
+    /// Returns the number of requests and the window, if there is a limit.
     #[cfg(feature = "testing")]
     pub(crate) fn quota(self) -> Option<(u32, Duration)> {
         let quota = self.0?;
@@ -84,31 +83,40 @@ impl Default for RateLimit {
     }
 }
 
-/// Keeps a [`RateLimit`] for all who share it.
+/// A rate limiter that all calls of a client or an app share.
 ///
-/// There is no task behind it: the first of each lane keeps a timer for the
-/// moment at which its turn should come, and whoever looks gives all turns
-/// that are due.
+/// The limiter has no task of its own. The first waiting request of each user has a timer for the
+/// time at which its permit should be due, and every check grants all due permits.
 pub(crate) struct Limiter(Option<Shared>);
 
 struct Shared {
     start: Instant,
-    /// Held for a look alone, never across an await.
+    /// Locked only for a look-up, never across an await.
     queue: Mutex<Queue<Arc<Notify>>>,
 }
 
-/// How a turn came.
+/// The permission to send one request, which is already counted as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    AtOnce,
-    Waited,
+pub(crate) enum Permit {
+    Immediate,
+    AfterWait,
 }
 
-/// The turn would come after the deadline.
+/// An error: no permit is available before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooBusy {
-    /// How long the turn would have taken to come, at least.
+pub(crate) struct NoPermit {
+    /// The minimum time until a permit is available.
     pub(crate) wait: Duration,
+}
+
+/// The next step of a waiting request.
+enum Next {
+    /// Send the request.
+    Send,
+    /// Check again after a notification.
+    OnNotify,
+    /// Check again after a notification, or at this time at the latest.
+    At(Instant),
 }
 
 impl Limiter {
@@ -119,29 +127,36 @@ impl Limiter {
         }))
     }
 
-    /// Waits until a request of a lane may be sent, and counts it as sent.
+    /// Waits until a user's request may be sent, and counts it as sent.
     ///
-    /// A future that is dropped while it waits gives its place back.
-    pub(crate) async fn turn(&self, lane: &str, until: Option<Instant>) -> Result<Turn, TooBusy> {
+    /// Dropping the future removes the request from the queue.
+    pub(crate) async fn acquire(
+        &self,
+        user: &str,
+        until: Option<Instant>,
+    ) -> Result<Permit, NoPermit> {
         let Some(shared) = &self.0 else {
-            return Ok(Turn::AtOnce);
+            return Ok(Permit::Immediate);
         };
-        let Some(place) = shared.ask(lane, until)? else {
-            return Ok(Turn::AtOnce);
+        let Some(place) = shared.admit(user, until)? else {
+            return Ok(Permit::Immediate);
         };
-        while let Some(again) = place.look(until)? {
-            let told = place.seat.handle.notified();
-            match again {
-                Some(again) => drop(timeout_at(again, told).await),
-                None => told.await,
+        loop {
+            let next = place.check(until)?;
+            let notified = place.waiter.handle.notified();
+            match next {
+                Next::Send => return Ok(Permit::AfterWait),
+                Next::At(at) => drop(timeout_at(at, notified).await),
+                Next::OnNotify => notified.await,
             }
         }
-        Ok(Turn::Waited)
     }
 
-    /// Learns from a 429: nobody is sent before it says so, nor, where it says
-    /// nothing, before a pause that doubles while refusals go on.
-    /// After that there are no bursts for the length of a window.
+    /// Applies a 429 of the server.
+    ///
+    /// No request is sent before `retry_after` has passed. Without `retry_after`, the pause starts
+    /// at 1 s and doubles with each further 429, up to 60 s. Afterwards, no burst is allowed for
+    /// the length of a window.
     pub(crate) fn throttled(&self, retry_after: Option<Duration>) {
         if let Some(shared) = &self.0 {
             let mut woken = Vec::new();
@@ -160,8 +175,9 @@ impl fmt::Debug for Limiter {
 }
 
 impl Shared {
-    /// The queue, and the time, which does not pass while it is held: what is
-    /// counted is in order.
+    /// Locks the queue and reads the time.
+    ///
+    /// The time is read under the lock, so that requests are recorded in order.
     fn lock(&self) -> (MutexGuard<'_, Queue<Arc<Notify>>>, Nanos) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.nanos(Instant::now());
@@ -172,61 +188,64 @@ impl Shared {
         nanos(at.saturating_duration_since(self.start))
     }
 
-    /// A place to wait at, or none if the request may go.
-    fn ask(&self, lane: &str, until: Option<Instant>) -> Result<Option<Place<'_>>, TooBusy> {
+    /// Returns a place in the queue, or `None` if the request may be sent at once.
+    fn admit(&self, user: &str, until: Option<Instant>) -> Result<Option<Place<'_>>, NoPermit> {
         let until = until.map(|until| self.nanos(until));
         let (mut queue, now) = self.lock();
-        match queue.ask(now, lane, until) {
-            Answer::Go => Ok(None),
-            Answer::TooLate(at) => Err(TooBusy::before(at, now)),
-            Answer::Wait => {
-                let seat = queue.seat(lane, Arc::default());
-                Ok(Some(Place { shared: self, seat }))
+        match queue.admit(now, user, until) {
+            Admission::Granted => Ok(None),
+            Admission::TooLate(at) => Err(NoPermit::before(at, now)),
+            Admission::Wait => {
+                let waiter = queue.wait(user, Arc::default());
+                Ok(Some(Place {
+                    shared: self,
+                    waiter,
+                }))
             }
         }
     }
 }
 
-impl TooBusy {
+impl NoPermit {
     fn before(at: Nanos, now: Nanos) -> Self {
         let wait = Duration::from_nanos(at.saturating_sub(now));
         Self { wait }
     }
 }
 
-/// A place in the queue, given back when dropped.
+/// A place in the queue, removed when dropped.
 struct Place<'a> {
     shared: &'a Shared,
-    seat: Seat<Arc<Notify>>,
+    waiter: Waiter<Arc<Notify>>,
 }
 
 impl Place<'_> {
-    /// When to look again, at the latest: `Some(None)` if somebody tells.
-    /// Nothing if it is our turn.
-    fn look(&self, until: Option<Instant>) -> Result<Option<Option<Instant>>, TooBusy> {
+    /// Returns the next step of the request, or an error if it cannot be sent before the deadline.
+    fn check(&self, until: Option<Instant>) -> Result<Next, NoPermit> {
         let mut woken = Vec::new();
         let (mut queue, now) = self.shared.lock();
         let deadline = until.map(|until| self.shared.nanos(until));
-        let look = if deadline.is_some_and(|deadline| deadline < now) {
+        let check = if deadline.is_some_and(|deadline| deadline < now) {
             None
         } else {
-            Some(queue.look(now, &self.seat, &mut woken))
+            Some(queue.check(now, &self.waiter, &mut woken))
         };
         drop(queue);
         wake(woken);
-        match look {
-            None => Err(TooBusy::before(now, now)),
-            Some(Look::Go) => Ok(None),
-            Some(Look::Wait { soonest, again }) => {
-                if deadline.is_some_and(|deadline| deadline < soonest || deadline == now) {
-                    return Err(TooBusy::before(soonest, now));
+        match check {
+            None => Err(NoPermit::before(now, now)),
+            Some(Check::Granted) => Ok(Next::Send),
+            Some(Check::Wait { earliest, check_at }) => {
+                if deadline.is_some_and(|deadline| deadline < earliest || deadline == now) {
+                    return Err(NoPermit::before(earliest, now));
                 }
-                let again = again.map(Duration::from_nanos);
-                let again = again.and_then(|again| self.shared.start.checked_add(again));
-                Ok(Some(match (again, until) {
-                    (Some(again), Some(until)) => Some(again.min(until)),
-                    (again, until) => again.or(until),
-                }))
+                let check_at = check_at.map(Duration::from_nanos);
+                let check_at = check_at.and_then(|at| self.shared.start.checked_add(at));
+                let at = match (check_at, until) {
+                    (Some(check_at), Some(until)) => Some(check_at.min(until)),
+                    (check_at, until) => check_at.or(until),
+                };
+                Ok(at.map_or(Next::OnNotify, Next::At))
             }
         }
     }
@@ -236,13 +255,13 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut woken = Vec::new();
         let (mut queue, now) = self.shared.lock();
-        queue.leave(now, &self.seat, &mut woken);
+        queue.cancel(now, &self.waiter, &mut woken);
         drop(queue);
         wake(woken);
     }
 }
 
-/// Outside the lock, since a waker may run anything.
+/// Wakes requests. Called without the lock, because a waker may run any code.
 fn wake(waiters: Vec<Arc<Notify>>) {
     for waiter in waiters {
         waiter.notify_one();

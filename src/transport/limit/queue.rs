@@ -1,66 +1,67 @@
-//! Who is next: a lane for each user, and the lanes in turn.
+//! The queue of waiting requests: one queue per user, served round-robin.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::budget::{Budget, Nanos};
 
-/// How long a turn that was given waits to be taken.
+/// The time within which a granted permit must be redeemed: 1 s.
 ///
-/// A future that is not polled for a while, as in a stream whose consumer is
-/// busy, can't take its turn; after this the turn is for others.
-const LAPSE: Nanos = 1_000_000_000;
+/// A future that is not polled for a while, for example in a stream whose consumer is busy, cannot
+/// redeem its permit. After this time, the permit goes to another request.
+const GRANT_TIMEOUT: Nanos = 1_000_000_000;
 
-/// The requests that wait, and the budget that they wait for.
+/// The waiting requests, and the request budget that they wait for.
 ///
-/// It knows no clock and no task: the time is given, and those who should
-/// look again are returned by their handles, of type `H`.
+/// The queue knows no clock and no task: callers pass the time, and the queue returns the handles
+/// (of type `H`) of the requests that must check again.
 ///
-/// A turn is given first and taken later, because whoever gives it is not
-/// always the one who gets it; it is in the budget from the moment it is
-/// given, and it is counted as sent from the moment it is taken.
+/// A permit is first granted and then redeemed, because the request that grants due permits is not
+/// always the one that gets them. A granted permit is reserved in the budget; a redeemed permit is
+/// counted as sent.
 pub(super) struct Queue<H> {
     budget: Budget,
-    /// The lanes in which somebody waits, by ticket: the first has the next
-    /// turn.
-    lanes: BTreeMap<u64, Lane<H>>,
-    tickets: HashMap<Arc<str>, u64>,
-    next_ticket: u64,
-    /// Turns that were given and not yet taken: when, and to which seat.
-    given: VecDeque<(Nanos, u64)>,
-    next_seat: u64,
+    /// The users with waiting requests, by position: the first one gets the next permit.
+    users: BTreeMap<u64, UserQueue<H>>,
+    positions: HashMap<Arc<str>, u64>,
+    last_position: u64,
+    /// The permits that were granted and not yet redeemed: the time and the waiter.
+    granted: VecDeque<(Nanos, u64)>,
+    next_waiter: u64,
 }
 
-struct Lane<H> {
-    name: Arc<str>,
-    /// By number of the seat: the first has the next turn.
+struct UserQueue<H> {
+    user: Arc<str>,
+    /// The waiting requests, by waiter number: the first one gets the user's next permit.
     waiting: BTreeMap<u64, H>,
 }
 
-/// The place of one request in its lane; it keeps it for good.
-pub(super) struct Seat<H> {
+/// A waiting request, which keeps its place in its user's queue until it is cancelled.
+pub(super) struct Waiter<H> {
     number: u64,
-    lane: Arc<str>,
+    user: Arc<str>,
     pub(super) handle: H,
 }
 
-pub(super) enum Answer {
-    /// The request may go and is counted as sent.
-    Go,
-    /// There is a queue to wait in.
+/// The decision on a new request.
+pub(super) enum Admission {
+    /// The request may be sent, and is counted as sent.
+    Granted,
+    /// The request must wait.
     Wait,
-    /// The turn can't come before this moment, which is too late.
+    /// The permit would come at this time at the earliest, which is after the deadline.
     TooLate(Nanos),
 }
 
-pub(super) enum Look {
-    /// The request may go and is counted as sent.
-    Go,
+/// The decision on a waiting request.
+pub(super) enum Check {
+    /// The request may be sent, and is counted as sent.
+    Granted,
     Wait {
-        /// No turn comes before this moment.
-        soonest: Nanos,
-        /// When to look again, for the first of a lane; the others are told.
-        again: Option<Nanos>,
+        /// The earliest time of the next permit.
+        earliest: Nanos,
+        /// The time of the next check, for the first request of a user. The others are notified.
+        check_at: Option<Nanos>,
     },
 }
 
@@ -68,82 +69,81 @@ impl<H: Clone> Queue<H> {
     pub(super) fn new(budget: Budget) -> Self {
         Self {
             budget,
-            lanes: BTreeMap::new(),
-            tickets: HashMap::new(),
-            next_ticket: 0,
-            given: VecDeque::new(),
-            next_seat: 0,
+            users: BTreeMap::new(),
+            positions: HashMap::new(),
+            last_position: 0,
+            granted: VecDeque::new(),
+            next_waiter: 0,
         }
     }
 
-    /// Answers a request that has just come.
-    pub(super) fn ask(&mut self, now: Nanos, lane: &str, until: Option<Nanos>) -> Answer {
-        self.lapse(now);
-        let free = self.lanes.is_empty();
-        if !free && until.is_none() {
-            return Answer::Wait;
+    /// Decides on a new request of a user.
+    pub(super) fn admit(&mut self, now: Nanos, user: &str, until: Option<Nanos>) -> Admission {
+        self.expire_grants(now);
+        let is_empty = self.users.is_empty();
+        if !is_empty && until.is_none() {
+            return Admission::Wait;
         }
-        let n = self.given.len() as u64 + self.ahead(lane) + 1;
+        let n = self.granted.len() as u64 + self.permits_ahead(user) + 1;
         let at = self.budget.earliest(now, n);
         if until.is_some_and(|until| until < at) {
-            return Answer::TooLate(at);
+            return Admission::TooLate(at);
         }
-        if free && at <= now {
+        if is_empty && at <= now {
             self.budget.record(now);
-            return Answer::Go;
+            return Admission::Granted;
         }
-        Answer::Wait
+        Admission::Wait
     }
 
-    /// Makes a request wait.
-    pub(super) fn seat(&mut self, lane: &str, handle: H) -> Seat<H> {
-        let lane = match self.tickets.get_key_value(lane) {
-            Some((name, _)) => name.clone(),
-            None => lane.into(),
+    /// Adds a request to its user's queue.
+    pub(super) fn wait(&mut self, user: &str, handle: H) -> Waiter<H> {
+        let user = match self.positions.get_key_value(user) {
+            Some((user, _)) => user.clone(),
+            None => user.into(),
         };
-        let number = self.next_seat;
-        self.next_seat += 1;
-        let seat = Seat {
+        let number = self.next_waiter;
+        self.next_waiter += 1;
+        let waiter = Waiter {
             number,
-            lane,
+            user,
             handle,
         };
-        self.sit(&seat);
-        seat
+        self.enqueue(&waiter);
+        waiter
     }
 
-    /// Looks whether it is a request's turn, after giving whatever turns are
-    /// due.
-    pub(super) fn look(&mut self, now: Nanos, seat: &Seat<H>, wake: &mut Vec<H>) -> Look {
-        if !self.is_waiting(seat) {
-            if self.take(now, seat) {
-                return Look::Go;
+    /// Grants all due permits, and decides on a waiting request.
+    pub(super) fn check(&mut self, now: Nanos, waiter: &Waiter<H>, wake: &mut Vec<H>) -> Check {
+        if !self.is_waiting(waiter) {
+            if self.redeem(now, waiter) {
+                return Check::Granted;
             }
-            // It had a turn and did not take it: it waits again, before all
-            // who came later.
-            self.sit(seat);
+            // The request did not redeem its permit in time. It waits again, before all later
+            // requests of its user.
+            self.enqueue(waiter);
         }
-        if self.give(now, wake) && !self.is_waiting(seat) && self.take(now, seat) {
-            return Look::Go;
+        if self.grant_due(now, wake) && !self.is_waiting(waiter) && self.redeem(now, waiter) {
+            return Check::Granted;
         }
-        Look::Wait {
-            soonest: self.budget.earliest(now, 1),
-            again: self.again(now, seat),
+        Check::Wait {
+            earliest: self.budget.earliest(now, 1),
+            check_at: self.check_at(now, waiter),
         }
     }
 
-    /// Gives a place back, and with it a turn that was not taken.
-    pub(super) fn leave(&mut self, now: Nanos, seat: &Seat<H>, wake: &mut Vec<H>) {
-        if self.take_back(seat) {
-            self.give(now, wake);
-        } else if let Some(&ticket) = self.tickets.get(&seat.lane)
-            && let Some(lane) = self.lanes.get_mut(&ticket)
-            && lane.waiting.remove(&seat.number).is_some()
+    /// Removes a request, and passes its unredeemed permit on.
+    pub(super) fn cancel(&mut self, now: Nanos, waiter: &Waiter<H>, wake: &mut Vec<H>) {
+        if self.remove_grant(waiter) {
+            self.grant_due(now, wake);
+        } else if let Some(&position) = self.positions.get(&waiter.user)
+            && let Some(queue) = self.users.get_mut(&position)
+            && queue.waiting.remove(&waiter.number).is_some()
         {
-            wake.extend(lane.waiting.first_key_value().map(|(_, h)| h.clone()));
-            if lane.waiting.is_empty() {
-                self.lanes.remove(&ticket);
-                self.tickets.remove(&seat.lane);
+            wake.extend(queue.waiting.first_key_value().map(|(_, h)| h.clone()));
+            if queue.waiting.is_empty() {
+                self.users.remove(&position);
+                self.positions.remove(&waiter.user);
             }
         } else {
             return;
@@ -151,77 +151,85 @@ impl<H: Clone> Queue<H> {
         self.wake_first(wake);
     }
 
-    /// Takes a refusal of the server into account.
+    /// Applies a 429 of the server.
     pub(super) fn throttled(&mut self, now: Nanos, after: Option<Nanos>, wake: &mut Vec<H>) {
         if self.budget.throttled(now, after) {
-            // Those who had a turn sit down again, and all look whether they
-            // can still be in time.
-            self.given.clear();
-            let waiting = self.lanes.values().flat_map(|lane| lane.waiting.values());
+            // Requests with a granted permit wait again, and all requests check whether they can
+            // still meet their deadline.
+            self.granted.clear();
+            let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
             wake.extend(waiting.cloned());
         }
     }
 
-    /// How many turns are given before a newcomer's if nobody leaves, at
-    /// least.
-    fn ahead(&self, lane: &str) -> u64 {
-        let Some(own) = self.lane(lane) else {
-            return self.lanes.len() as u64;
+    /// Returns the minimum number of permits before a new request of a user, if no request is
+    /// cancelled.
+    fn permits_ahead(&self, user: &str) -> u64 {
+        let Some(own) = self.queue_of(user) else {
+            return self.users.len() as u64;
         };
         let before = own.waiting.len();
-        let lanes = self.lanes.values();
-        lanes
-            .map(|lane| lane.waiting.len().min(before) as u64)
+        let queues = self.users.values();
+        queues
+            .map(|queue| queue.waiting.len().min(before) as u64)
             .sum()
     }
 
-    fn lane(&self, name: &str) -> Option<&Lane<H>> {
-        self.lanes.get(self.tickets.get(name)?)
+    fn queue_of(&self, user: &str) -> Option<&UserQueue<H>> {
+        self.users.get(self.positions.get(user)?)
     }
 
-    fn is_waiting(&self, seat: &Seat<H>) -> bool {
-        self.lane(&seat.lane)
-            .is_some_and(|lane| lane.waiting.contains_key(&seat.number))
+    fn is_waiting(&self, waiter: &Waiter<H>) -> bool {
+        self.queue_of(&waiter.user)
+            .is_some_and(|queue| queue.waiting.contains_key(&waiter.number))
     }
 
-    fn sit(&mut self, seat: &Seat<H>) {
-        let ticket = *self.tickets.entry(seat.lane.clone()).or_insert_with(|| {
-            self.next_ticket += 1;
-            self.next_ticket
-        });
-        let lane = self.lanes.entry(ticket).or_insert_with(|| Lane {
-            name: seat.lane.clone(),
+    fn enqueue(&mut self, waiter: &Waiter<H>) {
+        let position = *self
+            .positions
+            .entry(waiter.user.clone())
+            .or_insert_with(|| {
+                self.last_position += 1;
+                self.last_position
+            });
+        let queue = self.users.entry(position).or_insert_with(|| UserQueue {
+            user: waiter.user.clone(),
             waiting: BTreeMap::new(),
         });
-        lane.waiting.insert(seat.number, seat.handle.clone());
+        queue.waiting.insert(waiter.number, waiter.handle.clone());
     }
 
-    /// Gives the turns that are due; says whether there were any.
-    fn give(&mut self, now: Nanos, wake: &mut Vec<H>) -> bool {
-        self.lapse(now);
-        let last_ticket = self.next_ticket;
-        let already = self.given.len();
-        while !self.lanes.is_empty()
-            && self.budget.earliest(now, self.given.len() as u64 + 1) <= now
-            && let Some((_, mut lane)) = self.lanes.pop_first()
+    /// Grants the permits that are due, and returns whether there were any.
+    fn grant_due(&mut self, now: Nanos, wake: &mut Vec<H>) -> bool {
+        self.expire_grants(now);
+        let last_position = self.last_position;
+        let granted_before = self.granted.len();
+        while !self.users.is_empty()
+            && self.budget.earliest(now, self.granted.len() as u64 + 1) <= now
+            && let Some((_, mut queue)) = self.users.pop_first()
         {
-            if let Some((number, handle)) = lane.waiting.pop_first() {
-                self.given.push_back((now, number));
+            if let Some((number, handle)) = queue.waiting.pop_first() {
+                self.granted.push_back((now, number));
                 wake.push(handle);
             }
-            if lane.waiting.is_empty() {
-                self.tickets.remove(&lane.name);
+            if queue.waiting.is_empty() {
+                self.positions.remove(&queue.user);
             } else {
-                self.next_ticket += 1;
-                self.tickets.insert(lane.name.clone(), self.next_ticket);
-                self.lanes.insert(self.next_ticket, lane);
+                self.last_position += 1;
+                self.positions
+                    .insert(queue.user.clone(), self.last_position);
+                self.users.insert(self.last_position, queue);
             }
         }
-        let any = self.given.len() > already;
+        let any = self.granted.len() > granted_before;
         if any {
-            // Whoever is now the first of a lane has to know when to look.
-            for lane in self.lanes.range(last_ticket + 1..).map(|(_, lane)| lane) {
-                wake.extend(lane.waiting.values().next().cloned());
+            // A request that is now the first of its user must learn when to check.
+            for queue in self
+                .users
+                .range(last_position + 1..)
+                .map(|(_, queue)| queue)
+            {
+                wake.extend(queue.waiting.values().next().cloned());
             }
             self.wake_first(wake);
         }
@@ -229,46 +237,57 @@ impl<H: Clone> Queue<H> {
     }
 
     fn wake_first(&self, wake: &mut Vec<H>) {
-        let lane = self.lanes.values().next();
-        wake.extend(lane.and_then(|lane| lane.waiting.values().next()).cloned());
+        let queue = self.users.values().next();
+        wake.extend(
+            queue
+                .and_then(|queue| queue.waiting.values().next())
+                .cloned(),
+        );
     }
 
-    fn take(&mut self, now: Nanos, seat: &Seat<H>) -> bool {
-        let taken = self.take_back(seat);
-        if taken {
+    /// Redeems the permit of a request, if it has one.
+    fn redeem(&mut self, now: Nanos, waiter: &Waiter<H>) -> bool {
+        let redeemed = self.remove_grant(waiter);
+        if redeemed {
             self.budget.record(now);
         }
-        taken
+        redeemed
     }
 
-    fn take_back(&mut self, seat: &Seat<H>) -> bool {
-        let given = self.given.iter().position(|given| given.1 == seat.number);
-        given.and_then(|place| self.given.remove(place)).is_some()
+    fn remove_grant(&mut self, waiter: &Waiter<H>) -> bool {
+        let index = self
+            .granted
+            .iter()
+            .position(|grant| grant.1 == waiter.number);
+        index.and_then(|index| self.granted.remove(index)).is_some()
     }
 
-    fn lapse(&mut self, now: Nanos) {
-        while matches!(self.given.front(), Some(given) if given.0.saturating_add(LAPSE) <= now) {
-            self.given.pop_front();
+    fn expire_grants(&mut self, now: Nanos) {
+        while matches!(self.granted.front(), Some(grant) if expiry(grant) <= now) {
+            self.granted.pop_front();
         }
     }
 
-    /// When the turn of a lane's first should come.
-    fn again(&mut self, now: Nanos, seat: &Seat<H>) -> Option<Nanos> {
-        let ticket = self.tickets.get(&seat.lane)?;
-        let first = self.lanes.get(ticket)?.waiting.keys().next()?;
-        if *first != seat.number {
+    /// Returns the time at which the first request of a user should get its permit.
+    fn check_at(&mut self, now: Nanos, waiter: &Waiter<H>) -> Option<Nanos> {
+        let position = self.positions.get(&waiter.user)?;
+        let first = self.users.get(position)?.waiting.keys().next()?;
+        if *first != waiter.number {
             return None;
         }
-        // Tickets of those who have left stand between the two at times.
-        let lanes = ticket - self.lanes.keys().next()?;
-        let lanes = lanes.min(self.lanes.len() as u64 - 1);
+        // Positions of users without requests may lie in between, so the difference is an upper
+        // bound.
+        let users_ahead = position - self.users.keys().next()?;
+        let users_ahead = users_ahead.min(self.users.len() as u64 - 1);
         let at = self
             .budget
-            .earliest(now, self.given.len() as u64 + lanes + 1);
-        let lapse = self
-            .given
-            .front()
-            .map(|given| given.0.saturating_add(LAPSE));
-        Some(lapse.map_or(at, |lapse| lapse.min(at)))
+            .earliest(now, self.granted.len() as u64 + users_ahead + 1);
+        let expiry = self.granted.front().map(expiry);
+        Some(expiry.map_or(at, |expiry| expiry.min(at)))
     }
+}
+
+/// Returns the time at which a granted permit expires.
+fn expiry(grant: &(Nanos, u64)) -> Nanos {
+    grant.0.saturating_add(GRANT_TIMEOUT)
 }

@@ -1,4 +1,4 @@
-//! Instants and calendar dates as the server writes them.
+//! Timestamps and calendar dates as the server writes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,53 +11,51 @@ use super::decimal;
 use super::refusal::refusal;
 use super::scalar::Scalar;
 
-/// From here on a Unix time counts milliseconds: as seconds it would lie past
-/// the year 5138.
-const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+/// Unix times from this value on count milliseconds: as seconds they would be after the year 5138.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
-/// From this length on digits in text are a Unix time; shorter ones may be a
-/// year, or a date without its hyphens.
-const UNIX_DIGITS: usize = 10;
+/// Minimum number of digits of a Unix time in a string; a shorter number may be a year, or a date
+/// without hyphens.
+const MIN_UNIX_DIGITS: usize = 10;
 
-/// Holds an instant as it was sent.
+/// A point in time as it was received.
 ///
-/// Understood are ISO 8601 with an offset or `Z`, `2024-01-01 00:00:00 UTC`,
-/// and Unix times; anything else decodes too and is written back as it came.
-/// Two timestamps are equal if their texts are: compare
-/// [`instant`](Self::instant) to compare times.
+/// Accepted are ISO 8601 with an offset or `Z`, `2024-01-01 00:00:00 UTC`, and Unix times; every
+/// other scalar also decodes and serializes unchanged. Two timestamps are equal if their texts are
+/// equal: compare [`instant`](Self::instant) to compare times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(Scalar);
 
-/// Holds a calendar date as it was sent.
+/// A calendar date as it was received.
 ///
-/// Anything decodes and is written back as it came. Two dates are equal if
-/// their texts are: compare [`date`](Self::date) to compare days.
+/// Every scalar decodes and serializes unchanged. Two dates are equal if their texts are equal:
+/// compare [`date`](Self::date) to compare days.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Date(Scalar);
 
 refusal! {
-    /// Says that a text is neither an instant nor a date.
-    pub struct InvalidTimestamp for Timestamp: "the text is neither an instant nor a date"
+    /// The error of parsing a text that is neither a timestamp nor a date.
+    pub struct InvalidTimestamp for Timestamp: "invalid timestamp: neither a timestamp nor a date"
 }
 
 refusal! {
-    /// Says that a text is not a date.
-    pub struct InvalidDate for Date: "the text is not a date of the form YYYY-MM-DD"
+    /// The error of parsing a text that is not a date.
+    pub struct InvalidDate for Date: "invalid date: not of the form YYYY-MM-DD"
 }
 
 impl Timestamp {
-    /// Returns the text as it was sent, also if it is not a time.
+    /// Returns the text as it was received, even if it is not a timestamp.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Returns the instant with the offset it was sent with.
+    /// Returns the point in time, with the offset that was received.
     ///
-    /// `None` if the text is empty, nonsense, a bare date, or a time without an
-    /// offset, which could be any of twenty-six hours.
+    /// `None` if the text is empty, invalid, only a date, or a time without an offset, which is
+    /// ambiguous by up to 26 hours.
     #[must_use]
     pub fn instant(&self) -> Option<DateTime<FixedOffset>> {
         match &self.0 {
@@ -67,7 +65,7 @@ impl Timestamp {
         }
     }
 
-    /// Returns the date as it was written, in the offset it was sent with.
+    /// Returns the date as it was written, in the offset that was received.
     #[must_use]
     pub fn date(&self) -> Option<NaiveDate> {
         match self.instant() {
@@ -78,13 +76,13 @@ impl Timestamp {
 }
 
 impl Date {
-    /// Returns the text as it was sent, also if it is not a date.
+    /// Returns the text as it was received, even if it is not a date.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Returns the date, of a full timestamp the one that was written.
+    /// Returns the date; for a full timestamp, the date as written.
     #[must_use]
     pub fn date(&self) -> Option<NaiveDate> {
         date(self.as_str())
@@ -118,7 +116,7 @@ impl fmt::Display for Date {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Accepts every text in which an instant or a date is found.
+    /// Parses every text that contains a timestamp or a date.
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let timestamp = Self(Scalar::Text(text.into()));
         if text.trim() != text || timestamp.date().is_none() {
@@ -131,9 +129,10 @@ impl FromStr for Timestamp {
 impl FromStr for Date {
     type Err = InvalidDate;
 
-    /// Accepts `YYYY-MM-DD`, nothing else.
+    /// Parses `YYYY-MM-DD` and nothing else.
     fn from_str(text: &str) -> Result<Self, InvalidDate> {
-        // Parsing forgives spaces and missing zeros, writing back does not.
+        // The parser accepts spaces and missing zeros, so the text is compared with the formatted
+        // date.
         if date(text).is_none_or(|date| date.to_string() != text) {
             return Err(InvalidDate);
         }
@@ -147,7 +146,7 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
-/// Writes RFC 3339 with milliseconds, and `Z` for an offset of zero.
+/// Formats as RFC 3339 with milliseconds, and `Z` for an offset of zero.
 impl From<DateTime<FixedOffset>> for Timestamp {
     fn from(instant: DateTime<FixedOffset>) -> Self {
         Self(Scalar::Text(
@@ -193,7 +192,7 @@ impl schemars::JsonSchema for Date {
 }
 
 fn instant(text: &str) -> Option<DateTime<FixedOffset>> {
-    if text.len() >= UNIX_DIGITS && text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.len() >= MIN_UNIX_DIGITS && text.bytes().all(|b| b.is_ascii_digit()) {
         return unix_time(text);
     }
     if !begins_with_year(text) {
@@ -237,7 +236,8 @@ fn civil_time(text: &str) -> Option<NaiveDateTime> {
     .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
 }
 
-/// Keeps `01-02-03` from being read as the year 1.
+/// Returns whether the text begins with a four-digit year, so that `01-02-03` is not read as the
+/// year 1.
 fn begins_with_year(text: &str) -> bool {
     text.split_once('-')
         .is_some_and(|(year, _)| year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()))
@@ -245,7 +245,7 @@ fn begins_with_year(text: &str) -> bool {
 
 fn unix_time(text: &str) -> Option<DateTime<FixedOffset>> {
     let mut seconds = decimal::parse(text)?;
-    if seconds.abs() >= FIRST_MILLISECONDS.into() {
+    if seconds.abs() >= MIN_MILLISECONDS.into() {
         seconds /= rust_decimal::Decimal::ONE_THOUSAND;
     }
     let whole = seconds.floor();

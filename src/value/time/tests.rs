@@ -14,7 +14,7 @@ fn check(json: &str, instant: Option<&str>, date: Option<&str>) {
 }
 
 #[test]
-fn every_spelling_of_an_instant_is_understood_and_kept() {
+fn every_encoding_of_a_timestamp_is_interpreted_and_kept() {
     let midnight = Some("2024-01-01T00:00:00Z");
     let first = Some("2024-01-01");
     for json in [
@@ -46,7 +46,7 @@ fn every_spelling_of_an_instant_is_understood_and_kept() {
 }
 
 #[test]
-fn what_is_no_instant_is_none_and_kept() {
+fn a_value_that_is_not_a_timestamp_is_none_and_kept() {
     check(r#""2024-01-01""#, None, Some("2024-01-01"));
     check(r#""2024-01-01T10:00:00""#, None, Some("2024-01-01"));
     for json in [
@@ -70,7 +70,7 @@ fn what_is_no_instant_is_none_and_kept() {
 }
 
 #[test]
-fn what_the_caller_makes_is_written_as_rfc_3339_with_milliseconds() {
+fn a_timestamp_of_the_caller_is_written_as_rfc_3339_with_milliseconds() {
     let instant = DateTime::parse_from_rfc3339("2024-01-01T10:00:00-05:00").unwrap();
     assert_eq!(
         Timestamp::from(instant).as_str(),
@@ -82,7 +82,7 @@ fn what_the_caller_makes_is_written_as_rfc_3339_with_milliseconds() {
 }
 
 #[test]
-fn the_caller_cannot_make_what_is_no_time() {
+fn a_text_that_is_not_a_timestamp_is_rejected() {
     for text in ["", "soon", "2024-13-01", " 2024-01-01"] {
         assert_eq!(Timestamp::try_from(text), Err(InvalidTimestamp));
     }
@@ -109,7 +109,7 @@ fn a_date_is_read_from_dates_and_timestamps() {
 }
 
 #[test]
-fn the_caller_makes_dates_of_one_form_only() {
+fn only_one_form_of_date_is_accepted() {
     assert_eq!(Date::from(day("2024-01-31")).to_string(), "2024-01-31");
     assert_eq!(
         Date::try_from("2024-01-31").unwrap().date(),

@@ -1,4 +1,4 @@
-//! What of an event is remembered.
+//! Keys of events in an event log.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,27 +8,27 @@ use sha2::{Digest, Sha256};
 use crate::value::{Hidden, Timestamp};
 use crate::webhook::Event;
 
-/// In bytes. The vendor's ids have 36; longer ones are remembered by their
+/// Maximum length of an id in bytes. Fullscript's ids have 36; longer ones are replaced by their
 /// hash.
-const LONGEST_KEY: usize = 128;
+const MAX_ID_LENGTH: usize = 128;
 
-/// In hex digits, of a hash by which people are told apart and not found out.
-const SUBJECT: usize = 32;
+/// Length of a subject hash in hex digits. It tells patients apart without revealing their ids.
+const SUBJECT_LENGTH: usize = 32;
 
-/// What is remembered of an event; made from it with `From`, and no health
-/// data.
+/// The key of an event in an [`EventLog`](super::EventLog); created from an event with `From`.
+/// Contains no health data.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventKey {
-    /// What the event is known by: its id; without one, the hash of its JSON.
+    /// Id of the event, or the hash of its JSON if it has none.
     ///
-    /// An app with several integrations on one clinic may get an event once for
-    /// each; whether with one id is not told. Add the integration's id here to
-    /// handle both.
+    /// An app with several integrations on one clinic may receive an event once for each
+    /// integration. Fullscript does not document whether these deliveries have the same id. To
+    /// process both, append the integration's id here.
     pub id: String,
-    /// What the event is about (this patient, that plan), as a hash.
+    /// Hash of the object that the event is about (a patient, a plan).
     pub subject: Option<String>,
-    /// When it happened.
+    /// Time of the event.
     pub created_at: Option<SystemTime>,
 }
 
@@ -48,13 +48,13 @@ impl From<&Event> for EventKey {
     fn from(event: &Event) -> Self {
         let id = event.id.as_ref().map(AsRef::as_ref);
         let id = match id {
-            Some(id) if (1..=LONGEST_KEY).contains(&id.len()) => id.to_string(),
+            Some(id) if (1..=MAX_ID_LENGTH).contains(&id.len()) => id.to_string(),
             Some(id) if !id.is_empty() => hashed(id),
             _ => hashed(&event.json.to_string()),
         };
         let subject = event.data.subject().map(|(kind, id)| {
             let hash = Sha256::new().chain_update(kind).chain_update([0]);
-            format!("{:.SUBJECT$x}", hash.chain_update(id).finalize())
+            format!("{:.SUBJECT_LENGTH$x}", hash.chain_update(id).finalize())
         });
         let created_at = event.created_at.as_ref().and_then(time);
         Self {
@@ -78,7 +78,8 @@ fn hashed(text: &str) -> String {
     format!("sha256:{:x}", Sha256::digest(text))
 }
 
-/// `None` also where the platform has no such time, as wasm before 1970.
+/// Converts a timestamp; `None` also if the platform cannot represent the time, as wasm before
+/// 1970.
 fn time(timestamp: &Timestamp) -> Option<SystemTime> {
     let instant = timestamp.instant()?;
     let seconds = Duration::from_secs(instant.timestamp().unsigned_abs());

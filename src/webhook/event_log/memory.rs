@@ -1,4 +1,4 @@
-//! Events that this process has seen.
+//! An event log in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,17 +8,17 @@ use std::time::{Duration, SystemTime};
 
 use super::{Claim, EventKey, EventLog, EventLogFuture, Grant};
 
-/// As long as the vendor's own lists go back.
+/// Default retention: as long as the Events API lists events.
 pub(crate) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Some tens of megabytes at most.
+/// Default capacity in events: a few tens of megabytes at most.
 const CAPACITY: usize = 100_000;
 
-/// Remembers events in this process alone: for tests, and where handling an
-/// event again after a restart does no harm.
+/// An event log in the memory of this process, for tests and for handlers that may safely process
+/// an event again after a restart.
 ///
-/// Clones share what they remember. What is forgotten, by age or for lack of
-/// room, counts as new when it comes again.
+/// Clones share their records. An event that was forgotten, because of its age or the capacity,
+/// counts as new when it is delivered again.
 #[derive(Clone)]
 pub struct MemoryEventLog {
     records: Arc<Mutex<Records>>,
@@ -28,9 +28,9 @@ pub struct MemoryEventLog {
 
 #[derive(Default)]
 struct Records {
-    events: Remembered<Record>,
-    /// When the newest event about each thing had happened.
-    subjects: Remembered<SystemTime>,
+    events: ByLastChange<Record>,
+    /// Time of the newest event about each subject.
+    subjects: ByLastChange<SystemTime>,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl MemoryEventLog {
-    /// Remembers nothing yet, and up to 100,000 events for 30 days.
+    /// Creates an empty event log for up to 100,000 events of 30 days.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -57,22 +57,24 @@ impl MemoryEventLog {
         }
     }
 
-    /// How many events are remembered, and of as many things the newest; the
-    /// ones that changed longest ago are forgotten first, handled or not.
+    /// Sets the maximum number of events, and of subjects whose newest event is remembered.
+    /// Default: 100,000.
+    ///
+    /// The records that changed least recently are forgotten first, processed or not.
     #[must_use]
     pub fn capacity(mut self, events: usize) -> Self {
         self.capacity = events;
         self
     }
 
-    /// How long an event is remembered.
+    /// Sets how long an event is remembered. Default: 30 days.
     #[must_use]
     pub fn age(mut self, age: Duration) -> Self {
         self.age = age;
         self
     }
 
-    /// A record is written whole, so a panic elsewhere leaves nothing half done.
+    /// Records are written atomically, so a poisoned lock leaves no partial record.
     fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,8 +164,8 @@ impl Records {
         })
     }
 
-    /// The newest known event about the same thing, if this one is older; if
-    /// not, this is the newest.
+    /// Returns the time of the newest known event about the same subject if it is newer than this
+    /// event; otherwise records this event as the newest.
     fn newer(&mut self, key: &EventKey, now: SystemTime) -> Option<SystemTime> {
         let (subject, created_at) = (key.subject.as_ref()?, key.created_at?);
         let newest = self.subjects.get(subject).copied();
@@ -174,14 +176,14 @@ impl Records {
     }
 }
 
-/// Values by key, in the order of their last change.
-struct Remembered<V> {
+/// Values by key, in order of their last change.
+struct ByLastChange<V> {
     values: HashMap<Arc<str>, (u64, SystemTime, V)>,
     order: BTreeMap<u64, Arc<str>>,
     changes: u64,
 }
 
-impl<V> Default for Remembered<V> {
+impl<V> Default for ByLastChange<V> {
     fn default() -> Self {
         Self {
             values: HashMap::new(),
@@ -191,7 +193,7 @@ impl<V> Default for Remembered<V> {
     }
 }
 
-impl<V> Remembered<V> {
+impl<V> ByLastChange<V> {
     fn get(&self, key: &str) -> Option<&V> {
         self.values.get(key).map(|(.., value)| value)
     }
@@ -210,7 +212,7 @@ impl<V> Remembered<V> {
         self.order.insert(self.changes, key);
     }
 
-    /// Forgets what is too much or too old.
+    /// Removes values beyond the capacity and values that are too old.
     fn forget(&mut self, capacity: usize, age: Duration, now: SystemTime) {
         while let Some(first) = self.order.first_entry() {
             let is_old = self

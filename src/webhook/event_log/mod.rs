@@ -1,4 +1,4 @@
-//! Which events were handled already.
+//! Event logs: which events were processed.
 
 mod key;
 mod memory;
@@ -16,84 +16,84 @@ pub use key::EventKey;
 pub(crate) use memory::AGE;
 pub use memory::MemoryEventLog;
 
-/// What the methods of [`EventLog`] return.
+/// The future that the methods of [`EventLog`] return.
 pub type EventLogFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, EventLogError>> + Send + 'a>>;
 
-/// Remembers events, so that each is handled once however often it comes.
+/// A log of processed events, used to process each event once although it may be delivered several
+/// times.
 ///
-/// The vendor delivers an event again until a delivery is answered in time,
-/// and the Events API tells of it too. Whoever is about to handle an event
-/// claims it; of all who do, in all processes, one is granted it:
+/// Fullscript delivers an event again until a delivery gets a reply in time, and the Events API
+/// lists it too. A process claims an event before it processes it. Of all concurrent claims, in all
+/// processes, one is granted:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
 ///
 /// use fullscript::webhook::{Claim, Event, MemoryEventLog, EventLog, EventLogError, EventKey};
 ///
-/// /// More than handling ever takes.
-/// const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
+/// /// Longer than processing ever takes.
+/// const CLAIM_DURATION: Duration = Duration::from_secs(60);
 ///
-/// /// Whether the event needs no further try.
-/// async fn handle_once(
+/// /// Returns whether the event needs no further attempt.
+/// async fn process_once(
 ///     event_log: &dyn EventLog,
 ///     event: &Event,
 ///     now: SystemTime,
 /// ) -> Result<bool, EventLogError> {
 ///     let key = EventKey::from(event);
-///     match event_log.claim(&key, now, now + TIME_TO_HANDLE).await? {
+///     match event_log.claim(&key, now, now + CLAIM_DURATION).await? {
 ///         Claim::Processed => Ok(true),
-///         // Somebody is at it. If they die it is ours to do, so keep it.
+///         // Another process has the claim and may still fail, so keep the event.
 ///         Claim::HeldUntil(_) => Ok(false),
-///         Claim::Granted(grant) => match handle(event).await {
+///         Claim::Granted(grant) => match process(event).await {
 ///             Ok(()) => event_log.acknowledge(&grant, now).await.map(|()| true),
 ///             Err(_) => event_log.release(&grant).await.map(|()| false),
 ///         },
 ///     }
 /// }
-/// # async fn handle(_: &Event) -> Result<(), ()> { Ok(()) }
+/// # async fn process(_: &Event) -> Result<(), ()> { Ok(()) }
 /// # let now = std::time::UNIX_EPOCH;
 /// # let event = Event::from_body(br#"{"id":"1","type":"patient.created"}"#);
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// # let event_log = MemoryEventLog::new();
-/// # for _ in 0..2 { assert!(handle_once(&event_log, &event, now).await.unwrap()); }
+/// # for _ in 0..2 { assert!(process_once(&event_log, &event, now).await.unwrap()); }
 /// # });
 /// ```
 ///
-/// Where this runs ahead of the answer, answer `Ok(false)` with 503: the vendor
-/// tries again. With 200 the event would be lost if the holder dies.
+/// If this runs before the response is sent, respond to `Ok(false)` with 503, so that Fullscript
+/// retries the delivery. With 200 the event would be lost if the process with the claim dies.
 ///
 /// # When a process dies
 ///
-/// - While it handles an event: the claim ends with its deadline, and the next
-///   delivery is granted the event again.
-/// - Between handling and [`acknowledge`](EventLog::acknowledge): likewise, so the event is
-///   handled twice. Nothing outside of the handler can prevent that. Where it
-///   matters, record the event in the transaction that handles it: implement
-///   this trait on that database.
-/// - A handler that takes longer than its deadline may not be alone.
-///   [`Grant::attempt`] tells the later one from the earlier.
+/// - While it processes an event: the claim expires at its deadline, and the next delivery is
+///   granted the event again.
+/// - Between processing and [`acknowledge`](EventLog::acknowledge): likewise, so the event is
+///   processed twice. Nothing outside the handler can prevent that. If it matters, record the event
+///   in the transaction that processes it: implement this trait on that database.
+/// - A handler that exceeds its deadline may run concurrently with another. [`Grant::attempt`]
+///   tells the later one from the earlier one.
 ///
-/// # What an implementation guarantees
+/// # Requirements for implementations
 ///
-/// - A claim looks and writes in one step: of two at once, one is granted.
-/// - [`acknowledge`](EventLog::acknowledge) that was answered survives a crash; a claim need not.
-/// - What is done stays done for the time it is remembered, whatever is released
-///   or claimed.
-/// - Attempts of one event count upwards; releasing does not reset them.
+/// - A claim reads and writes in one atomic step: of two concurrent claims, one is granted.
+/// - A completed [`acknowledge`](EventLog::acknowledge) survives a crash; a claim need not.
+/// - An acknowledged event stays acknowledged while it is remembered, whatever is released or
+///   claimed.
+/// - Attempts of an event are counted upwards; releasing does not reset the count.
 ///
-/// All methods may be called at once from any task. An implementation that
-/// blocks does it on a thread of its own.
+/// All methods may be called concurrently from any task. An implementation that blocks must do so
+/// on a thread of its own.
 pub trait EventLog: Send + Sync + 'static {
-    /// Whether an event is remembered as done; changes nothing.
+    /// Returns whether an event was acknowledged, without changing anything.
     ///
-    /// So a replay need not retrieve an event to learn that it was handled.
+    /// A replay uses it to skip events without retrieving them.
     fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool>;
 
-    /// Asks to be the one who handles an event, until `deadline`.
+    /// Claims an event until `deadline`.
     ///
-    /// Granted when it is not done, and nobody holds it or the holder's deadline
-    /// is not after `now`.
+    /// The claim is granted if the event was not acknowledged and no other claim is active; a claim
+    /// is active while its deadline is after `now`.
     fn claim<'a>(
         &'a self,
         key: &'a EventKey,
@@ -101,16 +101,18 @@ pub trait EventLog: Send + Sync + 'static {
         deadline: SystemTime,
     ) -> EventLogFuture<'a, Claim>;
 
-    /// The event was handled: it is not granted again. Counts also when the
-    /// deadline has passed and somebody else has been granted it.
+    /// Acknowledges an event as processed: it is not granted again.
+    ///
+    /// Also takes effect if the deadline has passed and the event was granted to another process.
     fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()>;
 
-    /// Handling has failed: the event may be granted again at once. Nothing if
-    /// it is done or was granted to somebody else meanwhile.
+    /// Releases a claim after a failure: the event may be granted again immediately.
+    ///
+    /// Does nothing if the event was acknowledged or has been granted to another process.
     fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()>;
 }
 
-/// So that any record can be shared.
+/// Lets any event log be shared.
 impl<S: EventLog + ?Sized> EventLog for Arc<S> {
     fn is_processed<'a>(&'a self, key: &'a EventKey) -> EventLogFuture<'a, bool> {
         (**self).is_processed(key)
@@ -134,30 +136,30 @@ impl<S: EventLog + ?Sized> EventLog for Arc<S> {
     }
 }
 
-/// How a claim ended.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The event is the caller's to handle.
+    /// The claim was granted: the caller must process the event.
     Granted(Grant),
-    /// The event was handled before.
+    /// The event was already processed.
     Processed,
-    /// Somebody else is handling it, until then at the latest.
+    /// Another process has a claim on the event that expires at this time.
     HeldUntil(SystemTime),
 }
 
-/// The right to handle an event, until the deadline of its claim.
+/// A granted claim on an event, valid until its deadline.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
-    /// What the event is known by; see [`EventKey::id`].
+    /// Id of the event's key; see [`EventKey::id`].
     pub key: String,
-    /// How often the event was granted: 1 for the first time.
+    /// Number of times the event was granted: 1 for the first time.
     pub attempt: u64,
-    /// When the newest event about the same thing had happened, if one that is
-    /// newer than this was claimed before: what this one tells may be outdated.
+    /// Time of the newest event about the same object, if an event newer than this one was claimed
+    /// before. The data of this event may be outdated.
     ///
-    /// The vendor does not promise any order. Ask the API for how things are
-    /// rather than to put the older state over the newer.
+    /// Fullscript does not guarantee any order. Fetch the current state from the API instead of
+    /// overwriting newer data with older data.
     pub newer: Option<SystemTime>,
 }
 
@@ -192,14 +194,14 @@ impl fmt::Debug for Grant {
     }
 }
 
-/// A record of events that failed.
+/// The error of an event log that failed.
 #[derive(Clone)]
 pub struct EventLogError {
     source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl EventLogError {
-    /// Wraps the cause. Make sure that its texts hold no health data.
+    /// Wraps the cause. Its messages must not contain health data.
     pub fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self {
             source: Arc::new(source),
@@ -209,7 +211,7 @@ impl EventLogError {
 
 impl fmt::Display for EventLogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the record of events failed, keep the event and try again")
+        f.write_str("event log: operation failed; keep the event and retry")
     }
 }
 

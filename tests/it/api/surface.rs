@@ -102,7 +102,7 @@ fn every_published_approval_mark_reaches_the_table_and_the_documentation() {
 }
 
 #[test]
-fn every_operation_documents_its_scopes_approval_pages_and_source() {
+fn every_operation_documents_its_scopes_approval_pagination_and_source() {
     let docs = method_docs();
     for operation in operations::all() {
         let Operation {
@@ -112,23 +112,23 @@ fn every_operation_documents_its_scopes_approval_pages_and_source() {
         let has = |what: &str| assert!(docs.contains(what), "{id}: {what} is not in\n{docs}");
         has(&format!("- Request: `{method} {path}`."));
         has(if operation.requires_commercial_approval {
-            "- Commercial approval: required; the vendor decides"
+            "- Commercial approval: required; Fullscript decides"
         } else {
             "- Commercial approval: not required."
         });
         has(if operation.paged {
-            "- Pages: of 100 records at most"
+            "- Pagination: at most 100 records per page"
         } else {
-            "- Pages: none"
+            "- Pagination: not paginated"
         });
         let scopes = operation.scopes.iter().copied().flatten();
         scopes.for_each(|scope| has(&format!("`{scope}`")));
         has(match operation.scopes_confidence {
-            "documented" => "(documented by the vendor).",
-            "inferred" => "(inferred, the vendor does not say).",
-            "third-party" => "(by third parties' word).",
-            "unknown" => "- Scopes: not known.",
-            _ => "- Scopes: none, the call carries no token.",
+            "documented" => "(documented by Fullscript).",
+            "inferred" => "(inferred; not documented by Fullscript).",
+            "third-party" => "(reported by third parties).",
+            "unknown" => "- Scopes: unknown.",
+            _ => "- Scopes: none; the request is sent without a token.",
         });
         has("- Source: ");
         operation.sources.iter().for_each(|source| has(source));

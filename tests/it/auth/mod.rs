@@ -128,7 +128,7 @@ async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
         text.contains("the token lacks the scope patients:order_history"),
         "{text}"
     );
-    assert!(text.contains("have the user connect again"), "{text}");
+    assert!(text.contains("have the user reconnect"), "{text}");
     // The token has the required scope, so the cause is another one.
     let other = client.get_clinic().send().await.unwrap_err();
     assert!(!other.is_missing_scope() && other.missing_scopes().is_empty());

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use fullscript::CallOptions;
 use fullscript::http::Method;
+use httpmock::MockServer;
 
-use super::{CLINIC, builder, client, good, post};
-use crate::support::{Act, Misbehaving, answer};
+use super::{CLINIC, good, post};
+use crate::support::{Act, Misbehaving, answer, builder, client, on_get};
 
 #[tokio::test]
 async fn a_wrong_length_is_no_answer() {
@@ -16,7 +17,7 @@ async fn a_wrong_length_is_no_answer() {
         &format!("content-length: {}", length + 10),
     );
     let server = Misbehaving::start([Act::AnswerAndClose(long)]).await;
-    let client = client(&server.url()).with_options(CallOptions::new().attempts(2));
+    let client = client(&server.url()).with_options(CallOptions::new().max_attempts(2));
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.is_transport(), "{error}");
     assert_eq!(error.status().unwrap(), 200);
@@ -26,7 +27,7 @@ async fn a_wrong_length_is_no_answer() {
     // other either.
     let short = answer(200, "application/json", CLINIC) + "HTTP/1.1 200 OK\r\n\r\n{}";
     let server = Misbehaving::start([Act::Answer(short), good()]).await;
-    let client = super::client(&server.url());
+    let client = crate::support::client(&server.url());
     for _ in 0..3 {
         let clinic = client.get_clinic().send().await.unwrap();
         assert_eq!(clinic.clinic.name.as_deref(), Some("A clinic"));
@@ -34,13 +35,20 @@ async fn a_wrong_length_is_no_answer() {
 }
 
 #[tokio::test]
-async fn html_where_json_was_expected_is_a_decode_error_and_not_repeated() {
-    let server =
-        Misbehaving::start([Act::Answer(answer(200, "text/html", "<html>")), good()]).await;
-    let error = client(&server.url()).get_clinic().send().await.unwrap_err();
+async fn html_where_json_was_expected_is_a_decode_error_that_keeps_it_and_is_not_repeated() {
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic", |then| {
+        then.status(200)
+            .header("content-type", "text/html")
+            .body("<html>")
+    });
+    let mock = mock.await;
+    let client = client(&server.base_url());
+    let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.is_decode() && !error.is_transient(), "{error}");
+    assert_eq!(error.status().unwrap(), 200);
     assert_eq!(error.body().unwrap(), b"<html>");
-    assert_eq!(server.requests().len(), 1);
+    mock.assert_async().await;
 }
 
 #[tokio::test]

@@ -2,19 +2,25 @@
 
 use std::sync::{Arc, Mutex};
 
+use fullscript::CallReport;
 use fullscript::http::Method;
-use fullscript::{CallReport, testing};
+use httpmock::Then;
+use httpmock::prelude::{DELETE, GET, MockServer, POST};
 use serde_json::{Value, json};
 
-use super::{builder, client, good, status};
-use crate::support::{Act, Misbehaving, answer, answer_with};
+use super::clinic;
+use crate::support::{any_request, builder, client, on_get};
 
 #[tokio::test]
 async fn reports_tell_what_happened_and_nothing_else() {
     let reports: Arc<Mutex<Vec<CallReport>>> = Arc::default();
     let told = Arc::clone(&reports);
-    let server = Misbehaving::start([status(503), good(), status(404)]).await;
-    let client = builder(&server.url())
+    let server = MockServer::start_async().await;
+    for status in [503, 200, 404] {
+        let mock = on_get(&server, "/api/clinic", |then| clinic(then).status(status)).await;
+        mock.up_to_n_times_async(1).await;
+    }
+    let client = builder(&server.base_url())
         .on_call_end(move |report| told.lock().unwrap().push(report.clone()))
         .build()
         .unwrap();
@@ -37,25 +43,32 @@ async fn reports_tell_what_happened_and_nothing_else() {
 
 #[tokio::test]
 async fn a_path_without_a_binding_is_called_like_any_other() {
-    // Lenient, for the operation has no such argument.
-    let builder = testing::FakeFullscript::builder().lenient();
-    let fake = builder.start().await.unwrap();
-    let client = fake.client();
+    let server = MockServer::start_async().await;
+    let got = server.mock_async(|when, then| {
+        when.method(GET)
+            .path("/api/clinic")
+            .header("authorization", "Bearer token")
+            .is_true(|request| request.uri().query() == Some("page%5Bsize%5D=1+%26+2"));
+        clinic(then).header("x-request-id", "req-1");
+    });
+    let got = got.await;
+    let posted = server.mock_async(|when, then| {
+        when.method(POST)
+            .path("/api/new")
+            .json_body(json!({"a": 1}));
+        then.status(404);
+    });
+    let posted = posted.await;
+    let others = any_request(&server).await;
+    let client = client(&server.base_url());
     let answer: fullscript::Response<Value> = client
         .request(Method::GET, "/api/clinic")
         .query("page[size]", "1 & 2")
         .send()
         .await
         .unwrap();
-    assert!(answer["clinic"]["id"].is_string() && answer.request_id().is_some());
-    let request = &fake.requests()[0];
-    assert_eq!(request.target, "/api/clinic?page%5Bsize%5D=1+%26+2");
-    assert!(
-        request
-            .headers
-            .iter()
-            .any(|(name, _)| name == "authorization")
-    );
+    assert_eq!(answer["clinic"]["id"], "1");
+    assert_eq!(answer.request_id(), Some("req-1"));
     let error = client
         .request(Method::POST, "/api/new")
         .json(&json!({"a": 1}))
@@ -66,7 +79,6 @@ async fn a_path_without_a_binding_is_called_like_any_other() {
         error.is_not_found() && error.operation_id().is_empty(),
         "{error}"
     );
-    assert_eq!(fake.requests()[1].body, Some(json!({"a": 1})));
     for bad in [
         "",
         "api",
@@ -82,40 +94,48 @@ async fn a_path_without_a_binding_is_called_like_any_other() {
         let sent = client.request(Method::GET, bad).send::<Value>().await;
         assert!(sent.unwrap_err().is_invalid_request(), "{bad}");
     }
-    assert_eq!(fake.requests().len(), 2);
+    got.assert_async().await;
+    posted.assert_async().await;
+    others.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn a_token_follows_no_redirect_to_another_host() {
-    let elsewhere = Misbehaving::start([good()]).await;
-    let port = elsewhere.url().rsplit(':').next().unwrap().to_string();
-    let to = format!("location: http://localhost:{port}/api/clinic\r\n");
-    let server = Misbehaving::start([Act::Answer(answer_with(302, &to, ""))]).await;
-    let error = client(&server.url()).get_clinic().send().await.unwrap_err();
+    let elsewhere = MockServer::start_async().await;
+    let without_token = elsewhere.mock_async(|when, then| {
+        when.path("/api/clinic").header_missing("authorization");
+        clinic(then);
+    });
+    let without_token = without_token.await;
+    let others = any_request(&elsewhere).await;
+    let to = format!("http://localhost:{}/api/clinic", elsewhere.port());
+    let server = MockServer::start_async().await;
+    let redirect = |then: Then| then.status(302).header("location", to);
+    on_get(&server, "/api/clinic", redirect).await;
+    let call = client(&server.base_url()).get_clinic();
+    let error = call.send().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 302);
-    assert!(elsewhere.requests().is_empty());
+    without_token.assert_calls_async(0).await;
     // A client of the caller's that follows them leaves the token behind.
-    let follows = fullscript_http();
-    let client = builder(&server.url()).http_client(follows).build().unwrap();
+    let follows = reqwest::Client::builder().build().unwrap();
+    let client = builder(&server.base_url()).http_client(follows);
+    let client = client.build().unwrap();
     client.get_clinic().send().await.unwrap();
-    let requests = elsewhere.requests();
-    assert_eq!(requests.len(), 1);
-    assert!(
-        !requests[0].to_lowercase().contains("authorization"),
-        "{}",
-        requests[0]
-    );
-}
-
-fn fullscript_http() -> reqwest::Client {
-    reqwest::Client::builder().build().unwrap()
+    without_token.assert_async().await;
+    others.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn an_answer_without_a_body_is_an_object_without_fields() {
-    let server = Misbehaving::start([Act::Answer(answer(204, "", ""))]).await;
-    let client = client(&server.url());
+    let server = MockServer::start_async().await;
+    let mock = server.mock_async(|when, then| {
+        when.method(DELETE).path("/api/new/1");
+        then.status(204);
+    });
+    let mock = mock.await;
+    let client = client(&server.base_url());
     let request = client.request(Method::DELETE, "/api/new/1");
     let answer = request.send::<Value>().await.unwrap();
     assert_eq!(answer.into_inner(), json!({}));
+    mock.assert_async().await;
 }

@@ -1,72 +1,71 @@
 //! Files: where from, how large, and who gets the token.
 
-use fullscript::{AccessToken, CallOptions, Client, DownloadedFile, Environment, Error, Response};
+use fullscript::{DownloadedFile, Error, Response};
+use httpmock::Method::GET;
+use httpmock::{MockServer, Then};
 
-use crate::support::{Act, Misbehaving, answer, answer_with};
+use crate::support::{Act, Misbehaving, any_request, client, on_get, once};
 
 const PDF: &str = "%PDF-1.7\n...";
 
-fn client(server: &Misbehaving) -> Client {
-    Client::builder(Environment::UsSandbox)
-        .base_url(server.url())
-        .access_token(AccessToken::new("token"))
-        .build()
-        .unwrap()
+fn pdf(then: Then) -> Then {
+    then.status(200)
+        .header("content-type", "application/pdf")
+        .body(PDF)
 }
 
-fn pdf() -> Act {
-    Act::Answer(answer(200, "application/pdf", PDF))
+fn redirect(to: &str) -> impl FnOnce(Then) -> Then {
+    move |then| then.status(302).header("location", to)
 }
 
-fn redirect(to: &str) -> Act {
-    Act::Answer(answer_with(302, &format!("location: {to}\r\n"), ""))
-}
-
-fn has_token(request: &str) -> bool {
-    request
-        .to_lowercase()
-        .contains("authorization: bearer token")
-}
-
-async fn download(server: &Misbehaving, url: &str) -> Result<Response<DownloadedFile>, Error> {
-    client(server).download(url).pdf().send().await
+async fn download(server: &MockServer, url: &str) -> Result<Response<DownloadedFile>, Error> {
+    client(&server.base_url()).download(url).pdf().send().await
 }
 
 #[tokio::test]
 async fn a_file_of_the_api_comes_with_the_token() {
-    let server = Misbehaving::start([Act::Answer(answer(503, "", "")), pdf()]).await;
-    let file = download(&server, &format!("{}/files/1", server.url()))
-        .await
-        .unwrap();
+    let server = MockServer::start_async().await;
+    let busy = on_get(&server, "/1", |then| then.status(503).up_to_n_times(1)).await;
+    let ready = on_get(&server, "/1", pdf).await;
+    let file = download(&server, &server.url("/1")).await.unwrap();
     assert_eq!(file.bytes, PDF.as_bytes());
     assert_eq!(file.content_type.as_deref(), Some("application/pdf"));
     assert_eq!(file.attempts(), 2);
-    assert!(server.requests().iter().all(|request| has_token(request)));
+    busy.assert_async().await;
+    ready.assert_async().await;
 }
 
 #[tokio::test]
 async fn a_redirect_to_an_allowed_host_is_followed_without_the_token() {
-    let elsewhere = Misbehaving::start([pdf()]).await;
-    let to = format!("{}/bucket/1?signature=2", elsewhere.url());
-    let server = Misbehaving::start([redirect("/files/2"), redirect(&to)]).await;
-    let from = format!("{}/files/1", server.url());
+    let elsewhere = MockServer::start_async().await;
+    let without_token = elsewhere.mock_async(|when, then| {
+        when.method(GET)
+            .path("/bucket/1")
+            .query_param("signature", "2")
+            .header_missing("authorization");
+        pdf(then);
+    });
+    let without_token = without_token.await;
+    let others = any_request(&elsewhere).await;
+    let to = elsewhere.url("/bucket/1?signature=2");
+    let server = MockServer::start_async().await;
+    on_get(&server, "/files/1", redirect("/files/2")).await;
+    on_get(&server, "/files/2", redirect(&to)).await;
+    let from = server.url("/files/1");
     let error = download(&server, &from).await.unwrap_err();
     assert!(error.is_decode() && error.may_have_arrived(), "{error}");
-    assert!(elsewhere.requests().is_empty());
-    let allowed = client(&server)
-        .download(&from)
-        .pdf()
-        .allow_host("127.0.0.1")
-        .send()
-        .await;
-    assert_eq!(allowed.unwrap().bytes, PDF.as_bytes());
-    let requests = elsewhere.requests();
-    assert!(requests[0].starts_with("GET /bucket/1?signature=2 ") && !has_token(&requests[0]));
+    without_token.assert_calls_async(0).await;
+    let client = client(&server.base_url());
+    let allowed = client.download(&from).pdf().allow_host("127.0.0.1");
+    assert_eq!(allowed.send().await.unwrap().bytes, PDF.as_bytes());
+    without_token.assert_async().await;
+    others.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn an_address_that_is_not_the_vendors_is_not_asked() {
-    let server = Misbehaving::start([pdf()]).await;
+    let server = MockServer::start_async().await;
+    let requests = any_request(&server).await;
     for url in [
         "",
         "files/1",
@@ -82,47 +81,50 @@ async fn an_address_that_is_not_the_vendors_is_not_asked() {
         assert!(error.is_invalid_request(), "{url}: {error}");
         assert!(!error.may_have_arrived());
     }
-    assert!(server.requests().is_empty());
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn what_is_too_large_or_no_pdf_is_refused() {
-    let sign_in = Act::Answer(answer(200, "application/pdf", "<html>sign in</html>"));
-    let server = Misbehaving::start([sign_in, pdf(), Act::Large(1 << 30)]).await;
-    let url = format!("{}/1", server.url());
+    let server = MockServer::start_async().await;
+    let sign_in = |then| pdf(then).body("<html>sign in</html>").up_to_n_times(1);
+    on_get(&server, "/1", sign_in).await;
+    on_get(&server, "/1", pdf).await;
+    let url = server.url("/1");
     let error = download(&server, &url).await.unwrap_err();
     assert!(
-        error.is_decode() && error.to_string().contains("no PDF"),
+        error.is_decode() && error.to_string().contains("not a PDF"),
         "{error}"
     );
-    let small = client(&server).download(&url).limit(5).send().await;
+    let small = client(&server.base_url()).download(&url).limit(5);
+    let error = small.send().await.unwrap_err();
     assert!(
-        small
-            .unwrap_err()
+        error
             .to_string()
-            .contains("larger than 5 bytes")
+            .contains("larger than the limit of 5 bytes"),
+        "{error}"
     );
-    let error = download(&server, &url).await.unwrap_err();
+    // Counts how much of the body was sent before the client stopped reading.
+    let server = Misbehaving::start([Act::Large(1 << 30)]).await;
+    let download = client(&server.url()).download(&(server.url() + "/1"));
+    let error = download.send().await.unwrap_err();
     assert!(error.is_decode(), "{error}");
     assert!(server.bytes_sent() < 256 << 20);
 }
 
 #[tokio::test]
 async fn an_expired_address_and_a_circle_are_clear_errors() {
-    let server = Misbehaving::start([Act::Answer(answer(403, "text/xml", "<Expired/>"))]).await;
-    let url = format!("{}/1", server.url());
+    let server = MockServer::start_async().await;
+    on_get(&server, "/gone", |then| then.status(403).body("<Expired/>")).await;
+    let circle = on_get(&server, "/1", redirect("/1")).await;
+    let url = server.url("/gone");
     let error = download(&server, &url).await.unwrap_err();
     assert_eq!(
         (error.status().unwrap().as_u16(), error.operation_id()),
         (403, "download")
     );
-    let server = Misbehaving::start([redirect("/1")]).await;
-    let once = client(&server).with_options(CallOptions::new().attempts(1));
-    let error = once
-        .download(&format!("{}/1", server.url()))
-        .send()
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("again and again"), "{error}");
-    assert_eq!(server.requests().len(), 6);
+    let client = once(&server.base_url());
+    let error = client.download(&server.url("/1")).send().await.unwrap_err();
+    assert!(error.to_string().contains("too many redirects"), "{error}");
+    circle.assert_calls_async(6).await;
 }

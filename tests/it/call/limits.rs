@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use fullscript::{CallOptions, RateLimit, testing};
+use httpmock::{MockServer, Then};
 
-use super::{builder, client, good};
-use crate::support::{Act, Misbehaving, answer_with};
+use super::clinic;
+use crate::support::{Act, Misbehaving, builder, client, on_get};
+
+fn wait(status: u16, seconds: &str) -> impl FnOnce(Then) -> Then {
+    move |then| then.status(status).header("retry-after", seconds)
+}
 
 #[tokio::test]
 async fn the_time_of_a_call_holds_for_all_attempts() {
@@ -23,20 +28,22 @@ async fn the_time_of_a_call_holds_for_all_attempts() {
 
 #[tokio::test]
 async fn retry_after_is_heeded_where_there_is_time_for_it() {
-    let wait =
-        |seconds: &str| Act::Answer(answer_with(429, &format!("retry-after: {seconds}\r\n"), ""));
-    let server = Misbehaving::start([wait("1"), good()]).await;
+    let server = MockServer::start_async().await;
+    let busy = on_get(&server, "/api/clinic", wait(429, "1")).await;
+    busy.up_to_n_times_async(1).await;
+    on_get(&server, "/api/clinic", clinic).await;
     let started = std::time::Instant::now();
-    let client = client(&server.url());
-    assert_eq!(client.get_clinic().send().await.unwrap().attempts(), 2);
+    let call = client(&server.base_url()).get_clinic();
+    assert_eq!(call.send().await.unwrap().attempts(), 2);
     assert!(started.elapsed() >= Duration::from_secs(1));
     // Longer than the call may take: told at once.
-    let server = Misbehaving::start([wait("120"), good()]).await;
-    let client = super::client(&server.url());
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic", wait(429, "120")).await;
+    let client = client(&server.base_url());
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.is_rate_limited() && error.is_transient(), "{error}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(120)));
-    assert_eq!(server.requests().len(), 1);
+    mock.assert_async().await;
     // Whoever calls now would wait for the limit, and is told so too.
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(
@@ -44,21 +51,20 @@ async fn retry_after_is_heeded_where_there_is_time_for_it() {
         "{error}"
     );
     assert!(error.retry_after().unwrap() > Duration::from_secs(60));
-    assert_eq!(server.requests().len(), 1);
+    mock.assert_async().await;
 }
 
 #[tokio::test]
 async fn no_number_of_a_server_or_a_caller_is_too_large() {
-    let forever = Act::Answer(answer_with(
-        503,
-        "retry-after: 18446744073709551615\r\n",
-        "",
-    ));
-    let server = Misbehaving::start([forever, good()]).await;
+    let server = MockServer::start_async().await;
+    let forever = wait(503, "18446744073709551615");
+    let busy = on_get(&server, "/api/clinic", forever).await;
+    busy.up_to_n_times_async(1).await;
+    on_get(&server, "/api/clinic", clinic).await;
     let options = CallOptions::new()
         .timeout(Duration::MAX)
         .attempt_timeout(Duration::MAX);
-    let client = builder(&server.url()).options(options).build().unwrap();
+    let client = client(&server.base_url()).with_options(options);
     let error = client.get_clinic().send().await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(86_400)));
     client.get_clinic().send().await.unwrap();
@@ -66,9 +72,9 @@ async fn no_number_of_a_server_or_a_caller_is_too_large() {
 
 #[tokio::test]
 async fn a_storm_of_429_ends_with_the_budget() {
-    let refuse = Act::Answer(answer_with(429, "retry-after: 0\r\n", ""));
-    let server = Misbehaving::start([refuse]).await;
-    let client = builder(&server.url())
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic", wait(429, "0")).await;
+    let client = builder(&server.base_url())
         .rate_limit(RateLimit::off())
         .build()
         .unwrap();
@@ -77,15 +83,16 @@ async fn a_storm_of_429_ends_with_the_budget() {
         assert!(error.is_rate_limited());
     }
     // 500 tokens at 5 a retry: 100 retries besides the 200 calls.
-    assert_eq!(server.requests().len(), 300);
+    mock.assert_calls_async(300).await;
 }
 
 #[tokio::test]
 async fn the_limit_of_requests_holds_and_can_be_turned_off() {
-    let server = Misbehaving::start([good()]).await;
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic", clinic).await;
     let limit = RateLimit::new(3, Duration::from_secs(3_600));
     let options = CallOptions::new().timeout(Duration::from_millis(200));
-    let client = builder(&server.url())
+    let client = builder(&server.base_url())
         .rate_limit(limit)
         .options(options)
         .build()
@@ -104,13 +111,13 @@ async fn the_limit_of_requests_holds_and_can_be_turned_off() {
     );
     assert_eq!(error.attempts(), 0);
     assert!(error.retry_after().is_some());
-    assert_eq!(server.requests().len(), sent);
-    let off = builder(&server.url()).rate_limit(RateLimit::off());
+    mock.assert_calls_async(sent).await;
+    let off = builder(&server.base_url()).rate_limit(RateLimit::off());
     let client = off.build().unwrap();
     for _ in 0..10 {
         client.get_clinic().send().await.unwrap();
     }
-    assert_eq!(server.requests().len(), sent + 10);
+    mock.assert_calls_async(sent + 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,10 +13,14 @@ mod wire;
 
 use std::time::Duration;
 
+use fullscript::testing::{FakeFullscript, FakeRequest, Script};
 use fullscript::types::CreateStaffMemberRequest;
-use fullscript::{AccessToken, CallOptions, Client, ClientBuilder, Environment, Error};
+use fullscript::{CallOptions, Client, Error};
+use httpmock::Then;
+use httpmock::prelude::*;
+use serde_json::json;
 
-use crate::support::{Act, Closed, Misbehaving, answer};
+use crate::support::{Act, Closed, Misbehaving, answer, any_request, builder, client};
 
 const CLINIC: &str = r#"{"clinic":{"id":"1","name":"A clinic"},"staff":{"id":"2"}}"#;
 
@@ -24,18 +28,13 @@ fn good() -> Act {
     Act::Answer(answer(200, "application/json", CLINIC))
 }
 
+/// Responds with a clinic.
+fn clinic(then: Then) -> Then {
+    then.status(200).body(CLINIC)
+}
+
 fn status(status: u16) -> Act {
     Act::Answer(answer(status, "text/html", "<html>sorry</html>"))
-}
-
-fn builder(url: &str) -> ClientBuilder {
-    Client::builder(Environment::UsSandbox)
-        .base_url(url)
-        .access_token(AccessToken::new("token"))
-}
-
-fn client(url: &str) -> Client {
-    builder(url).build().unwrap()
 }
 
 async fn post(client: &Client) -> Result<(), Error> {
@@ -108,7 +107,10 @@ async fn a_post_is_sent_once_whatever_happens_and_says_that_it_may_have_arrived(
         assert_eq!(error.attempts(), 1, "{name}");
         assert!(error.is_transient(), "{name}: {error}");
         if error.is_transport() {
-            assert!(error.to_string().contains("it may have arrived"), "{error}");
+            assert!(
+                error.to_string().contains("may have received the request"),
+                "{error}"
+            );
         }
     }
 }
@@ -140,24 +142,30 @@ async fn a_post_with_a_key_is_repeated_with_the_same_key() {
         CallOptions::new().idempotency_key("visit-42"),
         CallOptions::new().random_idempotency_keys(),
     ] {
-        let server = Misbehaving::start([status(503), status(503), good()]).await;
-        let client = client(&server.url()).with_options(options);
+        let fake = FakeFullscript::start().await.unwrap();
+        fake.answer("create_staff_member", created());
+        fake.answer_times("create_staff_member", 2, Script::html(503, ""));
+        let client = fake.client().with_options(options);
         post(&client).await.unwrap();
         post(&client).await.unwrap();
-        let keys: Vec<_> = server
-            .requests()
+        let requests = fake.requests();
+        let keys: Vec<_> = requests
             .iter()
-            .map(|request| key_of(request))
+            .map(|request| key_of(request).unwrap())
             .collect();
         assert_eq!(keys.len(), 4);
         assert!(keys[0].len() >= 8 && keys[..3].iter().all(|key| *key == keys[0]));
     }
 }
 
-fn key_of(request: &str) -> String {
-    let mut lines = request.lines();
-    let key = lines.find_map(|line| line.strip_prefix("idempotency-key: "));
-    key.expect("a key").into()
+fn created() -> Script {
+    Script::json(200, &json!({"staff": {"id": "2"}}))
+}
+
+fn key_of(request: &FakeRequest) -> Option<&str> {
+    let mut headers = request.headers.iter();
+    let (_, key) = headers.find(|(name, _)| name == "idempotency-key")?;
+    Some(key)
 }
 
 #[tokio::test]
@@ -168,46 +176,52 @@ async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() 
         CallOptions::new(),
         CallOptions::new().random_idempotency_keys(),
     ] {
-        let made = r#"{"treatment_plan":{"id":"7"}}"#;
-        let made = Act::Answer(answer(201, "application/json", made));
-        let server = Misbehaving::start([status(503), made]).await;
-        let client = builder(&server.url()).options(options).build().unwrap();
+        let server = MockServer::start_async().await;
+        let mut mocks = vec![];
+        for status in [503, 201] {
+            let mock = server.mock_async(|when, then| {
+                when.method(POST)
+                    .path("/api/clinic/patients/1/treatment_plans")
+                    .header("idempotency-key", "visit-42");
+                then.status(status)
+                    .json_body(json!({"treatment_plan": {"id": "7"}}))
+                    .up_to_n_times(1);
+            });
+            mocks.push(mock.await);
+        }
+        let client = client(&server.base_url()).with_options(options);
         let call = client
             .create_treatment_plan()
             .patient_id(patient.clone())
             .idempotency_key("visit-42")
             .body(plan());
         assert_eq!(call.send().await.unwrap().attempts(), 2);
-        let keys: Vec<_> = server
-            .requests()
-            .iter()
-            .map(|request| key_of(request))
-            .collect();
-        assert_eq!(keys, ["visit-42", "visit-42"]);
+        for mock in mocks {
+            mock.assert_async().await;
+        }
     }
     // As wrong as in the options.
-    let server = Misbehaving::start([good()]).await;
-    let call = client(&server.url());
+    let server = MockServer::start_async().await;
+    let requests = any_request(&server).await;
+    let call = client(&server.base_url());
     let call = call.create_treatment_plan().patient_id(patient);
     let error = call.idempotency_key("").body(plan()).send().await;
     assert!(error.unwrap_err().is_invalid_request());
-    assert!(server.requests().is_empty());
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn random_keys_differ_and_a_bad_key_is_not_sent() {
-    let server = Misbehaving::start([good()]).await;
-    let client = client(&server.url());
+    let fake = FakeFullscript::start().await.unwrap();
+    fake.answer("create_staff_member", created());
+    let client = fake.client();
     let random = client.with_options(CallOptions::new().random_idempotency_keys());
     post(&random).await.unwrap();
     post(&random).await.unwrap();
     random.get_clinic().send().await.unwrap();
-    let requests = server.requests();
-    assert_ne!(key_of(&requests[0]), key_of(&requests[1]));
-    assert!(
-        !requests[2].contains("idempotency-key"),
-        "only a POST has a key"
-    );
+    let requests = fake.requests();
+    assert_ne!(key_of(&requests[0]).unwrap(), key_of(&requests[1]).unwrap());
+    assert_eq!(key_of(&requests[2]), None, "only a POST has a key");
     for bad in ["", "with space", "ümlaut", &"x".repeat(256)] {
         let client = client.with_options(CallOptions::new().idempotency_key(bad));
         let error = post(&client).await.unwrap_err();
@@ -216,7 +230,7 @@ async fn random_keys_differ_and_a_bad_key_is_not_sent() {
             "{error}"
         );
     }
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(fake.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -237,18 +251,18 @@ async fn a_connection_closed_while_idle_costs_a_get_nothing() {
 #[tokio::test]
 async fn what_never_left_this_machine_is_sent_again_even_a_post() {
     let closed = Closed::new();
-    let options = CallOptions::new().attempts(3);
+    let options = CallOptions::new().max_attempts(3);
     let client = builder(&closed.url()).options(options).build().unwrap();
     let error = post(&client).await.unwrap_err();
     assert!(error.is_transport() && !error.may_have_arrived(), "{error}");
     assert_eq!(error.attempts(), 3);
-    assert!(!error.to_string().contains("may have arrived"), "{error}");
+    assert!(!error.to_string().contains("may have received"), "{error}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
     let closed = Closed::new();
-    let options = CallOptions::new().attempts(30);
+    let options = CallOptions::new().max_attempts(30);
     let client = builder(&closed.url()).options(options).build().unwrap();
     let calls = tokio::spawn(async move {
         let got = client.get_clinic().send().await.map(|_| ());
@@ -263,16 +277,18 @@ async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
 
 #[tokio::test]
 async fn a_name_that_is_none_and_a_server_without_tls_are_clear_errors() {
-    let server = Misbehaving::start([good()]).await;
-    let plain = server.url().replace("http://", "https://");
+    let server = MockServer::start_async().await;
+    let requests = any_request(&server).await;
+    // A mock server has no TLS, so the handshake fails.
+    let plain = server.base_url().replace("http://", "https://");
     for url in ["https://no-such-host.invalid", &plain] {
-        let options = CallOptions::new().attempts(2);
+        let options = CallOptions::new().max_attempts(2);
         let client = builder(url).options(options).build().unwrap();
         let error = post(&client).await.unwrap_err();
         assert!(error.is_transport() && !error.may_have_arrived(), "{error}");
         assert_eq!(error.operation_id(), "create_staff_member");
     }
-    assert!(server.requests().is_empty());
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]

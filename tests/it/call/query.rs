@@ -1,17 +1,10 @@
 //! What goes over the wire, judged by somebody else's server.
 
 use fullscript::types::{AllergenId, SortOrder};
-use fullscript::{AccessToken, Client, Environment};
 use httpmock::prelude::*;
 use serde_json::json;
 
-fn client(server: &MockServer) -> Client {
-    Client::builder(Environment::UsSandbox)
-        .base_url(server.base_url())
-        .access_token(AccessToken::new("token"))
-        .build()
-        .unwrap()
-}
+use crate::support::client;
 
 #[tokio::test]
 async fn pages_are_asked_for_with_brackets() {
@@ -27,7 +20,7 @@ async fn pages_are_asked_for_with_brackets() {
             then.status(200).json_body(json!({"patients": []}));
         })
         .await;
-    let answer = client(&server)
+    let answer = client(&server.base_url())
         .list_patients()
         .page_number(2)
         .page_size(100)
@@ -56,7 +49,7 @@ async fn lists_are_repeated_under_their_name_with_brackets() {
         })
         .await;
     let ids = vec![AllergenId::new("a"), AllergenId::new("b c")];
-    let client = client(&server);
+    let client = client(&server.base_url());
     let search = client.search_products().query("zinc").allergen_ids(ids);
     search.send().await.unwrap();
     mock.assert_calls_async(1).await;
@@ -76,7 +69,7 @@ async fn a_change_sends_what_was_set_and_nothing_else() {
     let change = fullscript::types::UpdatePatientRequest::new()
         .first_name("Zoë")
         .discount(fullscript::value::Decimal::from(10));
-    let client = client(&server);
+    let client = client(&server.base_url());
     let call = client.update_patient().id("p1").body(change);
     assert_eq!(call.send().await.unwrap().patient.id.as_str(), "p1");
     mock.assert_calls_async(1).await;
@@ -93,7 +86,7 @@ async fn a_value_that_the_document_does_not_know_can_be_asked_for() {
                 .json_body(json!({"orders": [], "meta": null}));
         })
         .await;
-    let client = client(&server);
+    let client = client(&server.base_url());
     let orders = client.list_orders().order_by(SortOrder::from("SIDEWAYS"));
     assert!(orders.send().await.unwrap().meta.is_none());
     mock.assert_calls_async(1).await;

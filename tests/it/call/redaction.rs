@@ -2,17 +2,15 @@
 //! could is planted here, and looked for in all that can be printed.
 
 use std::fmt::Debug;
-use std::io::Write;
-use std::net::TcpListener;
 
 use fullscript::http::Method;
-use fullscript::testing::{FakeFullscript, Script};
 use fullscript::types::{self, CreateOauthTokenRequest, CreatePatientRequest};
 use fullscript::value::Secret;
-use fullscript::{AccessToken, Client, Environment};
+use fullscript::{AccessToken, CallOptions, Client, Environment};
+use httpmock::MockServer;
 use serde_json::json;
 
-use super::wire::answering;
+use crate::support::{Act, Misbehaving, any_request, builder, client, on_get};
 
 #[tokio::test]
 async fn no_error_shows_the_call_or_the_answer() {
@@ -31,31 +29,18 @@ async fn no_error_shows_the_call_or_the_answer() {
         "HTTP/1.1 422 PLANTED\r\ncontent-length: 21\r\n\r\n{\"error\": \"PLANTED\" }\n",
         "HTTP/1.1 500 PLANTED\r\ncontent-length: 7\r\n\r\nPLANTED",
     ] {
-        let client = || {
-            let builder = Client::builder(Environment::UsSandbox).access_token(planted_token());
-            builder
-                .base_url(answering(answer.into()) + "/PLANTED")
-                .build()
-                .unwrap()
-        };
-        let by_query = client()
-            .search_patients()
-            .query("PLANTED")
-            .send()
-            .await
-            .unwrap_err();
-        let by_id = client()
-            .get_patient()
-            .id("PLANTED")
-            .send()
-            .await
-            .unwrap_err();
-        let by_body = client()
-            .create_patient()
-            .body(planted_patient())
-            .send()
-            .await
-            .unwrap_err();
+        // Raw bytes: a mock server cannot break a response or choose its reason phrase.
+        let server = Misbehaving::start([Act::AnswerAndClose(answer.into())]).await;
+        let client = builder(&(server.url() + "/PLANTED"))
+            .access_token(planted_token())
+            .options(CallOptions::new().max_attempts(2))
+            .build()
+            .unwrap();
+        let search = client.search_patients().query("PLANTED");
+        let by_query = search.send().await.unwrap_err();
+        let by_id = client.get_patient().id("PLANTED").send().await.unwrap_err();
+        let create = client.create_patient().body(planted_patient());
+        let by_body = create.send().await.unwrap_err();
         for error in [by_query, by_id, by_body] {
             check_error(&error);
         }
@@ -64,11 +49,10 @@ async fn no_error_shows_the_call_or_the_answer() {
 
 #[tokio::test]
 async fn no_error_shows_a_refused_argument() {
-    let fake = FakeFullscript::start().await.unwrap();
-    let client = fake.client();
-    let bad_token = fake
-        .client_builder()
-        .access_token(AccessToken::new("PLANTED\n"));
+    let server = MockServer::start_async().await;
+    let requests = any_request(&server).await;
+    let client = client(&server.base_url());
+    let bad_token = builder(&server.base_url()).access_token(AccessToken::new("PLANTED\n"));
     let plan = types::CreateTreatmentPlanRequest::draft([]);
     for result in [
         client
@@ -94,30 +78,22 @@ async fn no_error_shows_a_refused_argument() {
         assert!(error.is_invalid_request(), "{error}");
         check_error(&error);
     }
-    assert!(fake.requests().is_empty());
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn no_error_shows_the_host() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    // Kept open: a port given back may be another test's a moment later.
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            stream?.write_all(b"this is no TLS")?;
-        }
-        std::io::Result::Ok(())
-    });
+    // A mock server has no TLS, so the handshake fails.
+    let server = MockServer::start_async().await;
     // What the builder makes, but with a name that leads to this machine.
     let _provider = Client::builder(Environment::UsSandbox).build().unwrap();
     let http = reqwest::Client::builder()
         .no_proxy()
-        .resolve("planted.example", address)
+        .resolve("planted.example", *server.address())
         .timeout(std::time::Duration::from_secs(10))
         .build()
         .unwrap();
-    let client = Client::builder(Environment::UsSandbox)
-        .base_url(format!("https://planted.example:{}", address.port()))
+    let client = builder(&format!("https://planted.example:{}", server.port()))
         .http_client(http)
         .access_token(planted_token())
         .build()
@@ -141,10 +117,16 @@ async fn no_error_shows_the_host() {
 
 #[tokio::test]
 async fn no_answer_shows_its_value_or_headers() {
-    let fake = FakeFullscript::start().await.unwrap();
+    let server = MockServer::start_async().await;
     let patient = json!({"patient": {"id": "PLANTED", "first_name": "PLANTED"}});
-    fake.answer("get_patient", Script::json(200, &patient));
-    let answer = fake.client().get_patient().id("1").send().await.unwrap();
+    on_get(&server, "/api/clinic/patients/1", |then| {
+        then.status(200)
+            .header("x-planted", "PLANTED")
+            .json_body(patient)
+    })
+    .await;
+    let call = client(&server.base_url()).get_patient().id("1");
+    let answer = call.send().await.unwrap();
     assert_eq!(answer.patient.first_name.as_deref(), Some("PLANTED"));
     check_debug(&answer);
     check_debug(&answer.patient.id);

@@ -1,11 +1,13 @@
 //! What is sent, where to, and what is not sent at all.
 
-use fullscript::testing::{FakeFullscript, FakeRequest, Script};
 use fullscript::types::{self, CreateOauthTokenRequest, GrantType};
 use fullscript::{AccessToken, Client, Environment, Error};
-use serde_json::json;
+use httpmock::When;
+use httpmock::prelude::{GET, MockServer, POST};
+use serde_json::{Value, json};
 
-use super::wire::client;
+use super::clinic;
+use crate::support::{any_request, builder, client, on_get};
 
 #[test]
 fn an_address_without_tls_is_refused_unless_it_is_this_machine() {
@@ -48,9 +50,9 @@ fn an_address_without_tls_is_refused_unless_it_is_this_machine() {
 
 #[tokio::test]
 async fn any_spelling_of_an_address_leads_there() {
-    let fake = FakeFullscript::start().await.unwrap();
-    let url = fake.url();
-    let port = url.rsplit(':').next().unwrap();
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic", clinic).await;
+    let (url, port) = (server.base_url(), server.port());
     for url in [
         format!("{url}/"),
         format!(" {url} "),
@@ -58,116 +60,90 @@ async fn any_spelling_of_an_address_leads_there() {
         format!("http:127.0.0.1:{port}"),
         format!("{url}/a/.."),
     ] {
-        let client = fake.client_builder().base_url(&url).build().unwrap();
-        client
-            .get_clinic()
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        let answered = client(&url).get_clinic().send().await;
+        answered.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
+    mock.assert_calls_async(5).await;
 }
 
 #[tokio::test]
 async fn a_base_path_stands_before_every_path() {
-    for base in ["/gateway", "/a b/ü", "/a%20b/"] {
-        let fake = FakeFullscript::start().await.unwrap();
-        let url = fake.url() + base;
-        let client = fake.client_builder().base_url(url).build().unwrap();
-        let error = client.get_patient().id("1").send().await.unwrap_err();
-        assert!(error.is_not_found(), "{base}: {error}");
-        let target = &fake.requests()[0].target;
-        assert!(
-            target.ends_with("/api/clinic/patients/1") && target.len() > 25,
-            "{target}"
-        );
+    for (base, sent) in [
+        ("/gateway", "/gateway"),
+        ("/a b/ü", "/a%20b/%C3%BC"),
+        ("/a%20b/", "/a%20b"),
+    ] {
+        let server = MockServer::start_async().await;
+        let path = format!("{sent}/api/clinic");
+        let mock = on_get(&server, &path, clinic).await;
+        let client = client(&(server.base_url() + base));
+        client.get_clinic().send().await.unwrap();
+        mock.assert_async().await;
     }
 }
 
 #[tokio::test]
 async fn without_an_access_token_nothing_is_sent() {
-    let fake = FakeFullscript::start().await.unwrap();
-    let builder = || Client::builder(Environment::UsSandbox).base_url(fake.url());
-    let mut clients = vec![builder().build().unwrap()];
+    let server = MockServer::start_async().await;
+    let requests = any_request(&server).await;
+    let url = server.base_url();
+    let without = Client::builder(Environment::UsSandbox).base_url(&url);
+    let mut clients = vec![without.build().unwrap()];
     for token in ["", "a\nb", "a b", "ü", "a\u{0}", " token"] {
-        clients.push(
-            builder()
-                .access_token(AccessToken::new(token))
-                .build()
-                .unwrap(),
-        );
+        let builder = builder(&url).access_token(AccessToken::new(token));
+        clients.push(builder.build().unwrap());
     }
     for client in clients {
         let error = client.get_clinic().send().await.unwrap_err();
         assert!(error.is_invalid_request(), "{error}");
         assert!(error.to_string().contains("access token"), "{error}");
     }
-    assert!(fake.requests().is_empty());
-}
-
-/// A fake that issues tokens for any code.
-async fn fake_of_any_code() -> FakeFullscript {
-    let fake = FakeFullscript::start().await.unwrap();
-    let issued = json!({"oauth": {"access_token": "a", "resource_owner": {"id": "1"}}});
-    fake.answer("create_oauth_token", Script::json(200, &issued));
-    fake
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn the_oauth_operations_carry_no_token_and_all_others_do() {
-    let fake = fake_of_any_code().await;
-    let client = fake.client();
-    client
-        .create_oauth_token()
-        .body(token_request())
-        .send()
-        .await
-        .unwrap();
+    let server = MockServer::start_async().await;
+    for path in ["/api/oauth/token", "/api/oauth/revoke"] {
+        let mock = server.mock_async(|when, then| {
+            when.method(POST).path(path).header_missing("authorization");
+            then.status(200).json_body(issued());
+        });
+        mock.await;
+    }
+    on_get(&server, "/api/clinic", clinic).await;
+    let client = client(&server.base_url());
+    let issue = client.create_oauth_token().body(token_request());
+    issue.send().await.unwrap();
     let revoke = types::RevokeOauthTokenRequest::new("id", "secret", "token");
-    client
-        .revoke_oauth_token()
-        .body(revoke)
-        .send()
-        .await
-        .unwrap();
+    let revoke = client.revoke_oauth_token().body(revoke);
+    revoke.send().await.unwrap();
     client.get_clinic().send().await.unwrap();
-    let tokens: Vec<_> = fake
-        .requests()
-        .iter()
-        .map(|request| header(request, "authorization"))
-        .collect();
-    assert_eq!(
-        tokens,
-        [
-            None,
-            None,
-            Some(format!("Bearer {}", fake.access_token().expose()))
-        ]
-    );
 }
 
 #[tokio::test]
 async fn the_headers_are_those_that_the_vendor_knows() {
-    let fake = fake_of_any_code().await;
-    fake.client().get_clinic().send().await.unwrap();
-    fake.client()
-        .create_oauth_token()
-        .body(token_request())
-        .send()
-        .await
-        .unwrap();
-    for request in fake.requests() {
-        assert_eq!(header(&request, "api-version"), None);
-        assert_eq!(header(&request, "accept").unwrap(), "application/json");
-        assert!(
-            header(&request, "user-agent")
-                .unwrap()
-                .starts_with("fullscript-rust/")
-        );
-    }
-    assert_eq!(
-        header(&fake.requests()[1], "content-type").unwrap(),
-        "application/json"
-    );
+    let server = MockServer::start_async().await;
+    let known = |when: When| {
+        when.header_missing("api-version")
+            .header("accept", "application/json")
+            .header_prefix("user-agent", "fullscript-rust/")
+    };
+    let got = server.mock_async(|when, then| {
+        known(when).method(GET).header_missing("content-type");
+        clinic(then);
+    });
+    got.await;
+    let posted = server.mock_async(|when, then| {
+        let posted = known(when).method(POST);
+        posted.header("content-type", "application/json");
+        then.status(200).json_body(issued());
+    });
+    posted.await;
+    let client = client(&server.base_url());
+    client.get_clinic().send().await.unwrap();
+    let issue = client.create_oauth_token().body(token_request());
+    issue.send().await.unwrap();
 }
 
 #[test]
@@ -190,7 +166,6 @@ fn token_request() -> types::CreateOauthTokenRequest {
     CreateOauthTokenRequest::new(GrantType::RefreshToken, "id", "secret")
 }
 
-fn header(request: &FakeRequest, name: &str) -> Option<String> {
-    let mut found = request.headers.iter().filter(|(header, _)| header == name);
-    found.next().map(|(_, value)| value.clone())
+fn issued() -> Value {
+    json!({"oauth": {"access_token": "a", "resource_owner": {"id": "1"}}})
 }

@@ -89,7 +89,7 @@ async fn a_call_is_one_span_with_the_names_of_the_conventions() {
     }
     assert!(!spans[0].contains("error.type"), "{}", spans[0]);
     assert!(
-        log.contains("trying again") && !log.contains("somebody"),
+        log.contains("retrying request") && !log.contains("somebody"),
         "{log}"
     );
 }
@@ -97,7 +97,7 @@ async fn a_call_is_one_span_with_the_names_of_the_conventions() {
 #[tokio::test]
 async fn a_failure_has_its_type() {
     let fake = FakeFullscript::start().await.unwrap();
-    let once = CallOptions::new().attempts(1);
+    let once = CallOptions::new().max_attempts(1);
     let client = fake.client_builder().options(once).build().unwrap();
     for (script, error_type) in [
         (Script::html(500, ""), "server_error"),

@@ -12,8 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::{CLINIC, builder, post};
-use crate::support::answer;
+use super::{CLINIC, post};
+use crate::support::{answer, builder};
 
 /// A server with TLS, and what it got after the handshake.
 struct Encrypted {

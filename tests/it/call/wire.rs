@@ -1,12 +1,13 @@
 //! What is made of whatever the server answers.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
-
-use fullscript::testing::{FakeFullscript, Script};
+use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateSessionGrantRequest;
-use fullscript::{AccessToken, CallOptions, Client, Environment};
+use fullscript::{AccessToken, Error};
+use httpmock::Then;
+use httpmock::prelude::{MockServer, POST};
 use serde_json::json;
+
+use crate::support::{Act, Closed, Misbehaving, any_request, on_get, once};
 
 #[tokio::test]
 async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
@@ -39,12 +40,14 @@ async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
         (302, "", ""),
         (599, "text/html", ""),
     ] {
-        let url = answering(format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\nx-request-id: req-1\r\n\
-             x-other: kept\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ));
-        let error = client(&url).get_patient().id("1").send().await.unwrap_err();
+        let error = refused(|then| {
+            then.status(status)
+                .header("content-type", content_type)
+                .header("x-request-id", "req-1")
+                .header("x-other", "kept")
+                .body(body)
+        });
+        let error = error.await;
         assert_eq!(error.status().unwrap().as_u16(), status);
         assert_eq!(error.headers().unwrap()["content-type"], content_type);
         assert_eq!(error.headers().unwrap()["x-other"], "kept");
@@ -57,16 +60,8 @@ async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
 
 #[tokio::test]
 async fn the_predicates_tell_refusals_apart() {
-    let fake = FakeFullscript::start().await.unwrap();
     for status in [401, 404, 422, 429, 403, 500] {
-        fake.answer("get_patient", Script::html(status, ""));
-        let error = fake
-            .client()
-            .get_patient()
-            .id("1")
-            .send()
-            .await
-            .unwrap_err();
+        let error = refused(|then| then.status(status)).await;
         let told = [
             error.is_unauthorized(),
             error.is_not_found(),
@@ -87,7 +82,6 @@ async fn the_predicates_tell_refusals_apart() {
 
 #[tokio::test]
 async fn the_vendors_messages_are_read_from_every_shape() {
-    let fake = FakeFullscript::start().await.unwrap();
     for (body, messages) in [
         (json!({"error": "one"}), vec!["one"]),
         (json!({"error": ["one", "two"]}), vec!["one", "two"]),
@@ -109,14 +103,7 @@ async fn the_vendors_messages_are_read_from_every_shape() {
         (json!({"error": null, "status": 422}), vec![]),
         (json!([]), vec![]),
     ] {
-        fake.answer("get_patient", Script::json(422, &body));
-        let error = fake
-            .client()
-            .get_patient()
-            .id("1")
-            .send()
-            .await
-            .unwrap_err();
+        let error = refused(|then| then.status(422).json_body(body.clone())).await;
         assert_eq!(error.messages(), messages, "{body}");
     }
 }
@@ -139,26 +126,7 @@ async fn a_refused_token_shows_the_servers_challenge() {
 }
 
 #[tokio::test]
-async fn a_success_in_html_is_an_error_that_keeps_it() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer("get_patient", Script::html(200, "<html>"));
-    let error = fake
-        .client()
-        .get_patient()
-        .id("1")
-        .send()
-        .await
-        .unwrap_err();
-    assert!(error.is_decode());
-    assert_eq!(
-        (error.status().unwrap().as_u16(), error.body()),
-        (200, Some(&b"<html>"[..]))
-    );
-}
-
-#[tokio::test]
 async fn an_answer_of_another_shape_is_an_error_that_names_the_place() {
-    let fake = FakeFullscript::start().await.unwrap();
     for (patients, place) in [
         (json!([{"id": {"secret": "PLANTED"}}]), "`patients[0].id`"),
         (
@@ -172,11 +140,12 @@ async fn an_answer_of_another_shape_is_an_error_that_names_the_place() {
         (json!([{"first_name": "PLANTED"}]), "`patients[0]`"),
         (json!("PLANTED"), "`patients`"),
     ] {
-        fake.answer(
-            "list_patients",
-            Script::json(200, &json!({"patients": patients})),
-        );
-        let error = fake.client().list_patients().send().await.unwrap_err();
+        let server = MockServer::start_async().await;
+        let body = json!({"patients": patients});
+        let respond = |then: Then| then.status(200).json_body(body);
+        on_get(&server, "/api/clinic/patients", respond).await;
+        let client = once(&server.base_url());
+        let error = client.list_patients().send().await.unwrap_err();
         assert!(error.is_decode());
         assert!(error.to_string().contains(place), "{error}");
         assert!(!format!("{error:?}").contains("PLANTED"), "{error:?}");
@@ -189,10 +158,8 @@ async fn a_body_that_breaks_off_is_a_transport_error_that_keeps_what_came() {
         "content-length: 100\r\n\r\n",
         "transfer-encoding: chunked\r\n\r\n9\r\n",
     ] {
-        let url = answering(format!(
-            "HTTP/1.1 200 OK\r\nx-request-id: req-1\r\n{head}{{\"clinic\""
-        ));
-        let error = client(&url).get_clinic().send().await.unwrap_err();
+        let cut = format!("HTTP/1.1 200 OK\r\nx-request-id: req-1\r\n{head}{{\"clinic\"");
+        let error = broken(&cut).await;
         assert!(error.is_transport(), "{error}");
         assert_eq!(error.status().unwrap(), 200);
         assert_eq!(error.request_id(), Some("req-1"));
@@ -203,8 +170,7 @@ async fn a_body_that_breaks_off_is_a_transport_error_that_keeps_what_came() {
 
 #[tokio::test]
 async fn a_refusal_stays_one_though_its_body_breaks_off() {
-    let url = answering("HTTP/1.1 404 X\r\ncontent-length: 100\r\n\r\n{\"error\"".into());
-    let error = client(&url).get_clinic().send().await.unwrap_err();
+    let error = broken("HTTP/1.1 404 X\r\ncontent-length: 100\r\n\r\n{\"error\"").await;
     assert!(error.is_not_found());
     assert_eq!(error.body(), Some(&b"{\"error\""[..]));
 }
@@ -212,73 +178,57 @@ async fn a_refusal_stays_one_though_its_body_breaks_off() {
 #[tokio::test]
 async fn a_connection_that_breaks_before_the_answer_is_a_transport_error() {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-ty", "SSH-2.0-OpenSSH\r\n"] {
-        let url = answering(answer.into());
-        let error = client(&url).get_clinic().send().await.unwrap_err();
+        let error = broken(answer).await;
         assert!(error.is_transport(), "{error}");
         assert!(error.status().is_none() && error.headers().is_none() && error.body().is_none());
     }
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let error = client(&format!("http://{nobody}"))
-        .get_clinic()
-        .send()
-        .await
-        .unwrap_err();
+    let closed = Closed::new();
+    let error = once(&closed.url()).get_clinic().send().await.unwrap_err();
     assert!(error.is_transport(), "{error}");
 }
 
 #[tokio::test]
 async fn no_content_in_place_of_json_is_an_error_that_says_so() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer("get_clinic", Script::html(204, ""));
-    let error = fake.client().get_clinic().send().await.unwrap_err();
+    let error = refused(|then| then.status(204)).await;
     assert!(error.is_decode());
     assert_eq!(error.status().unwrap(), 204);
 }
 
 #[tokio::test]
 async fn any_success_is_one() {
-    let fake = FakeFullscript::start().await.unwrap();
     for status in [200, 201, 202, 299] {
-        fake.answer(
-            "create_session_grant",
-            Script::json(status, &json!({"id": "1"})),
-        );
+        let server = MockServer::start_async().await;
+        let mock = server.mock_async(|when, then| {
+            when.method(POST)
+                .path("/api/clinic/embeddable/session_grants");
+            let granted = then.status(status).header("x-request-id", "req-1");
+            granted.json_body(json!({"id": "1"}));
+        });
+        mock.await;
+        let call = once(&server.base_url()).create_session_grant();
         let body = CreateSessionGrantRequest::new();
-        let grant = fake
-            .client()
-            .create_session_grant()
-            .body(body)
-            .send()
-            .await
-            .unwrap();
+        let grant = call.body(body).send().await.unwrap();
         assert_eq!((grant.status().as_u16(), grant.id.as_str()), (status, "1"));
-        assert!(grant.request_id().is_some());
+        assert_eq!(grant.request_id(), Some("req-1"));
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = FakeFullscript::start().await.unwrap();
-    let location = format!("{}/api/clinic", elsewhere.url());
-    let url = answering(format!(
-        "HTTP/1.1 307 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
-    ));
-    let error = client(&url).get_clinic().send().await.unwrap_err();
+    let elsewhere = MockServer::start_async().await;
+    let requests = any_request(&elsewhere).await;
+    let location = elsewhere.url("/api/clinic/patients/1");
+    let error = refused(|then| then.status(307).header("location", location)).await;
     assert_eq!(error.status().unwrap(), 307);
-    assert!(elsewhere.requests().is_empty());
+    requests.assert_calls_async(0).await;
 }
 
 #[tokio::test]
 async fn a_refusal_of_a_marked_operation_explains_approval() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer(
-        "list_products",
-        Script::json(403, &json!({"error": "Forbidden"})),
-    );
-    let error = fake.client().list_products().send().await.unwrap_err();
+    let server = MockServer::start_async().await;
+    on_get(&server, "/api/catalog/products", |then| then.status(403)).await;
+    let client = once(&server.base_url());
+    let error = client.list_products().send().await.unwrap_err();
     assert!(error.needs_approval());
     let text = error.to_string();
     assert!(
@@ -289,11 +239,10 @@ async fn a_refusal_of_a_marked_operation_explains_approval() {
 
 #[tokio::test]
 async fn another_refusal_names_the_scope_and_how_sure_that_is() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer("get_patient", Script::json(403, &json!({})));
-    fake.answer("get_allergen", Script::json(403, &json!({})));
-    let client = fake.client();
-    let documented = client.get_patient().id("1").send().await.unwrap_err();
+    let documented = refused(|then| then.status(403)).await;
+    let server = MockServer::start_async().await;
+    on_get(&server, "/api/catalog/allergens/1", |then| then.status(403)).await;
+    let client = once(&server.base_url());
     let inferred = client.get_allergen().id("1").send().await.unwrap_err();
     assert!(!documented.needs_approval() && !inferred.needs_approval());
     assert!(
@@ -308,33 +257,19 @@ async fn another_refusal_names_the_scope_and_how_sure_that_is() {
     );
 }
 
-pub(super) fn client(url: &str) -> Client {
-    let builder = Client::builder(Environment::UsSandbox).base_url(url);
-    builder
-        .access_token(AccessToken::new("token"))
-        // These servers answer once.
-        .options(CallOptions::new().attempts(1))
-        .build()
-        .expect("a loopback address")
+/// Calls `get_patient` on a server that responds so, and returns the error.
+async fn refused(respond: impl FnOnce(Then) -> Then) -> Error {
+    let server = MockServer::start_async().await;
+    let mock = on_get(&server, "/api/clinic/patients/1", respond).await;
+    let call = once(&server.base_url()).get_patient().id("1");
+    let error = call.send().await.unwrap_err();
+    mock.assert_async().await;
+    error
 }
 
-/// The address of a server that answers one request with these bytes and
-/// hangs up.
-pub(super) fn answering(bytes: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept()?;
-        let mut request = Vec::new();
-        let mut part = [0; 1024];
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            match stream.read(&mut part)? {
-                0 => break,
-                length => request.extend_from_slice(&part[..length]),
-            }
-        }
-        stream.write_all(bytes.as_bytes())?;
-        stream.shutdown(Shutdown::Both)
-    });
-    url
+/// Calls `get_clinic` on a server that sends these bytes and closes the
+/// connection, and returns the error. A mock server sends whole responses only.
+async fn broken(bytes: &str) -> Error {
+    let server = Misbehaving::start([Act::AnswerAndClose(bytes.into())]).await;
+    once(&server.url()).get_clinic().send().await.unwrap_err()
 }

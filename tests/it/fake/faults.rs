@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn once(fake: &FakeFullscript) -> Client {
     fake.client()
-        .with_options(CallOptions::new().attempts(1).timeout(SECOND))
+        .with_options(CallOptions::new().max_attempts(1).timeout(SECOND))
 }
 
 async fn failure(fault: Fault) -> Error {

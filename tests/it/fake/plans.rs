@@ -22,13 +22,9 @@ impl Clinic {
         let builder = FakeFullscript::builder().clock(ManualClock::default());
         let fake = builder.start().await.unwrap();
         let client = fake.client();
-        let patient = fake.patients()[0]["id"]
-            .as_str()
-            .unwrap()
-            .try_into()
-            .unwrap();
+        let patient = fake.patients()[0]["id"].as_str().unwrap().into();
         let variant = &fake.treatment_plans()[0]["recommendations"][0]["variant_id"];
-        let variant = variant.as_str().unwrap().try_into().unwrap();
+        let variant = variant.as_str().unwrap().into();
         Self {
             fake,
             client,
@@ -148,7 +144,7 @@ async fn a_product_in_place_of_its_variant_is_refused() {
     let clinic = Clinic::new().await;
     let products = clinic.client.list_products().send().await.unwrap();
     let mut recommendation = clinic.recommendation();
-    recommendation.variant_id = products.products[0].id.as_str().try_into().unwrap();
+    recommendation.variant_id = products.products[0].id.as_str().into();
     let plan = CreateTreatmentPlanRequest::draft(vec![recommendation]);
     let error = clinic.create(plan).await.unwrap_err();
     assert!(error.is_validation());

@@ -167,8 +167,8 @@ async fn a_list_that_grew_drops_duplicates_and_reports_them() {
         assert!(changes.has_grown() && !changes.is_empty());
         assert_eq!(
             changes.to_string(),
-            "the list changed while it was read: 1 came twice and were dropped, 1 never came, \
-             the total went from 10 to 11; read it again"
+            "the list changed while it was read: duplicates dropped: 1, \
+             records missing: 1, total changed from 10 to 11; read the list again"
         );
     }
 }

@@ -151,7 +151,7 @@ async fn a_next_page_that_does_not_advance_is_an_error() {
         assert_eq!(error.status().unwrap(), 200);
         assert!(error.request_id().is_some());
         let text = error.to_string();
-        let start = format!("list_patients: page 2: page {next} is named as the one after it");
+        let start = format!("list_patients: page 2: pagination loop: `next_page` is {next}");
         assert!(text.starts_with(&start), "{text}");
         assert!(list.next().await.is_none());
         assert_eq!(fake.requests().len(), 2);
@@ -176,7 +176,9 @@ async fn a_page_that_repeats_the_one_before_is_an_error() {
             assert!(error.is_pagination(), "{error}");
             assert_eq!(error.page(), Some(2));
             assert!(
-                error.to_string().contains("repeats the page before"),
+                error
+                    .to_string()
+                    .contains("the page repeats the previous one"),
                 "{error}"
             );
             assert!(list.next().await.is_none());
@@ -201,7 +203,7 @@ async fn a_longer_circle_is_an_error_too() {
     let error = list.next().await.unwrap().unwrap_err();
     assert!(error.is_pagination(), "{error}");
     assert_eq!(error.page(), Some(6));
-    assert!(error.to_string().contains("nothing new"), "{error}");
+    assert!(error.to_string().contains("no new records"), "{error}");
 }
 
 #[tokio::test]
@@ -246,8 +248,8 @@ async fn a_list_of_unknown_shape_is_the_only_array_of_its_response() {
     let list: Vec<Value> = call().items().collect_all().await.unwrap();
     assert_eq!(list, [json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
     for (body, reason) in [
-        (json!({}), "holds no list"),
-        (json!({"dependents": null}), "holds no list"),
+        (json!({}), "contains no list"),
+        (json!({"dependents": null}), "contains no list"),
         (
             json!({"dependents": [], "others": []}),
             "more than one list",

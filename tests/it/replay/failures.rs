@@ -123,7 +123,7 @@ async fn a_deleted_event_is_reported_and_blocks_nothing() {
     let [error] = &errors[..] else { panic!() };
     assert!(error.is_gone() && !error.is_end());
     assert_eq!(error.event_id().unwrap().as_str(), "gone");
-    assert!(error.to_string().contains("left out"), "{error}");
+    assert!(error.to_string().contains("is skipped"), "{error}");
     assert_eq!(replay.cursor(), Cursor::from(time(NOW)));
 }
 
@@ -160,7 +160,7 @@ async fn a_failing_server_is_not_called_for_every_event() {
     let (ids, errors) = failures(&mut replay).await;
     assert_eq!((ids.len(), errors.len()), (0, 3));
     assert!(errors[2].is_end() && !errors[1].is_end());
-    assert!(errors[2].to_string().contains("replay from the cursor"));
+    assert!(errors[2].to_string().contains("resume from the cursor"));
     assert_eq!(vendor.fake.count("get_event"), 3);
     assert_eq!(
         replay.cursor().of(EventList::Orders),

@@ -120,7 +120,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
         let patient = client.get_patient().id(&*secrets.patient);
         shown.error(&patient.send().await.unwrap_err());
     }
-    let once = client.with_options(CallOptions::new().attempts(1));
+    let once = client.with_options(CallOptions::new().max_attempts(1));
     let search = once.search_patients().query(&*secrets.patient);
     shown.error(&search.send().await.unwrap_err());
     let raw = once.request(Method::POST, "/api/clinic/patients");

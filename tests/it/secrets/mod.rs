@@ -95,7 +95,7 @@ proptest! {
         drop(guard);
         secrets.check(&state, &shown.text);
         let log = log.text();
-        prop_assert!(log.contains("get_patient") && log.contains("trying again"), "{log}");
+        prop_assert!(log.contains("get_patient") && log.contains("retrying request"), "{log}");
         secrets.check(&state, &log);
         // Every public type was shown, except those whose content the caller chose to show.
         let harmless = BTreeSet::from(HARMLESS.map(String::from));

@@ -66,7 +66,7 @@ async fn enabling_encryption_leaves_no_plain_text() {
             .unwrap_err(),
         plain.delete("0").await.unwrap_err(),
     ] {
-        assert!(cause(&error).contains("open it again"), "{error:?}");
+        assert!(cause(&error).contains("open the file again"), "{error:?}");
     }
     is_filled(&store, 100).await;
     drop((plain, store));
@@ -107,10 +107,10 @@ async fn a_file_that_needs_another_key_is_refused_and_left_as_it_was() {
     let wrong = key();
     let previous = SqliteStore::builder(&place.path).previous_encryption_key(right.clone());
     for (opened, says) in [
-        (place.open().await, "with its encryption key"),
+        (place.open().await, "no encryption key was set"),
         (place.open_with(&wrong).await, "another key"),
         (place.open_anew(&wrong, &key()).await, "another key"),
-        (previous.open().await, "no new one"),
+        (previous.open().await, "without a current one"),
     ] {
         let error = opened.unwrap_err();
         assert!(error.is_key_refused(), "{error}");
@@ -129,7 +129,7 @@ async fn a_key_is_replaced_by_opening_with_both() {
     let store = place.open_anew(&new, &old).await.unwrap();
     is_filled(&store, 50).await;
     let error = before.load("0").await.unwrap_err();
-    assert!(cause(&error).contains("open it again"), "{error:?}");
+    assert!(cause(&error).contains("open the file again"), "{error:?}");
     // The old key may remain configured but no longer opens anything.
     is_filled(&place.open_anew(&new, &old).await.unwrap(), 50).await;
     assert!(place.open_with(&old).await.unwrap_err().is_key_refused());

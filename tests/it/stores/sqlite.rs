@@ -211,7 +211,7 @@ async fn a_file_of_others_is_refused_and_left_as_it_was() {
     for (place, says) in [
         (place, "another application"),
         (with_mark, "another application"),
-        (text, "no token file"),
+        (text, "not a token file"),
     ] {
         let before = std::fs::read(&place.path).unwrap();
         let error = place.open().await.unwrap_err();

@@ -1,11 +1,13 @@
 //! What the tests share: users who are connected, stores that can be stopped
-//! or fail, a server that misbehaves.
+//! or fail, mock servers and their clients, a server that misbehaves.
 
 mod connected;
+mod mock;
 mod server;
 mod store;
 
 pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
+pub(crate) use mock::{any_request, builder, client, on_get, once};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
 pub(crate) use store::{Failures, Gate, Hook, Hooked, Step};
 

@@ -1,4 +1,5 @@
-//! A server that misbehaves as told.
+//! A server for what a mock server cannot send: broken HTTP, connections that
+//! break or stay silent, bodies too slow or too large.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -66,10 +67,6 @@ impl Misbehaving {
             sent,
             server,
         }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub(crate) fn url(&self) -> String {

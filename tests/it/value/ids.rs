@@ -29,7 +29,7 @@ async fn the_error_of_a_call_says_why_its_id_is_refused() {
     let error = fake.client().get_patient().id("").send().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "get_patient: not sent, an id in the path is empty or leads to another operation"
+        "get_patient: not sent: an id in the path is empty or leads to another operation"
     );
 }
 
@@ -110,7 +110,7 @@ async fn a_plan_without_a_body_is_not_sent() {
     assert!(error.is_invalid_request(), "{error}");
     assert_eq!(
         error.to_string(),
-        "create_treatment_plan: not sent, `body` is required and was not set"
+        "create_treatment_plan: not sent: `body` is required but was not set"
     );
     assert_eq!(paths(&fake), [""; 0]);
 }

@@ -1,8 +1,11 @@
 //! Responses that differ from the document.
 
-use fullscript::testing::{FakeFullscript, Script, round_trip};
+use fullscript::testing::round_trip;
 use fullscript::types::{self, UpdateTreatmentPlanRequest};
+use httpmock::prelude::{MockServer, PATCH, POST};
 use serde_json::{Value, json};
+
+use crate::support::{client, on_get};
 
 use Change::{Remove, Set};
 
@@ -206,24 +209,24 @@ fn an_optional_list_may_be_null_absent_or_empty() {
 
 #[tokio::test]
 async fn an_empty_list_is_sent_and_an_absent_one_is_not() {
-    let fake = FakeFullscript::builder().stateless().start().await.unwrap();
-    let client = fake.client();
-    for list in [Some(vec![]), None] {
+    for (list, sent) in [
+        (Some(vec![]), json!({"recommendations": []})),
+        (None, json!({})),
+    ] {
+        let server = MockServer::start_async().await;
+        let mock = server.mock_async(|when, then| {
+            when.method(PATCH)
+                .path("/api/clinic/treatment_plans/1")
+                .json_body(sent);
+            then.status(200)
+                .json_body(json!({"treatment_plan": {"id": "1"}}));
+        });
+        let mock = mock.await;
         let body = UpdateTreatmentPlanRequest::new().set_recommendations(list);
-        client
-            .update_treatment_plan()
-            .id("1")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
+        let call = client(&server.base_url()).update_treatment_plan().id("1");
+        call.body(body).send().await.unwrap();
+        mock.assert_async().await;
     }
-    let bodies: Vec<_> = fake
-        .requests()
-        .into_iter()
-        .map(|request| request.body.unwrap())
-        .collect();
-    assert_eq!(bodies, [json!({"recommendations": []}), json!({})]);
 }
 
 #[test]
@@ -237,15 +240,10 @@ fn an_id_may_be_a_number_and_is_written_back_as_one() {
 
 #[tokio::test]
 async fn an_empty_body_instead_of_a_model_is_an_error_with_the_status() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer("get_patient", Script::html(200, ""));
-    let error = fake
-        .client()
-        .get_patient()
-        .id("1")
-        .send()
-        .await
-        .unwrap_err();
+    let server = MockServer::start_async().await;
+    on_get(&server, "/api/clinic/patients/1", |then| then.status(200)).await;
+    let call = client(&server.base_url()).get_patient().id("1");
+    let error = call.send().await.unwrap_err();
     assert!(error.is_decode(), "{error}");
     assert_eq!(error.status().unwrap(), 200);
     assert_eq!(error.body(), Some(&b""[..]));
@@ -254,20 +252,17 @@ async fn an_empty_body_instead_of_a_model_is_an_error_with_the_status() {
 /// A response without a schema declares no fields, so none are missing.
 #[tokio::test]
 async fn an_empty_body_in_place_of_any_json_is_no_error() {
-    let fake = FakeFullscript::start().await.unwrap();
-    fake.answer("revoke_oauth_token", Script::html(200, ""));
-    fake.answer("list_lab_tests", Script::html(200, ""));
-    let (client, secret) = (fake.client(), "secret");
-    let body = types::RevokeOauthTokenRequest::new("id", secret, secret);
-    assert!(
-        client
-            .revoke_oauth_token()
-            .body(body)
-            .send()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let server = MockServer::start_async().await;
+    let revoke = server.mock_async(|when, then| {
+        when.method(POST).path("/api/oauth/revoke");
+        then.status(200);
+    });
+    revoke.await;
+    on_get(&server, "/api/labs", |then| then.status(200)).await;
+    let client = client(&server.base_url());
+    let body = types::RevokeOauthTokenRequest::new("id", "secret", "secret");
+    let revoked = client.revoke_oauth_token().body(body).send().await;
+    assert!(revoked.unwrap().is_empty());
     assert!(client.list_lab_tests().send().await.unwrap().is_empty());
 }
 

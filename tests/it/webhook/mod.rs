@@ -158,11 +158,15 @@ fn each_rejection_is_distinguished() {
 #[test]
 fn an_empty_secret_is_rejected() {
     for (signing, challenge, message) in [
-        ("", "token", "signature secret key is empty"),
-        (" ", "token", "signature secret key is empty"),
-        ("key\n", "token", "signature secret key has a line break"),
-        ("key", "", "challenge token is empty"),
-        ("key", "token\r\n", "challenge token has a line break"),
+        ("", "token", "signature secret key: empty"),
+        (" ", "token", "signature secret key: empty"),
+        (
+            "key\n",
+            "token",
+            "signature secret key: contains a line break",
+        ),
+        ("key", "", "challenge token: empty"),
+        ("key", "token\r\n", "challenge token: contains a line break"),
     ] {
         let error = Receiver::new(signing, challenge).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");

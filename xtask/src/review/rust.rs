@@ -39,13 +39,7 @@ struct Effects<'s> {
 const NO_COMPILE: &str = "no longer compiles";
 
 /// Types of `fullscript::value`, and what they are converted from.
-const TAKEN: [(&str, &str); 5] = [
-    ("Date", "String"),
-    ("Decimal", "String"),
-    ("Decimal", "i64"),
-    ("Flag", "String"),
-    ("Timestamp", "String"),
-];
+const TAKEN: [(&str, &str); 1] = [("Decimal", "i64")];
 
 impl Effects<'_> {
     fn note(&mut self, subject: Subject, level: Level, text: impl Into<String>) {
@@ -218,11 +212,13 @@ impl Effects<'_> {
                     fields: was,
                     default: had,
                     exhaustive: closed,
+                    constructor: took,
                 },
                 Type::Model {
                     fields: is,
                     default: has,
                     exhaustive: closes,
+                    constructor: takes,
                 },
             ) => {
                 if *had && !has {
@@ -241,7 +237,8 @@ impl Effects<'_> {
                     (false, true) => self.note(subject, Level::Minor, "it is exhaustive now"),
                     _ => {}
                 }
-                self.fields(name, was, is, *closed);
+                self.constructor(name, took, takes);
+                self.fields(name, (was, *closed), (is, takes));
             }
             (
                 Type::Values {
@@ -276,7 +273,29 @@ impl Effects<'_> {
         }
     }
 
-    fn fields(&mut self, name: &str, old: &[Field], new: &[Field], exhaustive: bool) {
+    /// The parameters that both have, in another order: a call may compile and mean another.
+    fn constructor(&mut self, name: &str, old: &[String], new: &[String]) {
+        let common = |list: &[String], other: &[String]| -> Vec<String> {
+            let both = list.iter().filter(|parameter| other.contains(parameter));
+            both.cloned().collect()
+        };
+        let (was, is) = (common(old, new), common(new, old));
+        if was != is {
+            let text = format!(
+                "`new` takes ({}) instead of ({}): code that calls it may compile and swap values",
+                is.join(", "),
+                was.join(", ")
+            );
+            self.note(Subject::Type(name.to_string()), Level::Major, text);
+        }
+    }
+
+    fn fields(
+        &mut self,
+        name: &str,
+        (old, exhaustive): (&[Field], bool),
+        (new, constructor): (&[Field], &[String]),
+    ) {
         let subject = |field: &Field| Subject::Field {
             ty: name.to_string(),
             name: field.wire.clone(),
@@ -300,7 +319,7 @@ impl Effects<'_> {
             .iter()
             .filter(|is| !old.iter().any(|was| was.wire == is.wire))
         {
-            if !is.ty.starts_with("Option<") {
+            if constructor.contains(&is.name) {
                 self.note(subject(is), Level::Major, UNBUILT);
             } else if exhaustive {
                 self.breaks(subject(is), "a literal without it");
@@ -359,5 +378,5 @@ impl Effects<'_> {
 /// What a new or newly required argument does to calls.
 const UNSET: &str = "calls without it compile, and fail before they are sent";
 
-/// What a new field without a default does to builders.
-const UNBUILT: &str = "a builder without it compiles, and fails when it is converted";
+/// What a new required field does to code that makes the model.
+const UNBUILT: &str = "`new` takes it too; code that calls `new` no longer compiles";

@@ -82,6 +82,8 @@ pub enum Type {
         default: bool,
         /// Whether a literal of it compiles in other crates.
         exhaustive: bool,
+        /// The parameters of `new`, which are the required fields in their order.
+        constructor: Vec<String>,
     },
     /// A struct around one unnamed value.
     Wrapper(String),

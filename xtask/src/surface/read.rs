@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quote::ToTokens;
 use syn::{Expr, ImplItem, Item, ItemImpl};
 
-use super::syntax::{field_name, is_default, last_segment, meta, only_argument, short, text};
+use super::syntax::{field_name, last_segment, meta, only_argument, short, text};
 use super::types::named;
 use super::{Argument, List, Operation, Surface};
 
@@ -33,8 +33,9 @@ impl Surface {
         if let Some(id) = builders.keys().next() {
             return Err(format!("{id} is not in the table of operations"));
         }
+        let constructors = constructors(types);
         for item in types {
-            surface.types.extend(named(item)?);
+            surface.types.extend(named(item, &constructors)?);
         }
         Ok(surface)
     }
@@ -136,7 +137,7 @@ fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>
                 let builder = structs.remove(&last_segment(&block.self_ty));
                 let builder = builder.ok_or(format!("{id} has no builder"))?;
                 let arguments = builder.fields.iter();
-                let arguments = arguments.filter_map(|field| argument(field, types));
+                let arguments = arguments.filter_map(|field| argument(field, block));
                 let known = Builder {
                     arguments: arguments.collect(),
                     list: list(block, &answer, types),
@@ -148,6 +149,22 @@ fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>
         }
     }
     Ok(builders)
+}
+
+/// The parameters of `new` of each model.
+fn constructors(types: &[Item]) -> BTreeMap<String, Vec<String>> {
+    let blocks = types.iter().filter_map(|item| match item {
+        Item::Impl(block) if block.trait_.is_none() => {
+            let parameters = method(block, "new")?.sig.inputs.iter();
+            let names = parameters.map(|parameter| match parameter {
+                syn::FnArg::Typed(parameter) => parameter.pat.to_token_stream().to_string(),
+                syn::FnArg::Receiver(_) => "self".into(),
+            });
+            Some((last_segment(&block.self_ty), names.collect()))
+        }
+        _ => None,
+    });
+    blocks.collect()
 }
 
 fn method<'b>(block: &'b ItemImpl, wanted: &str) -> Option<&'b syn::ImplItemFn> {
@@ -169,20 +186,23 @@ fn answer(send: &syn::ImplItemFn) -> Option<(String, String)> {
     Some((id.to_string(), short(answer)))
 }
 
-/// `page_number` of `page_number: Result<Option<i64>, String>`; the client
-/// itself is no argument.
-fn argument(field: &syn::Field, types: &[Item]) -> Option<Argument> {
-    let held = only_argument(&field.ty)?;
-    let optional = last_segment(held) == "Option";
-    let ty = if optional { only_argument(held)? } else { held };
-    // A body begins as its builder, which is enough where no field is needed.
-    let begun = ty.to_token_stream().to_string().replace(' ', "");
-    let sent_empty = begun.contains("builder::") && is_default(&last_segment(ty), types);
+/// `page_number: i64` of the field `page_number: Option<i64>`, which has a setter of its name. An
+/// optional argument also has a setter that takes an option, and a body without required fields
+/// is sent empty.
+fn argument(field: &syn::Field, block: &ItemImpl) -> Option<Argument> {
+    let name = field_name(field);
+    method(block, &name)?;
+    let optional = method(block, &format!("set_{name}")).is_some();
+    let starts_empty = || {
+        let new = method(block, "new")?.block.to_token_stream().to_string();
+        let start = format!("{name} : :: std :: option :: Option :: Some");
+        new.contains(&start).then_some(())
+    };
     Some(Argument {
-        name: field_name(field),
-        ty: short(ty),
+        ty: short(only_argument(&field.ty)?),
         optional,
-        needed: !optional && !sent_empty,
+        needed: !optional && starts_empty().is_none(),
+        name,
     })
 }
 
@@ -192,7 +212,7 @@ fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
         return None;
     };
     let body = pages.block.to_token_stream().to_string().replace(' ', "");
-    let field = body.split("Found::new(answer.").nth(1);
+    let field = body.split("PageBody::new(response.").nth(1);
     let field = field.and_then(|rest| rest.split([',', '.']).next());
     Some(List {
         record: short(only_argument(stream)?),

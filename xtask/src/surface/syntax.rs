@@ -3,14 +3,6 @@
 use quote::ToTokens;
 use syn::{Expr, Item, ItemStruct, Lit, Type};
 
-/// Whether a model can be built without a field.
-pub(super) fn is_default(name: &str, types: &[Item]) -> bool {
-    types.iter().any(|item| match item {
-        Item::Struct(model) => model.ident == name && derives(model, "Default"),
-        _ => false,
-    })
-}
-
 pub(super) fn derives(model: &ItemStruct, wanted: &str) -> bool {
     model.attrs.iter().any(|attribute| {
         let text = attribute.to_token_stream().to_string();

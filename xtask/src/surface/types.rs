@@ -1,5 +1,7 @@
 //! Reads one type of the generated `types.rs`: a model, an id, a set of values.
 
+use std::collections::BTreeMap;
+
 use quote::ToTokens;
 use syn::{Attribute, Fields, Item, ItemEnum, ItemMacro, ItemStruct};
 
@@ -7,9 +9,12 @@ use super::syntax::{derives, field_name, short, text};
 use super::{Field, Type as Named, Variant};
 
 /// One item of `types.rs` with its name, unless it is code of another.
-pub(super) fn named(item: &Item) -> Result<Option<(String, Named)>, String> {
+pub(super) fn named(
+    item: &Item,
+    constructors: &BTreeMap<String, Vec<String>>,
+) -> Result<Option<(String, Named)>, String> {
     Ok(Some(match item {
-        Item::Struct(model) => (model.ident.to_string(), structure(model)?),
+        Item::Struct(model) => (model.ident.to_string(), structure(model, constructors)?),
         Item::Enum(model) => (model.ident.to_string(), closed_set(model)),
         Item::Macro(call) if is_macro(call, "open_enum") => open_set(call)?,
         Item::Macro(call) if is_macro(call, "id_type") => id(call)?,
@@ -25,7 +30,10 @@ pub(super) fn named(item: &Item) -> Result<Option<(String, Named)>, String> {
     }))
 }
 
-fn structure(model: &ItemStruct) -> Result<Named, String> {
+fn structure(
+    model: &ItemStruct,
+    constructors: &BTreeMap<String, Vec<String>>,
+) -> Result<Named, String> {
     let fields = match &model.fields {
         Fields::Named(fields) => &fields.named,
         fields => {
@@ -53,6 +61,10 @@ fn structure(model: &ItemStruct) -> Result<Named, String> {
         fields: fields.collect::<Result<_, String>>()?,
         default: derives(model, "Default"),
         exhaustive: !has("non_exhaustive"),
+        constructor: constructors
+            .get(&model.ident.to_string())
+            .cloned()
+            .unwrap_or_default(),
     })
 }
 

@@ -86,7 +86,7 @@ actions:
         - {name: a_b, in: query, schema: {type: string}}
 ";
     fs::write(sandbox.spec().join("overlay.yaml"), twins).unwrap();
-    sandbox.refuses_file(document("2"), "GetClinic.a_b is there twice");
+    sandbox.refuses_file(document("2"), "GetClinic.a_b is defined twice");
 }
 
 #[test]

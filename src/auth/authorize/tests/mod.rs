@@ -1,6 +1,6 @@
-mod answer;
 mod mutated;
 mod request;
+mod response;
 mod state;
 
 use std::time::{Duration, SystemTime};
@@ -64,8 +64,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-/// Reads a callback, in which `{state}` stands for the right one, and expects
-/// it to fail.
+/// Checks that a callback fails, after replacing `{state}` by the valid state.
 #[track_caller]
 fn check(callback: &str, fault: CallbackFault) {
     let app = App::new();

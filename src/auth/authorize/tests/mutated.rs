@@ -1,11 +1,11 @@
-//! Callbacks changed at random.
+//! Randomly mutated callbacks.
 
 use super::*;
 
-/// A xorshift generator: the same mutations in every run.
-struct Dice(u64);
+/// A xorshift generator, which gives the same mutations in every run.
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -34,7 +34,7 @@ impl Dice {
 }
 
 #[test]
-fn no_mutated_callback_panics_or_gets_by_with_a_wrong_state() {
+fn no_mutated_callback_panics_or_passes_with_a_wrong_state() {
     let app = App::with_pkce();
     let request = app.request(Some("42"));
     let other = app.request(Some("42"));
@@ -46,14 +46,14 @@ fn no_mutated_callback_panics_or_gets_by_with_a_wrong_state() {
         format!("?{query}"),
         format!("error=invalid_scope&error_description=about+{state}+and+{CODE}&{query}"),
     ];
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut codes = 0;
     for round in 0..10_000 {
-        let callback = dice.mutate(&seeds[round % seeds.len()]);
+        let callback = random.mutate(&seeds[round % seeds.len()]);
         match app.read(&callback, request.state()) {
             Ok(code) => {
                 codes += 1;
-                // URLs are read without tabs and line breaks.
+                // A URL parser removes tabs and line breaks.
                 let text = callback.replace(['\t', '\n'], "");
                 let pairs = url::form_urlencoded::parse(text.as_bytes());
                 let decoded: String = pairs.flat_map(|(key, value)| [key, value]).collect();
@@ -64,7 +64,7 @@ fn no_mutated_callback_panics_or_gets_by_with_a_wrong_state() {
             Err(fault) => {
                 let text = format!("{fault} {fault:?}");
                 assert!(!text.contains(request.state().random()), "{text}");
-                // A description may say what is no longer the code's value.
+                // The description may contain the code if the `code` parameter was mutated.
                 assert!(
                     !text.contains(CODE) || !callback.contains(&format!("code={CODE}&")),
                     "{text}"
@@ -72,10 +72,10 @@ fn no_mutated_callback_panics_or_gets_by_with_a_wrong_state() {
             }
         }
         assert!(app.read(&callback, other.state()).is_err(), "{callback:?}");
-        let _ = State::from_text(&dice.mutate(request.state().expose()));
+        let _ = State::from_text(&random.mutate(request.state().expose()));
     }
     assert!(
         codes > 100,
-        "too few mutations leave the state whole: {codes}"
+        "too few mutations keep the state intact: {codes}"
     );
 }

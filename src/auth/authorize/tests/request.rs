@@ -1,9 +1,9 @@
-//! The address that a browser is sent to, and the callback that fits it.
+//! The URL of the authorization request, and valid callbacks.
 
 use super::*;
 
 #[test]
-fn the_address_is_the_documented_one_and_nothing_more() {
+fn the_url_has_exactly_the_documented_parameters() {
     let request = App::new().request(None);
     let expected = format!(
         "https://api-us-snd.fullscript.io/api/oauth/authorize?client_id=the+client\
@@ -15,7 +15,7 @@ fn the_address_is_the_documented_one_and_nothing_more() {
 }
 
 #[test]
-fn the_address_with_pkce_ends_with_the_challenge() {
+fn the_url_with_pkce_ends_with_the_challenge() {
     let request = App::with_pkce().request(Some("42"));
     let (state, verifier) = request.state().expose().rsplit_once('.').unwrap();
     let expected = format!(
@@ -72,7 +72,7 @@ fn the_longest_payload_fits_and_one_byte_more_does_not() {
 }
 
 #[test]
-fn a_callback_is_read_in_each_of_its_forms() {
+fn a_callback_is_read_in_all_its_forms() {
     let app = App::with_pkce();
     let request = app.request(Some(PAYLOAD));
     let remembered = State::from_text(request.state().expose()).unwrap();
@@ -121,7 +121,7 @@ fn a_redirect_uri_may_have_a_query_and_a_port() {
 }
 
 #[test]
-fn an_empty_payload_comes_back_as_none() {
+fn an_empty_payload_is_returned_as_none() {
     let app = App::new();
     for payload in [None, Some("")] {
         let request = app.request(payload);

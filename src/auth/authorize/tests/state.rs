@@ -1,4 +1,4 @@
-//! Callbacks whose address or state is not the one that was asked for.
+//! Callbacks with a wrong address or a wrong state.
 
 use super::*;
 use crate::auth::authorize::state::hmac;
@@ -42,7 +42,7 @@ fn a_callback_without_a_state_is_refused() {
 }
 
 #[test]
-fn a_state_that_comes_twice_is_refused() {
+fn a_duplicate_state_is_refused() {
     let fault = CallbackFault::Duplicate("state");
     check("code=x&state={state}&state={state}", fault.clone());
     check("code=x&state={state}&st%61te=other", fault.clone());
@@ -77,7 +77,7 @@ fn a_state_that_is_not_the_remembered_one_is_refused() {
 }
 
 #[test]
-fn a_state_with_its_verifier_is_not_the_one_that_was_sent() {
+fn a_state_with_its_verifier_is_refused() {
     let app = App::with_pkce();
     let request = app.request(None);
     let callback = format!("code=x&state={}", request.state().expose());
@@ -86,7 +86,7 @@ fn a_state_with_its_verifier_is_not_the_one_that_was_sent() {
 }
 
 #[test]
-fn a_changed_payload_is_refused_even_where_the_session_was_changed_too() {
+fn a_changed_payload_is_refused_even_if_the_session_was_changed_too() {
     let app = App::new();
     let request = app.request(Some("patient 42"));
     let parts: Vec<&str> = request.state().expose().split('.').collect();
@@ -133,8 +133,8 @@ fn a_signature_by_the_raw_secret_is_refused() {
 }
 
 #[test]
-fn a_state_is_signed_as_in_a_vector_made_by_other_code() {
-    // Python's hmac: the key is HMAC(client secret, label).
+fn the_signature_matches_a_vector_of_another_implementation() {
+    // Computed with Python's `hmac`; the key is HMAC(client secret, label).
     let random = "A".repeat(43);
     let signature = signature(
         App::new().authorize().client_secret,
@@ -145,7 +145,7 @@ fn a_state_is_signed_as_in_a_vector_made_by_other_code() {
 }
 
 #[test]
-fn what_was_remembered_is_checked_when_it_is_read() {
+fn a_remembered_state_is_checked_when_it_is_read() {
     let request = App::with_pkce().request(Some("42"));
     let text = request.state().expose();
     assert_eq!(State::try_from(text).unwrap().expose(), text);

@@ -1,4 +1,4 @@
-//! The policy at the scale of the requirement, in simulated time.
+//! Tests of the policy with the vendor's limit, in simulated time.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ fn check_limit(simulation: &Simulation) {
     assert!(most <= LIMIT, "{most} in a window");
 }
 
-/// Every stretch of a window and its guard, from the second on, is full, and
-/// so are windows on average.
+/// Checks that every window including its margin is full from the second one on, and that windows
+/// are full on average.
 ///
-/// A window alone can lie between a burst and its return a guard later.
+/// A window without the margin can lie between two bursts, which are a window and a margin apart.
 #[track_caller]
 fn check_saturation(simulation: &Simulation) {
     let end = *simulation.sent.last().unwrap();
@@ -35,17 +35,17 @@ fn check_wait(simulation: &Simulation, users: &[usize]) {
 }
 
 #[test]
-fn a_million_requests_of_mixed_users_keep_to_the_limit_use_it_and_are_fair() {
+fn a_million_requests_of_mixed_users_keep_the_limit_use_it_fully_and_are_fair() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 64);
     simulation.bulk_user(1_000 * SECOND, 1_000);
-    let mut comes_and_goes = 0;
+    let mut calls = 0;
     simulation.user(
         7 * SECOND,
         2_000,
         Box::new(move |now, random| {
-            comes_and_goes += 1;
-            Some(match comes_and_goes % 2_000 {
+            calls += 1;
+            Some(match calls % 2_000 {
                 0 => now + random.between(1, 900 * SECOND),
                 _ => now,
             })
@@ -74,7 +74,7 @@ fn a_light_user_waits_less_than_two_seconds_beside_any_bulk_job() {
 }
 
 #[test]
-fn twenty_users_who_all_ask_at_once_wait_less_than_two_seconds() {
+fn twenty_users_with_simultaneous_requests_wait_less_than_two_seconds() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 5_000);
     let together = |now: u64| now - now % (10 * SECOND) + 10 * SECOND;
@@ -88,20 +88,20 @@ fn twenty_users_who_all_ask_at_once_wait_less_than_two_seconds() {
 }
 
 #[test]
-fn a_light_user_waits_less_than_two_seconds_whatever_went_before() {
+fn a_light_user_waits_less_than_two_seconds_after_any_history() {
     let mut simulation = Simulation::new();
     let light = simulation.light_user();
-    // Jobs of any size, one after the other, with pauses of any length; each
-    // starts with what the last ones left.
+    // Jobs of varying size, one after the other, with pauses of varying length. Each starts with
+    // the budget that the last ones left.
     for job in 0..300 {
         let from = job * 97 * SECOND + job * job % 89 * SECOND;
-        let mut left = job * job * 7 % 3_000;
+        let mut remaining = job * job * 7 % 3_000;
         simulation.user(
             from,
             100,
             Box::new(move |now, _| {
-                left = left.saturating_sub(1);
-                (left > 100).then_some(now)
+                remaining = remaining.saturating_sub(1);
+                (remaining > 100).then_some(now)
             }),
         );
     }
@@ -111,10 +111,10 @@ fn a_light_user_waits_less_than_two_seconds_whatever_went_before() {
 }
 
 #[test]
-fn a_hundred_equal_users_get_equal_parts() {
+fn a_hundred_equal_users_get_equal_shares() {
     let mut simulation = Simulation::new();
     let users: Vec<_> = (0..100).map(|_| simulation.bulk_user(0, 50)).collect();
-    // What is free at the start is for whoever comes first.
+    // The burst at the start goes to the first users.
     simulation.run_for(SECOND);
     let sent = |simulation: &Simulation| -> Vec<_> {
         let sent = users.iter().map(|user| simulation.sent_by(*user));
@@ -125,15 +125,15 @@ fn a_hundred_equal_users_get_equal_parts() {
     check_limit(&simulation);
     check_saturation(&simulation);
     let after = sent(&simulation);
-    let parts = after
+    let shares = after
         .iter()
         .zip(before)
         .map(|(after, before)| after - before);
-    assert!(parts.clone().max().unwrap() - parts.min().unwrap() <= 1);
+    assert!(shares.clone().max().unwrap() - shares.min().unwrap() <= 1);
 }
 
 #[test]
-fn a_thousand_requests_at_once_go_at_once_whenever_the_window_is_empty() {
+fn a_burst_of_a_thousand_requests_is_sent_at_once_if_the_window_is_empty() {
     let mut simulation = Simulation::new();
     for idle in [0, 400, 100_000, 3_000_000_000] {
         let from = simulation.now + idle * SECOND;
@@ -146,7 +146,7 @@ fn a_thousand_requests_at_once_go_at_once_whenever_the_window_is_empty() {
 }
 
 #[test]
-fn a_whole_limit_at_once_is_sent_within_a_window() {
+fn simultaneous_requests_up_to_the_limit_are_sent_within_a_window() {
     let mut simulation = Simulation::new();
     let user = simulation.user(0, LIMIT, Box::new(|_, _| None));
     simulation.run_for(WINDOW + 2 * SECOND);
@@ -155,7 +155,7 @@ fn a_whole_limit_at_once_is_sent_within_a_window() {
 }
 
 #[test]
-fn small_limits_are_kept_and_used() {
+fn small_limits_are_kept_and_fully_used() {
     for (requests, window) in [(1, 1_000), (1, 300_000), (2, 100), (10, 1_000), (7, 10_000)] {
         let window = Duration::from_millis(window);
         let mut simulation = Simulation::with_limit(requests, window);
@@ -171,7 +171,7 @@ fn small_limits_are_kept_and_used() {
 }
 
 #[test]
-fn a_refusal_holds_everybody_back_for_as_long_as_it_says() {
+fn a_429_delays_all_users_for_its_retry_after() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 100);
     simulation.run_for(60 * SECOND);
@@ -179,7 +179,7 @@ fn a_refusal_holds_everybody_back_for_as_long_as_it_says() {
     simulation.throttled(Some(Duration::from_secs(20)));
     simulation.run_for(20 * SECOND - 1);
     assert_eq!(simulation.sent.len(), before);
-    // Then it goes on at the pace, although more is free.
+    // Then requests are sent at the pace, although more of the limit is free.
     simulation.run_for(10 * SECOND);
     let after = simulation.sent.len() - before;
     assert!((130..140).contains(&after), "{after}");
@@ -187,7 +187,7 @@ fn a_refusal_holds_everybody_back_for_as_long_as_it_says() {
 }
 
 #[test]
-fn no_refusal_holds_anybody_back_for_longer_than_a_window() {
+fn a_429_delays_no_user_for_longer_than_a_window() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 100);
     simulation.run_for(60 * SECOND);
@@ -198,13 +198,13 @@ fn no_refusal_holds_anybody_back_for_longer_than_a_window() {
 }
 
 #[test]
-fn the_pause_doubles_while_refusals_go_on_and_is_forgotten_after_a_window_without() {
+fn the_pause_doubles_with_each_429_and_resets_after_a_window_without_one() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 100);
     for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
         let before = simulation.sent.len();
         simulation.throttled(None);
-        // Of those that were under way.
+        // A second 429, for a request that was in flight.
         simulation.throttled(None);
         simulation.run_for(pause * SECOND - 1);
         assert_eq!(simulation.sent.len(), before, "{pause} s");

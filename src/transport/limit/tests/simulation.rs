@@ -1,4 +1,4 @@
-//! Users who send through a queue, in simulated time.
+//! A simulation of users that send requests through the queue.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -6,31 +6,31 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::transport::limit::budget::{Budget, Nanos, nanos};
-use crate::transport::limit::queue::{Answer, Look, Queue, Seat};
+use crate::transport::limit::queue::{Admission, Check, Queue, Waiter};
 
 pub(super) const SECOND: Nanos = 1_000_000_000;
 pub(super) const WINDOW: Nanos = 300 * SECOND;
 pub(super) const LIMIT: usize = 5_000;
 
-/// When a user whose request was sent at a moment asks for the next one.
+/// Returns when a user makes the next request, given the time at which the last one was sent.
 pub(super) type Habit = Box<dyn FnMut(Nanos, &mut Random) -> Option<Nanos>>;
 
 pub(super) struct Simulation {
     queue: Queue<usize>,
     users: Vec<User>,
-    /// What happens when; numbered, so that the order is always the same.
+    /// The events by time, numbered so that the order is deterministic.
     events: BinaryHeap<Reverse<(Nanos, usize, Event)>>,
-    happened: usize,
-    asked: usize,
+    scheduled: usize,
+    waited: usize,
     requests: HashMap<usize, Request>,
     random: Random,
-    /// When each request was sent.
+    /// The time at which each request was sent.
     pub(super) sent: Vec<Nanos>,
     pub(super) now: Nanos,
 }
 
 struct User {
-    lane: String,
+    id: String,
     habit: Habit,
     sent: usize,
     longest_wait: Nanos,
@@ -38,20 +38,20 @@ struct User {
 
 struct Request {
     user: usize,
-    asked: Nanos,
+    requested_at: Nanos,
     /// A request has one timer at a time.
     timer: Option<Nanos>,
-    seat: Seat<usize>,
+    waiter: Waiter<usize>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Ask { user: usize },
-    Told { request: usize },
+    Request { user: usize },
+    Notified { request: usize },
     Timer { request: usize },
 }
 
-/// A xorshift generator: the same numbers in every run.
+/// A xorshift generator, which gives the same numbers in every run.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -64,7 +64,7 @@ impl Random {
 }
 
 impl Simulation {
-    /// With the vendor's limit.
+    /// Creates a simulation with the vendor's limit.
     pub(super) fn new() -> Self {
         Self::with_limit(LIMIT as u32, Duration::from_nanos(WINDOW))
     }
@@ -75,8 +75,8 @@ impl Simulation {
             queue: Queue::new(Budget::new(requests, window)),
             users: Vec::new(),
             events: BinaryHeap::new(),
-            happened: 0,
-            asked: 0,
+            scheduled: 0,
+            waited: 0,
             requests: HashMap::new(),
             random: Random(0x9e37_79b9_7f4a_7c15),
             sent: Vec::new(),
@@ -84,27 +84,27 @@ impl Simulation {
         }
     }
 
-    /// A user with so many requests under way from a moment on.
+    /// Adds a user with `requests` in-flight requests from a time on.
     pub(super) fn user(&mut self, from: Nanos, requests: usize, habit: Habit) -> usize {
         let user = self.users.len();
         self.users.push(User {
-            lane: format!("user {user}"),
+            id: format!("user {user}"),
             habit,
             sent: 0,
             longest_wait: 0,
         });
         for _ in 0..requests {
-            self.happens(from, Event::Ask { user });
+            self.schedule(from, Event::Request { user });
         }
         user
     }
 
-    /// A user who always has so many requests waiting.
+    /// Adds a user that always has `requests` waiting requests.
     pub(super) fn bulk_user(&mut self, from: Nanos, requests: usize) -> usize {
         self.user(from, requests, Box::new(|now, _| Some(now)))
     }
 
-    /// A user with one request at a time, and 1 to 30 s between two.
+    /// Adds a user with one request at a time and 1 to 30 s between two requests.
     pub(super) fn light_user(&mut self) -> usize {
         let habit = |now, random: &mut Random| Some(now + random.between(SECOND, 30 * SECOND));
         self.user(0, 1, Box::new(habit))
@@ -112,15 +112,15 @@ impl Simulation {
 
     pub(super) fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            let Reverse((at, _, event)) = self.events.pop().expect("nothing is lost");
+            let Reverse((at, _, event)) = self.events.pop().expect("no request is lost");
             self.now = at;
             match event {
-                Event::Ask { user } => self.ask(user),
-                Event::Told { request } => self.look(request),
+                Event::Request { user } => self.request(user),
+                Event::Notified { request } => self.check(request),
                 Event::Timer { request } => {
                     let timer = self.requests.get(&request).and_then(|r| r.timer);
                     if timer == Some(at) {
-                        self.look(request);
+                        self.check(request);
                     }
                 }
             }
@@ -151,53 +151,56 @@ impl Simulation {
         self.users[user].longest_wait
     }
 
-    fn happens(&mut self, at: Nanos, event: Event) {
-        self.happened += 1;
-        self.events.push(Reverse((at, self.happened, event)));
+    fn schedule(&mut self, at: Nanos, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse((at, self.scheduled, event)));
     }
 
-    fn ask(&mut self, user: usize) {
-        let lane = &self.users[user].lane;
-        match self.queue.ask(self.now, lane, None) {
-            Answer::Go => self.send(user, self.now),
-            Answer::TooLate(_) => unreachable!("no deadline was given"),
-            Answer::Wait => {
-                let asked = self.now;
-                self.asked += 1;
-                let number = self.asked;
-                let seat = self.queue.seat(lane, number);
+    fn request(&mut self, user: usize) {
+        let id = &self.users[user].id;
+        match self.queue.admit(self.now, id, None) {
+            Admission::Granted => self.send(user, self.now),
+            Admission::TooLate(_) => unreachable!("no deadline was given"),
+            Admission::Wait => {
+                let requested_at = self.now;
+                self.waited += 1;
+                let number = self.waited;
+                let waiter = self.queue.wait(id, number);
                 self.requests.insert(
                     number,
                     Request {
                         user,
-                        asked,
+                        requested_at,
                         timer: None,
-                        seat,
+                        waiter,
                     },
                 );
-                self.look(number);
+                self.check(number);
             }
         }
     }
 
-    fn look(&mut self, number: usize) {
-        // A request that was sent had a timer, or was told twice.
+    fn check(&mut self, number: usize) {
+        // The request may have been sent already: it had a timer, or was notified twice.
         let Some(request) = self.requests.get_mut(&number) else {
             return;
         };
         let mut wake = Vec::new();
-        let (user, asked) = (request.user, request.asked);
-        match self.queue.look(self.now, &request.seat, &mut wake) {
-            Look::Go => {
+        let (user, requested_at) = (request.user, request.requested_at);
+        match self.queue.check(self.now, &request.waiter, &mut wake) {
+            Check::Granted => {
                 self.requests.remove(&number);
-                self.send(user, asked);
+                self.send(user, requested_at);
             }
-            Look::Wait { again, .. } => {
-                assert!(again.is_none_or(|at| at > self.now), "it fires for ever");
-                if request.timer != again {
-                    request.timer = again;
-                    if let Some(at) = again {
-                        self.happens(at, Event::Timer { request: number });
+            Check::Wait { check_at, .. } => {
+                assert!(
+                    check_at.is_none_or(|at| at > self.now),
+                    "the timer fires forever"
+                );
+                if request.timer != check_at {
+                    request.timer = check_at;
+                    if let Some(at) = check_at {
+                        self.schedule(at, Event::Timer { request: number });
                     }
                 }
             }
@@ -207,23 +210,22 @@ impl Simulation {
 
     fn wake(&mut self, requests: Vec<usize>) {
         for request in requests {
-            self.happens(self.now, Event::Told { request });
+            self.schedule(self.now, Event::Notified { request });
         }
     }
 
-    fn send(&mut self, number: usize, asked: Nanos) {
+    fn send(&mut self, number: usize, requested_at: Nanos) {
         self.sent.push(self.now);
         let user = &mut self.users[number];
         user.sent += 1;
-        user.longest_wait = user.longest_wait.max(self.now - asked);
+        user.longest_wait = user.longest_wait.max(self.now - requested_at);
         if let Some(at) = (user.habit)(self.now, &mut self.random) {
-            self.happens(at, Event::Ask { user: number });
+            self.schedule(at, Event::Request { user: number });
         }
     }
 }
 
-/// The largest number of moments in any stretch of a length, both ends
-/// included.
+/// Returns the largest number of requests in any window, both ends included.
 pub(super) fn most_in_any(window: Nanos, sent: &[Nanos]) -> usize {
     assert!(sent.is_sorted());
     let mut first = 0;
@@ -236,14 +238,14 @@ pub(super) fn most_in_any(window: Nanos, sent: &[Nanos]) -> usize {
     counts.max().unwrap_or(0)
 }
 
-/// The smallest number of moments in any stretch of a length within a longer
-/// one, only the latest end included.
+/// Returns the smallest number of requests in any window between two times, only the later end
+/// included.
 pub(super) fn fewest_in_any(window: Nanos, from: Nanos, to: Nanos, sent: &[Nanos]) -> usize {
-    // The count is least just before a request comes in.
+    // The count is smallest just before a request enters the window.
     let begins = sent.iter().filter(|&&at| at >= from && at + window < to);
     let counts = begins.map(|&at| {
         let first = sent.partition_point(|&s| s <= at);
         sent.partition_point(|&s| s <= at + window) - first
     });
-    counts.min().expect("the stretch is longer than a window")
+    counts.min().expect("the time is longer than a window")
 }

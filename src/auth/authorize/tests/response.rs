@@ -1,9 +1,9 @@
-//! What the server says in a callback, and what is shown of it.
+//! Errors and codes in a callback, and how much of them is shown.
 
 use super::*;
 
 #[test]
-fn an_error_is_believed_before_a_code() {
+fn an_error_takes_precedence_over_a_code() {
     check(
         "code=x&error=access_denied&state={state}",
         CallbackFault::Denied,
@@ -18,7 +18,7 @@ fn an_error_is_believed_before_a_code() {
 }
 
 #[test]
-fn a_refusal_keeps_the_servers_words() {
+fn a_refusal_keeps_the_error_and_the_description() {
     check(
         "error=invalid_scope&error_description=The+scope+is+unknown&state={state}",
         refused("invalid_scope", Some("The scope is unknown")),
@@ -30,7 +30,7 @@ fn a_refusal_keeps_the_servers_words() {
 }
 
 #[test]
-fn an_error_that_is_no_plain_word_is_not_kept() {
+fn an_error_that_is_not_a_plain_word_is_dropped() {
     let long = "x".repeat(65);
     for error in [
         "jo%40clinic.example",
@@ -111,7 +111,7 @@ fn an_empty_code_is_refused() {
 }
 
 #[test]
-fn a_code_that_comes_twice_is_refused() {
+fn a_duplicate_code_is_refused() {
     check(
         "state={state}&code=x&code=x",
         CallbackFault::Duplicate("code"),
@@ -165,7 +165,7 @@ fn every_fault_reads_as_a_lower_case_fragment() {
             text.starts_with(|first: char| first.is_lowercase()),
             "{text}"
         );
-        assert!(text.contains(": ") && !text.ends_with('.'), "{text}");
+        assert!(text.contains("; ") && !text.ends_with('.'), "{text}");
         assert!(!text.contains("  ") && !text.contains('\n'), "{text}");
     }
 }
