@@ -1,4 +1,4 @@
-//! What a delivery of 10 KB costs: verifying it takes 25 µs at most.
+//! The cost of a delivery of 10 KB: verification takes at most 25 µs.
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 
 use std::hint::black_box;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 const BYTES: usize = 10_000;
 
-/// Calls that are timed together: a clock is too coarse for one.
+/// The number of calls that are timed together, because a clock is too coarse for one.
 const TOGETHER: u32 = 20;
 
 fn main() {
-    // Without `--bench`, which `cargo bench` gives, it only shows that it runs.
+    // Without `--bench`, which `cargo bench` passes, this only checks that it runs.
     let samples = if std::env::args().any(|argument| argument == "--bench") {
         2_000
     } else {
@@ -49,7 +49,7 @@ fn measure<T>(name: &str, samples: usize, mut call: impl FnMut() -> T) {
     println!("{name:<16}{:>8.1} (median) {:>8.1} (99 %)", at(50), at(99));
 }
 
-/// A plan of some twenty recommendations.
+/// A plan with about 20 recommendations.
 fn body(bytes: usize) -> Vec<u8> {
     let recommendation = json!({
         "variant_id": "xx2688x2-4303-4278-xx73-x7083x6146x1",

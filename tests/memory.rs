@@ -1,4 +1,4 @@
-//! What an idle user costs. A binary of its own, for its allocator counts.
+//! The memory of an idle user. This is a separate binary because its allocator counts.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -18,8 +18,7 @@ use fullscript::auth::{
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// A store that costs nothing itself: each user's tokens are made when they
-/// are asked for.
+/// A store without own memory: it creates each user's tokens when they are loaded.
 struct Imagined;
 
 impl TokenStore for Imagined {
@@ -35,7 +34,7 @@ impl TokenStore for Imagined {
         ];
         let tokens = TokenSet::new(
             Owner::new(user, "Practitioner"),
-            // As long as those of the vendor's guides.
+            // As long as those in the vendor's guides.
             AccessToken::new(format!("{user:0>64}")),
             format!("{}/id", Environment::UsSandbox.name()),
             SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
@@ -74,7 +73,7 @@ impl TokenStore for Imagined {
     }
 }
 
-/// A server that answers every request alike and remembers none.
+/// A server that sends the same response to every request and records none.
 fn forgetful() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -113,7 +112,7 @@ async fn an_idle_user_costs_a_kibibyte_at_most() {
         let user = format!("00000000-0000-4000-8000-{number:012}");
         app.client(&user).get_clinic().send().await.unwrap();
     };
-    // What is made once: connections, tables.
+    // One-time allocations: connections, tables.
     for number in 0..10 {
         call(number).await;
     }

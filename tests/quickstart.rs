@@ -1,4 +1,4 @@
-//! The quickstart, as a newcomer runs it.
+//! The quickstart, run like a new user.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use fullscript::testing::FakeFullscript;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// The example as its source is now: of a single test cargo builds no examples.
+/// Builds the example from the current source, because cargo builds no examples for a single test
+/// target.
 fn quickstart() -> Command {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--offline", "--example", "quickstart"])
@@ -72,7 +73,7 @@ async fn with_settings_it_opens_the_browser_and_waits_on_loopback() {
         .env("FULLSCRIPT_CLIENT_SECRET", "fake-client-secret")
         .env("FULLSCRIPT_REDIRECT_URI", &redirect_uri)
         .env("FULLSCRIPT_BASE_URL", fake.url())
-        // The browser that is opened.
+        // Stands for the browser that the quickstart opens.
         .env("BROWSER", "true")
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -87,7 +88,7 @@ async fn with_settings_it_opens_the_browser_and_waits_on_loopback() {
     };
     let callback = fake.approve(&address, "practitioner-7");
     assert!(callback.starts_with(&redirect_uri));
-    // Gives this process its TLS provider, without which reqwest makes nothing.
+    // Installs the TLS provider of the process, which reqwest requires.
     let _client = fake.client();
     let page = reqwest::get(callback).await.unwrap().text().await.unwrap();
     assert!(page.contains("continues in the terminal"), "{page}");

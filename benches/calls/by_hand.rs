@@ -1,8 +1,7 @@
-//! The call as one writes it for one operation: no more than is needed, and
-//! no less.
+//! A handwritten call of one operation, with no more than is needed.
 //!
-//! Where it could be had cheaper than with the client's types it is: an amount
-//! is a float, a date and a gender are text.
+//! It is cheaper than the client's types where possible: an amount is a float, dates and gender are
+//! strings.
 #![allow(
     dead_code,
     reason = "fields are decoded, which takes time, and not looked at"

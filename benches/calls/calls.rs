@@ -1,4 +1,4 @@
-//! The same call by hand, by a client with a token, and by that of a user.
+//! The same call in three ways: handwritten, by a client with a token, and by a user's client.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,15 +11,15 @@ use crate::by_hand::ByHand;
 use crate::samples::{Effort, Samples};
 use crate::server::WHOLE;
 
-/// As long as those of the vendor's guides.
+/// As long as those in the vendor's guides.
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Who makes the same call.
+/// The caller of the same operation.
 pub(crate) struct Callers {
     by_hand: ByHand,
-    /// With a token that was given.
+    /// A client with a fixed token.
     pub(crate) fixed: Client,
-    /// With the token of a user, which is at hand and good.
+    /// A client with the cached, valid token of a user.
     pub(crate) user: Client,
 }
 
@@ -57,7 +57,7 @@ impl Callers {
         }
     }
 
-    /// One call of each, in that order; how long each took, in nanoseconds.
+    /// Makes one call of each kind in the given order; returns the durations in nanoseconds.
     async fn round(&self, order: [usize; 3], size: usize) -> [u64; 3] {
         let mut taken = [0; 3];
         for caller in order {
@@ -80,10 +80,10 @@ impl Callers {
     }
 }
 
-/// One HTTP client for all: what is compared is what is done around it, over
+/// All callers share one HTTP client, so that the comparison measures only the work around it, over
 /// the same connection.
 fn http_client() -> reqwest::Client {
-    // Gives the process its TLS provider, as any application of the crate.
+    // Installs the TLS provider of the process, as any application that uses the crate does.
     Client::builder(Environment::UsSandbox).build().unwrap();
     reqwest::Client::builder()
         .timeout(Duration::from_secs(30))
@@ -109,7 +109,7 @@ async fn listed(client: &Client, size: usize) -> usize {
     call.send().await.unwrap().patients.len()
 }
 
-/// Compares answers of several sizes, and prints a table.
+/// Compares responses of several sizes, and prints a table.
 pub(crate) async fn compare(url: &str, effort: Effort) {
     println!("| Answer | Calls | By hand | Client | Ratio | More | OAuth user | Ratio | More |");
     println!("|---|---|---|---|---|---|---|---|---|");
@@ -121,7 +121,7 @@ pub(crate) async fn compare(url: &str, effort: Effort) {
         ("1,000 records", "", 1_000),
         ("100 records with all fields", WHOLE, 100),
     ] {
-        // The limit is kept, and never reached.
+        // The rate limiter counts the calls but never delays one.
         let limit = RateLimit::new(1_000_000, Duration::from_secs(1));
         let callers = Callers::of(&format!("{url}{path}"), limit).await;
         let round = async |order| callers.round(order, size).await;
@@ -142,7 +142,7 @@ pub(crate) async fn compare(url: &str, effort: Effort) {
     println!("{}\n", tails.join("\n"));
 }
 
-/// A caller's median, as a multiple of that by hand, and how much more.
+/// Returns a caller's median as a multiple of the handwritten one, and the difference.
 fn beside(client: &Samples, by_hand: &Samples) -> String {
     let ratio = client.median() / by_hand.median();
     let more = client.more_than(by_hand);

@@ -1,4 +1,4 @@
-//! Decoding alone: the part of the difference that grows with the answer.
+//! Decoding only: the part of the difference that grows with the response.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::samples::Effort;
 
 const RECORDS: usize = 100;
 
-/// Compares the types written by hand with the client's, and prints a table.
+/// Compares the handwritten types with the client's, and prints a table.
 pub(crate) async fn compare(effort: Effort) {
     println!("| Decoding a record | By hand | Client | More |");
     println!("|---|---|---|---|");
@@ -40,7 +40,7 @@ pub(crate) async fn compare(effort: Effort) {
     println!();
 }
 
-/// How long decoding takes, and dropping what was decoded, in nanoseconds.
+/// Returns the time to decode and drop a value, in nanoseconds.
 fn decode<T: DeserializeOwned>(body: &str) -> u64 {
     let begun = Instant::now();
     drop(black_box(

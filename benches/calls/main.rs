@@ -1,9 +1,8 @@
-//! What the client costs beside a call written by hand; `cargo bench` prints
-//! it as tables for the README.
+//! The cost of the client compared with handwritten calls. `cargo bench` prints it as tables for
+//! the README.
 //!
-//! Calls of either kind take turns, in a new order each time, so that whatever
-//! else the machine does hits both alike.
-//! The server is a process of its own, which answers prepared bytes.
+//! Both kinds of calls alternate in a new order each round, so that other load on the machine
+//! affects both equally. The server is a separate process that sends prepared bytes.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -28,7 +27,7 @@ fn main() {
     if has(server::ARGUMENT) {
         return server::serve();
     }
-    // Without `--bench`, which `cargo bench` gives, it only shows that it runs.
+    // Without `--bench`, which `cargo bench` passes, this only checks that it runs.
     let effort = if has("--bench") {
         Effort::lasting(Duration::from_secs(10))
     } else {
@@ -48,7 +47,7 @@ fn main() {
     });
 }
 
-/// The processor and how many of it there are.
+/// Returns the name and the number of processors.
 fn machine() -> String {
     let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = known.lines().find_map(|line| {

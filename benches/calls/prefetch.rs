@@ -1,4 +1,4 @@
-//! A list of many pages at a distance, page by page and read ahead.
+//! A list with many pages on a distant server, read page by page and with prefetch.
 
 use std::time::Instant;
 
@@ -7,17 +7,17 @@ use fullscript::RateLimit;
 use crate::calls::Callers;
 use crate::server::{DISTANT, LATENCY, PAGES};
 
-/// How many pages are asked for at a time, beside one.
+/// The number of prefetched pages, compared with one page at a time.
 const AHEAD: usize = 8;
 
-/// How often either way is gone.
+/// The number of measurements of each way.
 const TIMES: usize = 3;
 
-/// Reads the list both ways, and prints the quickest of each.
+/// Reads the list both ways, and prints the fastest time of each.
 pub(crate) async fn compare(url: &str) {
     let callers = Callers::of(&format!("{url}{DISTANT}"), RateLimit::default()).await;
     let mut quickest = [f64::INFINITY; 2];
-    // Makes the connections.
+    // Opens the connections.
     read(&callers, AHEAD).await;
     for _ in 0..TIMES {
         for (way, ahead) in [0, AHEAD].into_iter().enumerate() {
@@ -32,7 +32,7 @@ pub(crate) async fn compare(url: &str) {
     println!("| `prefetch({AHEAD})` | {ahead:.2} s | {ratio:.2} times as fast |\n");
 }
 
-/// How long it takes to read all records, in seconds.
+/// Returns the time to read all records, in seconds.
 async fn read(callers: &Callers, ahead: usize) -> f64 {
     let begun = Instant::now();
     let mut patients = callers.fixed.list_patients().items().prefetch(ahead);

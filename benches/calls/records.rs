@@ -1,19 +1,19 @@
-//! What the server answers: recorded records, as many as are asked for.
+//! The server's responses: a recorded record, repeated.
 
 use serde_json::{Value, json};
 
 const DOCUMENT: &str = include_str!("../../spec/openapi.normalized.json");
 
-/// Which record is repeated.
+/// The record that is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// That of the vendor's example of a list, with five fields.
+    /// The record in the vendor's example of a list, with five fields.
     Listed,
-    /// That of the vendor's example of a single patient, with all fields.
+    /// The record in the vendor's example of a single patient, with all fields.
     Whole,
 }
 
-/// A page of patients, each with an id of its own.
+/// A page of patients with unique ids.
 pub(crate) fn page(kind: Kind, size: usize, number: usize, pages: usize) -> String {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let example = |path: &str| {

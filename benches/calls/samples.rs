@@ -1,8 +1,8 @@
-//! Measurements, and what is said of them.
+//! Measurements and their statistics.
 
 use std::time::{Duration, Instant};
 
-/// How long a comparison goes on.
+/// The duration of a comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort(Duration);
 
@@ -11,10 +11,9 @@ impl Effort {
         Self(time)
     }
 
-    /// Runs `round` again and again, twice at least, each time with another
-    /// order of `N` things.
+    /// Runs `round` repeatedly, at least twice, each time with another order of `N` items.
     ///
-    /// The first tenth of the time goes to warming up: connections, caches.
+    /// The first tenth of the time is warm-up: connections, caches.
     pub(crate) async fn spend<const N: usize>(
         self,
         mut round: impl AsyncFnMut([usize; N]) -> [u64; N],
@@ -35,7 +34,7 @@ impl Effort {
     }
 }
 
-/// Orders that know no pattern (xorshift).
+/// Orders without a pattern (xorshift).
 struct Orders(u64);
 
 impl Orders {
@@ -51,7 +50,7 @@ impl Orders {
     }
 }
 
-/// Times of one thing in nanoseconds, in the order they were taken in.
+/// Durations of one item in nanoseconds, in the order of measurement.
 pub(crate) struct Samples(Vec<u64>);
 
 impl Samples {
@@ -68,8 +67,7 @@ impl Samples {
         quantile(sorted, part)
     }
 
-    /// The median of how much longer this took than another thing of the same
-    /// round.
+    /// Returns the median difference from another item of the same round.
     pub(crate) fn more_than(&self, other: &Self) -> f64 {
         let pairs = self.0.iter().zip(&other.0);
         let more = pairs.map(|(own, other)| *own as f64 - *other as f64);

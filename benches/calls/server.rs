@@ -1,4 +1,4 @@
-//! The server: a process of its own, so that its work is not measured.
+//! The server, in a separate process so that its work is not measured.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use crate::records::{Kind, page};
 
-/// Makes this binary the server.
+/// The environment variable that makes this binary the server.
 pub(crate) const ARGUMENT: &str = "--serve";
 
-/// Below this path answers hold whole records.
+/// Responses under this path contain complete records.
 pub(crate) const WHOLE: &str = "/whole";
 
-/// Below this path answers come after [`LATENCY`], on [`PAGES`] pages.
+/// Responses under this path are delayed by [`LATENCY`] and have [`PAGES`] pages.
 pub(crate) const DISTANT: &str = "/distant";
 
-/// What a server on another continent takes, less rather than more.
+/// The latency of a server on another continent, at the low end.
 pub(crate) const LATENCY: Duration = Duration::from_millis(20);
 
-/// How many pages a distant list has.
+/// The number of pages of a distant list.
 pub(crate) const PAGES: usize = 100;
 
-/// The server's process, ended when dropped.
+/// The server's process, killed when dropped.
 pub(crate) struct Server {
     process: Child,
     address: String,
@@ -54,13 +54,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends when its input does, so also where this is not reached.
+        // The process also exits when its input closes, if this is not reached.
         drop(self.process.stdin.take());
         let _ended = self.process.wait();
     }
 }
 
-/// Answers until the input ends.
+/// Serves requests until the input ends.
 pub(crate) fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -74,7 +74,7 @@ pub(crate) fn serve() {
     let _ended = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Whole answers by the address that asks for them.
+/// Complete responses by URL.
 type Answers = Arc<Mutex<HashMap<String, Arc<[u8]>>>>;
 
 fn converse(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {

@@ -1,9 +1,8 @@
-//! What it takes to find a user's token where it is at hand.
+//! The time to look up a user's cached token.
 //!
-//! A call whose time is over before it begins goes all the way to the network
-//! and stops there: the token is found, checked and put into its header.
-//! The rest is the same for a client whose token was given, so the difference
-//! is what finding it costs.
+//! A call whose deadline has passed before it starts goes as far as the network and stops there:
+//! the token is looked up, checked and added to the headers. The rest is the same for a client with
+//! a fixed token, so the difference is the cost of the lookup.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,13 +12,12 @@ use fullscript::{CallOptions, Client, RateLimit};
 use crate::calls::Callers;
 use crate::samples::Effort;
 
-/// How many calls one sample is of, for a clock's tick is longer than what is
-/// measured.
+/// The number of calls in one sample, because the clock's resolution is too low for one call.
 const CALLS: u32 = 200;
 
-/// Compares the two, and prints what finding the token takes.
+/// Compares the two clients, and prints the time of the lookup.
 pub(crate) async fn compare(url: &str, effort: Effort) {
-    // With a limit such a call would end at the limit.
+    // With a rate limit, such a call would end at the rate limiter.
     let callers = Callers::of(url, RateLimit::off()).await;
     // Loads the tokens from the store.
     callers.user.list_patients().send().await.unwrap();
@@ -49,7 +47,7 @@ pub(crate) async fn compare(url: &str, effort: Effort) {
     );
 }
 
-/// How long a sample's calls take, in nanoseconds.
+/// Returns the duration of a sample's calls, in nanoseconds.
 async fn calls(client: &Client) -> u64 {
     let begun = Instant::now();
     for _ in 0..CALLS {

@@ -1,9 +1,9 @@
-//! What the targets share: payloads near the documented ones.
+//! Shared input of the targets: payloads similar to the documented ones.
 //!
-//! Bytes by chance are no JSON and no header, so a target takes its input as
-//! edits of a sample. A guided engine learns the edits as it learns bytes.
+//! Random bytes are not valid JSON or headers, so a target treats its input as edits of a sample. A
+//! guided engine learns the edits as it learns bytes.
 
-/// Events as the vendor's pages print them, in each envelope.
+/// Events as printed on the vendor's pages, in each envelope.
 pub const BODIES: &[&str] = &[
     r#"{"event":{"id":"x5xxxxx8-92x7-4xxx-9x0x-345x404x94x1","type":"patient.updated","created_at":"2018-10-16T04:00:00.000Z","clinic_id":"xx7x357x","integration_id":"x1x27xxx","data":{"patient":{"id":"x1x0196x","first_name":"Zoë","email":"patient@example.com","date_of_birth":null,"gender":"x","discount":0,"total_discount":"10.5","text_message_notification":true}}}}"#,
     r#"{"event_payload":{"event":{"id":"1","type":"treatment_plan.created","data":{"treatment_plan":{"id":"t","active":"true","available_at":"2018-03-02T05:00:00.000Z","recommendations":[{"variant_id":"v","refill":false,"units_to_purchase":10,"dosage":{"recommended_amount":"1-2","frequency":"once per day","time_of_day":["morning"]}}],"resources":[{"id":"r","type":"Guide"}],"lab_recommendations":[{"id":7,"requires_fasting":"true","tests":[{"id":"t"}]}]},"patient":{"id":"p"}}}}}"#,
@@ -13,7 +13,7 @@ pub const BODIES: &[&str] = &[
     r#"{"event":{"type":"fulfillment.shipment.shipped","data":"{\"a\":1}"}}"#,
 ];
 
-/// What JSON turns on, to be put anywhere.
+/// Tokens with a meaning in JSON, inserted anywhere.
 const TOKENS: &[&str] = &[
     "{",
     "}",
@@ -45,9 +45,9 @@ const TOKENS: &[&str] = &[
     "é",
 ];
 
-/// Applies the input to a sample: after a byte that says how many, each four
-/// bytes are one edit, of a kind, at a place, with a value. A few at most, for
-/// of what is edited all over nothing is left.
+/// Applies the input to a sample. The first byte is the number of edits, and each following four
+/// bytes are one edit: kind, position, value. The number is small, because too many edits leave
+/// nothing of the sample.
 #[must_use]
 pub fn edited(sample: &[u8], input: &[u8]) -> Vec<u8> {
     let mut text = sample.to_vec();

@@ -1,10 +1,10 @@
-//! JSON of any shape: it becomes an event, and comes back the same.
+//! JSON of any shape becomes an event and is preserved.
 
 use fullscript::webhook::{Event, EventKey};
 use fuzz::{BODIES, edited};
 use serde_json::{Map, Value};
 
-/// Names that mean something in an event, to be put anywhere in it.
+/// Names with a meaning in an event, inserted anywhere.
 const NAMES: &[&str] = &[
     "event",
     "event_payload",
@@ -47,7 +47,7 @@ const TEXTS: &[&str] = &[
     "é",
 ];
 
-/// Builds JSON from bytes, at most so deep.
+/// Builds JSON from bytes, up to the given depth.
 fn json(input: &mut impl Iterator<Item = u8>, depth: u8) -> Value {
     let Some(kind) = input.next() else {
         return Value::Null;
@@ -76,7 +76,7 @@ fn pick(input: &mut impl Iterator<Item = u8>, from: &[&'static str]) -> &'static
 }
 
 #[test]
-fn any_json_is_an_event_and_comes_back() {
+fn any_json_is_an_event_and_is_preserved() {
     bolero::check!().for_each(|input: &[u8]| {
         let sample = input.last().map_or(0, |last| usize::from(*last)) % BODIES.len();
         let edited = serde_json::from_slice(&edited(BODIES[sample].as_bytes(), input));

@@ -1,5 +1,4 @@
-//! The signature header: nothing in it panics, and none is accepted but one
-//! with the right signature.
+//! The signature header: no input causes a panic, and only the correct signature is accepted.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +25,7 @@ fn a_header_is_read_or_refused() {
             } else {
                 assert!(holds_signature);
             }
-            // Beside a good one no other does harm, whichever comes first.
+            // An additional signature does not invalidate a correct one, in any order.
             let good = (SIGNATURE_HEADER, signed.as_bytes());
             let odd = (SIGNATURE_HEADER, header.as_slice());
             let many = header.windows(2).filter(|pair| pair == b"t=").count() > 3;

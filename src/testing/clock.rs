@@ -1,4 +1,4 @@
-//! A clock that a test moves.
+//! A clock that tests control.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,26 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
 
-/// A clock that is moved by hand; clones are the same clock.
+/// A clock that tests move. Clones share the same time.
 ///
-/// It stands still between two moves, unless it is [`running`](Self::running).
+/// The clock is stopped between two moves, unless it is [`running`](Self::running).
 #[derive(Clone)]
 pub struct ManualClock(Arc<Inner>);
 
 struct Inner {
-    hands: Mutex<Hands>,
+    reading: Mutex<Reading>,
     moved: Notify,
 }
 
 #[derive(Clone, Copy)]
-struct Hands {
-    /// What the clock showed when it was last set.
+struct Reading {
+    /// The time when the clock was last set.
     shown: SystemTime,
-    /// When that was, if it goes on by itself.
+    /// The instant when the clock was last set; `None` if the clock is stopped.
     since: Option<Instant>,
 }
 
-impl Hands {
+impl Reading {
     fn now(self) -> SystemTime {
         let passed = self.since.map(|since| since.elapsed());
         self.shown + passed.unwrap_or_default()
@@ -37,17 +37,16 @@ impl Hands {
 }
 
 impl ManualClock {
-    /// A clock that stands at this time.
+    /// Creates a stopped clock that shows the given time.
     #[must_use]
     pub fn at(time: SystemTime) -> Self {
-        Self::with(Hands {
+        Self::with(Reading {
             shown: time,
             since: None,
         })
     }
 
-    /// A clock that begins with the machine's time and goes on by itself, as
-    /// the one of a fake does.
+    /// Creates a running clock that starts at the machine's time; the default of a fake.
     ///
     /// ```
     /// use std::time::Duration;
@@ -62,76 +61,79 @@ impl ManualClock {
     /// ```
     #[must_use]
     pub fn running() -> Self {
-        Self::with(Hands {
+        Self::with(Reading {
             shown: SystemClock.now(),
             since: Some(Instant::now()),
         })
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.hands().shown += by;
+        self.reading().shown += by;
         self.0.moved.notify_waiters();
     }
 
-    /// Sets the clock, backwards too.
+    /// Sets the time of the clock, also to an earlier one.
     pub fn set(&self, time: SystemTime) {
-        let mut hands = self.hands();
-        hands.shown = time;
-        hands.since = hands.since.map(|_| Instant::now());
-        drop(hands);
+        let mut reading = self.reading();
+        reading.shown = time;
+        reading.since = reading.since.map(|_| Instant::now());
+        drop(reading);
         self.0.moved.notify_waiters();
     }
 
-    /// Lets the clock stand still from now on, so that times that a test looks
-    /// at are the same each time; it can still be moved.
+    /// Stops the clock, so that the times in a test are the same in each run. It can still be
+    /// moved.
     pub fn stop(&self) {
-        let mut hands = self.hands();
-        hands.shown = hands.now();
-        hands.since = None;
-        drop(hands);
+        let mut reading = self.reading();
+        reading.shown = reading.now();
+        reading.since = None;
+        drop(reading);
         self.0.moved.notify_waiters();
     }
 
-    /// Moves the clock on to this time, unless it is later already.
+    /// Moves the clock forward to a time; does nothing if the clock is already later.
     pub(super) fn advance_to(&self, time: SystemTime) {
         let missing = time.duration_since(self.now()).unwrap_or_default();
         self.advance(missing);
     }
 
-    /// Ends when the clock shows this time, by itself or because it was moved.
+    /// Waits until the clock shows a time, because it runs or because it was moved.
     pub(super) async fn reaches(&self, time: SystemTime) {
         loop {
             let mut moved = std::pin::pin!(self.0.moved.notified());
-            // From here on no move is missed.
+            // Enabling the notification here ensures that no later move is missed.
             moved.as_mut().enable();
-            let hands = *self.hands();
-            let Ok(missing) = time.duration_since(hands.now()) else {
+            let reading = *self.reading();
+            let Ok(missing) = time.duration_since(reading.now()) else {
                 return;
             };
-            match hands.since {
+            match reading.since {
                 _ if missing.is_zero() => return,
-                // The time-out is the wait.
+                // The timeout is the wait.
                 Some(_) => drop(tokio::time::timeout(missing, moved).await),
                 None => moved.await,
             }
         }
     }
 
-    fn with(hands: Hands) -> Self {
+    fn with(reading: Reading) -> Self {
         Self(Arc::new(Inner {
-            hands: Mutex::new(hands),
+            reading: Mutex::new(reading),
             moved: Notify::new(),
         }))
     }
 
-    fn hands(&self) -> MutexGuard<'_, Hands> {
-        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.0
+            .reading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for ManualClock {
-    /// A clock that stands at the first second of 2026, UTC.
+    /// Creates a clock that is stopped at the first second of 2026, UTC.
     fn default() -> Self {
         Self::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600))
     }
@@ -139,21 +141,21 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        self.hands().now()
+        self.reading().now()
     }
 }
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hands = *self.hands();
+        let reading = *self.reading();
         f.debug_struct("ManualClock")
-            .field("now", &hands.now())
-            .field("running", &hands.since.is_some())
+            .field("now", &reading.now())
+            .field("running", &reading.since.is_some())
             .finish()
     }
 }
 
-/// A time as the vendor writes it: UTC, with milliseconds.
+/// Formats a time as the vendor does: UTC, with milliseconds.
 pub(super) fn timestamp(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

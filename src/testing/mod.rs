@@ -1,13 +1,12 @@
-//! What tests of an integration want (feature `testing`): a fake of the API
-//! on loopback, and the types of its answers by name.
+//! Test utilities (feature `testing`): a fake Fullscript API on loopback, and decoding of responses
+//! by the name of their operation.
 //!
-//! [`FakeFullscript`] is a small vendor inside of the test, with a clinic of
-//! its own: what is created is listed, what is cancelled is cancelled, and a
-//! call that the vendor would not take is refused with the reason. The real
-//! client calls it over HTTP, so nothing of your code has to change. Three
-//! tests, of code that stands for yours:
+//! [`FakeFullscript`] is an HTTP server inside the test process that keeps the state of one clinic.
+//! Created records appear in lists, cancelled plans stay cancelled, and an invalid call is rejected
+//! with the reason. The real client calls it over HTTP, so your code does not change. The three
+//! tests below each exercise a function that stands for your code.
 //!
-//! An import leaves nobody out.
+//! The first test checks that an import reads every patient.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -25,8 +24,8 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A plan is sent to the patient when a practitioner decides so, and not
-//! before.
+//! The second test checks that a plan is sent to the patient only after a practitioner activates
+//! it.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -48,15 +47,15 @@
 //! let state = |fake: &FakeFullscript| fake.treatment_plans().pop().unwrap()["state"].clone();
 //! assert_eq!(state(&fake), "draft");
 //! assert_eq!(fake.count("activate_treatment_plan"), 0);
-//! // Later, in the vendor's web app: your webhook hears of this.
+//! // Later, in the vendor's web app. Your webhook receives an event for this.
 //! fake.web_app().activate_treatment_plan(id.as_str());
 //! assert_eq!(state(&fake), "active");
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! A user who gave too little is told to connect again, and one for whom the
-//! vendor has something new is not let down.
+//! The third test checks that a user with missing scopes is asked to connect again, and that
+//! responses with new values, new fields or nulls do not break the code.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -85,18 +84,18 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # Time, trouble and events
+//! # Time, faults and events
 //!
-//! - [`FakeFullscript::advance`]: hours pass in a call, and tokens, codes and
-//!   session grants die of age when the vendor lets them.
-//! - [`FakeFullscript::fault_times`]: the next requests of an operation are
-//!   refused, delayed, or broken off on the wire; see [`Fault`].
-//! - [`FakeFullscript::rate_limit`]: too many requests are refused.
-//! - [`FakeFullscript::subscribe`]: what happens is delivered to your own
-//!   endpoint, signed, and again in the vendor's gaps until it is answered; with
-//!   [`WebhookFault`] it comes twice, late, or never.
+//! - [`FakeFullscript::advance`]: moves the clock, for example by hours. Tokens, codes and session
+//!   grants expire as the vendor documents.
+//! - [`FakeFullscript::fault_times`]: makes the next requests of an operation fail, take longer, or
+//!   lose their connection; see [`Fault`].
+//! - [`FakeFullscript::rate_limit`]: rejects requests above a limit with 429.
+//! - [`FakeFullscript::subscribe`]: delivers signed events to your own endpoint and retries them on
+//!   the vendor's schedule until they are acknowledged. With a [`WebhookFault`] an event is
+//!   delivered twice, late, or never.
 
-// In the order of the layers: a module uses those below it in this list.
+// Modules are listed in the order of the layers: each one uses only those below it.
 mod fake;
 
 mod shared;

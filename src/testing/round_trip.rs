@@ -1,4 +1,4 @@
-//! Decoding an answer and writing it back, by the name of its operation.
+//! Decoding of responses and encoding them again, by the name of their operation.
 
 use std::fmt;
 
@@ -10,11 +10,10 @@ use crate::types;
 
 include!(concat!(env!("OUT_DIR"), "/round_trip.rs"));
 
-/// Decodes a body into the type that the operation returns for that status,
-/// and writes it back.
+/// Decodes a body into the response type of an operation and encodes it again.
 ///
-/// What comes back without a field lost it: write your own recorded answers
-/// through this to see whether the types hold all of them.
+/// A field that is missing in the result was lost in decoding. Use this with your own recorded
+/// responses to check that the types represent them completely.
 ///
 /// ```
 /// use serde_json::json;
@@ -26,7 +25,7 @@ include!(concat!(env!("OUT_DIR"), "/round_trip.rs"));
 /// ```
 ///
 /// # Errors
-/// When there is no such operation, or the body does not decode.
+/// Returns an error if no operation has this id, or if the body does not decode.
 pub fn round_trip(operation_id: &str, status: u16, body: &Value) -> Result<Value, RoundTripError> {
     if (200..300).contains(&status) {
         return through_answer_type(operation_id, body);
@@ -38,7 +37,7 @@ pub fn round_trip(operation_id: &str, status: u16, body: &Value) -> Result<Value
 }
 
 fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, RoundTripError> {
-    // Through text as on the wire, where a number has no type yet.
+    // The value is decoded from text, as on the wire, where a number has no type yet.
     let text = value.to_string();
     let mut decoder = serde_json::Deserializer::from_str(&text);
     let decoded: T = serde_path_to_error::deserialize(&mut decoder)
@@ -46,24 +45,26 @@ fn through<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, Roun
     serde_json::to_value(&decoded).map_err(|error| RoundTripError::Encode(error.to_string()))
 }
 
-/// Why an answer did not make the way there and back.
+/// Reasons why a response could not be decoded and encoded again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoundTripError {
-    /// No operation has this id; `fullscript::operations::all()` lists them.
+    /// No operation has this id. `fullscript::operations::all()` lists them.
     UnknownOperation,
-    /// The body does not decode; names the field.
+    /// The body does not decode. Contains the path of the field.
     Decode(String),
-    /// The decoded value can't be written.
+    /// The decoded value cannot be encoded.
     Encode(String),
 }
 
 impl fmt::Display for RoundTripError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownOperation => f.write_str("no operation has this id"),
-            Self::Decode(reason) => write!(f, "the body does not decode at {reason}"),
-            Self::Encode(reason) => write!(f, "the decoded value can't be written: {reason}"),
+            Self::UnknownOperation => {
+                f.write_str("round trip: unknown operation id; see `fullscript::operations::all`")
+            }
+            Self::Decode(reason) => write!(f, "round trip: decode error at {reason}"),
+            Self::Encode(reason) => write!(f, "round trip: encode error: {reason}"),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Ids and choices that depend on the seed alone.
+//! Ids and choices that depend only on the seed.
 
 use sha2::{Digest, Sha256};
 
-/// What makes two fakes of one seed hand out the same ids and names.
+/// The seed of a fake: two fakes with the same seed generate the same ids and names.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seed(pub(super) u64);
 
 impl Seed {
-    /// The id of the nth thing of a kind; looks like a random UUID.
+    /// Returns the id of the nth record of a kind, in the format of a random UUID.
     pub(super) fn id(self, kind: &str, n: u64) -> String {
         let bytes = self.bytes(kind, n);
         let hex: String = bytes[..16].iter().map(|b| format!("{b:02x}")).collect();
@@ -21,7 +21,7 @@ impl Seed {
         )
     }
 
-    /// A number for the nth thing of a kind.
+    /// Returns a number for the nth record of a kind.
     pub(super) fn number(self, kind: &str, n: u64) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.bytes(kind, n);
         u64::from_be_bytes([a, b, c, d, e, f, g, h])

@@ -1,15 +1,15 @@
-//! How a fake answers.
+//! The settings of a fake's responses.
 
 use super::server::permission::all_scopes;
 
-/// How a fake answers.
+/// The settings of a fake's responses.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    /// Whether all answers are the recorded ones, whatever is asked.
+    /// Whether all responses are the recorded ones, regardless of the request.
     pub(super) stateless: bool,
-    /// Whether calls are taken that are not as the document has them.
+    /// Whether calls are accepted that do not match the document.
     pub(super) lenient: bool,
-    /// The scopes that the app has, as one text.
+    /// The scopes of the app, separated by spaces.
     pub(super) scope: String,
     /// Whether the vendor has approved the app.
     pub(super) approved: bool,
@@ -26,7 +26,7 @@ impl Default for Settings {
     }
 }
 
-/// Scopes as a token has them.
+/// Joins scopes with spaces, as in a token response.
 pub(super) fn joined<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
     let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_string());
     scopes.collect::<Vec<_>>().join(" ")

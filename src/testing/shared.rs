@@ -1,4 +1,4 @@
-//! What the handle of a fake and its server share.
+//! The state that the handle of a fake and its server share.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,9 +17,9 @@ use super::webhooks::Webhooks;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) handlers: Mutex<HashMap<&'static str, Handler>>,
-    /// Answers to give first, the next at the front.
+    /// The responses to give first, the next one at the front.
     pub(super) next: Mutex<HashMap<&'static str, VecDeque<Script>>>,
-    /// How the next answers drift, the next at the front.
+    /// The drifts of the next responses, the next one at the front.
     pub(super) drifts: Mutex<HashMap<&'static str, VecDeque<Drift>>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) rate: Mutex<Rate>,
     pub(super) state: Mutex<State>,
     pub(super) webhooks: Arc<Webhooks>,
-    /// What the fake and the apps that it makes take for now.
+    /// The clock of the fake and of the apps that it creates.
     pub(super) clock: ManualClock,
 }
 
@@ -49,7 +49,7 @@ impl Shared {
     }
 }
 
-/// What makes an answer of a request.
+/// A function that creates the response to a request.
 pub(super) type Handler = Arc<dyn Fn(&FakeRequest) -> Script + Send + Sync>;
 
 impl fmt::Debug for Shared {

@@ -1,7 +1,7 @@
 //! The example `connect` in a real browser: Chromium, driven by ChromeDriver.
 //!
-//! Where these are not installed the tests say so and pass; in CI they fail.
-//! `FULLSCRIPT_SCREENSHOT=docs/connect.png` takes the picture of the README.
+//! If these are not installed, the tests print that they were skipped, and pass; in CI they fail.
+//! `FULLSCRIPT_SCREENSHOT=docs/connect.png` takes the screenshot of the README.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -77,7 +77,7 @@ async fn a_callback_with_another_state_connects_nothing() {
         site.browser.goto(&other).await.unwrap();
         site.wait_for("#notice").await;
         assert_eq!(site.status().await, 400);
-        // The right state, in a browser that did not ask.
+        // The correct state, in a browser that did not start the flow.
         site.browser.delete_all_cookies().await.unwrap();
         site.browser.goto(asked.as_str()).await.unwrap();
         site.wait_for("#notice").await;
@@ -154,7 +154,7 @@ async fn the_embedded_page_opens_with_a_secret_that_is_nowhere_else() {
 }
 
 #[tokio::test]
-async fn disconnecting_takes_the_user_back_to_the_start() {
+async fn disconnecting_returns_the_user_to_the_start() {
     visit(async |site| {
         site.connect().await;
         site.go("/").await;
@@ -173,7 +173,7 @@ async fn not_connected(site: &Site) {
     assert!(!site.has("#connected").await && !site.has("li.patient").await);
 }
 
-/// Posts a webhook as the vendor does; the status and the body of the answer.
+/// Posts a webhook like the vendor; returns the status and body of the response.
 async fn deliver(site: &Site, secret: &str, body: &str, now: SystemTime) -> (u16, String) {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let request = Request::post(format!("{}/webhooks", site.url))

@@ -1,4 +1,4 @@
-//! The example as a process, with a browser in front of it.
+//! The example as a process, with a browser.
 
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -12,13 +12,12 @@ use futures_util::FutureExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-/// A page is there in tenths of a second; a busy machine takes longer.
+/// A page loads in tenths of a second; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const CHROMIUM: [&str; 11] = [
     "--headless",
-    // In containers there is neither a user for the sandbox nor much of
-    // /dev/shm.
+    // Containers have no user for the sandbox and a small /dev/shm.
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--disable-gpu",
@@ -26,13 +25,13 @@ const CHROMIUM: [&str; 11] = [
     "--disable-component-update",
     "--disable-sync",
     "--no-proxy-server",
-    // Nothing but this machine can be reached.
+    // Blocks every host but this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--hide-scrollbars",
     "--window-size=900,800",
 ];
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -47,7 +46,7 @@ pub(crate) struct Site {
     pub(crate) browser: Client,
 }
 
-/// Runs a test before the site with a browser, if this machine has one.
+/// Runs a test with the site and a browser, if a browser is installed.
 pub(crate) async fn visit(test: impl AsyncFnOnce(&Site)) {
     let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !(has("chromedriver") && has("chromium")) {
@@ -75,25 +74,25 @@ pub(crate) async fn visit(test: impl AsyncFnOnce(&Site)) {
         .unwrap();
     let site = Site { url, browser };
     let tested = AssertUnwindSafe(test(&site)).catch_unwind().await;
-    // A test that panicked must leave no Chromium behind either.
+    // A test that panicked must not leave a Chromium process behind.
     site.browser.close().await.unwrap();
     if let Err(panic) = tested {
         resume_unwind(panic);
     }
 }
 
-/// Starts a program and waits for a line that names what is wanted.
+/// Starts a program and waits for a line with the given text.
 fn start(command: &mut Command, wanted: impl Fn(&str) -> Option<String>) -> (Running, String) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let running = Running(child);
     let found = lines.by_ref().find_map(|line| wanted(&line.unwrap()));
-    // So that the program does not find its output closed.
+    // Reads on, so that the program's output is not closed.
     std::thread::spawn(move || lines.for_each(drop));
     (running, found.expect("the program says so"))
 }
 
-/// The example, which `cargo test` builds unless it is told which test to run.
+/// The example, which `cargo test` builds unless a test target is selected.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
@@ -130,7 +129,7 @@ impl Site {
         self.wait_for(css).await.text().await.unwrap()
     }
 
-    /// The texts of all that is there.
+    /// Returns the texts of all matching elements.
     pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
         let mut texts = Vec::new();
         for element in self.browser.find_all(Locator::Css(css)).await.unwrap() {
@@ -144,13 +143,13 @@ impl Site {
         !found.unwrap().is_empty()
     }
 
-    /// The status that the page came with.
+    /// Returns the HTTP status of the page.
     pub(crate) async fn status(&self) -> Value {
         let script = "return performance.getEntriesByType('navigation')[0].responseStatus";
         self.browser.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// From the start page to the first page of patients.
+    /// Goes from the start page to the first page of patients.
     pub(crate) async fn connect(&self) {
         self.go("/").await;
         self.click("#connect").await;

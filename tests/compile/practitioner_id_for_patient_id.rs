@@ -1,4 +1,4 @@
-//! Ids of different kinds can't be mixed up.
+//! Ids of different types cannot be confused.
 
 use fullscript::Client;
 use fullscript::types::PractitionerId;

@@ -1,4 +1,4 @@
-//! What a page needs to show Fullscript.
+//! The data that a page needs to embed Fullscript.
 
 use fullscript::Environment;
 use fullscript::embed::{Embed, EmbedPatient, Entrypoint};
@@ -17,7 +17,7 @@ fn grant() -> SessionGrant {
 }
 
 #[tokio::test]
-async fn a_grant_is_asked_for_each_time_and_shown_to_nobody() {
+async fn each_call_requests_a_new_grant_and_output_never_shows_it() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     for _ in 0..2 {
@@ -32,7 +32,7 @@ async fn a_grant_is_asked_for_each_time_and_shown_to_nobody() {
 }
 
 #[test]
-fn a_bundled_page_gets_what_the_package_takes() {
+fn a_bundled_page_gets_the_options_of_the_package() {
     let patient = EmbedPatient::new()
         .first_name("Ann")
         .date_of_birth("1990-01-31");
@@ -60,7 +60,7 @@ fn a_bundled_page_gets_what_the_package_takes() {
 }
 
 #[test]
-fn nothing_given_breaks_out_of_the_page() {
+fn no_argument_escapes_the_html_of_the_page() {
     let embed = Embed::new(Environment::UsSandbox, "</script><b>&\u{2028}")
         .element_id("\"><script>")
         .script_url("https://cdn.example/\"><script>")

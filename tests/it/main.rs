@@ -1,4 +1,4 @@
-//! The one integration binary.
+//! The integration test binary.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"

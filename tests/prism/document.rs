@@ -1,4 +1,4 @@
-//! What the document lets a caller give, and requests that it forbids.
+//! The arguments that the document allows, and requests that it forbids.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -17,13 +17,12 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 pub(crate) struct Wrong {
     pub(crate) operation: &'static Operation,
     pub(crate) path: String,
-    /// The one with a value of another kind.
+    /// The argument with a value of another type.
     pub(crate) parameter: Option<String>,
     pub(crate) body: Option<Value>,
 }
 
-/// Each parameter, header and field that some call can give:
-/// `create_patient metadata.id`.
+/// Each parameter, header and field that a call can set: `create_patient metadata.id`.
 pub(crate) fn parts() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for operation in operations::all() {
@@ -48,7 +47,7 @@ pub(crate) fn parts() -> BTreeSet<String> {
     found
 }
 
-/// Those of them that a request gave.
+/// The arguments that a request has.
 pub(crate) fn sent_parts(judged: &Judgement) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let Some(id) = &judged.operation else {
@@ -60,8 +59,8 @@ pub(crate) fn sent_parts(judged: &Judgement) -> BTreeSet<String> {
     found
 }
 
-/// For each operation a wrong value of each parameter that is a number or one
-/// of a set, a body of another shape, and one without what is required.
+/// For each operation: an invalid value for each parameter that is a number or an enumeration, a
+/// body of another shape, and a body without required fields.
 pub(crate) fn wrong_requests() -> Vec<Wrong> {
     let mut found = Vec::new();
     for operation in operations::all() {
@@ -110,7 +109,7 @@ fn parameters(description: &'static Value) -> impl Iterator<Item = &'static Valu
     description["parameters"].as_array().into_iter().flatten()
 }
 
-/// The places of all fields of a schema, below one.
+/// Returns the places of all fields of a schema.
 fn fields(schema: &'static Value, place: &str, found: &mut BTreeSet<String>) {
     let schema = resolved(schema);
     for part in schema["allOf"].as_array().into_iter().flatten() {
@@ -137,7 +136,7 @@ fn sent_fields(body: &Value, place: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// `get_it a`, below that `get_it a.b`.
+/// Returns `get_it a`, and below that `get_it a.b`.
 fn below(place: &str, name: &str) -> String {
     let between = if place.contains(' ') { '.' } else { ' ' };
     format!("{place}{between}{name}")

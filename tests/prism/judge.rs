@@ -1,4 +1,4 @@
-//! Prism as a child process that serves one test.
+//! Prism as a child process for one test.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -8,23 +8,23 @@ use fullscript::{AccessToken, Client, Environment};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A server that judges what it is sent; stops when dropped.
+/// A server that validates requests; stops when dropped.
 pub(crate) struct Judge {
     process: Child,
     output: BufReader<ChildStdout>,
     url: String,
 }
 
-/// What it says of one request.
+/// The result for one request.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Judgement {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// The id, if the document has an operation there.
+    /// The id, if the document has an operation at the path.
     pub(crate) operation: Option<String>,
     /// Empty if the document allows the request.
     pub(crate) complaints: Vec<String>,
-    /// The names in the query.
+    /// The names of the query parameters.
     pub(crate) query: Vec<String>,
     pub(crate) headers: Map<String, Value>,
     #[serde(default)]
@@ -32,7 +32,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judge {
-    /// Starts one, where Prism is at hand.
+    /// Starts Prism, if it is installed.
     #[allow(clippy::print_stdout, reason = "says what was not tested")]
     pub(crate) fn start() -> Option<Self> {
         let Some(modules) = std::env::var_os("FULLSCRIPT_PRISM") else {
@@ -71,7 +71,7 @@ impl Judge {
             .unwrap()
     }
 
-    /// What it says of all requests, in their order.
+    /// Returns the results of all requests in order.
     pub(crate) fn judgements(mut self) -> Vec<Judgement> {
         drop(self.process.stdin.take());
         let mut report = String::new();

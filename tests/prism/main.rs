@@ -1,8 +1,7 @@
-//! Every request that the client sends, judged by somebody else's reading of
-//! the document: Stoplight Prism.
+//! Every request of the client, validated by an independent implementation: Stoplight Prism.
 //!
-//! Runs where `FULLSCRIPT_PRISM` names the `node_modules` that `npm ci` makes
-//! of `package.json` beside this file; `.ci/run` sees to that.
+//! Runs if `FULLSCRIPT_PRISM` names the `node_modules` that `npm ci` creates from `package.json`
+//! next to this file; `.ci/run` does this.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -21,7 +20,7 @@ use crate::document::{parts, sent_parts, wrong_requests};
 use crate::judge::Judge;
 
 #[tokio::test]
-async fn prism_finds_nothing_wrong_with_any_request() {
+async fn prism_accepts_every_request() {
     let Some(judge) = Judge::start() else { return };
     let sent = calls::send_all(&judge.client()).await;
     let judgements = judge.judgements();
@@ -49,7 +48,7 @@ async fn prism_finds_nothing_wrong_with_any_request() {
 }
 
 #[tokio::test]
-async fn prism_finds_each_wrong_request() {
+async fn prism_detects_each_invalid_request() {
     let Some(judge) = Judge::start() else { return };
     let client = judge.client();
     let wrong = wrong_requests();
@@ -74,7 +73,7 @@ async fn prism_finds_each_wrong_request() {
 }
 
 #[tokio::test]
-async fn prism_finds_a_wrong_request_of_a_typed_call() {
+async fn prism_detects_an_invalid_request_of_a_typed_call() {
     let Some(judge) = Judge::start() else { return };
     let client = judge.client();
     client

@@ -1,12 +1,11 @@
-//! The types of other crates that a crate's rustdoc JSON names.
+//! The types of other crates in a crate's rustdoc JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// By crate, the standard library's aside. The JSON has public items alone;
-/// implementations that the compiler makes, or that others make for all
-/// types, are nobody's promise.
+/// The types by crate, without the standard library. The JSON is limited to public items. Auto
+/// trait and blanket implementations are not counted, because they are no promise of this crate.
 pub(crate) fn foreign(rustdoc: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::new();
     let items = rustdoc["index"].as_object().unwrap().values();

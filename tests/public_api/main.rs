@@ -1,9 +1,8 @@
-//! Which types of other crates stand in the public API: a breaking version of
-//! one of these is a breaking version of this crate.
+//! The types of other crates in the public API. A breaking version of one of these crates is a
+//! breaking version of this one.
 //!
-//! Reads rustdoc's JSON, whose form is not stable, so without a crate that
-//! knows one form of it. `.ci/run` has it made, and sets
-//! `FULLSCRIPT_RUSTDOC_JSON`.
+//! Reads rustdoc's JSON. Its format is unstable, so this does not use a crate that is tied to one
+//! version of it. `.ci/run` generates it and sets `FULLSCRIPT_RUSTDOC_JSON`.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -19,7 +18,7 @@ use serde_json::Value;
 
 use crate::foreign::foreign;
 
-/// All that may stand there; `docs/decisions.md` says why.
+/// All allowed types; `docs/decisions.md` gives the reasons.
 const ALLOWED: [(&str, &[&str]); 12] = [
     ("axum", &["MethodRouter"]),
     (
@@ -50,7 +49,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("reqwest", &["Body", "Client", "Proxy"]),
     ("rust_decimal", &["Decimal"]),
     ("schemars", &["JsonSchema", "Schema", "SchemaGenerator"]),
-    // What serde's own names lead to.
+    // The targets of serde's own names.
     (
         "serde_core",
         &[
@@ -164,7 +163,7 @@ fn run(place: &Path, program: &str, common: &[&str], arguments: &[&str]) {
         .args(common)
         .args(arguments)
         .current_dir(place)
-        // Allows what is not stable, here and in no other place.
+        // Allows unstable features for this command only.
         .env("RUSTC_BOOTSTRAP", "1")
         .status();
     assert!(status.unwrap().success(), "{program} {arguments:?}");

@@ -1,5 +1,5 @@
-//! The workspace's own commands: bring the vendor's document into `spec/`,
-//! repair it, and check what was derived from it.
+//! The commands of the workspace: they download the vendor's document into `spec/`, fix it, and
+//! check the files that are derived from it.
 
 #[path = "../../codegen/mod.rs"]
 pub mod codegen;

@@ -1,4 +1,4 @@
-//! `cargo xtask`: parses the verb and dispatches.
+//! `cargo xtask`: parses the command and runs it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,16 +7,17 @@ use lexopt::{Arg, Parser};
 use xtask::commands::{check, record_release, snapshots, update_spec};
 use xtask::refusal::{Refusal, usage};
 
-/// A refusal, as against 1 for "differs".
+/// The exit status of an error; 1 means that something differs.
 const REFUSED: u8 = 2;
 
-/// A server that is down or out of reach, of which the document knows nothing.
+/// The exit status if the server is down or unreachable, so that nothing is known about the
+/// document.
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     match run(&mut Parser::from_env()) {
         Ok((text, code)) => {
-            // Who closes the pipe has read enough.
+            // A closed pipe is not an error: its reader has read enough.
             let _ = io::stdout().write_all(text.as_bytes());
             code
         }
@@ -52,7 +53,7 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
         Some(other) => Err(usage(other.unexpected())),
-        None => Err(usage("no verb")),
+        None => Err(usage("no command")),
     }
 }
 

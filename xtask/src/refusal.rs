@@ -1,4 +1,4 @@
-//! The error of every command: what came, what was expected, what to do.
+//! The error of every command: the problem, what was expected, and how to fix it.
 
 use std::fmt;
 
@@ -6,13 +6,12 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What was found.
-    pub came: String,
+    pub problem: String,
     /// What was expected instead.
     pub expected: String,
-    /// What the reader can do about it.
-    pub remedy: String,
-    /// Whether the server could not be reached: nothing is known about the
-    /// document then.
+    /// What the user can do about it.
+    pub help: String,
+    /// Whether the server could not be reached, so that nothing is known about the document.
     pub unreachable: bool,
 }
 
@@ -20,8 +19,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "came: {}\nexpected: {}\ndo: {}",
-            self.came, self.expected, self.remedy
+            "error: {}\nexpected: {}\nhelp: {}",
+            self.problem, self.expected, self.help
         )
     }
 }
@@ -30,19 +29,19 @@ impl std::error::Error for Refusal {}
 
 /// Creates a refusal.
 pub(crate) fn refuse(
-    came: impl Into<String>,
+    problem: impl Into<String>,
     expected: impl Into<String>,
-    remedy: impl Into<String>,
+    help: impl Into<String>,
 ) -> Refusal {
     Refusal {
-        came: came.into(),
+        problem: problem.into(),
         expected: expected.into(),
-        remedy: remedy.into(),
+        help: help.into(),
         unreachable: false,
     }
 }
 
-/// Marks a refusal as caused by a server that is down or cannot be reached.
+/// Marks an error as caused by a server that is down or unreachable.
 pub(crate) fn unreachable(refusal: Refusal) -> Refusal {
     Refusal {
         unreachable: true,
@@ -50,11 +49,11 @@ pub(crate) fn unreachable(refusal: Refusal) -> Refusal {
     }
 }
 
-/// Refuses a command line.
-pub fn usage(came: impl fmt::Display) -> Refusal {
+/// Returns the error of an invalid command line.
+pub fn usage(problem: impl fmt::Display) -> Refusal {
     refuse(
-        came.to_string(),
-        "a command line as in the help",
-        "read `cargo xtask help`",
+        problem.to_string(),
+        "a valid command line",
+        "see `cargo xtask help`",
     )
 }

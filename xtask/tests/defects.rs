@@ -1,8 +1,8 @@
-//! The known faults of the upstream documents are gone once normalized.
+//! The known defects of the upstream documents are gone after normalization.
 //!
-//! `defects.tsv` lists them by pointer into the raw document. Each kind has a
-//! predicate on documents, not on the normalizer's report; it is asked about
-//! the normalized document, and about the raw one to see that it can say yes.
+//! `defects.tsv` lists them by their pointer in the raw document. Each kind has a predicate on
+//! documents, not on the normalizer's report. It is applied to the normalized document, and to the
+//! raw one to prove that it detects the defect.
 
 #![allow(
     clippy::print_stdout,
@@ -22,7 +22,7 @@ const DOCUMENTS: [&str; 2] = [
 ];
 const OVERLAY: &str = include_str!("../../spec/overlay.yaml");
 
-/// Grade D: nothing to repair without more knowledge.
+/// Grade D: no repair is possible without more knowledge.
 const NOT_REPAIRED: [&str; 5] = [
     "boolean-declared-string",
     "number-declared-string",
@@ -166,7 +166,7 @@ impl Upstream {
         })
     }
 
-    /// The rows that are repaired, each with its document.
+    /// The rows with repairs, each with its document.
     fn rows(&self) -> impl Iterator<Item = (&Document, &Row)> {
         let repaired = |row: &&Row| !NOT_REPAIRED.contains(&row.kind.as_str());
         self.rows.iter().filter(repaired).filter_map(|row| {
@@ -179,8 +179,8 @@ impl Upstream {
     }
 }
 
-/// What is wrong at a place, seen from the kind of defect that was known
-/// there: `None` once it is repaired. `values` is what was recorded there.
+/// Returns the defect at a place, for the kind of defect that was known there; `None` once it is
+/// repaired. `values` are the recorded values of the place.
 fn fault(row: &Row, document: &Value, place: Option<&Value>, values: &[&Value]) -> Option<String> {
     let gone_for_good = ["invalid-openapi", "localhost-server", "outdated-server"];
     if place.is_none() && !gone_for_good.contains(&row.kind.as_str()) {
@@ -283,9 +283,9 @@ fn fault(row: &Row, document: &Value, place: Option<&Value>, values: &[&Value]) 
     })
 }
 
-/// The place in the normalized document that a pointer into the raw one
-/// means: schemas stand behind references, parameters and tags have moved,
-/// and where a list turned out to be an object its items are that object.
+/// Returns the place in the normalized document for a pointer into the raw one. Schemas are behind
+/// references there, parameters and tags have moved, and the items of a list that turned out to be
+/// an object are that object.
 fn place<'d>(raw: &Value, normalized: &'d Value, pointer: &str) -> Option<&'d Value> {
     let (mut from, mut to, mut parent) = (raw, normalized, "");
     for step in pointer.split('/').skip(1) {
@@ -309,7 +309,7 @@ fn place<'d>(raw: &Value, normalized: &'d Value, pointer: &str) -> Option<&'d Va
     Some(to)
 }
 
-/// All values that the recorded answers have at a schema of the raw document.
+/// Returns all values that the recorded responses have for a schema of the raw document.
 fn recorded<'d>(raw: &'d Value, pointer: &str) -> Vec<&'d Value> {
     let mut found = Vec::new();
     let Some(place) = raw.pointer(pointer) else {
@@ -340,7 +340,7 @@ fn collect<'d>(
         found.push(value);
     }
     for (name, field) in value.as_object().into_iter().flatten() {
-        // Also where an object came and a list of them was declared.
+        // Includes an object where a list of objects was declared.
         for properties in [&inner["properties"], &inner["items"]["properties"]] {
             if let Some(property) = properties.get(name) {
                 collect(raw, property, field, place, found);
@@ -358,7 +358,7 @@ fn fits(document: &Value, schema: &Value, values: &[&Value]) -> bool {
     values.iter().all(|value| holds(document, schema, value))
 }
 
-/// Whether a schema declares all that a value shows.
+/// Returns whether a schema declares all parts of a value.
 fn holds(document: &Value, schema: &Value, value: &Value) -> bool {
     let kind = match value {
         Value::Null => "null",
@@ -383,7 +383,7 @@ fn holds(document: &Value, schema: &Value, value: &Value) -> bool {
         })
 }
 
-/// Whether a schema takes values of this kind; what declares no type takes all.
+/// Returns whether a schema accepts the type of a value. A schema without a type accepts all.
 fn takes(document: &Value, schema: &Value, kind: &str) -> bool {
     let inner = resolve(document, schema);
     if kind == "null" && (schema["nullable"] == true || inner["nullable"] == true) {
@@ -399,7 +399,7 @@ fn takes(document: &Value, schema: &Value, kind: &str) -> bool {
     }
 }
 
-/// A schema behind its references, be they bare or the only one in an `allOf`.
+/// Returns the target of references, bare or as the only one in an `allOf`.
 fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     let only = match schema["allOf"].as_array().map(Vec::as_slice) {
         Some([only]) => only,
@@ -411,14 +411,14 @@ fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
     }
 }
 
-/// Whether an answer says what its body is, with the vendor's `error` in it.
+/// Returns whether a response declares its body, including the vendor's `error`.
 fn tells_the_error(document: &Value, answer: &Value) -> bool {
     let schema = resolve(document, &answer["content"]["application/json"]["schema"]);
     let error = &schema["properties"]["error"];
     error.is_object() && takes(document, error, "string") && takes(document, error, "array")
 }
 
-/// Whether a union stands here or below, other than in a type of ours.
+/// Returns whether a schema contains a union other than in the normalizer's own types.
 fn has_union(value: &Value) -> bool {
     let here = ["oneOf", "anyOf"]
         .iter()
@@ -426,7 +426,7 @@ fn has_union(value: &Value) -> bool {
     value.get("x-value").is_none() && (here || members(value).any(has_union))
 }
 
-/// Whether a text has an HTML tag; `<https://...>` and `a < b` are none.
+/// Returns whether a text has an HTML tag; `<https://...>` and `a < b` are none.
 fn has_tag(text: &str) -> bool {
     text.split('<').skip(1).any(|after| {
         let (inside, _) = after.split_once('>').unwrap_or_default();
@@ -452,7 +452,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Where two documents differ, as far down as they agree.
+/// Returns the deepest places where two documents differ.
 fn difference(one: &Value, other: &Value, pointer: &str, found: &mut Vec<String>) {
     match (one, other) {
         (Value::Object(ours), Value::Object(theirs)) => {

@@ -1,4 +1,4 @@
-//! Documents that nobody thought of: taken or refused, never a panic.
+//! Randomly changed documents are accepted or rejected, and never cause a panic.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -12,13 +12,13 @@ use xtask::normalize::derive;
 const OVERLAY: &str = include_str!("../../spec/overlay.yaml");
 const DOCUMENT: &str = include_str!("../../spec/openapi.json");
 
-/// How many documents are tried, each a few mutations away from the real one.
+/// The number of documents, each a few mutations away from the real one.
 const DOCUMENTS: usize = 1_000;
 
-/// Generating takes most of the time; every so many documents go all the way.
+/// Code generation takes most of the time, so only one of this many documents is generated.
 const GENERATED_EVERY: usize = 25;
 
-/// Something of another kind than what stands there.
+/// A value of another type than the present one.
 fn intruder(random: &mut Rng) -> Value {
     let choices = [
         json!(null),
@@ -40,7 +40,7 @@ fn intruder(random: &mut Rng) -> Value {
     random.choice(choices).unwrap()
 }
 
-/// Walks to a random place and changes what is there.
+/// Changes a random place of the document.
 fn mutate(value: &mut Value, random: &mut Rng) -> String {
     let deeper = random.usize(..8) > 0;
     match value {
@@ -94,21 +94,23 @@ enum Outcome {
     Wrong(String),
 }
 
-/// The fate of one document, the same in every run.
+/// Returns the outcome of one document, which is the same in every run.
 fn fate(number: usize, whole: &Value) -> Outcome {
     let mut random = Rng::with_seed(2026 + number as u64);
     let mut document = whole.clone();
     let count = 1 + random.usize(..6);
-    let told: Vec<_> = (0..count)
+    let applied: Vec<_> = (0..count)
         .map(|_| mutate(&mut document, &mut random))
         .collect();
-    let told = told.join("; ");
+    let applied = applied.join("; ");
     match std::panic::catch_unwind(|| derive(&document, OVERLAY)) {
-        Err(_) => Outcome::Wrong(format!("{number} panicked: {told}")),
+        Err(_) => Outcome::Wrong(format!("{number} panicked: {applied}")),
         Ok(Err(refusal)) => {
-            let lines = [&refusal.came, &refusal.expected, &refusal.remedy];
+            let lines = [&refusal.problem, &refusal.expected, &refusal.help];
             if lines.iter().any(|line| line.is_empty()) {
-                Outcome::Wrong(format!("{number} was refused without a word: {told}"))
+                Outcome::Wrong(format!(
+                    "{number} was rejected without a message: {applied}"
+                ))
             } else {
                 Outcome::Refused
             }
@@ -116,13 +118,13 @@ fn fate(number: usize, whole: &Value) -> Outcome {
         Ok(Ok(_)) if !number.is_multiple_of(GENERATED_EVERY) => Outcome::Taken,
         Ok(Ok(derived)) => match generate(&derived.document.to_string()) {
             Ok(_) => Outcome::Taken,
-            Err(error) => Outcome::Wrong(format!("{number} generates nothing: {told}: {error}")),
+            Err(error) => Outcome::Wrong(format!("{number} generates no code: {applied}: {error}")),
         },
     }
 }
 
 #[test]
-fn a_thousand_mutations_are_taken_or_refused() {
+fn a_thousand_mutations_are_accepted_or_rejected() {
     let whole: Value = serde_json::from_str(DOCUMENT).unwrap();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
@@ -148,7 +150,7 @@ fn a_thousand_mutations_are_taken_or_refused() {
         match outcome {
             Outcome::Taken => taken += 1,
             Outcome::Refused => refused += 1,
-            Outcome::Wrong(told) => wrong.push(told),
+            Outcome::Wrong(message) => wrong.push(message),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,4 +1,4 @@
-//! What was repaired in the committed document, line by line.
+//! The repairs of the committed document, one per line.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"

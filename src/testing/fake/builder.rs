@@ -1,4 +1,4 @@
-//! What a fake is like, before it starts.
+//! The settings of a fake.
 
 use crate::testing::clock::ManualClock;
 use crate::testing::fake::FakeFullscript;
@@ -7,7 +7,7 @@ use crate::testing::settings::{Settings, joined};
 use crate::testing::shared::Shared;
 use crate::testing::state::State;
 
-/// Builds a [`FakeFullscript`]: made by [`FakeFullscript::builder`].
+/// A builder of [`FakeFullscript`], created by [`FakeFullscript::builder`].
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -30,16 +30,16 @@ pub struct FakeBuilder {
 }
 
 impl FakeFullscript {
-    /// Starts the fake as a [`builder`](Self::builder) has it of itself: with
-    /// the clinic that the vendor's examples describe.
+    /// Starts a fake with the default settings: the clinic of the examples in the vendor's
+    /// document.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// Returns an error if no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// Says what the fake is like, before it starts.
+    /// Returns a builder that configures the fake.
     pub fn builder() -> FakeBuilder {
         FakeBuilder::new()
     }
@@ -56,60 +56,69 @@ impl FakeBuilder {
         }
     }
 
-    /// What ids, names and dates are made of: the same seed, the same clinic.
+    /// Sets the seed of generated ids, names and dates. Default: 0.
+    ///
+    /// The same seed generates the same clinic.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Seed(seed);
         self
     }
 
-    /// So many patients in all: the recorded one, and others that are made up
-    /// of the seed, every tenth a dependent, every fourth with a plan and
-    /// every eighth with an order. One unless set, and at least.
+    /// Sets the number of patients. Default and minimum: 1.
+    ///
+    /// The first patient is the recorded example; the rest are generated from the seed. Of these,
+    /// every tenth is a dependent, every fourth has a treatment plan, and every eighth has an
+    /// order.
     pub fn patients(mut self, patients: usize) -> Self {
         self.patients = patients;
         self
     }
 
-    /// So many products in all, each with two variants but the recorded one.
-    /// One unless set.
+    /// Sets the number of products. Default and minimum: 1.
+    ///
+    /// The first product is the recorded example. Each generated product has two variants.
     pub fn products(mut self, products: usize) -> Self {
         self.products = products;
         self
     }
 
-    /// What the fake, its apps and its clients take for now; the machine's time
-    /// unless told, which goes on by itself. With a clock that stands still all
-    /// times are the same in each run.
+    /// Sets the clock of the fake, its apps and its clients.
+    ///
+    /// The default clock starts at the machine's time and runs. With a stopped clock, all times are
+    /// the same in each run.
     pub fn clock(mut self, clock: ManualClock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Answers each call with its recorded example, whatever it asks for and
-    /// whatever was done before.
+    /// Responds to each call with the recorded example, regardless of arguments and earlier calls.
+    ///
+    /// Scopes, approval and validity of requests are not checked either.
     pub fn stateless(mut self) -> Self {
         self.settings.stateless = true;
         self
     }
 
-    /// Takes calls that are not as the document has them, which is otherwise
-    /// a refusal (422) that says what is wrong: where this crate's document
-    /// is behind the vendor's, say.
+    /// Accepts calls that do not match the document.
+    ///
+    /// By default such a call is rejected with 422 and a message that states the mismatch. Use this
+    /// where the document of this crate is older than the vendor's API.
     pub fn lenient(mut self) -> Self {
         self.settings.lenient = true;
         self
     }
 
-    /// The scopes that the app has in the vendor's dashboard, and with it each
-    /// token; all that are documented unless set. Without one that it needs
-    /// an operation is refused (403).
+    /// Sets the scopes that the app has in the vendor's dashboard, and therefore the scopes of new
+    /// tokens. Default: all documented scopes.
+    ///
+    /// An operation is rejected with 403 if the token lacks a required scope.
     pub fn scopes<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.settings.scope = joined(scopes);
         self
     }
 
-    /// The vendor has not approved the app: operations that require
-    /// commercial approval are refused (403).
+    /// Marks the app as not approved by the vendor: operations that require commercial approval are
+    /// rejected with 403.
     pub fn not_approved(mut self) -> Self {
         self.settings.approved = false;
         self
@@ -118,11 +127,11 @@ impl FakeBuilder {
     /// Starts the fake on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// Returns an error if no port can be opened.
     pub async fn start(self) -> std::io::Result<FakeFullscript> {
         let mut state = State::new(self.seed, self.clock);
-        state.stock(self.products);
-        state.settle(self.patients);
+        state.generate_products(self.products);
+        state.generate_patients(self.patients);
         FakeFullscript::serving(Shared::new(state, self.settings)).await
     }
 }

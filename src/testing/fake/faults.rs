@@ -1,4 +1,4 @@
-//! What goes wrong on request: faults of operations, and a rate limit.
+//! Faults of operations, and a rate limit.
 
 use std::collections::VecDeque;
 
@@ -10,24 +10,24 @@ use crate::testing::server::fault::{Fault, Faults};
 use crate::testing::server::rate::Rate;
 
 impl FakeFullscript {
-    /// Lets this go wrong with each request of an operation from now on, until
-    /// [`end_faults`](Self::end_faults) or another fault.
+    /// Applies a fault to each request of an operation, until [`end_faults`](Self::end_faults) is
+    /// called or another fault is set.
     ///
-    /// What is wrong comes before all that the fake would answer: before the
-    /// check of the token, before [`answer`](Self::answer) and
-    /// [`answer_times`](Self::answer_times). Only a request beyond the
-    /// [`rate_limit`](Self::rate_limit) is refused first. The token endpoint is
+    /// Faults come before the fake's own checks and responses: before the token check, before
+    /// [`answer`](Self::answer) and before [`answer_times`](Self::answer_times). Only the
+    /// [`rate_limit`](Self::rate_limit) comes before faults. The id of the token endpoint is
     /// `create_oauth_token`.
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn fault(&self, operation_id: &str, fault: Fault) {
         let mut faults = lock(&self.shared.faults);
         faults.lasting.insert(known(operation_id), fault);
     }
 
-    /// Lets this go wrong with the next `times` requests of an operation, after
-    /// those that are to go wrong already.
+    /// Applies a fault to the next `times` requests of an operation.
+    ///
+    /// Calls queue up: these faults start after the ones that were added before.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -38,13 +38,13 @@ impl FakeFullscript {
     ///
     /// let fake = FakeFullscript::start().await?;
     ///
-    /// // A read is repeated until it is whole.
+    /// // A read is retried until the response is complete.
     /// fake.fault_times("list_patients", 1, Fault::status(503));
     /// fake.fault_times("list_patients", 1, Fault::reset_within_body());
     /// let patients = fake.client().list_patients().send().await?;
     /// assert_eq!(patients.attempts(), 3);
     ///
-    /// // What an error page looks like to the app.
+    /// // A rate limit is reported with the time to wait.
     /// fake.fault("get_clinic", Fault::rate_limited(Duration::from_secs(30)));
     /// let once = fake.client().with_options(CallOptions::new().max_attempts(1));
     /// let error = once.get_clinic().send().await.unwrap_err();
@@ -54,24 +54,23 @@ impl FakeFullscript {
     /// ```
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn fault_times(&self, operation_id: &str, times: usize, fault: Fault) {
         let mut faults = lock(&self.shared.faults);
         let queue = faults.next.entry(known(operation_id)).or_default();
         queue.extend(std::iter::repeat_n(fault, times));
     }
 
-    /// Nothing goes wrong with any operation any more.
+    /// Removes the faults of all operations.
     pub fn end_faults(&self) {
         *lock(&self.shared.faults) = Faults::default();
     }
 
-    /// Refuses what is asked beyond this limit, of all operations and all users
-    /// together, with 429 and a `Retry-After`; no limit unless told.
+    /// Rejects requests above a limit with 429 and a `Retry-After` header. Default: no limit.
     ///
-    /// The window rolls with the fake's [`clock`](Self::clock). The default
-    /// [`RateLimit`] is the vendor's. How the vendor refuses is not documented,
-    /// nor whether it says how long to wait.
+    /// The limit counts the requests of all operations and all users together. The window rolls
+    /// with the fake's [`clock`](Self::clock). [`RateLimit::default`] is the vendor's limit. The
+    /// vendor does not document the response, nor whether it has a `Retry-After`.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -88,8 +87,8 @@ impl FakeFullscript {
     /// let error = client.get_clinic().send().await.unwrap_err();
     /// assert!(error.is_rate_limited() && error.retry_after().is_some());
     ///
-    /// // This client waits now until it asks again, by the machine's clock;
-    /// // another one does not know.
+    /// // This client waits for the `Retry-After` on the machine's clock. Another client
+    /// // does not.
     /// fake.advance(Duration::from_secs(300)).await;
     /// fake.client().get_clinic().send().await?;
     /// # Ok::<_, Box<dyn std::error::Error>>(())

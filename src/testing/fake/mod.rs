@@ -1,4 +1,4 @@
-//! The handle of a fake: what a test sets up, and what it looks at.
+//! The handle of a fake: its settings, and the requests that it received.
 
 pub(super) mod builder;
 mod faults;
@@ -28,28 +28,30 @@ use crate::testing::settings::joined;
 use crate::testing::shared::Shared;
 use crate::{AccessToken, Client, Environment};
 
-/// A fake of the Fullscript API, in this process, on a port of its own.
+/// A fake of the Fullscript API, in this process, on its own port.
 ///
-/// It begins with the clinic that the examples of the vendor's document
-/// describe, and keeps what is created, changed, activated and cancelled.
-/// Lists have pages and filters; a filter by what no record tells (allergens,
-/// ingredients, availability) leaves out none. What is only read (the catalog, say) and what
-/// has no known shape is answered as recorded.
+/// The fake starts with the clinic of the examples in the vendor's document, and stores created,
+/// changed, activated and cancelled records. Lists have pages and filters. A filter on a value that
+/// no record has (allergens, ingredients, availability) excludes no record. Read-only data, such as
+/// the catalog, and responses of unknown shape are the recorded examples.
 ///
-/// It refuses, in the vendor's form, a call without its token (401), one
-/// without the scopes that the operation needs or without
-/// [approval](FakeBuilder::not_approved) (403), a path that is no operation's
-/// and an id that nothing has (404), and a call that is not as the document
-/// has it (422, unless [`lenient`](FakeBuilder::lenient)), with a message that
-/// says what to do. Its statuses are documented by the vendor; the messages
-/// are so only in part. An answer that a test gives itself, by
-/// [`answer`](Self::answer) or its like, asks for the token alone.
+/// The fake rejects, in the vendor's format:
+///
+/// - a call without a valid token (401)
+/// - a call without the scopes of the operation, or without
+///   [approval](crate::testing::FakeBuilder::not_approved) (403)
+/// - an unknown path or id (404)
+/// - a call that does not match the document (422, unless
+///   [`lenient`](crate::testing::FakeBuilder::lenient)), with a message that says what to do
+///
+/// The vendor documents the status codes, and the messages only in part. Responses that a test
+/// sets, with [`answer`](Self::answer) and similar methods, require only a valid token.
 ///
 /// The [module](crate::testing) shows three tests that use it.
 ///
-/// It keeps a log of what it was asked, and stops when dropped. All
-/// that it makes up follows from the [seed](FakeBuilder::seed), but for the
-/// time, which its [clock](FakeBuilder::clock) tells.
+/// The fake records all requests, and stops when dropped. Generated data depends only on the
+/// [seed](crate::testing::FakeBuilder::seed), and times on the
+/// [clock](crate::testing::FakeBuilder::clock).
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -81,19 +83,19 @@ impl FakeFullscript {
         })
     }
 
-    /// The address to give to [`ClientBuilder::base_url`].
+    /// Returns the base URL to pass to [`ClientBuilder::base_url`].
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// A token that the fake takes.
+    /// Returns an access token that the fake accepts.
     #[must_use]
     pub fn access_token(&self) -> AccessToken {
         AccessToken::new(TOKEN)
     }
 
-    /// A builder that leads here and has the token.
+    /// Returns a client builder with the fake's URL, clock and access token.
     #[must_use]
     pub fn client_builder(&self) -> ClientBuilder {
         Client::builder(Environment::UsSandbox)
@@ -102,10 +104,10 @@ impl FakeFullscript {
             .access_token(self.access_token())
     }
 
-    /// A client that leads here and has the token.
+    /// Returns a client with the fake's URL, clock and access token.
     ///
     /// # Panics
-    /// When TLS can't be set up on this machine.
+    /// Panics if TLS can't be set up on this machine.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client_builder()
@@ -113,16 +115,16 @@ impl FakeFullscript {
             .expect("a loopback address is a base URL")
     }
 
-    /// Answers this operation so from now on.
+    /// Sets the response of an operation for all later requests.
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn answer(&self, operation_id: &str, script: Script) {
         self.answer_with(operation_id, move |_| script.clone());
     }
 
-    /// Answers this operation from now on with what this makes of each
-    /// request: another page for another number, say.
+    /// Sets a function that creates the response of an operation from each request, for example to
+    /// return pages.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -144,7 +146,7 @@ impl FakeFullscript {
     /// ```
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn answer_with(
         &self,
         operation_id: &str,
@@ -153,10 +155,13 @@ impl FakeFullscript {
         lock(&self.shared.handlers).insert(known(operation_id), Arc::new(handler));
     }
 
-    /// Answers this operation so the next `times` times, before all else.
+    /// Sets the response of the next `times` requests of an operation.
+    ///
+    /// These responses come before those of [`answer`](Self::answer) and
+    /// [`answer_with`](Self::answer_with).
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn answer_times(&self, operation_id: &str, times: usize, script: Script) {
         let operation_id = known(operation_id);
         let mut next = lock(&self.shared.next);
@@ -164,10 +169,11 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(script, times));
     }
 
-    /// The next `times` successes of this operation are as they may become.
+    /// Changes the next `times` successful responses of an operation as the API may change in the
+    /// future.
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     pub fn drift(&self, operation_id: &str, times: usize, drift: Drift) {
         let operation_id = known(operation_id);
         let mut drifts = lock(&self.shared.drifts);
@@ -175,8 +181,9 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(drift, times));
     }
 
-    /// An app that leads here and has the [`clock`](Self::clock) of the fake:
-    /// its OAuth takes any client id and secret.
+    /// Returns an app builder with the fake's URL and [`clock`](Self::clock).
+    ///
+    /// The fake's OAuth endpoints accept any client id and secret.
     #[must_use]
     pub fn app_builder(&self) -> OAuthAppBuilder {
         OAuthApp::builder(Environment::UsSandbox)
@@ -187,11 +194,11 @@ impl FakeFullscript {
             .redirect_uri("https://ehr.example/fullscript/callback")
     }
 
-    /// What the browser brings back once this user has said yes to the
-    /// request: the callback's address.
+    /// Approves an authorization request as the given user, and returns the callback URL that the
+    /// browser would open.
     ///
     /// # Panics
-    /// When the address is not of [`OAuthApp::authorize`].
+    /// Panics if the URL was not created by [`OAuthApp::authorize`].
     #[must_use]
     pub fn approve(&self, authorize_url: &Url, user: &str) -> String {
         let query: BTreeMap<_, _> = authorize_url.query_pairs().into_owned().collect();
@@ -204,32 +211,33 @@ impl FakeFullscript {
         callback.into()
     }
 
-    /// The scopes of the app in the vendor's dashboard from now on. Tokens of
-    /// users keep those that they were given with, also through a refresh.
+    /// Sets the scopes of the app in the vendor's dashboard.
+    ///
+    /// Existing tokens keep the scopes that they were issued with, also after a refresh.
     pub fn grant_scopes<S: AsRef<str>>(&self, scopes: impl IntoIterator<Item = S>) {
         lock(&self.shared.tokens).scope = joined(scopes);
     }
 
-    /// When the old pair dies after a refresh.
+    /// Sets when the old token set is revoked after a refresh.
     pub fn refresh_mode(&self, mode: RefreshMode) {
         lock(&self.shared.tokens).mode = mode;
     }
 
-    /// All access tokens die at once, although no time has passed and no
-    /// client can know: the next call is told with 401. Their refresh tokens
-    /// stay.
+    /// Expires all access tokens without moving the clock.
     ///
-    /// Where time passes for both sides, [`advance`](Self::advance) it.
+    /// Clients cannot know this in advance, so the next call gets a 401. Refresh tokens stay valid.
+    /// To move the time of both sides, use [`advance`](Self::advance).
     pub fn expire_access_tokens(&self) {
         lock(&self.shared.tokens).expire();
     }
 
-    /// A user ends the connection in the vendor's web app.
+    /// Revokes the tokens of a user, as if the user had disconnected the app in the vendor's web
+    /// app.
     pub fn end_connection(&self, user: &str) {
         lock(&self.shared.tokens).end(user);
     }
 
-    /// What people do in the vendor's own web app, of which events tell.
+    /// Returns the changes that people can make in the vendor's own web app. Each emits an event.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -250,37 +258,37 @@ impl FakeFullscript {
         WebApp(&self.shared)
     }
 
-    /// All patients, as the API shows each.
+    /// Returns all patients as the API shows them.
     #[must_use]
     pub fn patients(&self) -> Vec<Value> {
         lock(&self.shared.state).patients()
     }
 
-    /// All treatment plans, as the API shows each.
+    /// Returns all treatment plans as the API shows them.
     #[must_use]
     pub fn treatment_plans(&self) -> Vec<Value> {
         lock(&self.shared.state).treatment_plans()
     }
 
-    /// All orders, as the API shows each.
+    /// Returns all orders as the API shows them.
     #[must_use]
     pub fn orders(&self) -> Vec<Value> {
         lock(&self.shared.state).orders()
     }
 
-    /// How often an operation was asked for so far.
+    /// Returns the number of requests of an operation so far.
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     #[must_use]
     pub fn count(&self, operation_id: &str) -> usize {
         self.requests_for(operation_id).len()
     }
 
-    /// What an operation was asked so far, the oldest first.
+    /// Returns the requests of an operation so far, oldest first.
     ///
     /// # Panics
-    /// When no operation has this id: the test would show nothing.
+    /// Panics if no operation has this id.
     #[must_use]
     pub fn requests_for(&self, operation_id: &str) -> Vec<FakeRequest> {
         let operation_id = known(operation_id);
@@ -291,17 +299,18 @@ impl FakeFullscript {
         own.cloned().collect()
     }
 
-    /// All that was asked so far, the oldest first.
+    /// Returns all requests so far, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<FakeRequest> {
         lock(&self.shared.requests).clone()
     }
 
-    /// Whether a page that is given this `secret_token` shows Fullscript: it is
-    /// of a grant of this fake, not claimed before, and not older than 120
-    /// seconds on the fake's [`clock`](Self::clock).
+    /// Claims a session grant, and returns whether a page with this `secret_token` would show
+    /// Fullscript.
     ///
-    /// In a browser the vendor's script claims the grant when it is mounted.
+    /// A claim succeeds if the grant was created by this fake, was not claimed before, and is less
+    /// than 120 seconds old on the fake's [`clock`](Self::clock). In a browser, the vendor's script
+    /// claims the grant when it is mounted.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

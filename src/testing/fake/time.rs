@@ -1,4 +1,4 @@
-//! The time of a fake, which a test moves.
+//! The clock of a fake.
 
 use std::time::Duration;
 
@@ -7,29 +7,26 @@ use crate::clock::Clock;
 use crate::testing::clock::ManualClock;
 
 impl FakeFullscript {
-    /// The clock of the fake, which the apps of
-    /// [`app_builder`](Self::app_builder) and the clients of
-    /// [`client_builder`](Self::client_builder) have too.
+    /// Returns the clock of the fake.
     ///
-    /// It begins with the machine's time and goes on by itself, unless
-    /// [`FakeBuilder::clock`](crate::testing::FakeBuilder::clock) gave another; move it
-    /// with [`advance`](Self::advance).
+    /// The apps of [`app_builder`](Self::app_builder) and the clients of
+    /// [`client_builder`](Self::client_builder) use the same clock. It starts at the machine's time
+    /// and runs, unless [`FakeBuilder::clock`](crate::testing::FakeBuilder::clock) set another.
+    /// Move it with [`advance`](Self::advance).
     #[must_use]
     pub fn clock(&self) -> ManualClock {
         self.shared.clock.clone()
     }
 
-    /// Lets time pass in no time, for all who have the fake's
-    /// [`clock`](Self::clock).
+    /// Moves the fake's [`clock`](Self::clock) forward without waiting.
     ///
-    /// What has a lifetime dies when the vendor lets it die (source: the
-    /// vendor's pages): access tokens after the 2 hours of their `expires_in`,
-    /// codes after 10 minutes, session grants after 120 seconds. Refresh tokens
-    /// live until they are replaced or revoked. The token of
-    /// [`access_token`](Self::access_token) never dies.
+    /// Tokens and grants expire as the vendor documents (source: the vendor's pages): access tokens
+    /// after 2 hours, as their `expires_in` says, authorization codes after 10 minutes, session
+    /// grants after 120 seconds. Refresh tokens are valid until they are replaced or revoked. The
+    /// token of [`access_token`](Self::access_token) never expires.
     ///
-    /// Deliveries to a [webhook](Self::subscribe) that become due on the way are
-    /// made when they are due, and are done when this ends.
+    /// Deliveries to a [webhook](Self::subscribe) that become due in this time are made at their
+    /// due times, and are complete when this method returns.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -1,4 +1,4 @@
-//! Webhooks of a fake: subscribing, sending events, faults of deliveries.
+//! Webhooks of a fake: subscription, events, and faults of deliveries.
 
 use serde_json::Value;
 
@@ -9,19 +9,17 @@ use crate::transport::install_tls_provider;
 use crate::webhook::Event;
 
 impl FakeFullscript {
-    /// Delivers events to this webhook from now on, in place of the one before.
+    /// Subscribes a webhook endpoint to the events of the fake; replaces the previous endpoint.
     ///
-    /// As the vendor does when the address is saved in its dashboard, the fake
-    /// calls it first, with an empty body, and takes it if it answers with the
-    /// challenge.
+    /// First the fake calls the endpoint with an empty body and expects the challenge in the
+    /// response. The vendor does the same when an address is saved in its dashboard.
     ///
-    /// Each event comes as a signed POST, the next when the one before is done,
-    /// and counts as delivered when it is answered with 200 or 201 and the
-    /// challenge within two seconds. What fails is tried again after 1, 5, 30
-    /// and 60 minutes and 5 hours of the fake's [`clock`](Self::clock), and then
-    /// given up (source: the vendor's pages on webhooks). An endpoint that
-    /// answers 410, or fails for more than a day, gets nothing until this is
-    /// called again: the vendor says it may be so.
+    /// Each event is sent as a signed POST. Deliveries are sequential. A delivery succeeds if the
+    /// endpoint responds with 200 or 201 and the challenge within 2 seconds. A failed delivery is
+    /// retried after 1, 5, 30 and 60 minutes and 5 hours of the fake's [`clock`](Self::clock), then
+    /// dropped (source: the vendor's pages on webhooks). An endpoint that responds with 410, or
+    /// fails for more than 24 hours, is disabled until this method is called again; the vendor
+    /// states that it may do so.
     ///
     /// ```
     /// # #[cfg(feature = "axum")]
@@ -44,7 +42,7 @@ impl FakeFullscript {
     /// let webhook = Webhook::new(url, "the signature key", "the challenge token");
     /// fake.subscribe(webhook).await?;
     ///
-    /// // The first answer is lost: the event comes again, a minute later.
+    /// // The first response is lost, so the event is delivered again a minute later.
     /// fake.webhook_fault_times("patient.created", 1, WebhookFault::answer_lost());
     /// fake.send_event("patient.created", json!({"patient": {"id": "1"}}));
     /// fake.deliveries_done().await;
@@ -56,66 +54,65 @@ impl FakeFullscript {
     /// ```
     ///
     /// # Errors
-    /// When the address can't be reached, or does not answer as it has to.
+    /// Returns an error if the endpoint is unreachable or its response is not the expected one.
     ///
     /// # Panics
-    /// When TLS can't be set up on this machine.
+    /// Panics if TLS can't be set up on this machine.
     pub async fn subscribe(&self, webhook: Webhook) -> Result<(), DeliveryFailure> {
         install_tls_provider();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
-            .expect("a client without settings is built where TLS can be set up");
+            .expect("the HTTP client builds if TLS can be set up");
         let (_, answered) = webhook.ping(&http).await;
         answered?;
         self.shared.webhooks.begin(webhook, &self.clock(), http);
         Ok(())
     }
 
-    /// Sends an event of this type, with this for its `data`, which the Events
-    /// API lists too.
+    /// Sends an event of the given type and data. The Events API lists it too.
     ///
-    /// Nothing else changes: a patient that it tells of is not in the clinic.
-    /// [`web_app`](Self::web_app) changes the clinic and tells of it.
+    /// The clinic does not change: for example, a patient in `data` is not added to it. Use
+    /// [`web_app`](Self::web_app) to change the clinic and emit the event.
     ///
-    /// Returns the event, as the webhook gets it.
+    /// Returns the event as the webhook receives it.
     pub fn send_event(&self, event_type: &str, data: Value) -> Event {
         Event::from_json(lock(&self.shared.state).emit(event_type, data))
     }
 
-    /// Ends when all deliveries that are due on the fake's clock are done, well
-    /// or not.
+    /// Waits until all deliveries that are due on the fake's clock are made, successful or not.
     ///
-    /// Not to be awaited by the handler of a delivery, which it would wait for.
+    /// Do not await this in the handler of a delivery: it waits for that handler, which would
+    /// deadlock.
     pub async fn deliveries_done(&self) {
         self.shared.webhooks.done(&self.shared.clock).await;
     }
 
-    /// All tries to deliver an event so far, the oldest first.
+    /// Returns all delivery attempts so far, oldest first.
     #[must_use]
     pub fn deliveries(&self) -> Vec<DeliveryAttempt> {
         self.shared.webhooks.lock().attempts.clone()
     }
 
-    /// Whether events are delivered to a webhook: one was given, and is not
-    /// disabled for having failed.
+    /// Returns whether events are delivered to a webhook: an endpoint is subscribed, and was not
+    /// disabled after failures.
     #[must_use]
     pub fn is_subscribed(&self) -> bool {
         let state = self.shared.webhooks.lock();
         state.webhook.is_some() && !state.is_disabled
     }
 
-    /// Lets this go wrong with the deliveries of each event of a type from now
-    /// on, until [`end_webhook_faults`](Self::end_webhook_faults) or another
-    /// fault.
+    /// Applies a fault to the deliveries of each event of a type, until
+    /// [`end_webhook_faults`](Self::end_webhook_faults) is called or another fault is set.
     pub fn webhook_fault(&self, event_type: impl Into<String>, fault: WebhookFault) {
         let mut state = self.shared.webhooks.lock();
         state.faults.lasting.insert(event_type.into(), fault);
     }
 
-    /// Lets this go wrong with the deliveries of the next `times` events of a
-    /// type, after those that are to go wrong already.
+    /// Applies a fault to the deliveries of the next `times` events of a type.
+    ///
+    /// Calls queue up: these faults start after the ones that were added before.
     ///
     /// See [`FakeFullscript::subscribe`] for an example.
     pub fn webhook_fault_times(
@@ -129,7 +126,7 @@ impl FakeFullscript {
         queue.extend(std::iter::repeat_n(fault, times));
     }
 
-    /// Nothing goes wrong with any event any more that happens from now on.
+    /// Removes the faults of events that happen from now on.
     pub fn end_webhook_faults(&self) {
         self.shared.webhooks.lock().faults = Faults::default();
     }

@@ -1,4 +1,4 @@
-//! How an answer goes out: whole, in pieces, broken off, or not at all.
+//! The transmission of responses: complete, in pieces, truncated, or not at all.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,41 +16,40 @@ use tokio::time::{Sleep, sleep};
 
 use crate::testing::server::script::Script;
 
-/// What is done with one request.
+/// The reaction to a request.
 pub(in crate::testing) enum Sending {
-    /// An answer, whose body is these pieces.
+    /// Sends a response with a body of these pieces.
     Answer(Script, VecDeque<Piece>),
-    /// The connection is reset.
+    /// Resets the connection.
     Reset,
-    /// Nothing is ever sent.
+    /// Sends nothing and keeps the connection open.
     Silence,
 }
 
-/// A part of a body, or what happens to it.
+/// A part of a body, a pause, or the end of the connection.
 pub(in crate::testing) enum Piece {
     Bytes(Bytes),
     Pause(Duration),
-    /// The connection is closed.
+    /// Closes the connection.
     Close,
-    /// The connection is reset.
+    /// Resets the connection.
     Reset,
 }
 
-/// What the server and the bodies of one connection share.
+/// The state that the server and the bodies of one connection share.
 #[derive(Clone, Default)]
 pub(in crate::testing) struct Link {
     is_reset: Arc<AtomicBool>,
 }
 
 impl Link {
-    /// Has the connection reset as soon as the server lets go of it, which it
-    /// does with this error.
+    /// Marks the connection to be reset, and returns the error that makes the server drop it.
     pub(in crate::testing) fn reset(&self) -> Cut {
         self.is_reset.store(true, Ordering::Relaxed);
         Cut
     }
 
-    /// Ends the connection, as was decided.
+    /// Resets the connection if it was marked.
     pub(in crate::testing) fn end(&self, stream: &TcpStream) {
         if self.is_reset.load(Ordering::Relaxed) {
             #[allow(
@@ -58,28 +57,28 @@ impl Link {
                 reason = "`set_zero_linger` asks for a newer tokio than the crate does; with zero nothing blocks"
             )]
             let reset = stream.set_linger(Some(Duration::ZERO));
-            // It ends all the same, in better order.
+            // Without the option the connection is closed normally.
             drop(reset);
         }
     }
 }
 
-/// The connection ends before the answer does.
+/// An error that ends the connection before the response is complete.
 #[derive(Debug)]
 pub(in crate::testing) struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the fake was told to end the connection")
+        f.write_str("connection ended by a fault of the fake")
     }
 }
 
 impl std::error::Error for Cut {}
 
-/// The body of an answer.
+/// The body of a response.
 pub(in crate::testing) struct Body {
     pieces: VecDeque<Piece>,
-    /// How long it says that it is.
+    /// The length in the `Content-Length` header.
     length: usize,
     pause: Option<Pin<Box<Sleep>>>,
     link: Link,
@@ -126,7 +125,7 @@ impl hyper::body::Body for Body {
         self.pause.is_none() && self.pieces.is_empty()
     }
 
-    /// What it was to have been: from this the `Content-Length` comes.
+    /// Returns the length of the complete body, which is sent as `Content-Length`.
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length as u64)
     }

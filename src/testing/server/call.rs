@@ -1,4 +1,4 @@
-//! A request as an operation with its arguments, and what is said to it.
+//! A request as an operation with its arguments, and the reasons to reject it.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -7,14 +7,14 @@ use url::form_urlencoded;
 use crate::operations::{self, Operation};
 use crate::testing::server::script::{FakeRequest, Script};
 
-/// A request that leads to an operation.
+/// A request that matches an operation.
 pub(in crate::testing) struct Call<'a> {
     pub(in crate::testing) operation: &'static Operation,
-    /// The id of the user whose token it is.
+    /// The id of the user whose token was sent.
     pub(in crate::testing) caller: String,
-    /// The scopes of the token, as one text.
+    /// The scopes of the token, separated by spaces.
     pub(in crate::testing) scope: String,
-    /// The variables of the path, by name.
+    /// The path parameters by name.
     variables: Vec<(&'static str, String)>,
     pub(in crate::testing) query: Vec<(String, String)>,
     headers: &'a [(String, String)],
@@ -48,49 +48,49 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A variable of the path.
+    /// Returns a path parameter.
     pub(in crate::testing) fn variable(&self, name: &str) -> &str {
         let mut variables = self.variables.iter();
         let found = variables.find(|(own, _)| *own == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// An argument of the query.
+    /// Returns a query parameter.
     pub(in crate::testing) fn argument(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// A header, by its name in lower case.
+    /// Returns a header by its name in lower case.
     pub(in crate::testing) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether the token has a scope.
+    /// Returns whether the token has a scope.
     pub(in crate::testing) fn has_scope(&self, scope: &str) -> bool {
         let mut own = self.scope.split_whitespace();
         own.any(|own| own.eq_ignore_ascii_case(scope))
     }
 
-    /// A field of the body; null where there is none.
+    /// Returns a field of the body; null if it is missing.
     pub(in crate::testing) fn field(&self, name: &str) -> &Value {
         self.body.map_or(&Value::Null, |body| &body[name])
     }
 }
 
-/// Why a call is refused.
+/// The response that rejects a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::testing) struct Refusal {
     status: u16,
     body: Value,
 }
 
-/// What an operation answers: status and body.
+/// The result of an operation: status and body, or a rejection.
 pub(in crate::testing) type Answer = Result<(u16, Value), Refusal>;
 
 impl Refusal {
-    /// Nothing has this id, in the body that Rails gives.
+    /// Creates a 404 with the body of Rails.
     pub(in crate::testing) fn not_found() -> Self {
         Self {
             status: 404,
@@ -98,7 +98,7 @@ impl Refusal {
         }
     }
 
-    /// The arguments are wrong, for these reasons.
+    /// Creates a 422 with the given reasons.
     pub(in crate::testing) fn unprocessable(reasons: &[String]) -> Self {
         Self {
             status: 422,
@@ -106,7 +106,7 @@ impl Refusal {
         }
     }
 
-    /// The token or the app is not good for it.
+    /// Creates a 403: the token or the app lacks a permission.
     pub(in crate::testing) fn forbidden(message: &str) -> Self {
         Self {
             status: 403,
@@ -114,7 +114,7 @@ impl Refusal {
         }
     }
 
-    /// Refuses where there is a reason to.
+    /// Returns a 422 if there are reasons.
     pub(in crate::testing) fn if_any(reasons: &[String]) -> Result<(), Self> {
         match reasons {
             [] => Ok(()),
@@ -129,10 +129,10 @@ impl From<Refusal> for Script {
     }
 }
 
-/// The id of an operation, which there must be.
+/// Returns the id of an operation; panics if there is none.
 pub(in crate::testing) fn known(operation_id: &str) -> &'static str {
     match operations::find(operation_id) {
         Some(operation) => operation.id,
-        None => panic!("no operation is called `{operation_id}`, see `fullscript::operations`"),
+        None => panic!("unknown operation id `{operation_id}`; see `fullscript::operations::all`"),
     }
 }

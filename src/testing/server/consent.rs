@@ -1,5 +1,4 @@
-//! The pages of the fake: where a user says yes or no, and where a connection
-//! is ended.
+//! The HTML pages of the fake: authorization and disconnection.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,7 +10,7 @@ use crate::testing::server::oauth::TokenServer;
 use crate::testing::server::script::Script;
 use crate::text::html;
 
-/// Answers a browser, if there is a page at this path.
+/// Returns the page at a path, if there is one.
 pub(in crate::testing) fn answer(
     path: &str,
     query: &str,
@@ -28,8 +27,7 @@ pub(in crate::testing) fn answer(
     }
 }
 
-/// The page of a user's connected apps, in place of the one in the vendor's
-/// web app.
+/// Returns the page of a user's connected apps, which replaces the one in the vendor's web app.
 fn account(query: &BTreeMap<String, String>, tokens: &mut TokenServer) -> Script {
     let form = match query.get("end") {
         Some(user) => {
@@ -46,16 +44,16 @@ fn account(query: &BTreeMap<String, String>, tokens: &mut TokenServer) -> Script
     Script::html(200, page(form))
 }
 
-/// The authorize address: the page that asks, or, once it says how the user
-/// decided, the way back.
+/// Handles the authorization URL: returns the consent page, or the redirect once the user has
+/// decided.
 fn consent(query: &BTreeMap<String, String>, tokens: &mut TokenServer, now: SystemTime) -> Script {
     let value = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let back = Url::parse(value("redirect_uri"));
     let (Ok(mut back), false, "code") =
         (back, value("client_id").is_empty(), value("response_type"))
     else {
-        // As the vendor's server does where the redirect URI is not the
-        // dashboard's.
+        // The vendor's server responds like this if the redirect URI is not registered in the
+        // dashboard.
         return Script::html(404, "Not Found");
     };
     match value("decision") {

@@ -1,4 +1,4 @@
-//! Answers as they may become while an app stays as it is.
+//! Responses as the API may change them while an app stays the same.
 
 use serde_json::Value;
 
@@ -6,8 +6,7 @@ use crate::operations::Operation;
 use crate::testing::server::recorded::{DOCUMENT, success};
 use crate::testing::server::script::Script;
 
-/// A change of answers that the vendor counts as harmless, or makes without
-/// notice.
+/// A change of responses that the vendor considers compatible, or makes without notice.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -18,7 +17,7 @@ use crate::testing::server::script::Script;
 /// let id = fake.treatment_plans()[0]["id"].as_str().unwrap().to_string();
 /// fake.drift("get_treatment_plan", 1, Drift::NewValue);
 /// let plan = fake.client().get_treatment_plan().id(id).send().await?.into_inner().treatment_plan;
-/// // Your code meets a state that this crate does not know.
+/// // The plan has a state that this crate does not know.
 /// assert!(!plan.state.unwrap().is_known());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
@@ -26,19 +25,19 @@ use crate::testing::server::script::Script;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Drift {
-    /// Where values are of a known set, another one.
+    /// Replaces each value of an enumeration with an unknown one.
     NewValue,
-    /// In each object, a field that was never there.
+    /// Adds an unknown field to each object.
     NewField,
-    /// Null in each field that may be absent, also where none was documented.
+    /// Sets each optional field to null, also fields that are not documented as nullable.
     Null,
 }
 
-/// What drifts have for names and values.
+/// The name and value of what is added.
 const NEW: &str = "newly_invented";
 
 impl Drift {
-    /// The same answer, drifted; one without JSON stays.
+    /// Returns the changed response. A response without JSON is unchanged.
     pub(in crate::testing) fn apply(self, operation: &Operation, mut script: Script) -> Script {
         let (Ok(mut body), Some((_, answer))) =
             (serde_json::from_slice(&script.body), success(operation))
@@ -80,7 +79,7 @@ impl Drift {
     }
 }
 
-/// The schema that this one refers to.
+/// Returns the schema that a reference points to.
 fn resolved(schema: &'static Value) -> &'static Value {
     let reference = &schema["$ref"];
     let referred = reference.as_str().or_else(|| {

@@ -1,4 +1,4 @@
-//! What goes wrong on the way to the fake and back.
+//! Faults of a request and of its response.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -10,18 +10,18 @@ use serde_json::json;
 use crate::testing::server::body::{Piece, Sending};
 use crate::testing::server::script::{Script, rate_limited};
 
-/// How many pieces a slow body comes in.
+/// The number of pieces of a slow body.
 const PIECES: usize = 10;
 
-/// So long a part of an answer is on its way before the connection ends: a reset
-/// overtakes what was sent, and nothing tells when it was read.
-const HEAD_START: Duration = Duration::from_millis(20);
+/// The time between the sent part of a response and the end of the connection. A reset discards
+/// data that the client has not read yet, and the server cannot know when it was read.
+const DELAY_BEFORE_END: Duration = Duration::from_millis(20);
 
-/// Something that goes wrong with a request; see [`FakeFullscript::fault`].
+/// A fault of a request; see [`FakeFullscript::fault`](crate::testing::FakeFullscript::fault).
 ///
-/// Some faults take the place of the answer: the operation has no effect then,
-/// unless [`after_effect`](Self::after_effect) says so. Others befall the
-/// answer on its way: the operation has had its effect.
+/// Some faults replace the response: the operation then has no effect, unless
+/// [`after_effect`](Self::after_effect) is set. Others affect the response in transit: the
+/// operation has had its effect.
 #[derive(Clone)]
 pub struct Fault {
     kind: Kind,
@@ -41,13 +41,15 @@ enum Kind {
 }
 
 impl Fault {
-    /// Nothing goes wrong, so that the next fault befalls a later request.
+    /// Creates a fault that does nothing. Use it to skip a request, so that the next fault applies
+    /// to a later one.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Kind::None)
     }
 
-    /// 401, and the header that tells of an expired token, although it is not.
+    /// Responds with 401 and the `WWW-Authenticate` header of an expired token, although the token
+    /// is valid.
     #[must_use]
     pub fn expired_token() -> Self {
         let challenge = r#"Bearer realm="Fullscript", error="invalid_token", error_description="The access token expired""#;
@@ -55,8 +57,8 @@ impl Fault {
         Self::answer(refusal)
     }
 
-    /// 400 and `invalid_grant`, for `create_oauth_token`: a code or a refresh
-    /// token that is not good (any more).
+    /// Responds with 400 and `invalid_grant`, as for an invalid, expired or revoked code or refresh
+    /// token. Use it with `create_oauth_token`.
     #[must_use]
     pub fn invalid_grant() -> Self {
         let refusal = json!({
@@ -66,16 +68,15 @@ impl Fault {
         Self::answer(Script::json(400, &refusal))
     }
 
-    /// 429, and `Retry-After` in whole seconds, rounded up.
+    /// Responds with 429 and a `Retry-After` header in whole seconds, rounded up.
     ///
-    /// The vendor documents a limit and not how it refuses; this is how most
-    /// servers do.
+    /// The vendor documents a limit, but not the response above it. Most servers respond like this.
     #[must_use]
     pub fn rate_limited(retry_after: Duration) -> Self {
         Self::answer(rate_limited(retry_after))
     }
 
-    /// An answer of this status with a short body in JSON: 500, 502, 503, 504.
+    /// Responds with a status, such as 500, 502, 503 or 504, and a short JSON body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         let reason = hyper::StatusCode::from_u16(status).ok();
@@ -84,59 +85,60 @@ impl Fault {
         Self::answer(Script::json(status, &body))
     }
 
-    /// 200 and a page in HTML, as of a proxy or during maintenance.
+    /// Responds with 200 and an HTML page, as proxies do or servers during maintenance.
     #[must_use]
     pub fn html() -> Self {
         let page = "<!DOCTYPE html>\n<html><body><h1>We'll be back soon</h1></body></html>\n";
         Self::answer(Script::html(200, page))
     }
 
-    /// The connection is reset (TCP RST) where the answer was due.
+    /// Resets the connection (TCP RST) before the response.
     #[must_use]
     pub fn reset_before_headers() -> Self {
         Self::new(Kind::ResetBeforeHeaders)
     }
 
-    /// The connection is reset in the middle of the answer's body.
+    /// Resets the connection in the middle of the response body.
     #[must_use]
     pub fn reset_within_body() -> Self {
         Self::new(Kind::ResetWithinBody)
     }
 
-    /// The connection is closed, in good order, in the middle of the answer's
-    /// body: fewer bytes come than its `Content-Length` says.
+    /// Closes the connection in the middle of the response body, without a reset. The body is
+    /// shorter than its `Content-Length`.
     #[must_use]
     pub fn truncated_body() -> Self {
         Self::new(Kind::TruncatedBody)
     }
 
-    /// The answer's body takes so long to come, piece by piece.
+    /// Sends the response body in pieces over the given time.
     #[must_use]
     pub fn slow_body(takes: Duration) -> Self {
         Self::new(Kind::SlowBody(takes))
     }
 
-    /// The answer comes so much later.
+    /// Delays the response by the given time.
     #[must_use]
     pub fn delay(by: Duration) -> Self {
         Self::new(Kind::Delay(by))
     }
 
-    /// No answer ever comes, and the connection stays open.
+    /// Never responds, and keeps the connection open.
     #[must_use]
     pub fn silence() -> Self {
         Self::new(Kind::Silence)
     }
 
-    /// The operation has its effect before this goes wrong: the token is
-    /// rotated, the record created, and the caller does not hear of it.
+    /// Lets the operation take effect before the fault.
+    ///
+    /// For example, the token is rotated or the record is created, but the caller does not get the
+    /// response.
     #[must_use]
     pub fn after_effect(mut self) -> Self {
         self.after_effect = true;
         self
     }
 
-    /// This answer.
     pub(in crate::testing) fn answer(answer: Script) -> Self {
         Self::new(Kind::Answer(answer))
     }
@@ -153,9 +155,9 @@ impl Fault {
         Self { kind, after_effect }
     }
 
-    /// What is sent where this befalls a request.
-    pub(in crate::testing) fn befall(self, answer: impl FnOnce() -> Script) -> Sending {
-        // Carries the operation out.
+    /// Returns what is sent for a request with this fault.
+    pub(in crate::testing) fn apply(self, answer: impl FnOnce() -> Script) -> Sending {
+        // Calling `answer` executes the operation.
         let answer = if self.after_effect {
             answer()
         } else {
@@ -181,11 +183,19 @@ impl Fault {
                 Sending::Answer(answer, pieces)
             }
             Kind::TruncatedBody => {
-                let pieces = [first_half(&body), Piece::Pause(HEAD_START), Piece::Close];
+                let pieces = [
+                    first_half(&body),
+                    Piece::Pause(DELAY_BEFORE_END),
+                    Piece::Close,
+                ];
                 Sending::Answer(answer, pieces.into())
             }
             Kind::ResetWithinBody => {
-                let pieces = [first_half(&body), Piece::Pause(HEAD_START), Piece::Reset];
+                let pieces = [
+                    first_half(&body),
+                    Piece::Pause(DELAY_BEFORE_END),
+                    Piece::Reset,
+                ];
                 Sending::Answer(answer, pieces.into())
             }
         }
@@ -196,7 +206,7 @@ fn first_half(body: &Bytes) -> Piece {
     Piece::Bytes(body.slice(..body.len() / 2))
 }
 
-/// A body that takes so long.
+/// Splits a body into pieces that take the given time in total.
 fn slow(body: &Bytes, takes: Duration) -> VecDeque<Piece> {
     let size = body.len().div_ceil(PIECES).max(1);
     let count = body.len().div_ceil(size).max(1);
@@ -208,7 +218,7 @@ fn slow(body: &Bytes, takes: Duration) -> VecDeque<Piece> {
     pieces.collect()
 }
 
-/// Shows what goes wrong, and nothing of an answer.
+/// Shows the kind of fault, and nothing of a response.
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, time) = match &self.kind {
@@ -231,14 +241,14 @@ impl fmt::Debug for Fault {
 /// The faults of each operation.
 #[derive(Default)]
 pub(in crate::testing) struct Faults {
-    /// Those of the next requests, the next at the front.
+    /// The faults of the next requests, the next one at the front.
     pub(in crate::testing) next: HashMap<&'static str, VecDeque<Fault>>,
     pub(in crate::testing) lasting: HashMap<&'static str, Fault>,
 }
 
 impl Faults {
-    /// What befalls a request that has just come.
-    pub(in crate::testing) fn befalling(&mut self, operation_id: &str) -> Fault {
+    /// Returns the fault of a new request, and removes it from the queue.
+    pub(in crate::testing) fn take(&mut self, operation_id: &str) -> Fault {
         let next = self.next.get_mut(operation_id);
         next.and_then(VecDeque::pop_front)
             .or_else(|| self.lasting.get(operation_id).cloned())

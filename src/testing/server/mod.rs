@@ -1,4 +1,4 @@
-//! The fake's server: takes a request down, and finds its answer.
+//! The fake's server: records each request and creates its response.
 
 pub(super) mod body;
 pub(super) mod call;
@@ -36,11 +36,11 @@ use crate::testing::server::recorded::{RECORDED, example};
 use crate::testing::server::script::{FakeRequest, Script};
 use crate::testing::shared::Shared;
 
-/// The one token that the fake takes.
+/// The fixed access token that the fake accepts.
 pub(in crate::testing) const TOKEN: &str = "fake-access-token";
 
 pub(in crate::testing) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with the server's task, which ends the connections too.
+    // Dropped with the server's task, which closes the connections too.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
@@ -51,7 +51,7 @@ pub(in crate::testing) async fn serve(listener: TcpListener, shared: Arc<Shared>
                 service_fn(move |request| answer(Arc::clone(&shared), link.clone(), request));
             let mut connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
-            // A client that hangs up is no failure of the fake.
+            // A client that hangs up is not a failure of the fake.
             let _ended = (&mut connection).await;
             ends.end(connection.into_parts().io.inner());
         });
@@ -95,13 +95,13 @@ async fn answer(
             let refusal = lock(&shared.rate).refuse(now);
             let fault = match refusal {
                 Some(refusal) => Fault::answer(refusal),
-                None => lock(&shared.faults).befalling(operation.id),
+                None => lock(&shared.faults).take(operation.id),
             };
-            fault.befall(|| drifted(&shared, operation, called(&shared, operation, &asked, now)))
+            fault.apply(|| with_drift(&shared, operation, respond(&shared, operation, &asked, now)))
         }
-        None => Fault::none().befall(|| {
+        None => Fault::none().apply(|| {
             let not_found = || Script::json(404, &json!({"status": 404, "error": "Not Found"}));
-            browsed(&shared, &head).unwrap_or_else(not_found)
+            page_at(&shared, &head).unwrap_or_else(not_found)
         }),
     };
     let (script, pieces) = match reaction {
@@ -115,8 +115,8 @@ async fn answer(
     Ok(response(script, pieces, link, number))
 }
 
-/// What a call is answered, be it let in or not.
-fn called(
+/// Returns the response to a call, accepted or rejected.
+fn respond(
     shared: &Shared,
     operation: &'static Operation,
     asked: &FakeRequest,
@@ -125,7 +125,7 @@ fn called(
     let bearer = bearer(asked).unwrap_or_default();
     let admitted = bearer == TOKEN || lock(&shared.tokens).admit(bearer, now);
     if operation.authenticated && !admitted {
-        // As the vendor's server does: no body, the reason in a header.
+        // The vendor's server sends the reason in a header and no body.
         return Script::html(401, "");
     }
     scripted(shared, operation.id, asked).unwrap_or_else(|| match operation.id {
@@ -134,21 +134,21 @@ fn called(
             let (status, reply) = lock(&shared.tokens).revoke(asked.body.as_ref());
             Script::json(status, &reply)
         }
-        _ => operated(shared, operation, asked, bearer, now),
+        _ => execute(shared, operation, asked, bearer, now),
     })
 }
 
-/// A pair of tokens; whoever gets one belongs to the clinic.
+/// Issues a token set, and adds its user to the practitioners of the clinic.
 fn token(shared: &Shared, asked: &FakeRequest, now: SystemTime) -> Script {
     let (status, reply) = lock(&shared.tokens).token(asked.body.as_ref(), now);
     if let Some(user) = reply["oauth"]["resource_owner"]["id"].as_str() {
-        lock(&shared.state).welcome_practitioner(user);
+        lock(&shared.state).add_connected_practitioner(user);
     }
     Script::json(status, &reply)
 }
 
-/// What an operation of the clinic answers of itself.
-fn operated(
+/// Returns the fake's own response to an operation.
+fn execute(
     shared: &Shared,
     operation: &'static Operation,
     asked: &FakeRequest,
@@ -180,7 +180,7 @@ fn operated(
     }
 }
 
-/// Whose a token is, and its scopes; the one fixed token has those of the app.
+/// Returns the user of a token and its scopes. The fixed token has the scopes of the app.
 fn holder(shared: &Shared, bearer: &str) -> (String, String) {
     let tokens = lock(&shared.tokens);
     tokens.holder(bearer).unwrap_or_else(|| {
@@ -196,8 +196,8 @@ fn bearer(asked: &FakeRequest) -> Option<&str> {
     value.strip_prefix("Bearer ")
 }
 
-/// The answer, as a test wants it changed; a refusal stays as it is.
-fn drifted(shared: &Shared, operation: &Operation, script: Script) -> Script {
+/// Applies the next drift to a successful response.
+fn with_drift(shared: &Shared, operation: &Operation, script: Script) -> Script {
     if !(200..300).contains(&script.status) {
         return script;
     }
@@ -228,7 +228,7 @@ fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) 
     for (name, value) in script.headers {
         response = response.header(name, value);
     }
-    // What is broken off has a byte at least that does not come.
+    // A truncated body has at least one byte that is not sent.
     let length = script.body.len().max(usize::from(pieces.len() > 1));
     let whole = response.body(Body::new(pieces, length, link.clone()));
     whole.unwrap_or_else(|_| {
@@ -241,8 +241,8 @@ fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) 
     })
 }
 
-/// A page of the fake.
-fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
+/// Returns a page of the fake.
+fn page_at(shared: &Shared, head: &Parts) -> Option<Script> {
     let query = head.uri.query().unwrap_or_default();
     let mut tokens = lock(&shared.tokens);
     (head.method == "GET")
@@ -250,13 +250,13 @@ fn browsed(shared: &Shared, head: &Parts) -> Option<Script> {
         .flatten()
 }
 
-/// What a test wants answered instead.
+/// Returns the response that a test has set.
 fn scripted(shared: &Shared, operation_id: &str, asked: &FakeRequest) -> Option<Script> {
     let next = lock(&shared.next)
         .get_mut(operation_id)
         .and_then(VecDeque::pop_front);
     next.or_else(|| {
-        // Called without the lock, so that it may use the fake.
+        // The handler is called without the lock, so that it may use the fake.
         let handler = lock(&shared.handlers).get(operation_id).cloned();
         handler.map(|handler| handler(asked))
     })

@@ -1,8 +1,8 @@
-//! The fake's OAuth: codes, pairs of tokens, and when which of them dies.
+//! The fake's OAuth server: codes, token sets, and when they are revoked.
 //!
-//! As the vendor's server seems to do it: a refresh makes a new row, and the
-//! old one dies when the new access token is first used. Two harsher ways are
-//! there too, so that an integration can be tried on all.
+//! The default mode does what the vendor's server seems to do: a refresh creates a new row, and the
+//! old one is revoked when the new access token is first used. Two stricter modes let an
+//! integration be tested against all of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
@@ -11,39 +11,38 @@ use serde_json::{Value, json};
 
 use crate::testing::clock::timestamp;
 
-/// How long an access token lives (source: the vendor's page on access tokens).
-/// A refresh token lives until it is replaced or revoked.
+/// The lifetime of an access token (source: the vendor's page on access tokens). A refresh token is
+/// valid until it is replaced or revoked.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(7_200);
 
-/// How long a code may be exchanged (source: the vendor's page on authorization
-/// codes).
+/// The lifetime of an authorization code (source: the vendor's page on authorization codes).
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
-/// When the old pair dies after a refresh.
+/// The time at which the old token set is revoked after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshMode {
-    /// When the new access token is first used: what the vendor documents.
+    /// Revoked when the new access token is first used, as the vendor documents.
     #[default]
     RevokeOnFirstUse,
-    /// At once.
+    /// Revoked immediately.
     RevokeAtOnce,
-    /// At once, and a second use of an old refresh token ends all pairs of
-    /// the user.
+    /// Revoked immediately. A second use of an old refresh token revokes all token sets of the
+    /// user.
     RevokeFamilyOnReuse,
 }
 
 #[derive(Default)]
 pub(in crate::testing) struct TokenServer {
     pub(in crate::testing) mode: RefreshMode,
-    /// The scopes of tokens that a user gives from now on.
+    /// The scopes of newly issued tokens.
     pub(in crate::testing) scope: String,
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
 }
 
-/// What a code was given for; whoever exchanges it must say the same.
+/// The request that a code was issued for; the exchange must repeat its values.
 struct Grant {
     user: String,
     client_id: String,
@@ -58,9 +57,9 @@ struct Row {
     access: String,
     refresh: String,
     scope: String,
-    /// The row that this one replaced and that lives until this is used.
+    /// The row that this one replaced, which is valid until this one is used.
     replaces: Option<usize>,
-    /// When the access token dies of age.
+    /// The time at which the access token expires.
     expires_at: SystemTime,
     revoked: bool,
 }
@@ -73,7 +72,7 @@ impl TokenServer {
         }
     }
 
-    /// A code for a user who said yes to an authorize request.
+    /// Issues a code to a user who approved an authorization request.
     pub(in crate::testing) fn code(
         &mut self,
         user: &str,
@@ -94,7 +93,8 @@ impl TokenServer {
         code
     }
 
-    /// Whether an access token is good; using it ends the pair it replaced.
+    /// Returns whether an access token is valid. Its first use revokes the token set that it
+    /// replaced.
     pub(in crate::testing) fn admit(&mut self, access: &str, now: SystemTime) -> bool {
         let found = self
             .rows
@@ -107,20 +107,20 @@ impl TokenServer {
         true
     }
 
-    /// The id of the user whose access token this is, and its scopes.
+    /// Returns the user id and the scopes of an access token.
     pub(in crate::testing) fn holder(&self, access: &str) -> Option<(String, String)> {
         let row = self.rows.iter().find(|row| row.access == access);
         row.map(|row| (row.user.clone(), row.scope.clone()))
     }
 
-    /// All access tokens die of age; their refresh tokens stay good.
+    /// Expires all access tokens. Refresh tokens stay valid.
     pub(in crate::testing) fn expire(&mut self) {
         self.rows
             .iter_mut()
             .for_each(|row| row.expires_at = SystemTime::UNIX_EPOCH);
     }
 
-    /// A user ends the connection in the vendor's web app.
+    /// Revokes all tokens of a user.
     pub(in crate::testing) fn end(&mut self, user: &str) {
         self.rows
             .iter_mut()
@@ -128,7 +128,7 @@ impl TokenServer {
             .for_each(|row| row.revoked = true);
     }
 
-    /// Answers the token endpoint.
+    /// Handles a request to the token endpoint.
     pub(in crate::testing) fn token(
         &mut self,
         body: Option<&Value>,
@@ -161,7 +161,7 @@ impl TokenServer {
             return refused();
         };
         let user = self.rows[index].user.clone();
-        // A refresh keeps the scopes, whatever the dashboard says by now.
+        // A refresh keeps the scopes, even if the dashboard has changed.
         let scope = self.rows[index].scope.clone();
         if self.rows[index].revoked {
             if self.mode == RefreshMode::RevokeFamilyOnReuse {
@@ -207,7 +207,7 @@ impl TokenServer {
         reply
     }
 
-    /// Answers the revoke endpoint.
+    /// Handles a request to the revoke endpoint.
     pub(in crate::testing) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
         let token = body
             .and_then(|body| body["token"].as_str())

@@ -1,10 +1,9 @@
-//! Who may call what: by the scopes of the token, and by the approval of the
-//! app.
+//! Permission of calls: the scopes of the token and the approval of the app.
 
 use crate::auth::Scope;
 use crate::testing::server::call::{Call, Refusal};
 
-/// All scopes that the vendor documents, as one text.
+/// Returns all documented scopes, separated by spaces.
 pub(in crate::testing) fn all_scopes() -> String {
     [
         Scope::CATALOG_READ,
@@ -18,21 +17,23 @@ pub(in crate::testing) fn all_scopes() -> String {
     .join(" ")
 }
 
-/// Refuses an operation that the token is not good for, or that is kept for
-/// approved apps.
+/// Rejects an operation whose scopes the token lacks, or that requires an approved app.
 pub(in crate::testing) fn check(call: &Call<'_>, approved: bool) -> Result<(), Refusal> {
     let operation = call.operation;
-    let mut ways = operation.scopes.iter();
-    let is_let_in = operation.scopes.is_empty()
-        || ways.any(|way| way.iter().all(|scope| call.has_scope(scope)));
-    if !is_let_in {
-        let ways = operation.scopes.iter().map(|way| way.join("` and `"));
-        let ways: Vec<_> = ways.collect();
-        let message = format!("Must have `{}` scope", ways.join("` or `"));
+    let mut alternatives = operation.scopes.iter();
+    let is_allowed = operation.scopes.is_empty()
+        || alternatives.any(|alternative| alternative.iter().all(|scope| call.has_scope(scope)));
+    if !is_allowed {
+        let alternatives = operation
+            .scopes
+            .iter()
+            .map(|alternative| alternative.join("` and `"));
+        let alternatives: Vec<_> = alternatives.collect();
+        let message = format!("Must have `{}` scope", alternatives.join("` or `"));
         return Err(Refusal::forbidden(&message));
     }
     if operation.requires_commercial_approval && !approved {
-        // What the vendor says here is not known.
+        // The vendor's message is not known.
         return Err(Refusal::forbidden("Forbidden"));
     }
     Ok(())

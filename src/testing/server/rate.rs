@@ -1,4 +1,4 @@
-//! How many requests the fake takes in what time.
+//! The rate limit of the fake.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use crate::RateLimit;
 use crate::testing::server::script::Script;
 use crate::testing::server::script::rate_limited;
 
-/// The requests that count.
+/// The requests in the current window.
 #[derive(Default)]
 pub(in crate::testing) struct Rate {
     pub(in crate::testing) limit: Option<RateLimit>,
@@ -15,7 +15,8 @@ pub(in crate::testing) struct Rate {
 }
 
 impl Rate {
-    /// Counts a request; or refuses it, and then it does not count.
+    /// Counts a request, or returns the response that rejects it. A rejected request does not
+    /// count.
     pub(in crate::testing) fn refuse(&mut self, now: SystemTime) -> Option<Script> {
         let (requests, window) = self.limit?.quota()?;
         let has_left = |at: &SystemTime| now.duration_since(*at).is_ok_and(|age| age >= window);

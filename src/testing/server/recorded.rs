@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::operations::{self, Operation};
 use crate::testing::server::script::Script;
 
-/// The normalized document, whose recorded examples are the answers: read
-/// once for all fakes of the process, for it is large.
+/// The normalized document, whose examples are the recorded responses. It is large, so it is parsed
+/// once for all fakes of the process.
 pub(in crate::testing) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let text = include_str!("../../../spec/openapi.normalized.json");
     serde_json::from_str(text).expect("the document that built this crate")
 });
 
-/// What each operation answers, from the examples of the document.
+/// The recorded response of each operation.
 pub(in crate::testing) static RECORDED: LazyLock<HashMap<&'static str, Script>> =
     LazyLock::new(|| {
         let answers = operations::all().iter().map(|operation| {
@@ -32,8 +32,7 @@ pub(in crate::testing) static RECORDED: LazyLock<HashMap<&'static str, Script>> 
         answers.collect()
     });
 
-/// The body that an operation answers with in the document, or null where
-/// none is recorded.
+/// Returns the recorded response body of an operation, or null if the document has none.
 pub(in crate::testing) fn example(operation_id: &str) -> &'static Value {
     operations::find(operation_id)
         .and_then(success)
@@ -41,12 +40,12 @@ pub(in crate::testing) fn example(operation_id: &str) -> &'static Value {
         .unwrap_or(&Value::Null)
 }
 
-/// The operation in the document.
+/// Returns the operation in the document.
 pub(in crate::testing) fn described(operation: &Operation) -> &'static Value {
     &DOCUMENT["paths"][operation.path][operation.method.to_lowercase()]
 }
 
-/// Status and description of an operation's success.
+/// Returns the status and description of an operation's success response.
 pub(in crate::testing) fn success(
     operation: &Operation,
 ) -> Option<(&'static String, &'static Value)> {
@@ -54,7 +53,7 @@ pub(in crate::testing) fn success(
     responses.iter().find(|(status, _)| status.starts_with('2'))
 }
 
-/// The example of an answer, or the first of several.
+/// Returns the example of a media type, or the first of several.
 fn recorded(media: &Value) -> Option<&Value> {
     let several = media["examples"]
         .as_object()

@@ -1,4 +1,4 @@
-//! What the fake is asked, and what it answers.
+//! The requests that the fake receives, and the responses that a test sets.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// An answer to give instead of the fake's own.
+/// A response to send instead of the fake's own.
 #[derive(Clone)]
 pub struct Script {
     pub(in crate::testing) status: u16,
@@ -17,14 +17,14 @@ pub struct Script {
 }
 
 impl Script {
-    /// An answer in JSON.
+    /// Creates a JSON response.
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         let json = "application/json; charset=utf-8";
         Self::new(status, json, body.to_string())
     }
 
-    /// An answer in HTML, as proxies and error pages give.
+    /// Creates an HTML response, like those of proxies and error pages.
     pub fn html(status: u16, body: impl Into<Bytes>) -> Self {
         Self::new(status, "text/html", body)
     }
@@ -43,14 +43,14 @@ impl Script {
         }
     }
 
-    /// The same answer with one more header, such as `retry-after`.
+    /// Adds a header, such as `retry-after`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The same answer, given after this time.
+    /// Sets the delay before the response is sent. Default: none.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -58,24 +58,24 @@ impl Script {
     }
 }
 
-/// What the fake was asked.
+/// A request that the fake received.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FakeRequest {
-    /// The operation, if the path is one's.
+    /// The id of the operation, if the path belongs to one.
     pub operation_id: Option<String>,
     /// The HTTP method.
     pub method: String,
-    /// Path and query as they came.
+    /// Path and query as received.
     pub target: String,
-    /// The headers, names in lower case; the token stands in `authorization`.
+    /// The headers, with names in lower case. `authorization` contains the access token.
     pub headers: Vec<(String, String)>,
     /// The body, if it is JSON.
     pub body: Option<Value>,
 }
 
 impl FakeRequest {
-    /// The first value of an argument in the query.
+    /// Returns the first value of a query parameter.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
@@ -93,7 +93,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// Shows neither headers, among which the token is, nor body.
+/// Shows no headers, because they contain the access token, and no body.
 impl fmt::Debug for FakeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FakeRequest")
@@ -103,7 +103,7 @@ impl fmt::Debug for FakeRequest {
     }
 }
 
-/// What a server says that is asked too often.
+/// Returns the response to a request above the rate limit.
 pub(in crate::testing) fn rate_limited(retry_after: Duration) -> Script {
     let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
     let body = json!({"status": 429, "error": "Too Many Requests"});

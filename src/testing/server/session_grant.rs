@@ -1,4 +1,4 @@
-//! The grants with which a page embeds Fullscript: good once, and not for long.
+//! The session grants with which a page embeds Fullscript: valid once, for 120 seconds.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,18 +6,17 @@ use serde_json::{Value, json};
 
 use crate::testing::clock::timestamp;
 
-/// How long a grant may be claimed (source: the vendor's page on session
-/// grants).
+/// The time in which a grant can be claimed (source: the vendor's page on session grants).
 const LIFETIME: Duration = Duration::from_secs(120);
 
-/// The grants that wait to be claimed.
+/// The grants that were not claimed yet.
 #[derive(Default)]
 pub(in crate::testing) struct SessionGrants {
     waiting: Vec<(String, SystemTime)>,
 }
 
 impl SessionGrants {
-    /// Answers a request for a grant for this user, `{"id": .., "type": ..}`.
+    /// Creates a grant for a user, `{"id": .., "type": ..}`.
     pub(in crate::testing) fn create(&mut self, id: &str, user: &Value, now: SystemTime) -> Value {
         let expires_at = now + LIFETIME;
         let secret = format!("fake-secret-token-{id}");

@@ -1,5 +1,4 @@
-//! Requests against the document: what is not as the document has it, and
-//! what to do about it.
+//! Validation of requests against the document, with messages that say what to do.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +10,7 @@ use crate::operations;
 use crate::testing::server::call::{Call, Refusal};
 use crate::testing::server::recorded::{DOCUMENT, described};
 
-/// Refuses a call that is not as the document has its operation.
+/// Rejects a call that does not match its operation in the document.
 pub(in crate::testing) fn check(call: &Call<'_>) -> Result<(), Refusal> {
     let mut reasons = Vec::new();
     let arguments = arguments(call, &mut reasons);
@@ -25,11 +24,11 @@ pub(in crate::testing) fn check(call: &Call<'_>) -> Result<(), Refusal> {
                 let body = without_cleared(call, body);
                 reasons.extend(faults(&Place::Body(id), &format!("{id}/body"), &body));
             }
-            None if needed => reasons.push(format!("{id} needs a body in JSON")),
+            None if needed => reasons.push(format!("{id} requires a JSON body")),
             None => {}
         }
     } else if call.body.is_some_and(|body| *body != json!({})) {
-        reasons.push(format!("{id} takes no body"));
+        reasons.push(format!("{id} accepts no body"));
     }
     Refusal::if_any(&reasons)
 }
@@ -50,18 +49,17 @@ fn without_cleared(call: &Call<'_>, body: &Value) -> Value {
     body
 }
 
-/// What the document says of arguments and bodies, as JSON Schema that allows
-/// nothing else.
+/// The parameters and bodies of the document, as JSON Schema that allows nothing else.
 static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::of_document);
 
 struct Contract {
-    /// The schemas, for the names that each of them knows.
+    /// The schemas, to look up the names that each one allows.
     schemas: Value,
     compiled: Schemas,
     places: HashMap<String, SchemaIndex>,
 }
 
-/// The address of the schemas; nothing is fetched from it.
+/// The base URI of the schemas. Nothing is fetched from it.
 const ADDRESS: &str = "https://fake.invalid/contract.json";
 
 impl Contract {
@@ -95,7 +93,7 @@ impl Contract {
         compiler.enable_format_assertions();
         compiler
             .add_resource(ADDRESS, contract.clone())
-            .expect("the address is one");
+            .expect("a valid URI");
         let mut compiled = Schemas::new();
         let mut places = HashMap::new();
         let operations = contract["operations"].as_object();
@@ -104,7 +102,7 @@ impl Contract {
                 let place = format!("{id}/{part}");
                 let index = compiler
                     .compile(&format!("{ADDRESS}#/operations/{place}"), &mut compiled)
-                    .expect("the document that built this crate holds schemas");
+                    .expect("the schemas of the document compile");
                 places.insert(place, index);
             }
         }
@@ -115,7 +113,7 @@ impl Contract {
         }
     }
 
-    /// The names that the schema at this address knows.
+    /// Returns the property names of the schema at a URI.
     fn known(&self, address: &str) -> Vec<&str> {
         let pointer = address.split_once('#').map_or("", |(_, pointer)| pointer);
         let pointer = percent_encoding::percent_decode_str(pointer).decode_utf8_lossy();
@@ -129,7 +127,7 @@ impl Contract {
     }
 }
 
-/// Makes JSON Schema of schemas of OpenAPI 3.0, and closes each object.
+/// Converts OpenAPI 3.0 schemas to JSON Schema, and disallows additional properties.
 fn as_json_schema(schema: &mut Value) {
     match schema {
         Value::Array(schemas) => schemas.iter_mut().for_each(as_json_schema),
@@ -147,7 +145,7 @@ fn as_json_schema(schema: &mut Value) {
     }
 }
 
-/// The arguments of the query, typed as far as their text tells.
+/// Returns the query parameters, converted to the types of their schemas where possible.
 fn arguments(call: &Call<'_>, reasons: &mut Vec<String>) -> Value {
     let mut arguments = Map::new();
     let id = call.operation.id;
@@ -169,13 +167,13 @@ fn arguments(call: &Call<'_>, reasons: &mut Vec<String>) -> Value {
             _ => text.as_str().into(),
         };
         if arguments.insert(name.clone(), value).is_some() {
-            reasons.push(format!("`{name}` is given twice; {id} takes it once"));
+            reasons.push(format!("`{name}` is given more than once for {id}"));
         }
     }
     arguments.into()
 }
 
-/// Where a fault is.
+/// The part of a request that has a fault.
 enum Place {
     Query(&'static str),
     Body(&'static str),
@@ -193,7 +191,7 @@ fn faults(place: &Place, schema: &str, value: &Value) -> Vec<String> {
 }
 
 impl Place {
-    /// Says what is wrong, without the values, which may be health data.
+    /// Adds what is wrong, without the values, which may be health data.
     fn explain(&self, error: &ValidationError<'_, '_>, reasons: &mut Vec<String>) {
         let (Self::Query(id) | Self::Body(id)) = self;
         let at = path(&error.instance_location.to_string());
@@ -209,10 +207,13 @@ impl Place {
                         format!("`{name}` is not a parameter of {id}, which has none")
                     }
                     Self::Query(_) => {
-                        format!("`{name}` is not a parameter of {id}; it knows {}", known())
+                        format!(
+                            "`{name}` is not a parameter of {id}; its parameters: {}",
+                            known()
+                        )
                     }
                     Self::Body(_) => format!(
-                        "`{}` is not a field of the body of {id}; known there: {}",
+                        "`{}` is not a field of the body of {id}; its fields: {}",
                         field(name),
                         known()
                     ),
@@ -224,16 +225,16 @@ impl Place {
                         Self::Query(_) => "parameter",
                         Self::Body(_) => "field",
                     };
-                    format!("`{}` is missing: {id} needs this {what}", field(name))
+                    format!("`{}` is missing: {id} requires this {what}", field(name))
                 }));
             }
             ErrorKind::Type { want, .. } => {
                 let want: Vec<_> = want.iter().map(kind).collect();
-                reasons.push(format!("`{at}` has to be {}", want.join(" or ")));
+                reasons.push(format!("`{at}` must be {}", want.join(" or ")));
             }
             ErrorKind::Enum { want } => {
                 let want: Vec<_> = want.iter().filter_map(Value::as_str).collect();
-                reasons.push(format!("`{at}` has to be one of {}", want.join(", ")));
+                reasons.push(format!("`{at}` must be one of {}", want.join(", ")));
             }
             ErrorKind::Format { want, .. } => {
                 let such_as = match *want {
@@ -241,12 +242,12 @@ impl Place {
                     "date-time" => ", such as 2026-01-31T12:00:00Z",
                     _ => "",
                 };
-                reasons.push(format!("`{at}` has to be in the format {want}{such_as}"));
+                reasons.push(format!("`{at}` must be in the format {want}{such_as}"));
             }
             ErrorKind::OneOf(_) | ErrorKind::AnyOf => self.explain_choice(error, &at, reasons),
             _ if error.causes.is_empty() => {
                 reasons.push(format!(
-                    "`{at}` is not as the document has it: {}",
+                    "`{at}` does not match the document: {}",
                     error.kind
                 ));
             }
@@ -257,8 +258,8 @@ impl Place {
         }
     }
 
-    /// Where one of several schemas has to fit and none does: the types that
-    /// all of them want, or what is wrong inside the one whose type fits.
+    /// Explains why no schema of a choice matches: the types that all of them expect, or the faults
+    /// inside the one whose type matches.
     fn explain_choice(&self, error: &ValidationError<'_, '_>, at: &str, reasons: &mut Vec<String>) {
         let mut kinds = Vec::new();
         for cause in &error.causes {
@@ -281,11 +282,11 @@ impl Place {
             }
         }
         kinds.dedup();
-        reasons.push(format!("`{at}` has to be {}", kinds.join(" or ")));
+        reasons.push(format!("`{at}` must be {}", kinds.join(" or ")));
     }
 }
 
-/// The errors that have no others below them.
+/// Collects the errors without causes.
 fn leaves<'e, 's, 'v>(
     error: &'e ValidationError<'s, 'v>,
     found: &mut Vec<&'e ValidationError<'s, 'v>>,
@@ -297,8 +298,8 @@ fn leaves<'e, 's, 'v>(
     }
 }
 
-/// The place in a body: `recommendations[0].variant_id` for
-/// `/recommendations/0/variant_id`.
+/// Converts a pointer to a path: `/recommendations/0/variant_id` becomes
+/// `recommendations[0].variant_id`.
 fn path(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
@@ -314,15 +315,15 @@ fn path(pointer: &str) -> String {
     path
 }
 
-/// What a value is called, with what it is written like.
+/// Returns the name of a type as error messages show it.
 fn kind(kind: Type) -> &'static str {
     match kind {
         Type::Null => "null",
         Type::Boolean => "true or false",
         Type::Number => "a number",
-        Type::Integer => "a whole number",
-        Type::String => "text",
-        Type::Array => "a list",
+        Type::Integer => "an integer",
+        Type::String => "a string",
+        Type::Array => "an array",
         Type::Object => "an object",
     }
 }

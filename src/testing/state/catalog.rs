@@ -1,4 +1,4 @@
-//! The catalog, and what else is only read: as recorded.
+//! The product catalog, and other read-only data as recorded.
 
 use serde_json::{Value, json};
 
@@ -28,8 +28,8 @@ impl State {
         }
     }
 
-    /// By words of the name, and by the brand. What else products are
-    /// searched by is not among what is known of one, so it leaves out none.
+    /// Searches by words of the name and by brand. Products have no values for the other arguments,
+    /// so these exclude no product.
     pub(super) fn search_products(&self, call: &Call<'_>) -> Answer {
         let query = call.argument("query").unwrap_or_default().to_lowercase();
         let brand = call.argument("brand_id");
@@ -60,18 +60,20 @@ impl State {
         Ok((200, json!({ "variant": variant })))
     }
 
-    /// A product comes to the catalog.
+    /// Adds a product to the catalog and emits its event.
     pub(in crate::testing) fn add_product(&mut self, given: &Value) -> Value {
         let product = fill(self.new_product("Example Capsules", 1_999), given);
         self.products.insert(product.clone());
-        // As in the vendor's sample: no wrapper and no id.
-        let mut told = product.clone();
-        told.as_object_mut().map(|told| told.remove("id"));
-        self.emit("product.created", told);
+        // The vendor's sample event has no wrapper and no id.
+        let mut event_data = product.clone();
+        event_data
+            .as_object_mut()
+            .map(|event_data| event_data.remove("id"));
+        self.emit("product.created", event_data);
         product
     }
 
-    /// A product with two variants: a package, and one twice its price.
+    /// Creates a product with two variants, the second at twice the price.
     pub(super) fn new_product(&mut self, name: &str, cents: u64) -> Value {
         let recorded = &example("get_product")["product"];
         let mut product = recorded.clone();
@@ -93,7 +95,7 @@ impl State {
         product
     }
 
-    /// A variant by its id.
+    /// Returns a variant by its id.
     pub(super) fn variant(&self, id: &str) -> Option<&Value> {
         self.with_variant(id).map(|(_, variant)| variant)
     }
@@ -107,7 +109,7 @@ impl State {
     }
 }
 
-/// A product as lists show one: with its first variant alone.
+/// Returns a product as lists show it: with its first variant only.
 fn listed(product: &Value) -> Value {
     let mut listed = product.clone();
     let variants = product["variants"].as_array();

@@ -1,4 +1,4 @@
-//! What has happened at the vendor, for the Events API and for webhooks.
+//! The events of the clinic, for the Events API and for webhooks.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::clock::Clock;
 use crate::testing::clock::timestamp;
 use crate::testing::server::call::{Answer, Call, Refusal};
 
-/// The Events API forgets what is older than 30 days.
+/// The Events API lists events for 30 days.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl State {
-    /// Keeps that something has happened, and has it delivered.
+    /// Records an event and queues its delivery.
     ///
     /// Returns the event as the Events API and webhooks show it, without an
     /// envelope: `id`, `type`, `created_at`, `clinic_id` (not for products)
@@ -35,11 +35,11 @@ impl State {
         event
     }
 
-    /// One of the lists of events, whose types begin alike.
+    /// Lists the events whose types start with a prefix.
     pub(super) fn list_events(&self, call: &Call<'_>, prefix: &str) -> Answer {
         let wanted = call.argument("event_type");
         let mut listed = Vec::new();
-        for event in self.kept_events() {
+        for event in self.recent_events() {
             let type_ = event["type"].as_str().unwrap_or_default();
             let is_wanted = wanted.is_none_or(|wanted| wanted == type_);
             if type_.starts_with(prefix)
@@ -53,17 +53,17 @@ impl State {
     }
 
     pub(super) fn get_event(&self, call: &Call<'_>) -> Answer {
-        let mut events = self.kept_events();
+        let mut events = self.recent_events();
         let event = events.find(|event| event["id"] == call.variable("id"));
         let event = event.ok_or_else(Refusal::not_found)?;
         Ok((200, json!({ "event": event })))
     }
 
-    /// Those that are not too old.
-    fn kept_events(&self) -> impl Iterator<Item = &Value> {
+    /// Returns the events of the last 30 days.
+    fn recent_events(&self) -> impl Iterator<Item = &Value> {
         let oldest = timestamp(self.clock.now() - KEPT);
         self.events.events.iter().filter(move |event| {
-            // Text in this form is in the order of time.
+            // Timestamps of this format sort by time as text.
             event["created_at"].as_str() >= Some(oldest.as_str())
         })
     }

@@ -1,5 +1,4 @@
-//! What opens the vendor's own pages: dynamic links and session grants; and
-//! what finds things by the caller's own ids.
+//! Dynamic links, session grants, and the search by the caller's own ids.
 
 use serde_json::{Value, json};
 
@@ -10,8 +9,8 @@ use crate::clock::Clock;
 use crate::testing::server::call::{Answer, Call, Refusal};
 
 impl State {
-    /// A draft, for the patient with this e-mail address, who is made where
-    /// there is none.
+    /// Creates a draft for the patient with the given e-mail address; creates the patient if
+    /// needed.
     pub(super) fn create_treatment_plan_link(&mut self, call: &Call<'_>) -> Answer {
         let practitioner = call.field("treatment_plan")["practitioner_id"].as_str();
         let practitioner = practitioner.unwrap_or_default().to_string();
@@ -25,7 +24,7 @@ impl State {
         Ok((200, answer))
     }
 
-    /// Of a draft or an active plan.
+    /// Returns the link of a draft or an active plan.
     pub(super) fn get_treatment_plan_link(&self, call: &Call<'_>) -> Answer {
         let plan = self.plans.find(call.variable("id"))?;
         if plan["state"] == "cancelled" {
@@ -74,12 +73,12 @@ impl State {
         page(call, "metadata", found.iter().collect())
     }
 
-    /// The id of the patient that a link is for.
+    /// Returns the id of the patient that a link is for.
     fn patient_of_link(&mut self, given: &Value) -> Result<String, Refusal> {
         let email = given["email"].as_str();
         let known = self.patients.iter().find(|patient| match email {
             Some(email) => patient["email"] == email,
-            // Without details the link is for whomever is picked later.
+            // Without details, the patient is chosen later in the vendor's web app.
             None => given.is_null(),
         });
         if let Some(known) = known {
@@ -99,7 +98,7 @@ impl State {
         let patient = plan["patient"]["id"].as_str();
         let mut patient = patient.and_then(|id| self.patients.get(id)).cloned();
         if let Some(patient) = patient.as_mut().and_then(Value::as_object_mut) {
-            // A number and text here, and without what links do not show.
+            // Links show a number and a string for these fields, and leave out the removed ones.
             for field in ["guardian_patient_id", "is_dependent", "metadata"] {
                 patient.remove(field);
             }

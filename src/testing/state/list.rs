@@ -1,4 +1,4 @@
-//! Lists: which records are asked for, in which order, and on which page.
+//! Lists: filters, sorting and pagination.
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
@@ -6,18 +6,17 @@ use serde_json::{Map, Value, json};
 use crate::testing::server::call::{Answer, Call, Refusal};
 use crate::testing::server::recorded::example;
 
-/// The size of a page where none is asked for; the vendor does not tell its
-/// own.
+/// The page size if the call has none. The vendor does not document its default.
 const PAGE_SIZE: usize = 25;
-/// The largest page of the vendor.
-const MOST_ON_PAGE: usize = 100;
+/// The maximum page size of the vendor.
+const MAX_PAGE_SIZE: usize = 100;
 
-/// Answers with the page that is asked for, under this name.
+/// Returns the requested page; `name` is the key of the records.
 pub(in crate::testing) fn page(call: &Call<'_>, name: &str, mut records: Vec<&Value>) -> Answer {
     sort(call, &mut records);
     let number = count(call, "page[number]")?.unwrap_or(1);
     let size = count(call, "page[size]")?.unwrap_or(PAGE_SIZE);
-    let size = size.min(MOST_ON_PAGE);
+    let size = size.min(MAX_PAGE_SIZE);
     let pages = records.len().div_ceil(size);
     let first = (number - 1).saturating_mul(size);
     let shown = records.iter().skip(first).take(size);
@@ -32,8 +31,8 @@ pub(in crate::testing) fn page(call: &Call<'_>, name: &str, mut records: Vec<&Va
     Ok((200, json!({name: shown, "meta": meta})))
 }
 
-/// Whether a time is on the days of a filter: `2026-01-31`, `<2026-01-31`,
-/// `>2026-01-31`, or `2026-01-01..2026-01-31` with both.
+/// Returns whether a time is within a date filter: `2026-01-31`, `<2026-01-31`, `>2026-01-31`, or
+/// `2026-01-01..2026-01-31`, inclusive.
 pub(in crate::testing) fn is_on_days(
     call: &Call<'_>,
     argument: &str,
@@ -45,7 +44,7 @@ pub(in crate::testing) fn is_on_days(
     let day = |text: &str| {
         text.parse::<NaiveDate>().map_err(|_| {
             Refusal::unprocessable(&[format!(
-                "`{argument}` is a day such as 2026-01-31, with `<` or `>` before it or `..` and \
+                "`{argument}` must be a day such as 2026-01-31, with `<` or `>` before it or `..` and \
                  another day after it"
             )])
         })
@@ -67,7 +66,7 @@ pub(in crate::testing) fn is_on_days(
     Ok(is_on)
 }
 
-/// By `sort_by` and `order_by`; the order of old is kept among equals.
+/// Sorts by `sort_by` and `order_by`. The sort is stable.
 fn sort(call: &Call<'_>, records: &mut [&Value]) {
     let Some(by) = call.argument("sort_by") else {
         if call.argument("order_by") == Some("DESC") {
@@ -75,7 +74,7 @@ fn sort(call: &Call<'_>, records: &mut [&Value]) {
         }
         return;
     };
-    // Some arguments have fields of other names.
+    // Some arguments differ from the names of their fields.
     let field = |record: &Value| match by {
         "event_type" => record["type"].clone(),
         "treatment_plan_id" => record["treatment_plan_ids"][0].clone(),
@@ -89,8 +88,7 @@ fn sort(call: &Call<'_>, records: &mut [&Value]) {
     }
 }
 
-/// Lists show less of a record than the record itself: what the recorded
-/// example shows.
+/// Returns the fields of a record that lists show: those of the recorded example.
 fn summary(call: &Call<'_>, name: &str, record: &Value) -> Value {
     let (Some(shown), Some(own)) = (
         example(call.operation.id)[name][0].as_object(),
@@ -103,12 +101,12 @@ fn summary(call: &Call<'_>, name: &str, record: &Value) -> Value {
     Value::Object(fields.collect::<Map<_, _>>())
 }
 
-/// A number from 1 on.
+/// Returns an argument that is a number of at least 1.
 fn count(call: &Call<'_>, name: &str) -> Result<Option<usize>, Refusal> {
     let given = call.argument(name).map(|given| {
         let number = given.parse().ok().filter(|number| *number > 0);
         number.ok_or_else(|| {
-            Refusal::unprocessable(&[format!("`{name}` is a whole number, 1 or more")])
+            Refusal::unprocessable(&[format!("`{name}` must be an integer of at least 1")])
         })
     });
     given.transpose()

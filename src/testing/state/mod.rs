@@ -1,4 +1,4 @@
-//! What the fake knows: the clinic, and what has happened to it.
+//! The state of the fake: one clinic and its records.
 
 mod catalog;
 mod events;
@@ -29,10 +29,10 @@ use crate::testing::webhooks::Webhooks;
 
 /// The state of one clinic.
 pub(super) struct State {
-    /// What the fake takes for now.
+    /// The clock of the fake.
     clock: ManualClock,
     seed: Seed,
-    /// How many ids of each kind were handed out.
+    /// The number of ids that were issued of each kind.
     issued: HashMap<&'static str, u64>,
     clinic: Value,
     patients: Records,
@@ -42,23 +42,23 @@ pub(super) struct State {
     orders: Records,
     lab_orders: Records,
     products: Records,
-    /// What was created with an idempotency key: for whom, with which body, and
-    /// the answer.
+    /// The request body and the response of plans that were created with an idempotency key, by
+    /// caller and key.
     created_by_key: HashMap<String, (Value, Value)>,
-    /// By practitioner.
+    /// The resources of each practitioner.
     resources: HashMap<String, Records>,
     session_grants: SessionGrants,
     events: RecentEvents,
 }
 
-/// The events of a clinic, in the order in which they happened.
+/// The events of a clinic, oldest first.
 #[derive(Default)]
 struct RecentEvents {
     events: Vec<Value>,
     webhooks: Arc<Webhooks>,
 }
 
-/// Those who work at the clinic.
+/// The people who work at the clinic.
 #[derive(Clone, Copy, PartialEq)]
 enum People {
     Practitioners,
@@ -66,7 +66,7 @@ enum People {
 }
 
 impl People {
-    /// The keys of an answer with several and with one.
+    /// Returns the keys of a list and of a single record in responses.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Practitioners => ("practitioners", "practitioner"),
@@ -76,7 +76,7 @@ impl People {
 }
 
 impl State {
-    /// A clinic with what the document records.
+    /// Creates a clinic with the recorded data of the document.
     pub(super) fn new(seed: Seed, clock: ManualClock) -> Self {
         let all = |operation: &str, name: &str| {
             let recorded = example(operation)[name].as_array();
@@ -107,7 +107,7 @@ impl State {
         state
     }
 
-    /// What an operation answers, if it is one that the state tells of.
+    /// Returns the response of an operation, if the state implements it.
     pub(super) fn answer(&mut self, call: &Call<'_>) -> Option<Answer> {
         let answer = match call.operation.id {
             "activate_treatment_plan" => self.activate_treatment_plan(call),
@@ -158,9 +158,13 @@ impl State {
             "list_patient_orders" => self.list_patient_orders(call),
             "list_patient_treatment_plans" => self.list_patient_treatment_plans(call),
             "list_patients" => self.list_patients(call),
-            "list_practitioner_protocols" => self.list_kept(call, "protocols", "protocol"),
+            "list_practitioner_protocols" => {
+                self.list_of_practitioner(call, "protocols", "protocol")
+            }
             "list_practitioner_resources" => self.list_resources(call),
-            "list_practitioner_templates" => self.list_kept(call, "templates", "template"),
+            "list_practitioner_templates" => {
+                self.list_of_practitioner(call, "templates", "template")
+            }
             "list_practitioner_types" => list_recorded(call, "practitioner_types"),
             "list_practitioners" => self.list_people(People::Practitioners, call),
             "list_product_events" => self.list_events(call, "product."),
@@ -186,12 +190,12 @@ impl State {
         self.clock.clone()
     }
 
-    /// What delivers the events of this clinic.
+    /// Returns the queue that delivers the events of this clinic.
     pub(super) fn webhooks(&self) -> Arc<Webhooks> {
         Arc::clone(&self.events.webhooks)
     }
 
-    /// Whether a page may show Fullscript with this, once.
+    /// Claims a session grant; returns whether it was valid.
     pub(super) fn claim_session_grant(&mut self, secret: &str) -> bool {
         self.session_grants.claim(secret, self.clock.now())
     }
@@ -203,21 +207,20 @@ impl State {
         records::wrapped("clinic", &clinic)
     }
 
-    /// The next id of a kind of thing.
+    /// Returns the next id of a kind.
     fn new_id(&mut self, kind: &'static str) -> String {
         let issued = self.issued.entry(kind).or_default();
         *issued += 1;
         self.seed.id(kind, *issued)
     }
 
-    /// The time, as the vendor writes it.
+    /// Returns the time in the vendor's format.
     fn now(&self) -> String {
         timestamp(self.clock.now())
     }
 }
 
-/// The fields of a body that are needed and have nothing in them, in the
-/// vendor's words.
+/// Returns the validation messages for required fields that are blank, in the vendor's words.
 fn blank(body: &Value, needed: &[&str]) -> Vec<String> {
     let missing = needed.iter().filter(|field| {
         let given = body[**field].as_str();

@@ -1,4 +1,4 @@
-//! Orders of supplements and of labs.
+//! Supplement orders and lab orders.
 
 use serde_json::{Value, json};
 
@@ -54,14 +54,14 @@ impl State {
         Ok((200, wrapped("order", order)))
     }
 
-    /// A patient places an order, by default of what the first of its plans
-    /// recommends.
+    /// Adds an order of a patient and emits the event. By default it contains the recommendations
+    /// of its first plan.
     pub(in crate::testing) fn add_order(&mut self, given: &Value) -> Value {
         let order = fill(self.new_order(given), given);
         self.orders.insert(order.clone());
         let plan = self.plan_of(&order);
         let practitioners = plan.map(|plan| json!([plan["practitioner"]["id"]]));
-        let told = json!({
+        let event_data = json!({
             "id": order["id"],
             "order_number": order["order_number"],
             "completed_at": order["completed_at"],
@@ -70,11 +70,11 @@ impl State {
             "practitioner_ids": practitioners.unwrap_or_else(|| json!([])),
             "line_items": order["line_items"],
         });
-        self.emit("order.placed", told);
+        self.emit("order.placed", event_data);
         order
     }
 
-    /// A lab order comes to this state; events tell of results alone.
+    /// Adds or changes a lab order. Only states with results emit an event.
     pub(in crate::testing) fn add_lab_order(&mut self, given: &Value) -> Value {
         let id = self.new_id("lab order");
         let recorded = example("get_lab_order")["order"].clone();
@@ -100,7 +100,7 @@ impl State {
         let patient = patient.unwrap_or(&Value::Null);
         let practitioner =
             self.plan_of(&json!({"treatment_plan_ids": [order["treatment_plan_id"]]}));
-        let told = json!({"lab_order": {
+        let event_data = json!({"lab_order": {
             "id": order["id"],
             "practitioner_id": practitioner.map_or(&Value::Null, |plan| &plan["practitioner"]["id"]),
             "patient_id": order["patient_id"],
@@ -109,7 +109,7 @@ impl State {
             "email": patient["email"],
             "status": status,
         }});
-        self.emit("lab_order.updated", told);
+        self.emit("lab_order.updated", event_data);
         order
     }
 
@@ -156,13 +156,13 @@ impl State {
         })
     }
 
-    /// The first of the plans that an order names.
+    /// Returns the first treatment plan of an order.
     fn plan_of(&self, order: &Value) -> Option<&Value> {
         let id = order["treatment_plan_ids"][0].as_str()?;
         self.plans.get(id)
     }
 
-    /// The price of all lines, as decimal text.
+    /// Returns the price of all lines as decimal text.
     fn price_of(&self, lines: &[Value]) -> String {
         let cents = |line: &Value| -> Option<i64> {
             let variant = self.variant(line["variant_id"].as_str()?)?;

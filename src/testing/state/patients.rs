@@ -16,8 +16,7 @@ impl State {
         page(call, "patients", of_type)
     }
 
-    /// By parts of names and e-mail addresses; without dependents unless they
-    /// are asked for.
+    /// Searches by parts of names and e-mail addresses. Dependents are excluded unless requested.
     pub(super) fn search_patients(&self, call: &Call<'_>) -> Answer {
         let query = call.argument("query").unwrap_or_default().to_lowercase();
         let is_found = |patient: &&Value| {
@@ -59,7 +58,7 @@ impl State {
         Ok((200, wrapped("patient", patient)))
     }
 
-    /// The vendor's answer is not known; this is one of patients.
+    /// The vendor's response is not known; this one lists patients.
     pub(super) fn list_patient_dependents(&self, call: &Call<'_>) -> Answer {
         let guardian = id_of(self.patients.find(call.variable("patient_id"))?);
         let all = self.patients.iter();
@@ -75,20 +74,20 @@ impl State {
         page(call, "addresses", addresses.collect())
     }
 
-    /// A patient comes to the clinic without the app.
+    /// Adds a patient without the app and emits the event.
     pub(in crate::testing) fn add_patient(&mut self, given: &Value) -> Value {
         let patient = fill(self.new_patient(), given);
         self.patients.insert(patient.clone());
-        self.emit("patient.created", told(&patient));
+        self.emit("patient.created", event_data(&patient));
         patient
     }
 
-    /// A patient is changed without the app, if there is one with this id.
+    /// Changes a patient without the app and emits the event; `None` if no patient has this id.
     pub(in crate::testing) fn change_patient(&mut self, id: &str, given: &Value) -> Option<Value> {
         let patient = self.patients.find_mut(id).ok()?;
         *patient = fill(patient.take(), given);
         let patient = patient.clone();
-        self.emit("patient.updated", told(&patient));
+        self.emit("patient.updated", event_data(&patient));
         Some(patient)
     }
 
@@ -96,7 +95,7 @@ impl State {
         self.patients.iter().cloned().collect()
     }
 
-    /// A patient of whom nothing is known.
+    /// Creates a patient without data.
     pub(super) fn new_patient(&mut self) -> Value {
         json!({
             "id": self.new_id("patient"),
@@ -147,8 +146,8 @@ impl State {
     }
 }
 
-/// A patient as events show one.
-fn told(patient: &Value) -> Value {
+/// Returns a patient as events show it.
+fn event_data(patient: &Value) -> Value {
     let mut shown = patient.clone();
     if let Some(shown) = shown.as_object_mut() {
         for field in [

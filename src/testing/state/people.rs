@@ -1,5 +1,4 @@
-//! Practitioners, staff, and what practitioners keep: protocols, templates
-//! and resources.
+//! Practitioners and staff, and the protocols, templates and resources of practitioners.
 
 use serde_json::{Value, json};
 
@@ -38,8 +37,8 @@ impl State {
         Ok((200, wrapped(people.names().1, person)))
     }
 
-    /// A practitioner who connects is one of the clinic.
-    pub(in crate::testing) fn welcome_practitioner(&mut self, id: &str) {
+    /// Adds a user who connected to the practitioners of the clinic.
+    pub(in crate::testing) fn add_connected_practitioner(&mut self, id: &str) {
         if self.practitioners.get(id).is_none() && self.staff.get(id).is_none() {
             let mut practitioner = self.new_person(People::Practitioners);
             practitioner["id"] = id.into();
@@ -48,8 +47,8 @@ impl State {
         }
     }
 
-    /// Protocols or templates of a practitioner.
-    pub(super) fn list_kept(&self, call: &Call<'_>, name: &str, one: &str) -> Answer {
+    /// Lists the protocols or templates of a practitioner.
+    pub(super) fn list_of_practitioner(&self, call: &Call<'_>, name: &str, one: &str) -> Answer {
         let practitioner = call.variable("practitioner_id");
         self.practitioners.find(practitioner)?;
         let of = format!("get_{one}");
@@ -67,8 +66,8 @@ impl State {
         page(call, name, kept.collect())
     }
 
-    /// The vendor's answers about resources are not known; these hold the
-    /// resource as plans show it.
+    /// The vendor's responses about resources are not known; these contain the resource as plans
+    /// show it.
     pub(super) fn list_resources(&self, call: &Call<'_>) -> Answer {
         page(call, "resources", self.resources_of(call)?.iter().collect())
     }
@@ -118,7 +117,7 @@ impl State {
         Ok((204, Value::Null))
     }
 
-    /// Those of the practitioner that the path names, who must be there.
+    /// Returns the resources of the practitioner in the path, or a 404.
     fn resources_of(&self, call: &Call<'_>) -> Result<&Records, Refusal> {
         static NONE: std::sync::LazyLock<Records> = std::sync::LazyLock::new(Records::default);
         let practitioner = call.variable("practitioner_id");

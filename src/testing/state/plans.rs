@@ -1,4 +1,4 @@
-//! Treatment plans: drafted, activated, cancelled.
+//! Treatment plans: creation, activation, cancellation.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::records::{change, fill, id_of, in_kind_of, wrapped};
 use crate::auth::Scope;
 use crate::testing::server::call::{Answer, Call, Refusal};
 
-/// Why a plan can't be made active or cancelled.
+/// The reasons why a plan cannot be activated or cancelled.
 const NOT_A_DRAFT: &str = "Treatment plan is not a draft";
 const NOT_ACTIVE: &str = "Treatment plan is not active";
 
@@ -29,8 +29,9 @@ impl State {
         Ok((200, wrapped("treatment_plan", plan)))
     }
 
-    /// The same plan again for the same key. What the vendor makes of another
-    /// body with it is not known; here it is refused.
+    /// Creates a plan, or returns the one that was created with the same idempotency key.
+    ///
+    /// The vendor does not document a key that is used with another body; the fake rejects it.
     pub(super) fn create_treatment_plan(&mut self, call: &Call<'_>) -> Answer {
         let Some(key) = call.header("idempotency-key") else {
             return self.create_new_plan(call);
@@ -41,7 +42,7 @@ impl State {
             Some((own, answer)) if *own == body => Ok((201, answer.clone())),
             Some(_) => {
                 let message =
-                    "Idempotency-Key was used for another body or patient: make a new one";
+                    "Idempotency-Key was already used with another body or patient: use a new key";
                 Err(Refusal::unprocessable(&[message.into()]))
             }
             None => {
@@ -64,7 +65,7 @@ impl State {
         let mut plan = self.new_plan(&patient, &practitioner);
         plan["source"] = "api".into();
         self.edit(&mut plan, call);
-        // Left out or null, the state is active.
+        // Without a state, or with null, the plan is active.
         if call.field("state") != "draft" {
             self.make_active(&mut plan);
         }
@@ -103,8 +104,7 @@ impl State {
         Ok((201, json!({"in_office_checkout": {"url": url}})))
     }
 
-    /// A plan that a practitioner writes without the app; active unless its
-    /// state is given.
+    /// Adds a plan of a practitioner without the app. It is active unless a state is given.
     pub(in crate::testing) fn add_treatment_plan(&mut self, given: &Value) -> Value {
         let first = |records: &super::records::Records| {
             records.iter().next().map(id_of).map(str::to_string)
@@ -114,23 +114,23 @@ impl State {
         let mut plan = fill(self.new_plan(&patient, &practitioner), given);
         if given["state"].is_null() || plan["state"] == "active" {
             self.make_active(&mut plan);
-            self.emit("treatment_plan.created", told(&plan));
+            self.emit("treatment_plan.created", event_data(&plan));
         }
         self.plans.insert(plan.clone());
         plan
     }
 
-    /// A draft is activated without the app.
+    /// Activates a draft without the app.
     pub(in crate::testing) fn activate_without_app(&mut self, id: &str) -> Option<Value> {
         let plan = self.activate(id).ok()?;
-        self.emit("treatment_plan.created", told(&plan));
+        self.emit("treatment_plan.created", event_data(&plan));
         Some(plan)
     }
 
-    /// An active plan is cancelled without the app.
+    /// Cancels an active plan without the app.
     pub(in crate::testing) fn cancel_without_app(&mut self, id: &str) -> Option<Value> {
         let plan = self.cancel(id).ok()?;
-        self.emit("treatment_plan.updated", told(&plan));
+        self.emit("treatment_plan.updated", event_data(&plan));
         Some(plan)
     }
 
@@ -138,7 +138,7 @@ impl State {
         self.plans.iter().cloned().collect()
     }
 
-    /// A draft with nothing in it, not among the plans yet.
+    /// Creates an empty draft, without adding it to the plans.
     pub(super) fn new_plan(&mut self, patient: &str, practitioner: &str) -> Value {
         let now = self.now();
         json!({
@@ -191,7 +191,7 @@ impl State {
         Ok(plan.clone())
     }
 
-    /// Takes over what a body says of a plan.
+    /// Sets the fields that the body contains.
     fn edit(&self, plan: &mut Value, call: &Call<'_>) {
         for field in ["personal_message", "metadata"] {
             if !call.field(field).is_null() {
@@ -210,12 +210,12 @@ impl State {
         }
     }
 
-    /// A resource of whichever practitioner.
+    /// Returns a resource of any practitioner.
     fn resource(&self, id: &str) -> Option<&Value> {
         self.resources.values().find_map(|own| own.get(id))
     }
 
-    /// The reasons to refuse recommendations of what is not in the catalog.
+    /// Returns the reason to reject recommendations of unknown variants.
     fn unknown_variants(&self, recommendations: &Value) -> Vec<String> {
         let given = recommendations.as_array().into_iter().flatten();
         let given = given.filter_map(|one| one["variant_id"].as_str());
@@ -231,13 +231,13 @@ impl State {
     }
 }
 
-/// The scope for patients alone is good for plans that were made through the
-/// API.
+/// Returns whether the token can read a plan: the patients scope covers only plans created through
+/// the API.
 fn may_read(call: &Call<'_>, plan: &Value) -> bool {
     plan["source"] == "api" || call.has_scope(Scope::TREATMENT_PLAN_HISTORY)
 }
 
-/// A recommendation as answers show one.
+/// Returns a recommendation as responses show it.
 fn recommendation(given: &Value) -> Value {
     let mut shown = json!({
         "variant_id": null,
@@ -250,14 +250,14 @@ fn recommendation(given: &Value) -> Value {
     }
     if let Some(dosage) = given["dosage"].as_object() {
         let mut dosage = dosage.clone();
-        // Text in a request, a list in an answer.
+        // Requests contain a string, responses a list.
         if let Some(time) = dosage.get("time_of_day").and_then(Value::as_str) {
             let times = json!([time]);
             dosage.insert("time_of_day".into(), times);
         }
         shown["dosage"] = dosage.into();
     }
-    // Whole units, however they were written.
+    // Units are integers, also if the request has them as text.
     shown["units_to_purchase"] = in_kind_of(&json!(1), &shown["units_to_purchase"]);
     shown
 }
@@ -272,8 +272,8 @@ fn lab_recommendation(given: &Value) -> Value {
     })
 }
 
-/// A plan as events show one: whether it is active is text there.
-fn told(plan: &Value) -> Value {
+/// Returns a plan as events show it, where the active flag is a string.
+fn event_data(plan: &Value) -> Value {
     json!({"treatment_plan": {
         "id": plan["id"],
         "active": if plan["state"] == "active" { "true" } else { "false" },

@@ -1,4 +1,4 @@
-//! Things of one kind, by their ids.
+//! Records of one type, by id.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::testing::server::call::Refusal;
 
-/// Things of one kind, in the order in which they were made.
+/// Records of one type, in the order of creation.
 #[derive(Default)]
 pub(super) struct Records {
     all: Vec<Value>,
@@ -14,7 +14,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Adds a record, or puts it in the place of the one with its id.
+    /// Adds a record, or replaces the one with the same id.
     pub(super) fn insert(&mut self, record: Value) {
         let id = id_of(&record).to_string();
         match self.places.get(&id) {
@@ -30,7 +30,7 @@ impl Records {
         self.places.get(id).map(|place| &self.all[*place])
     }
 
-    /// The record that a call names, which must be there.
+    /// Returns the record that a call names, or a 404.
     pub(super) fn find(&self, id: &str) -> Result<&Value, Refusal> {
         self.get(id).ok_or_else(Refusal::not_found)
     }
@@ -55,7 +55,7 @@ impl Records {
         self.all.len()
     }
 
-    /// Whether another record than this has that value in a field.
+    /// Returns whether another record has the value in a field.
     pub(super) fn has_another(&self, id: &str, field: &str, value: &str) -> bool {
         let same = |record: &Value| {
             let own = record[field].as_str();
@@ -73,14 +73,14 @@ impl FromIterator<Value> for Records {
     }
 }
 
-/// The id of a record.
+/// Returns the id of a record.
 pub(super) fn id_of(record: &Value) -> &str {
     record["id"].as_str().unwrap_or_default()
 }
 
-/// Takes over what is given of the fields that a record has.
+/// Sets the given fields if the record has them.
 ///
-/// Requests write flags and numbers as text where answers have real ones.
+/// Requests contain flags and numbers as text where responses contain booleans and numbers.
 pub(super) fn change(record: &mut Value, given: &Value) {
     let (Some(record), Some(given)) = (record.as_object_mut(), given.as_object()) else {
         return;
@@ -92,7 +92,7 @@ pub(super) fn change(record: &mut Value, given: &Value) {
     }
 }
 
-/// Takes over what is given, also fields that the record does not have yet.
+/// Sets the given fields, also those that the record does not have yet.
 pub(super) fn fill(mut record: Value, given: &Value) -> Value {
     change(&mut record, given);
     if let (Some(record), Some(given)) = (record.as_object_mut(), given.as_object()) {
@@ -103,7 +103,7 @@ pub(super) fn fill(mut record: Value, given: &Value) -> Value {
     record
 }
 
-/// The value, as a flag or a number where the old one is.
+/// Converts a value to the type of the old one: boolean or number.
 pub(super) fn in_kind_of(old: &Value, value: &Value) -> Value {
     let read = match (old, value) {
         (Value::Bool(_), Value::String(text)) => Some((text == "true" || text == "1").into()),
@@ -114,13 +114,13 @@ pub(super) fn in_kind_of(old: &Value, value: &Value) -> Value {
     read.unwrap_or_else(|| value.clone())
 }
 
-/// Decimal text as a number of JSON.
+/// Converts decimal text to a JSON number.
 fn number(text: &str) -> Option<Value> {
     let whole = text.parse::<i64>().map(Value::from).ok();
     whole.or_else(|| text.parse::<f64>().ok().map(Value::from))
 }
 
-/// An object with one field.
+/// Returns an object with one field.
 pub(super) fn wrapped(name: &str, record: &Value) -> Value {
     let mut object = Map::new();
     object.insert(name.into(), record.clone());

@@ -1,5 +1,4 @@
-//! The clinic at the beginning: what the document records, and patients made
-//! up of the seed.
+//! The initial data: the recorded examples, and patients generated from the seed.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +8,7 @@ use super::State;
 use super::records::id_of;
 use crate::testing::clock::timestamp;
 
-/// Names of plants and words for what is not real: nobody is called so.
+/// Plant names and words for imaginary things, which are nobody's name.
 const FIRST_NAMES: [&str; 16] = [
     "Alder", "Basil", "Clover", "Dill", "Elm", "Fern", "Ginger", "Hawthorn", "Iris", "Juniper",
     "Kale", "Lichen", "Mallow", "Nettle", "Oregano", "Parsley",
@@ -25,7 +24,7 @@ const LAST_NAMES: [&str; 8] = [
     "Specimen",
 ];
 
-/// Kinds of products that are on no shelf.
+/// Product names that do not exist.
 const PRODUCTS: [&str; 8] = [
     "Example Capsules",
     "Fictional Drops",
@@ -37,20 +36,18 @@ const PRODUCTS: [&str; 8] = [
     "Specimen Chews",
 ];
 
-/// Every so manieth patient that is made up has this.
+/// One of this many generated patients is a dependent, has a plan, or has an order.
 const DEPENDENT: u64 = 10;
 const PLAN: u64 = 4;
 const ORDER: u64 = 8;
 
-/// What was there at the beginning is from before this: the first second of
-/// 2026, whatever the clock shows, so that a seed makes the same clinic on
-/// any day.
+/// The end of the period in which the initial records were created: the first second of 2026. It
+/// does not depend on the clock, so that a seed generates the same clinic on any day.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl State {
-    /// The recorded answers leave out what other answers show of the same
-    /// thing.
+    /// Adds fields that the recorded responses omit and other responses show.
     pub(super) fn complete_recorded(&mut self) {
         let orders: Vec<Value> = self.orders.iter().cloned().collect();
         for mut order in orders {
@@ -62,8 +59,8 @@ impl State {
         }
     }
 
-    /// Makes up products until there are so many.
-    pub(in crate::testing) fn stock(&mut self, products: usize) {
+    /// Generates products up to the given number.
+    pub(in crate::testing) fn generate_products(&mut self, products: usize) {
         while self.products.len() < products {
             let n = self.products.len() as u64;
             let pick = self.seed.number("product", n);
@@ -73,9 +70,8 @@ impl State {
         }
     }
 
-    /// Makes up patients until there are so many, some with a guardian, a
-    /// plan and an order.
-    pub(in crate::testing) fn settle(&mut self, patients: usize) {
+    /// Generates patients up to the given number; some have a guardian, a plan and an order.
+    pub(in crate::testing) fn generate_patients(&mut self, patients: usize) {
         let practitioner = self.practitioners.iter().next().map(id_of);
         let practitioner = practitioner.unwrap_or_default().to_string();
         let variant = self.products.iter().next();
@@ -83,7 +79,7 @@ impl State {
         let mut guardian = self.patients.iter().next().map(id_of).map(str::to_string);
         while self.patients.len() < patients {
             let n = self.patients.len() as u64;
-            let mut patient = self.made_up(n);
+            let mut patient = self.generated_patient(n);
             if n.is_multiple_of(DEPENDENT) {
                 patient["is_dependent"] = true.into();
                 patient["guardian_patient_id"] = guardian.clone().into();
@@ -93,7 +89,7 @@ impl State {
             let id = id_of(&patient).to_string();
             self.patients.insert(patient);
             if n.is_multiple_of(PLAN) {
-                let plan = self.made_up_plan(n, &id, &practitioner, &variant);
+                let plan = self.generated_plan(n, &id, &practitioner, &variant);
                 let plan_id = plan["id"].clone();
                 let written_at = plan["created_at"].clone();
                 self.plans.insert(plan);
@@ -107,13 +103,13 @@ impl State {
         }
     }
 
-    fn made_up(&mut self, n: u64) -> Value {
+    fn generated_patient(&mut self, n: u64) -> Value {
         let pick = self.seed.number("patient", n);
         let of = |names: &[&'static str], number: u64| {
             let place = number % names.len() as u64;
             names[usize::try_from(place).unwrap_or_default()]
         };
-        // An odd step visits each of the 128 names once before any again.
+        // An odd step visits each of the 128 names once before any is repeated.
         let (start, step) = (
             self.seed.number("names", 0),
             self.seed.number("names", 1) | 1,
@@ -133,12 +129,12 @@ impl State {
         )
         .into();
         patient["gender"] = of(&["female", "male", "x"], pick >> 32).into();
-        // Numbers that are kept free for fiction.
+        // These numbers are reserved for fiction.
         patient["mobile_number"] = format!("+120255501{:02}", (pick >> 40) % 100).into();
         patient
     }
 
-    fn made_up_plan(
+    fn generated_plan(
         &mut self,
         n: u64,
         patient: &str,

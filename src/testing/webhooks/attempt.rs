@@ -1,4 +1,4 @@
-//! One try to deliver an event, and how it went.
+//! An attempt to deliver an event, and its result.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -9,62 +9,62 @@ use crate::testing::clock::timestamp;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 
-/// One try of the fake to deliver an event; see
+/// An attempt of the fake to deliver an event; see
 /// [`FakeFullscript::deliveries`](crate::testing::FakeFullscript::deliveries).
 ///
-/// Debug shows no reply, for the challenge token is in it.
+/// `Debug` does not show the response, which contains the challenge token.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryAttempt {
-    /// The id of this try.
+    /// The id of this attempt.
     pub id: WebhookDeliveryId,
-    /// What was delivered.
+    /// The event that was delivered.
     pub event: Event,
-    /// 1 for the first try.
+    /// The number of the attempt, from 1.
     pub attempt_number: u32,
-    /// When, on the fake's clock.
+    /// The time of the attempt on the fake's clock.
     pub attempted_at: SystemTime,
-    /// When the try before this one was.
+    /// The time of the previous attempt.
     pub previous_attempt_at: Option<SystemTime>,
-    /// When the next try is due; none where this one succeeded or was the last.
+    /// The time at which the next attempt is due; `None` after a success or the last attempt.
     pub next_attempt_at: Option<SystemTime>,
-    /// What the endpoint answered, if it did.
+    /// The status of the endpoint's response; `None` if there was no response.
     pub status: Option<u16>,
-    /// The body that it answered with.
+    /// The body of the endpoint's response.
     pub reply: String,
-    /// Why the try does not count, if it does not.
+    /// The reason of the failure; `None` if the attempt succeeded.
     pub failure: Option<DeliveryFailure>,
     pub(in crate::testing) reply_headers: String,
     pub(in crate::testing) reply_address: String,
 }
 
-/// Why the vendor would not count an answer of a webhook's endpoint.
+/// Reasons why the vendor would count a delivery attempt as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeliveryFailure {
-    /// The address is none.
+    /// The webhook URL is invalid.
     InvalidUrl,
-    /// Nobody answered, or the connection broke.
+    /// No connection could be made, or it was lost.
     Unreachable,
-    /// No answer came in time.
+    /// The endpoint did not respond before the [timeout](super::Webhook::timeout).
     TimedOut,
     /// The status is neither 200 nor 201.
     Status(u16),
     /// The body is not the challenge, `{"challenge": "<the token>"}`.
     Challenge,
-    /// The answer was good, and a fault of the fake lost it:
+    /// The response was correct, but a fault of the fake dropped it:
     /// [`WebhookFault::answer_lost`](super::WebhookFault::answer_lost).
     AnswerLost,
 }
 
 impl DeliveryAttempt {
-    /// Whether the endpoint answered as it should, in time.
+    /// Returns whether the endpoint acknowledged the event in time.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         self.failure.is_none()
     }
 
-    /// The try as `list_webhook_deliveries` shows it.
+    /// Returns the attempt as `list_webhook_deliveries` shows it.
     pub(in crate::testing) fn json(&self) -> Value {
         json!({
             "id": self.id.to_string(),
@@ -99,20 +99,20 @@ impl fmt::Debug for DeliveryAttempt {
 impl fmt::Display for DeliveryFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidUrl => f.write_str("the webhook's address is not a URL of http or https"),
+            Self::InvalidUrl => f.write_str("webhook delivery: the URL is not a valid http or https URL"),
             Self::Unreachable => f.write_str(
-                "nobody answered at the webhook's address, start the receiver before the fake calls it",
+                "webhook delivery: no connection to the endpoint; start the receiver before the fake calls it",
             ),
             Self::TimedOut => f.write_str(
-                "the webhook did not answer in time, let it answer first and work later",
+                "webhook delivery: timed out waiting for the response; respond first and process the event later",
             ),
             Self::Status(status) => {
-                write!(f, "the webhook answered {status}, only 200 and 201 count")
+                write!(f, "webhook delivery: the endpoint responded with status {status}; expected 200 or 201")
             }
             Self::Challenge => f.write_str(
-                "the webhook did not answer with the challenge, reply with the secret challenge token as JSON",
+                "webhook delivery: the response does not contain the challenge; respond with the secret challenge token as JSON",
             ),
-            Self::AnswerLost => f.write_str("the answer was lost, as a fault of the fake says"),
+            Self::AnswerLost => f.write_str("webhook delivery: the response was dropped by a fault of the fake"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What goes wrong with deliveries.
+//! Faults of webhook deliveries.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// Something that goes wrong with the delivery of an event; see
-/// [`FakeFullscript::webhook_fault_times`].
+/// A fault of the delivery of an event; see
+/// [`FakeFullscript::webhook_fault_times`](crate::testing::FakeFullscript::webhook_fault_times).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookFault(pub(in crate::testing) Kind);
 
@@ -13,53 +13,52 @@ pub(in crate::testing) enum Kind {
     None,
     Duplicate,
     Dropped,
-    Late(Duration),
+    Delayed(Duration),
     AnswerLost,
     WrongSignature,
 }
 
 impl WebhookFault {
-    /// Nothing goes wrong, so that the next fault befalls a later event.
+    /// Creates a fault that does nothing. Use it to skip an event, so that the next fault applies
+    /// to a later one.
     #[must_use]
     pub fn none() -> Self {
         Self(Kind::None)
     }
 
-    /// The event is delivered twice, each time with an id of its own for the
-    /// delivery.
+    /// Delivers the event twice, each time with another delivery id.
     #[must_use]
     pub fn duplicate() -> Self {
         Self(Kind::Duplicate)
     }
 
-    /// The event is never delivered; only the Events API tells of it.
+    /// Never delivers the event. Only the Events API lists it.
     #[must_use]
     pub fn dropped() -> Self {
         Self(Kind::Dropped)
     }
 
-    /// The event waits for so long, on the fake's clock, and later ones come
-    /// before it.
+    /// Delays the delivery by a time on the fake's clock. Later events are delivered before it.
     #[must_use]
     pub fn late(by: Duration) -> Self {
-        Self(Kind::Late(by))
+        Self(Kind::Delayed(by))
     }
 
-    /// The endpoint's first answer does not reach the fake, which delivers the
-    /// event again when the next try is due.
+    /// Drops the endpoint's first response. The fake retries the delivery when the next attempt is
+    /// due.
     #[must_use]
     pub fn answer_lost() -> Self {
         Self(Kind::AnswerLost)
     }
 
-    /// The first try bears a signature that was made with another secret.
+    /// Signs the first attempt with another secret.
     #[must_use]
     pub fn wrong_signature() -> Self {
         Self(Kind::WrongSignature)
     }
 }
 
-/// The faults of each type of event.
+/// The faults of each event type.
 #[derive(Default)]
 pub(in crate::testing) struct Faults {
     pub(in crate::testing) next: HashMap<String, VecDeque<WebhookFault>>,
@@ -67,8 +66,8 @@ pub(in crate::testing) struct Faults {
 }
 
 impl Faults {
-    /// What befalls an event that is about to be delivered.
-    pub(in crate::testing) fn befalling(&mut self, event_type: &str) -> Kind {
+    /// Returns the fault of a new event, and removes it from the queue.
+    pub(in crate::testing) fn take(&mut self, event_type: &str) -> Kind {
         let next = self.next.get_mut(event_type);
         let fault = next
             .and_then(VecDeque::pop_front)

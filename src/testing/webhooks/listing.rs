@@ -1,4 +1,4 @@
-//! The list of deliveries, as the API shows it.
+//! The list of deliveries as the API shows it.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,11 +8,11 @@ use super::queue::Webhooks;
 use crate::testing::server::call::{Answer, Call, Refusal};
 use crate::testing::state::list::{is_on_days, page};
 
-/// What is older is not listed.
+/// Older deliveries are not listed.
 const LISTED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Webhooks {
-    /// Answers `list_webhook_deliveries`, where there is a webhook.
+    /// Handles `list_webhook_deliveries`, if a webhook is subscribed.
     pub(in crate::testing) fn list(&self, call: &Call<'_>, now: SystemTime) -> Option<Answer> {
         let state = self.lock();
         state.webhook.as_ref()?;

@@ -1,4 +1,4 @@
-//! The webhooks of the fake: what it delivers, when again, and what goes wrong.
+//! The webhooks of the fake: deliveries, retries and faults.
 
 mod attempt;
 mod fault;

@@ -1,4 +1,4 @@
-//! What is still to be delivered, and when.
+//! The queue of webhook deliveries.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -21,9 +21,8 @@ use crate::testing::lock::lock;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 
-/// The gaps between the six tries (source: the vendor's page on missed and
-/// repeated webhooks).
-const GAPS: [Duration; 5] = [
+/// The delays between the six attempts (source: the vendor's page on missed and repeated webhooks).
+const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
@@ -31,17 +30,17 @@ const GAPS: [Duration; 5] = [
     Duration::from_secs(5 * 60 * 60),
 ];
 
-/// After failing for longer an endpoint is disabled (source: the same page).
-const LONGEST_FAILING: Duration = Duration::from_secs(24 * 60 * 60);
+/// An endpoint that fails for longer than this is disabled (source: the same page).
+const MAX_FAILING: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The answer by which an endpoint asks to be left alone.
+/// The status with which an endpoint unsubscribes.
 const GONE: u16 = 410;
 
 /// The webhook of the fake and its deliveries.
 #[derive(Default)]
 pub(in crate::testing) struct Webhooks {
     state: Mutex<State>,
-    /// Told whenever there may be something to do, or nothing any more.
+    /// Notified when a delivery may have become due or has finished.
     changes: watch::Sender<()>,
 }
 
@@ -50,17 +49,17 @@ pub(in crate::testing) struct State {
     pub(in crate::testing) webhook: Option<Arc<Webhook>>,
     pub(in crate::testing) faults: Faults,
     pub(in crate::testing) attempts: Vec<DeliveryAttempt>,
-    /// By when they are due, and then in the order of the events.
-    waiting: BTreeMap<(SystemTime, u64), Waiting>,
-    taken_up: u64,
-    is_under_way: bool,
+    /// Sorted by due time, then by the order of the events.
+    waiting: BTreeMap<(SystemTime, u64), Attempt>,
+    queued: u64,
+    is_in_flight: bool,
     failing_since: Option<SystemTime>,
     pub(in crate::testing) is_disabled: bool,
-    courier: Option<AbortHandle>,
+    worker: Option<AbortHandle>,
 }
 
-/// A try that is to come.
-struct Waiting {
+/// A future attempt.
+struct Attempt {
     due: SystemTime,
     number: u64,
     event: Value,
@@ -74,14 +73,14 @@ impl Webhooks {
         lock(&self.state)
     }
 
-    /// Delivers an event, given without an envelope, as soon as the ones before
-    /// it are done; nothing where no webhook wants it.
+    /// Queues an event, given without an envelope; does nothing if no webhook is subscribed to its
+    /// type.
     pub(in crate::testing) fn deliver(&self, event: Value, now: SystemTime) {
-        self.lock().take_up(event, now);
+        self.lock().enqueue(event, now);
         self.changes.send_replace(());
     }
 
-    /// Begins to deliver to this endpoint, and to no other.
+    /// Subscribes an endpoint, and replaces the previous one.
     pub(in crate::testing) fn begin(
         self: &Arc<Self>,
         webhook: Webhook,
@@ -91,20 +90,20 @@ impl Webhooks {
         let mut state = self.lock();
         state.webhook = Some(Arc::new(webhook));
         (state.is_disabled, state.failing_since) = (false, None);
-        if state.courier.is_none() {
-            let courier = Arc::clone(self).carry(clock.clone(), http);
-            state.courier = Some(tokio::spawn(courier).abort_handle());
+        if state.worker.is_none() {
+            let worker = Arc::clone(self).run(clock.clone(), http);
+            state.worker = Some(tokio::spawn(worker).abort_handle());
         }
     }
 
-    /// Delivers nothing any more.
+    /// Stops all deliveries.
     pub(in crate::testing) fn end(&self) {
-        if let Some(courier) = self.lock().courier.take() {
-            courier.abort();
+        if let Some(worker) = self.lock().worker.take() {
+            worker.abort();
         }
     }
 
-    /// Ends when nothing is under way and nothing is due.
+    /// Waits until no delivery is in flight or due.
     pub(in crate::testing) async fn done(&self, clock: &ManualClock) {
         let mut changes = self.changes.subscribe();
         loop {
@@ -112,7 +111,7 @@ impl Webhooks {
             let is_busy = {
                 let state = self.lock();
                 let due = state.next_due().is_some_and(|due| due <= clock.now());
-                state.courier.is_some() && (state.is_under_way || due)
+                state.worker.is_some() && (state.is_in_flight || due)
             };
             if !is_busy || changes.changed().await.is_err() {
                 return;
@@ -120,13 +119,13 @@ impl Webhooks {
         }
     }
 
-    /// When the next try is due.
+    /// Returns the time at which the next attempt is due.
     pub(in crate::testing) fn next_due(&self) -> Option<SystemTime> {
         self.lock().next_due()
     }
 
-    /// Makes all tries, one after the other, each when it is due.
-    async fn carry(self: Arc<Self>, clock: ManualClock, http: reqwest::Client) {
+    /// Makes all attempts sequentially, each one when it is due.
+    async fn run(self: Arc<Self>, clock: ManualClock, http: reqwest::Client) {
         let mut changes = self.changes.subscribe();
         loop {
             changes.borrow_and_update();
@@ -134,8 +133,8 @@ impl Webhooks {
                 Ok((waiting, webhook)) => {
                     let attempted_at = clock.now();
                     let forged = waiting.fault == Kind::WrongSignature;
-                    let (answer, verdict) = webhook.deliver(&http, &waiting.event, forged).await;
-                    self.lock().settle(waiting, attempted_at, answer, verdict);
+                    let (answer, result) = webhook.deliver(&http, &waiting.event, forged).await;
+                    self.lock().record(waiting, attempted_at, answer, result);
                     self.changes.send_replace(());
                     continue;
                 }
@@ -161,8 +160,8 @@ impl Webhooks {
         }
     }
 
-    /// The try that is due, or when there is one.
-    fn next(&self, now: SystemTime) -> Result<(Waiting, Arc<Webhook>), Option<SystemTime>> {
+    /// Returns the attempt that is due, or the time at which the next one is.
+    fn next(&self, now: SystemTime) -> Result<(Attempt, Arc<Webhook>), Option<SystemTime>> {
         let mut state = self.lock();
         let Some(webhook) = state.webhook.clone() else {
             return Err(None);
@@ -172,7 +171,7 @@ impl Webhooks {
             _ => {}
         }
         let (_, waiting) = state.waiting.pop_first().ok_or(None)?;
-        state.is_under_way = true;
+        state.is_in_flight = true;
         Ok((waiting, webhook))
     }
 }
@@ -182,7 +181,7 @@ impl State {
         self.waiting.keys().next().map(|(due, _)| *due)
     }
 
-    fn take_up(&mut self, event: Value, now: SystemTime) {
+    fn enqueue(&mut self, event: Value, now: SystemTime) {
         let wanted = self
             .webhook
             .as_ref()
@@ -190,20 +189,18 @@ impl State {
         if !wanted || self.is_disabled {
             return;
         }
-        let fault = self
-            .faults
-            .befalling(event["type"].as_str().unwrap_or_default());
+        let fault = self.faults.take(event["type"].as_str().unwrap_or_default());
         let (copies, wait) = match fault {
             Kind::Dropped => (0, Duration::ZERO),
             Kind::Duplicate => (2, Duration::ZERO),
-            Kind::Late(by) => (1, by),
+            Kind::Delayed(by) => (1, by),
             Kind::None | Kind::AnswerLost | Kind::WrongSignature => (1, Duration::ZERO),
         };
         for _ in 0..copies {
-            self.taken_up += 1;
-            self.wait(Waiting {
+            self.queued += 1;
+            self.schedule(Attempt {
                 due: now + wait,
-                number: self.taken_up,
+                number: self.queued,
                 event: event.clone(),
                 attempt_number: 1,
                 previous_attempt_at: None,
@@ -212,61 +209,65 @@ impl State {
         }
     }
 
-    fn wait(&mut self, waiting: Waiting) {
+    fn schedule(&mut self, waiting: Attempt) {
         self.waiting.insert((waiting.due, waiting.number), waiting);
     }
 
-    /// Keeps how a try went, and what follows from it.
-    fn settle(
+    /// Records the result of an attempt, and schedules the next one or disables the endpoint.
+    fn record(
         &mut self,
-        tried: Waiting,
+        attempt: Attempt,
         attempted_at: SystemTime,
         answer: Answer,
-        verdict: Result<(), DeliveryFailure>,
+        result: Result<(), DeliveryFailure>,
     ) {
-        self.is_under_way = false;
-        let verdict = match verdict {
-            Ok(()) if tried.fault == Kind::AnswerLost => Err(DeliveryFailure::AnswerLost),
-            verdict => verdict,
+        self.is_in_flight = false;
+        let result = match result {
+            Ok(()) if attempt.fault == Kind::AnswerLost => Err(DeliveryFailure::AnswerLost),
+            result => result,
         };
-        let gap = GAPS.get(tried.attempt_number as usize - 1);
-        // Moments pass while others are delivered to, and don't add up.
-        let late = attempted_at.duration_since(tried.due).unwrap_or_default();
-        let counts_from = if late < GAPS[0] {
-            tried.due
+        let delay = RETRY_DELAYS.get(attempt.attempt_number as usize - 1);
+        // An attempt starts slightly late while other deliveries are made. The next delay starts at
+        // the due time, so that this does not accumulate.
+        let late = attempted_at.duration_since(attempt.due).unwrap_or_default();
+        let delay_starts_at = if late < RETRY_DELAYS[0] {
+            attempt.due
         } else {
             attempted_at
         };
-        let next_attempt_at = verdict.err().and(gap).map(|gap| counts_from + *gap);
+        let next_attempt_at = result
+            .err()
+            .and(delay)
+            .map(|delay| delay_starts_at + *delay);
         self.attempts.push(DeliveryAttempt {
             id: delivery_id(self.attempts.len() + 1),
-            event: Event::from_json(tried.event.clone()),
-            attempt_number: tried.attempt_number,
+            event: Event::from_json(attempt.event.clone()),
+            attempt_number: attempt.attempt_number,
             attempted_at,
-            previous_attempt_at: tried.previous_attempt_at,
+            previous_attempt_at: attempt.previous_attempt_at,
             next_attempt_at,
             status: answer.status,
             reply: answer.body,
-            failure: verdict.err(),
+            failure: result.err(),
             reply_headers: answer.headers,
             reply_address: answer.address,
         });
         if let Some(due) = next_attempt_at {
-            self.wait(Waiting {
+            self.schedule(Attempt {
                 due,
-                attempt_number: tried.attempt_number + 1,
+                attempt_number: attempt.attempt_number + 1,
                 previous_attempt_at: Some(attempted_at),
-                // It befell the first try.
+                // A fault applies to the first attempt only.
                 fault: Kind::None,
-                ..tried
+                ..attempt
             });
         }
-        let failing_since = verdict
+        let failing_since = result
             .err()
             .map(|_| self.failing_since.unwrap_or(attempted_at));
         self.failing_since = failing_since;
         let failing = failing_since.and_then(|since| attempted_at.duration_since(since).ok());
-        if answer.status == Some(GONE) || failing.is_some_and(|failing| failing > LONGEST_FAILING) {
+        if answer.status == Some(GONE) || failing.is_some_and(|failing| failing > MAX_FAILING) {
             self.is_disabled = true;
             self.waiting.clear();
         }
@@ -275,5 +276,6 @@ impl State {
 
 fn delivery_id(number: usize) -> WebhookDeliveryId {
     let id = format!("00000000-0000-4000-b000-{number:012}");
-    id.parse().expect("an id of letters and digits is one")
+    id.parse()
+        .expect("letters, digits and dashes are a valid id")
 }

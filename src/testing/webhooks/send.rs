@@ -1,4 +1,4 @@
-//! One call of a webhook's endpoint.
+//! HTTP calls to a webhook endpoint.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::attempt::DeliveryFailure;
 use super::subscription::Webhook;
 use crate::webhook::{SIGNATURE_HEADER, sign};
 
-/// What came back.
+/// The endpoint's response.
 #[derive(Default)]
 pub(in crate::testing) struct Answer {
     pub(in crate::testing) status: Option<u16>,
@@ -16,7 +16,7 @@ pub(in crate::testing) struct Answer {
 }
 
 impl Webhook {
-    /// Asks with an empty body whether the address is the partner's.
+    /// Sends an empty body, to check that the endpoint returns the challenge.
     pub(in crate::testing) async fn ping(
         &self,
         http: &reqwest::Client,
@@ -24,7 +24,7 @@ impl Webhook {
         self.call(http, None, String::new()).await
     }
 
-    /// Delivers an event, with a signature made just before.
+    /// Delivers an event with a new signature.
     pub(in crate::testing) async fn deliver(
         &self,
         http: &reqwest::Client,
@@ -76,17 +76,16 @@ impl Webhook {
             Ok::<_, reqwest::Error>(())
         };
         let called = tokio::time::timeout(self.timeout, called).await;
-        let verdict = match called {
+        let result = match called {
             Err(_) => Err(DeliveryFailure::TimedOut),
             Ok(Err(error)) if error.is_builder() => Err(DeliveryFailure::InvalidUrl),
             Ok(Err(_)) => Err(DeliveryFailure::Unreachable),
             Ok(Ok(())) => self.judge(&answer),
         };
-        (answer, verdict)
+        (answer, result)
     }
 
-    /// Whether an answer counts (source: the vendor's page on setting up a
-    /// webhook).
+    /// Checks the response of the endpoint (source: the vendor's page on setting up a webhook).
     fn judge(&self, answer: &Answer) -> Result<(), DeliveryFailure> {
         if let Some(status) = answer.status
             && !matches!(status, 200 | 201)

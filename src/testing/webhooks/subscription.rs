@@ -1,4 +1,4 @@
-//! Where the fake delivers to, and how.
+//! The endpoint of a webhook and its settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use serde_json::{Value, json};
 use crate::clock::{Clock, SystemClock};
 use crate::value::Secret;
 
-/// How long an endpoint has to answer (source: the vendor's page on setting up
-/// a webhook; the one number that is told).
+/// The time within which an endpoint must respond (source: the vendor's page on setting up a
+/// webhook, the only place that states a number).
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The endpoint that the fake delivers events to, as it would be entered in the
-/// vendor's dashboard; see
-/// [`FakeFullscript::subscribe`](crate::testing::FakeFullscript::subscribe).
+/// A webhook endpoint that the fake delivers events to, with the settings of the vendor's
+/// dashboard; see [`FakeFullscript::subscribe`](crate::testing::FakeFullscript::subscribe).
 ///
-/// Debug shows neither address nor secrets.
+/// `Debug` shows neither the URL nor the secrets.
 #[derive(Clone)]
 pub struct Webhook {
     pub(in crate::testing) url: String,
@@ -30,21 +29,22 @@ pub struct Webhook {
     pub(in crate::testing) clock: Arc<dyn Clock>,
 }
 
-/// What an event comes in: the vendor's pages disagree.
+/// The JSON envelope of an event; the vendor's pages contradict each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Envelope {
-    /// `{"event": ..}`, which is most likely.
+    /// `{"event": ..}`, the most likely one.
     #[default]
     Event,
-    /// `{"event_payload": {"event": ..}}`, as the pages of the events print it.
+    /// `{"event_payload": {"event": ..}}`, as printed on the vendor's event pages.
     EventPayload,
 }
 
 impl Webhook {
-    /// The address of the receiver, the "Fullscript-signature secret key" and
-    /// the "Secret challenge token": what is given to
-    /// [`Receiver::new`](crate::webhook::Receiver::new) too.
+    /// Creates a webhook from the URL of the receiver, the "Fullscript-signature secret key" and
+    /// the "Secret challenge token".
+    ///
+    /// Pass the same secrets to [`Receiver::new`](crate::webhook::Receiver::new).
     #[must_use]
     pub fn new(
         url: impl Into<String>,
@@ -63,43 +63,41 @@ impl Webhook {
         }
     }
 
-    /// The types of events to deliver, such as `patient.created`; all of them
-    /// unless told.
+    /// Sets the types of events to deliver, such as `patient.created`. Default: all.
     #[must_use]
     pub fn event_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.event_types = Some(types.into_iter().map(Into::into).collect());
         self
     }
 
-    /// What events come in; `{"event": ..}` unless told.
+    /// Sets the envelope of events. Default: `{"event": ..}`.
     #[must_use]
     pub fn envelope(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
         self
     }
 
-    /// Whether each event is preceded by a call with an empty body, which has
-    /// to be answered with the challenge too. The vendor's pages disagree; it
-    /// is, unless told.
+    /// Sets whether a call with an empty body precedes each event. Default: true.
+    ///
+    /// The endpoint must respond to it with the challenge too. The vendor's pages contradict each
+    /// other on this call.
     #[must_use]
     pub fn pings(mut self, pings: bool) -> Self {
         self.pings = pings;
         self
     }
 
-    /// How long the endpoint may take to answer; 2 seconds unless told.
+    /// Sets the time within which the endpoint must respond. Default: 2 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Where the time in a signature comes from; the machine's clock unless
-    /// told, for that is what most receivers compare it with, however far the
-    /// fake's own clock was moved.
+    /// Sets the clock of the time in signatures. Default: the machine's clock.
     ///
-    /// Give a receiver that is told the fake's time signatures of that time:
-    /// `.clock(fake.clock())`.
+    /// Most receivers compare the signature with the machine's clock, however far the fake's own
+    /// clock was moved. If the receiver uses the fake's clock, use `.clock(fake.clock())`.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

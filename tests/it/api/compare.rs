@@ -1,4 +1,4 @@
-//! Our document against the canonical description of the same API.
+//! Our document compared with the canonical description of the same API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const OURS: &str = include_str!("../../../spec/openapi.normalized.json");
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
-/// Differences that are meant: the place as the test names it, and why.
+/// Intended differences: the place as the test names it, and the reason.
 const ACCEPTED: &[(&str, &str)] = &[
     (
         "DynamicLinkPlanInput practitioner_id",
@@ -130,7 +130,7 @@ fn ours_has_all_that_the_canonical_description_has() {
     );
 }
 
-/// Which way a schema's values go: each forgives other things.
+/// The direction of a schema's values; each direction tolerates other differences.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Request,
@@ -140,9 +140,9 @@ enum Way {
 struct Compared<'d> {
     ours: &'d Value,
     canonical: &'d Value,
-    /// What differs, by place.
+    /// The differences by place.
     found: BTreeMap<String, BTreeSet<String>>,
-    /// The schemas of the canonical description that we are inside of.
+    /// The schemas of the canonical description that enclose the current one.
     open: Vec<&'d Value>,
     places: usize,
 }
@@ -156,7 +156,7 @@ impl<'d> Compared<'d> {
         let (body, their_body) = (&ours["requestBody"], &theirs["requestBody"]);
         if !their_body.is_null() {
             let place = format!("{id} body");
-            // Where no field is asked for, a body that was not given is `{}`.
+            // A body without required fields may be omitted: it is `{}`.
             let own = resolve(self.ours, json_schema(body));
             let given = own["properties"].is_object() && own["required"].is_null();
             if body["required"] == true && their_body["required"] != true && !given {
@@ -194,8 +194,8 @@ impl<'d> Compared<'d> {
         self.schema(&place, &own["schema"], &theirs["schema"], Way::Request);
     }
 
-    /// Compares two schemas and all that is below them. What stands behind a
-    /// reference goes by its name in the canonical description.
+    /// Compares two schemas and their subschemas. A referenced schema has its name in the canonical
+    /// description.
     fn schema(&mut self, place: &str, ours: &'d Value, theirs: &'d Value, way: Way) {
         self.places += 1;
         let place = referenced(theirs).unwrap_or(place).to_string();
@@ -218,7 +218,7 @@ impl<'d> Compared<'d> {
             };
             match (requires(ours, name), requires(theirs, name)) {
                 (true, false) => self.differ(&place, "required by us alone"),
-                // Answers are read leniently: hardly a field is asked for.
+                // Responses are decoded leniently, so hardly any field is required.
                 (false, true) if way == Way::Request => self.differ(&place, "optional to us"),
                 (true, true)
                     if takes_null(self.canonical, field) && !takes_null(self.ours, own) =>
@@ -238,8 +238,8 @@ impl<'d> Compared<'d> {
     }
 }
 
-/// Whether our type says the same as theirs, or more: a text may be a date,
-/// a secret, an id or a number kept in text, but a date can't be a bare text.
+/// Returns whether our type is the same as theirs or more specific: a string may be a date, a
+/// secret, an id or a number as text, but a date may not be a plain string.
 fn as_good(ours: &Value, theirs: &Value) -> Result<(), String> {
     let (own, their) = (kind(ours), kind(theirs));
     let fine = match their {
@@ -276,7 +276,7 @@ fn as_good(ours: &Value, theirs: &Value) -> Result<(), String> {
     }
 }
 
-/// A type in one word.
+/// Returns a type in one word.
 fn kind(schema: &Value) -> &str {
     if let Some(value) = schema["x-value"].as_str() {
         return if value == "Flag" { "flag" } else { "decimal" };
@@ -334,7 +334,7 @@ fn names(document: &Value) -> BTreeMap<String, &str> {
         .collect()
 }
 
-/// What a reference leads to, be it bare or the only one in an `allOf`.
+/// Returns the target of a reference, bare or as the only one in an `allOf`.
 fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     match target(value) {
         Some(target) => resolve(document, document.pointer(&target[1..]).unwrap()),
@@ -342,7 +342,7 @@ fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     }
 }
 
-/// The name of the component schema that stands behind a reference.
+/// Returns the name of the component schema of a reference.
 fn referenced(schema: &Value) -> Option<&str> {
     target(schema)?.strip_prefix("#/components/schemas/")
 }

@@ -1,4 +1,4 @@
-//! The vendor's reference, endpoint by endpoint, and what here stands for it.
+//! The endpoints of the vendor's reference and the matching operations of this crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use super::surface::{PUBLISHED, method_docs, surface, without_names};
 
 const PLACE: &str = "docs/coverage.md";
 
-/// How the file is written again, as the snapshots are.
+/// The command that writes the file, as for snapshots.
 const UPDATE: &str = "INSTA_UPDATE=always cargo test -p fullscript --test it coverage";
 
 #[test]
@@ -53,15 +53,14 @@ fn the_readme_counts_the_operations_and_names_the_restricted_ones() {
     assert_eq!(named, restricted.map(|operation| operation.id).collect());
 }
 
-/// An endpoint of the reference, and the operation that stands for it.
+/// An endpoint of the reference and its operation.
 struct Endpoint {
     method: String,
     path: String,
     operation: Option<&'static Operation>,
 }
 
-/// The endpoints of the vendor's document by its sections, and those that are
-/// known from elsewhere.
+/// The endpoints of the vendor's document by section, and those known from other sources.
 fn sections() -> BTreeMap<String, Vec<Endpoint>> {
     let published: Value = serde_json::from_str(PUBLISHED).unwrap();
     let mut sections: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
@@ -154,7 +153,7 @@ fn coverage() -> String {
     out
 }
 
-/// The type of the records that each list streams.
+/// The record type of each list stream.
 fn records() -> BTreeMap<String, String> {
     let operations = surface().operations.into_iter();
     operations
@@ -203,8 +202,7 @@ fn row(endpoint: &Endpoint, lists: &BTreeMap<String, String>) -> String {
         .replace("|  |", "| |")
 }
 
-/// The types of events: how the receiver reads each, and which list tells of
-/// it later.
+/// The event types: how the receiver decodes each one, and the list that contains it later.
 fn events() -> String {
     let docs = method_docs();
     let mut out = String::from(

@@ -1,4 +1,4 @@
-//! What comes with the crate.
+//! The dependencies of the crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn without_features_no_http_comes_along() {
+fn without_features_there_is_no_http_dependency() {
     const HTTP: [&str; 8] = [
         "h2",
         "http",
@@ -26,12 +26,12 @@ fn without_features_no_http_comes_along() {
         found
     };
     assert_eq!(http(&["--no-default-features"]), [""; 0]);
-    // The same look finds them where they are.
+    // Proves that the search finds them where they exist.
     assert_eq!(http(&[]), HTTP);
 }
 
-/// Lints hold our own code to the version, and CI builds with it where that
-/// can be had; this holds everywhere.
+/// Lints check our own code against the version, and CI builds with it if it is installed. This
+/// check runs everywhere.
 #[test]
 fn no_dependency_needs_a_newer_rust_with_any_feature() {
     let version = cargo(&["-vV"]);
@@ -65,7 +65,7 @@ fn release(version: &str) -> (u32, u32) {
     (parts.next().unwrap(), parts.next().unwrap())
 }
 
-/// The packages that come along on these ways: `url v2.5.0`.
+/// The packages of these dependency kinds: `url v2.5.0`.
 fn packages(edges: &str, features: &[&str]) -> BTreeSet<String> {
     let tree = ["tree", "--locked", "-p", "fullscript", "--edges", edges];
     let tree = cargo(

@@ -6,8 +6,8 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Item, UseTree};
 
-/// From the top layer to the lowest, as `ARCHITECTURE.md` shows them. Modules of one layer
-/// may depend on each other, but not in a circle.
+/// From the top layer to the lowest, as in `ARCHITECTURE.md`. Modules of one layer may depend on
+/// each other, but not circularly.
 const LAYERS: [&[&str]; 9] = [
     &["testing"],
     &["replay", "sqlite"],
@@ -53,7 +53,7 @@ fn no_modules_depend_on_each_other_in_a_circle() {
     for Dependency { from, on, place } in dependencies() {
         uses.entry(from).or_default().entry(on).or_insert(place);
     }
-    // A module without dependencies on what is left is in no circle.
+    // A module without remaining dependencies is in no circle.
     loop {
         let left: BTreeSet<String> = uses.keys().cloned().collect();
         uses.values_mut()
@@ -168,12 +168,12 @@ struct Reader<'m> {
 }
 
 impl Reader<'_> {
-    /// `depth` is how many times `super` leads from here to the root of the crate.
+    /// `depth` is the number of `super` steps from here to the crate root.
     fn tokens(&mut self, tokens: TokenStream, depth: usize) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
         while at < tokens.len() {
-            // The files of a module are counted by their folders, modules in a file here.
+            // The modules of files are counted by their directories, inline modules here.
             let in_file = at > 1 && is(&tokens[at - 2], "mod");
             if let TokenTree::Group(group) = &tokens[at] {
                 self.tokens(group.stream(), depth + usize::from(in_file));
@@ -188,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a path leads to that begins at the root of the crate.
+    /// Returns the module of a path that starts at the crate root.
     fn lead_to(&mut self, path: &[TokenTree]) {
         match path.first() {
             Some(TokenTree::Ident(name)) => {
@@ -218,14 +218,14 @@ fn is(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident == word)
 }
 
-/// Whether `::` stands here.
+/// Returns whether `::` is at this position.
 fn colons_follow(tokens: &[TokenTree], at: usize) -> bool {
     let colon =
         |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':');
     colon(at) && colon(at + 1)
 }
 
-/// How many `super::` stand in a row.
+/// Returns the number of consecutive `super::`.
 fn supers(tokens: &[TokenTree]) -> usize {
     let mut count = 0;
     while tokens

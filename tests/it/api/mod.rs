@@ -1,4 +1,4 @@
-//! What users get: the generated surface, its documentation, its dependencies.
+//! The public surface, its documentation and the dependencies.
 
 mod compare;
 mod coverage;

@@ -1,4 +1,4 @@
-//! The shape of the public API: what can be moved into tasks, awaited, and extended later.
+//! The shape of the public API: types that can be moved into tasks, awaited, and extended later.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use crate::support::{Connected, connect};
 
-/// Public structs whose literals may be written by users, since they cannot grow.
+/// Public structs that users may write as literals, because they cannot grow.
 const EXHAUSTIVE: [&str; 0] = [];
 
 #[tokio::test]

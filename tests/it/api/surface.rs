@@ -1,5 +1,5 @@
-//! What users get, read from the compiled output: a reviewer of a new
-//! document reads these snapshots instead of the generated files.
+//! The public surface, read from the compiled output. Reviewers of a new document read these
+//! snapshots instead of the generated files.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ const CLIENT: &str = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));
 const OPERATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/operations.rs"));
 const TYPES: &str = include_str!(concat!(env!("OUT_DIR"), "/types.rs"));
 
-/// What the vendor published, before any repair.
+/// The vendor's document before any repair.
 pub(super) const PUBLISHED: &str = include_str!("../../../spec/openapi.json");
 
-/// How the documentation of a marked operation begins.
+/// The start of the documentation of a restricted operation.
 const MARK: &str = "Requires commercial approval";
 
 #[test]
@@ -157,7 +157,7 @@ pub(super) fn surface() -> Surface {
     Surface::read(TYPES, CLIENT, OPERATIONS).unwrap()
 }
 
-/// Compares with `tests/snapshots/<name>.snap`, one sorted fact a line.
+/// Compares lines with `tests/snapshots/<name>.snap`, one sorted fact per line.
 #[track_caller]
 fn check(name: &str, lines: Vec<String>) {
     let mut settings = insta::Settings::clone_current();

@@ -1,4 +1,4 @@
-//! Refreshes under load, and with callers that go away.
+//! Refreshes under load, and with cancelled callers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ async fn call(app: OAuthApp, user: String) -> Result<Duration, fullscript::Error
     Ok(started.elapsed())
 }
 
-/// Makes one call for each user at once; gives their times, the longest last.
+/// Makes one call per user concurrently and returns their durations, longest last.
 async fn call_all(app: &OAuthApp, users: impl Iterator<Item = String>) -> Vec<Duration> {
     let calls: Vec<_> = users
         .map(|user| tokio::spawn(call(app.clone(), user)))
@@ -68,7 +68,7 @@ async fn a_thousand_users_are_a_thousand_refreshes_and_one_that_hangs_delays_non
     assert!(!hanging.is_finished());
     let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
     let (with, without) = (p99(&with), p99(&without));
-    // As without it, on a machine that does other things too.
+    // As fast as without it, with tolerance for a busy machine.
     assert!(
         with <= without * 3 + Duration::from_millis(200),
         "{with:?} with one that hangs, {without:?} without"
@@ -103,7 +103,7 @@ async fn a_caller_dropped_at_any_step_leaves_the_refresh_going() {
     }
 }
 
-/// A call whose refresh has come to a step and waits there.
+/// A call whose refresh has stopped at a step.
 async fn stopped_at(step: Step, gate: &Gate, connected: &Connected) -> Call {
     connected.expire();
     gate.close("practitioner", step);
@@ -117,7 +117,7 @@ async fn a_caller_dropped_while_the_endpoint_thinks_leaves_the_refresh_going() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     connected.expire();
-    // The first answer sends the refresh into its pause.
+    // The first response starts the pause of the refresh.
     let busy = Script::html(503, "busy");
     connected.fake.answer_times("create_oauth_token", 1, busy);
     let caller = tokio::spawn(call(connected.app.clone(), "practitioner".into()));
@@ -144,7 +144,7 @@ async fn a_token_replaced_meanwhile_is_replayed_without_a_refresh() {
     call(elsewhere, "practitioner".into()).await.unwrap();
     let refreshes = connected.fake.count("create_oauth_token");
     let calls = connected.fake.count("get_clinic");
-    // Ours is dead, and we have not heard of the new one.
+    // This client's token set is revoked, and it does not know the new one.
     call(here, "practitioner".into()).await.unwrap();
     assert_eq!(connected.fake.count("create_oauth_token"), refreshes);
     assert_eq!(connected.fake.count("get_clinic"), calls + 2);
@@ -212,7 +212,7 @@ async fn a_clock_that_jumps_starts_no_loop_of_refreshes() {
                     .unwrap();
             }
         }
-        // One for each jump beyond the lifetime, at most.
+        // At most one refresh per jump beyond the lifetime.
         assert!(connected.fake.count("create_oauth_token") <= 1 + times.len());
     }
 }
@@ -230,7 +230,7 @@ async fn two_clocks_that_disagree_start_no_loop_of_refreshes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_of_a_process_that_died_is_waited_for_and_then_taken() {
+async fn a_lease_of_a_dead_process_is_awaited_and_then_replaced() {
     let connected = Connected::unlimited().await;
     connected.expire();
     // Its clock was a day ahead.
@@ -247,7 +247,7 @@ async fn a_lease_of_a_process_that_died_is_waited_for_and_then_taken() {
 }
 
 #[tokio::test]
-async fn a_pair_just_issued_goes_before_a_mark_of_one_who_came_too_late() {
+async fn a_newly_issued_token_set_overwrites_a_late_needs_reconnect_mark() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     let caller = stopped_at(Step::Swap, &gate, &connected).await;
@@ -264,7 +264,7 @@ async fn a_pair_just_issued_goes_before_a_mark_of_one_who_came_too_late() {
 }
 
 #[tokio::test]
-async fn revoking_waits_for_a_refresh_and_ends_the_newest_pair() {
+async fn revoking_waits_for_a_refresh_and_revokes_the_newest_token_set() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     let caller = stopped_at(Step::Swap, &gate, &connected).await;
@@ -274,7 +274,7 @@ async fn revoking_waits_for_a_refresh_and_ends_the_newest_pair() {
     assert_eq!(connected.fake.count("revoke_oauth_token"), 0);
     gate.open();
     revoking.await.unwrap().unwrap();
-    // Whether the call came before the end of the connection is open.
+    // It is undefined whether the call was made before the disconnect.
     let _before_or_after = caller.await.unwrap();
     let stored = connected.store.load("practitioner").await;
     assert!(stored.unwrap().is_none());

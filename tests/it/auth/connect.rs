@@ -1,5 +1,4 @@
-//! The fake's own part in it: its pages, which codes it takes, how it numbers
-//! its answers.
+//! The fake's OAuth: its pages, the codes that it accepts, and its request ids.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use crate::support::connect;
 
-/// Opens an address as a browser would, and follows no redirect.
+/// Opens a URL like a browser, without following redirects.
 async fn browse(url: &str) -> (u16, Option<String>, String) {
     let none = reqwest::redirect::Policy::none();
     let browser = reqwest::Client::builder().redirect(none).build().unwrap();
@@ -48,7 +47,7 @@ async fn the_fakes_consent_page_asks_and_leads_back() {
 }
 
 #[tokio::test]
-async fn the_fake_takes_a_code_from_whom_it_was_given_to_and_once() {
+async fn the_fake_accepts_a_code_once_from_its_app() {
     let fake = FakeFullscript::start().await.unwrap();
     let app = fake.app_builder().build().unwrap();
     let other = |builder: OAuthAppBuilder| builder.build().unwrap();
@@ -85,7 +84,7 @@ async fn the_fakes_account_page_ends_a_connection() {
 }
 
 #[tokio::test]
-async fn answers_given_at_once_have_request_ids_of_their_own() {
+async fn concurrent_responses_have_unique_request_ids() {
     let fake = FakeFullscript::start().await.unwrap();
     let slow = Script::json(200, &json!({"clinic": {"id": "1"}}));
     fake.answer("get_clinic", slow.after(Duration::from_millis(50)));

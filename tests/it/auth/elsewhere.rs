@@ -1,4 +1,4 @@
-//! Tokens of another environment, another address, another app.
+//! Tokens of another environment, another base URL or another app.
 
 use fullscript::auth::OAuthApp;
 use fullscript::testing::FakeFullscript;
@@ -23,7 +23,7 @@ async fn tokens_are_not_sent_to_another_environment() {
     let error = app.revoke("practitioner").await.unwrap_err();
     assert!(error.needs_reconnect(), "{error}");
     assert!(elsewhere.requests().is_empty());
-    // Nor does a new connection there take the place of the one here.
+    // A new connection there does not replace the one here.
     let code = consent(&elsewhere, &app, "practitioner");
     let error = app.exchange(code).await.unwrap_err();
     assert!(error.is_misconfigured(), "{error}");
@@ -33,7 +33,7 @@ async fn tokens_are_not_sent_to_another_environment() {
 }
 
 #[tokio::test]
-async fn another_address_of_the_same_environment_keeps_the_tokens() {
+async fn another_base_url_of_the_same_environment_keeps_the_tokens() {
     let connected = Connected::new().await;
     let moved = connected.fake.url().replace("127.0.0.1", "localhost");
     let app = connected.another().base_url(moved).build().unwrap();

@@ -1,5 +1,5 @@
-//! A server that refuses or says nothing clear, a store that can't save: what
-//! becomes of the tokens.
+//! Token endpoints with errors or unreadable responses, stores that cannot save, and the resulting
+//! state of the tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Connected, Failures, Hooked, TWO_HOURS, connect, consent};
 
 #[tokio::test]
-async fn a_refusal_is_final_until_the_user_connects_again_and_keeps_the_pair() {
+async fn a_rejection_is_final_until_the_user_reconnects_and_keeps_the_token_set() {
     let connected = Connected::new().await;
     connected.fake.end_connection("practitioner");
     let client = connected.app.client("practitioner");
@@ -22,17 +22,17 @@ async fn a_refusal_is_final_until_the_user_connects_again_and_keeps_the_pair() {
     assert_eq!(connected.refreshes(), 1);
     let stored = connected.stored().await;
     assert!(stored.needs_reconnect && stored.refresh_token.is_some());
-    let told = AuthEvent::NeedsReconnect {
+    let expected = AuthEvent::NeedsReconnect {
         user: "practitioner".into(),
     };
     let events = connected.events();
-    assert_eq!(events.iter().filter(|event| **event == told).count(), 1);
+    assert_eq!(events.iter().filter(|event| **event == expected).count(), 1);
     connect(&connected.fake, &connected.app, "practitioner").await;
     client.get_clinic().send().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_unclear_answer_is_asked_again_with_the_same_token() {
+async fn an_unreadable_response_is_retried_with_the_same_token() {
     for script in [
         Script::json(500, &json!({})),
         Script::html(502, "<html>bad gateway</html>"),
@@ -68,7 +68,7 @@ async fn an_unclear_answer_is_asked_again_with_the_same_token() {
 }
 
 #[tokio::test]
-async fn no_failure_but_a_refusal_costs_the_pair() {
+async fn only_a_rejection_loses_the_token_set() {
     for script in [
         Script::json(500, &json!({"error": "invalid_grant"})),
         Script::json(401, &json!({"error": "invalid_client"})),
@@ -92,7 +92,7 @@ async fn no_failure_but_a_refusal_costs_the_pair() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
+async fn an_unsaved_token_set_is_not_used_and_not_lost() {
     let failures = Arc::new(Failures::default());
     let connected = Connected::hooked(&failures).await;
     connected.expire();
@@ -101,7 +101,7 @@ async fn a_pair_that_is_not_saved_is_not_used_and_not_lost() {
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.auth_error().unwrap().is_store(), "{error}");
     assert_eq!(connected.fake.count("get_clinic"), 0);
-    // The store is back: the pair that waited is saved, no other is asked for.
+    // The store works again: the unsaved token set is saved, and no other is requested.
     failures.set(0);
     client.get_clinic().send().await.unwrap();
     assert_eq!(connected.fake.count("create_oauth_token"), 2);
@@ -136,7 +136,7 @@ async fn the_tokens_of_a_code_wait_for_a_store_that_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pair_is_saved_in_the_end_though_nobody_calls_again() {
+async fn a_token_set_is_saved_eventually_without_another_call() {
     let failures = Arc::new(Failures::default());
     let connected = Connected::hooked(&failures).await;
     let before = connected.stored().await;
@@ -146,7 +146,7 @@ async fn a_pair_is_saved_in_the_end_though_nobody_calls_again() {
     client.get_clinic().send().await.unwrap_err();
     let save_failed = |event: &AuthEvent| matches!(event, AuthEvent::SaveFailed { .. });
     assert!(connected.events().iter().any(save_failed));
-    // Of paused time, which costs the test none.
+    // Paused time, so the test does not wait.
     tokio::time::sleep(Duration::from_secs(120)).await;
     let after = connected.stored().await;
     assert_eq!(after.generation, before.generation + 1);

@@ -1,4 +1,4 @@
-//! Connect once: the flow, whose tokens they are, and how it ends.
+//! Connecting: the flow, the owner of the tokens, and disconnecting.
 
 mod concurrent;
 mod connect;
@@ -62,7 +62,7 @@ async fn tokens_of_a_clinic_work_like_any_other() {
 }
 
 #[tokio::test]
-async fn what_an_app_is_told_is_what_happened() {
+async fn events_match_the_changes() {
     let connected = Connected::new().await;
     let user = || "practitioner".to_string();
     connected.expire();
@@ -91,7 +91,7 @@ async fn an_app_that_forgot_a_user_sends_nothing_of_theirs() {
 }
 
 #[tokio::test]
-async fn who_connects_again_after_a_revocation_elsewhere_is_heard_of() {
+async fn a_reconnect_after_a_revocation_elsewhere_is_detected() {
     let connected = Connected::new().await;
     let other = connected.another().build().unwrap();
     let theirs = other.client("practitioner");
@@ -129,7 +129,7 @@ async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
         "{text}"
     );
     assert!(text.contains("have the user reconnect"), "{text}");
-    // Here it has what the operation needs, so it is something else.
+    // The token has the required scope, so the cause is another one.
     let other = client.get_clinic().send().await.unwrap_err();
     assert!(!other.is_missing_scope() && other.missing_scopes().is_empty());
     assert_eq!(other.method(), Some("GET"));

@@ -1,6 +1,6 @@
-//! Several processes on one token file, and processes that die.
+//! Several processes on one token file, and processes that crash.
 //!
-//! The children are this binary, run again with one test and a role.
+//! The children are this test binary, run again with one test and a role.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -21,28 +21,27 @@ const ROLE: &str = "FULLSCRIPT_TEST_ROLE";
 const SERVER: &str = "FULLSCRIPT_TEST_SERVER";
 const FILE: &str = "FULLSCRIPT_TEST_FILE";
 
-/// What the lines of a child begin with, to tell them from those of the
-/// harness.
+/// The prefix of a child's output lines, which separates them from those of the test harness.
 const SAYS: &str = "child says: ";
 
-/// A call that takes longer hangs.
+/// A call that takes longer counts as hanging.
 const HANGS: Duration = Duration::from_secs(30);
 
-/// What a child does.
+/// The role of a child.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
     /// Makes calls.
     Works,
-    /// Stops for ever when it has a new pair and has not saved it.
+    /// Hangs when it has a new token set and has not saved it.
     StopsBeforeSaving,
-    /// Stops for ever when it has saved a new pair and has not used it.
+    /// Hangs when it has saved a new token set and has not used it.
     StopsAfterSaving,
 }
 
 const ROLES: [Role; 3] = [Role::Works, Role::StopsBeforeSaving, Role::StopsAfterSaving];
 
-/// Not a test of its own: what the children run. A line of its input is the
-/// time by the child's clock, in seconds since 2026; it makes a call then.
+/// The main function of a child process, not a test. Each input line is a time on the child's
+/// clock, in seconds since 2026; the child then makes a call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
     let Ok(role) = std::env::var(ROLE) else {
@@ -89,7 +88,7 @@ fn app(server: &str, store: impl TokenStore, clock: ManualClock) -> OAuthApp {
         .unwrap()
 }
 
-/// Stops for ever beside a swap.
+/// A store that hangs before or after a swap.
 impl Hook for Role {
     fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
         let stops = match self {
@@ -107,7 +106,7 @@ impl Hook for Role {
     }
 }
 
-/// A process of its own; killed when dropped, as by `kill -9`.
+/// A child process; killed when dropped, like `kill -9`.
 struct Child {
     process: std::process::Child,
     input: ChildStdin,
@@ -134,12 +133,12 @@ impl Child {
         child
     }
 
-    /// Lets it call at a second of its clock.
+    /// Makes a call at a second of the child's clock.
     fn call(&mut self, seconds: u64) {
         writeln!(self.input, "{seconds}").unwrap();
     }
 
-    /// The next thing that it says.
+    /// Returns the next output line.
     fn hear(&mut self) -> String {
         loop {
             let line = self.output.next().expect("the child lives").unwrap();
@@ -152,13 +151,13 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Nothing is left to do where it has ended by itself.
+        // Fails only if the child has already exited.
         let _ended = self.process.kill();
         let _ended = self.process.wait();
     }
 }
 
-/// A server and a file to which `practitioner` has just connected.
+/// A server, and a token file to which `practitioner` has just connected.
 struct Connected {
     fake: FakeFullscript,
     place: Place,
@@ -179,15 +178,14 @@ impl Connected {
         Child::start(role, &self.fake.url(), &self.place.path)
     }
 
-    /// How often a new pair was asked for; the connection itself was the first
-    /// question.
+    /// The number of token refreshes. The first token request is the connection itself.
     fn refreshes(&self) -> usize {
         self.fake.count("create_oauth_token") - 1
     }
 }
 
-/// Kills a process beside its swap, and lets a new one go on. Tells how often
-/// a new pair was asked for until then.
+/// Kills a process at its swap and lets a new one continue. Returns the number of refreshes until
+/// then.
 async fn killed(role: Role) -> usize {
     let connected = Connected::new(RefreshMode::RevokeOnFirstUse).await;
     connected.fake.expire_access_tokens();
@@ -196,12 +194,12 @@ async fn killed(role: Role) -> usize {
     assert_eq!(dies.hear(), "stopped");
     assert_eq!(connected.refreshes(), 1);
     drop(dies);
-    // Past the lease that the dead one has.
+    // After the lease of the killed process has expired.
     let mut lives = connected.start(Role::Works);
     lives.call(15);
     assert_eq!(lives.hear(), "done");
     let refreshes = connected.refreshes();
-    // And the pair that it has now can be replaced again.
+    // The current token set can be refreshed again.
     connected.fake.expire_access_tokens();
     lives.call(15);
     assert_eq!(lives.hear(), "done");
@@ -226,8 +224,8 @@ async fn processes_killed_at_any_moment_cost_no_login() {
         connected.fake.expire_access_tokens();
         let mut dies = connected.start(Role::Works);
         dies.call(15 * moment);
-        // From before the call has begun to after it has ended: moments that
-        // the other process does not tell of.
+        // The interval covers the whole call, because the other process does not report exact
+        // times.
         std::thread::sleep(Duration::from_micros(500 * moment));
         drop(dies);
     }
@@ -236,8 +234,7 @@ async fn processes_killed_at_any_moment_cost_no_login() {
     assert_eq!(lives.hear(), "done");
 }
 
-/// Lets processes call at once, two hundred times, with tokens that have
-/// expired since.
+/// Lets processes call concurrently, 200 times, with tokens that have expired since the last call.
 async fn rounds(processes: usize, mode: RefreshMode) {
     let connected = Connected::new(mode).await;
     let started = (0..processes).map(|_| connected.start(Role::Works));
@@ -245,7 +242,7 @@ async fn rounds(processes: usize, mode: RefreshMode) {
     let mut now = 0;
     for round in 1..=200 {
         connected.fake.expire_access_tokens();
-        // Half of the time they know, and else they learn it by a 401.
+        // In half of the cases the clock shows the expiry; otherwise a 401 does.
         if round % 2 == 0 {
             now += TWO_HOURS.as_secs();
         }
@@ -264,7 +261,7 @@ async fn rounds_in_every_mode(processes: usize) {
     let mut running = tokio::task::JoinSet::new();
     for mode in MODES {
         let runtime = tokio::runtime::Handle::current();
-        // Waiting for the children blocks.
+        // Waiting for the children blocks the thread.
         running.spawn_blocking(move || runtime.block_on(rounds(processes, mode)));
     }
     while let Some(ended) = running.join_next().await {

@@ -1,4 +1,4 @@
-//! Stay connected: when the tokens are refreshed, and when not.
+//! Staying connected: when tokens are refreshed.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn a_dropped_call_leaves_the_refresh_going() {
     let before = connected.stored().await.generation;
     connected.expire();
     let client = connected.app.client("practitioner");
-    // Dropped after each number of polls until the call ends by itself.
+    // Drops the call after each number of polls until it completes.
     for polls in 1.. {
         let mut call = Box::pin(client.get_clinic().send());
         let mut ended = false;
@@ -126,7 +126,7 @@ async fn a_hung_refresh_delays_nobody_else() {
     let connected = Connected::new().await;
     connect(&connected.fake, &connected.app, "slow").await;
     let url = format!("http://{}", silent.local_addr().unwrap());
-    // One place alone, which whoever waits for a token must not hold.
+    // A call that waits for a token must not hold the only permit.
     let hangs = connected
         .another()
         .concurrency(1)
@@ -163,14 +163,14 @@ async fn a_lasting_401_is_no_reason_to_refresh_again_and_again() {
         assert!(error.is_unauthorized(), "{error}");
     }
     assert_eq!(connected.refreshes(), 1);
-    // Other operations are not held to it.
+    // Other operations are not affected.
     connected.fake.expire_access_tokens();
     client.get_clinic().send().await.unwrap();
     assert_eq!(connected.refreshes(), 2);
 }
 
 #[tokio::test]
-async fn an_early_refresh_that_fails_costs_the_caller_nothing() {
+async fn a_failed_early_refresh_does_not_fail_the_call() {
     for status in [503, 401, 404] {
         let connected = Connected::new().await;
         connected.clock.advance(TWO_HOURS - Duration::from_secs(60));
@@ -193,7 +193,7 @@ async fn a_token_that_died_elsewhere_does_not_shut_an_operation_out() {
     theirs.get_clinic().send().await.unwrap();
     connected.fake.expire_access_tokens();
     theirs.get_clinic().send().await.unwrap();
-    // The pair that they saved dies too, and we have heard of neither.
+    // The saved token set is revoked too, and this client knows neither.
     connected.clock.advance(Duration::from_secs(10));
     connected.fake.expire_access_tokens();
     let ours = connected.app.client("practitioner");

@@ -1,4 +1,4 @@
-//! What the fake answers is what the document says that answers are.
+//! The fake's responses match the document.
 
 use boon::{Compiler, Draft, Schemas};
 use fullscript::http::Method;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::value::round_trip::difference;
 
 #[tokio::test]
-async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
+async fn every_response_matches_the_document_and_round_trips() {
     let fake = FakeFullscript::builder()
         .seed(7)
         .patients(40)
@@ -26,7 +26,7 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
         .change_patient(fake.patients()[3]["id"].as_str().unwrap(), &json!({}));
     let document = Document::read();
     let client = fake.client();
-    let mut told = 0;
+    let mut checked = 0;
     for operation in operations::all().iter().filter(|one| one.authenticated) {
         let target = target(&fake, operation).await;
         let method: Method = operation.method.parse().unwrap();
@@ -45,12 +45,12 @@ async fn every_answer_is_as_the_document_has_it_and_comes_back_whole() {
         let mut lost = Vec::new();
         difference(&answer, &back, "", &mut lost);
         assert!(lost.is_empty(), "{}: {lost:?}", operation.id);
-        told += 1;
+        checked += 1;
     }
-    assert_eq!(told, 75);
+    assert_eq!(checked, 75);
 }
 
-/// The path with ids of things that are there.
+/// The path with ids of existing records.
 async fn target(fake: &FakeFullscript, operation: &Operation) -> String {
     let client = fake.client();
     let text = |value: &Value| value["id"].as_str().unwrap().to_string();
@@ -136,7 +136,7 @@ fn recorded_or(
     }
 }
 
-/// A body for an operation that wants one.
+/// A body for an operation that requires one.
 fn body(fake: &FakeFullscript, operation: &Operation) -> Option<Value> {
     let plans = fake.treatment_plans();
     let (variant, practitioner) = (
@@ -186,7 +186,7 @@ fn body(fake: &FakeFullscript, operation: &Operation) -> Option<Value> {
     })
 }
 
-/// The document, as JSON Schema.
+/// The document as JSON Schema.
 struct Document(Value);
 
 impl Document {
@@ -222,8 +222,8 @@ impl Document {
     }
 }
 
-/// Where OpenAPI 3.0 says nullable, JSON Schema has another alternative; and
-/// nothing is there that is not declared.
+/// Converts OpenAPI 3.0 `nullable` to an alternative of JSON Schema, and disallows undeclared
+/// fields.
 fn nullable(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(nullable),

@@ -1,4 +1,4 @@
-//! Nothing that is asked takes the fake down.
+//! No request crashes the fake.
 
 use fullscript::http::Method;
 use fullscript::operations::{self, Operation};
@@ -6,7 +6,7 @@ use fullscript::testing::FakeFullscript;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-/// Any JSON, with the names of fields that mean something.
+/// Any JSON, with the names of known fields.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -82,7 +82,7 @@ proptest! {
         runtime.block_on(async {
             let mut builder = FakeFullscript::builder().patients(3);
             if lenient {
-                // The state sees what the document would keep from it.
+                // In lenient mode the state receives requests that the document forbids.
                 builder = builder.lenient();
             }
             let fake = builder.start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Time that passes in a call, for the fake and for its apps.
+//! Time that a test advances, for the fake and its apps.
 
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ async fn two_hours_pass_and_exactly_one_refresh_follows() {
         call.unwrap();
     }
     assert_eq!(fake.count("create_oauth_token"), 2);
-    // The client knew from its clock: nothing was refused and sent again.
+    // The client knew the expiry from its clock, so no request was rejected and retried.
     assert_eq!(fake.count("get_clinic"), 21);
 }
 
 #[tokio::test]
-async fn an_access_token_dies_at_the_server_when_its_two_hours_are_over() {
+async fn an_access_token_expires_at_the_server_after_two_hours() {
     let fake = FakeFullscript::start().await.unwrap();
-    // This app does not know that time passes.
+    // This app does not see the fake's clock.
     let app = fake.app_builder().clock(ManualClock::running());
     let app = app.build().unwrap();
     let client = app.client(connect(&fake, &app, "practitioner").await.id());
@@ -61,7 +61,7 @@ async fn a_refresh_token_outlives_a_year() {
 }
 
 #[tokio::test]
-async fn a_code_dies_after_ten_minutes_on_either_side() {
+async fn a_code_expires_after_ten_minutes_on_either_side() {
     let fake = FakeFullscript::start().await.unwrap();
     let knows = fake.app_builder().build().unwrap();
     let unaware = fake.app_builder().clock(ManualClock::running());
@@ -108,7 +108,7 @@ async fn a_token_says_that_it_was_made_at_the_fakes_time() {
 }
 
 #[tokio::test]
-async fn a_session_grant_is_good_once_and_for_two_minutes() {
+async fn a_session_grant_is_valid_once_and_for_two_minutes() {
     let fake = FakeFullscript::start().await.unwrap();
     let app = fake.app_builder().build().unwrap();
     let client = app.client(connect(&fake, &app, "somebody").await.id());

@@ -1,10 +1,10 @@
-//! Answers as they may become.
+//! Responses as the API may change them.
 
 use fullscript::operations;
 use fullscript::testing::{Drift, FakeFullscript};
 
 #[tokio::test]
-async fn an_answer_drifts_so_often_and_then_no_more() {
+async fn a_response_drifts_the_given_number_of_times() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let id = fake.treatment_plans()[0]["id"]
@@ -45,7 +45,7 @@ async fn a_refusal_does_not_use_a_drift_up() {
 }
 
 #[tokio::test]
-async fn no_drift_costs_the_client_an_answer() {
+async fn no_drift_fails_the_client() {
     let fake = FakeFullscript::builder().stateless().start().await.unwrap();
     let client = fake.client();
     let with_json = operations::all()

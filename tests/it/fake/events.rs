@@ -1,4 +1,4 @@
-//! What events tell of, and of what they do not.
+//! Changes that emit events, and changes that do not.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn the_apps_own_calls_are_no_events() {
 }
 
 #[tokio::test]
-async fn a_plan_is_told_of_when_it_becomes_active_and_when_it_is_cancelled() {
+async fn a_plan_emits_events_when_activated_and_when_cancelled() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let app = fake.web_app();
@@ -95,7 +95,7 @@ async fn a_plan_is_told_of_when_it_becomes_active_and_when_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_lab_order_is_told_of_when_results_come() {
+async fn a_lab_order_emits_an_event_when_results_arrive() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let order = fake.web_app().add_lab_order(&json!({"state": "purchased"}));

@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what the client says of it.
+//! Faults in transit, and how the client reports them.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ async fn a_broken_connection_is_a_failure_in_transport() {
     }
 }
 
-/// What a socket reads until its end, and how that is.
+/// Returns what a socket reads until its end, and how it ends.
 async fn read(fault: Fault) -> (String, std::io::Result<()>) {
     let fake = FakeFullscript::start().await.unwrap();
     fake.fault("list_patients", fault);
@@ -62,7 +62,7 @@ async fn read(fault: Fault) -> (String, std::io::Result<()>) {
 }
 
 #[tokio::test]
-async fn a_reset_is_one_on_the_socket_and_a_truncated_body_is_closed_in_good_order() {
+async fn a_reset_is_a_socket_reset_and_a_truncated_body_a_normal_close() {
     let reset = |ended: std::io::Result<()>| {
         ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
     };
@@ -83,7 +83,7 @@ async fn a_reset_is_one_on_the_socket_and_a_truncated_body_is_closed_in_good_ord
 }
 
 #[tokio::test]
-#[should_panic(expected = "no operation is called `list_patient`")]
+#[should_panic(expected = "unknown operation id `list_patient`")]
 async fn a_fault_of_no_operation_is_a_mistake_of_the_test() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.fault("list_patient", Fault::html());
@@ -147,7 +147,7 @@ async fn a_read_survives_two_of_each_fault() {
 }
 
 #[tokio::test]
-async fn a_slow_body_comes_whole_in_the_time_it_takes() {
+async fn a_slow_body_is_complete_after_its_time() {
     let fake = FakeFullscript::start().await.unwrap();
     for fault in [Fault::slow_body(SECOND / 2), Fault::delay(SECOND / 2)] {
         fake.fault_times("list_patients", 1, fault);
@@ -164,7 +164,7 @@ async fn a_slow_body_comes_whole_in_the_time_it_takes() {
 }
 
 #[tokio::test]
-async fn faults_befall_the_requests_that_were_counted_for_them() {
+async fn faults_apply_to_the_counted_requests() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = once(&fake);
     fake.fault_times("get_clinic", 2, Fault::none());
@@ -179,7 +179,7 @@ async fn faults_befall_the_requests_that_were_counted_for_them() {
     }
     assert_eq!(statuses, [200, 200, 503, 200]);
     fake.fault("get_clinic", Fault::status(500));
-    // The answer of a test waits until nothing goes wrong.
+    // A scripted response stays queued until the faults end.
     fake.answer_times(
         "get_clinic",
         1,
@@ -231,7 +231,7 @@ async fn an_invalid_grant_ends_a_code_and_a_connection() {
     assert_eq!(fake.count("create_oauth_token"), 3);
 }
 
-/// What may go wrong with a refresh and leave the connection as it was.
+/// Faults of a refresh that do not affect the connection.
 fn unclear() -> Vec<Fault> {
     vec![
         Fault::reset_before_headers(),
@@ -244,7 +244,7 @@ fn unclear() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_is_repeated_and_the_old_token_still_good() {
+async fn a_lost_refresh_response_is_retried_with_the_old_token() {
     for fault in unclear() {
         let connected = Connected::new().await;
         let client = connected.app.client("practitioner");
@@ -273,7 +273,7 @@ async fn a_refresh_that_never_took_effect_is_repeated_in_every_mode() {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_ends_the_connection_where_the_old_token_dies_at_once() {
+async fn a_lost_refresh_response_disconnects_if_the_old_token_is_revoked_immediately() {
     let connected = Connected::new().await;
     connected
         .fake
@@ -301,7 +301,7 @@ async fn a_post_that_is_reset_is_sent_once_and_says_that_it_may_have_arrived() {
 #[tokio::test]
 async fn the_limit_of_the_fake_rolls_with_its_clock_and_counts_every_operation() {
     let fake = FakeFullscript::start().await.unwrap();
-    // A client each, for one that was refused waits before it asks again.
+    // A new client each time, because a rate-limited client waits before its next request.
     let clinic = async || once(&fake).get_clinic().send().await;
     fake.clock().stop();
     fake.rate_limit(RateLimit::new(2, 300 * SECOND));
@@ -315,7 +315,7 @@ async fn the_limit_of_the_fake_rolls_with_its_clock_and_counts_every_operation()
         fake.advance(50 * SECOND).await;
     }
     fake.advance(100 * SECOND).await;
-    // The first has left the window; what was refused never was in it.
+    // The first request has left the window. A rejected request does not count.
     clinic().await.unwrap();
     clinic().await.unwrap_err();
     fake.rate_limit(RateLimit::off());

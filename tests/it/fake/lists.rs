@@ -1,4 +1,4 @@
-//! Pages, filters and orders of lists.
+//! Pagination, filters and sorting of lists.
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::PatientType;
@@ -13,7 +13,7 @@ async fn thousand() -> FakeFullscript {
         .unwrap()
 }
 
-/// The text of an answer, as the server writes it.
+/// The text of a response as the server writes it.
 async fn answer(fake: &FakeFullscript, query: &str) -> Value {
     let client = fake.client();
     let mut call = client.request(fullscript::http::Method::GET, "/api/clinic/patients");
@@ -72,7 +72,7 @@ async fn the_meta_block_is_as_recorded() {
         let expected: Value = serde_json::from_str(meta).unwrap();
         assert_eq!(answer(&fake, query).await["meta"], expected, "{query}");
     }
-    // A page after the last is empty.
+    // A page after the last one is empty.
     let after = answer(&fake, "page[number]=41").await;
     assert_eq!(after["patients"].as_array().unwrap().len(), 0);
 }
@@ -104,7 +104,7 @@ async fn patients_are_listed_by_type() {
     assert_eq!(count(PatientType::All).await, 1_000);
     assert_eq!(count(PatientType::Dependent).await, 99);
     assert_eq!(count(PatientType::Guardian).await, 99);
-    // A search leaves dependents out unless they are asked for.
+    // A search excludes dependents unless they are requested.
     let search = client.search_patients().query("example.com");
     assert_eq!(search.items().collect_all().await.unwrap().len(), 901);
     let dependent = fake
@@ -126,7 +126,7 @@ async fn patients_are_listed_by_type() {
 }
 
 #[tokio::test]
-async fn orders_are_sorted_as_asked() {
+async fn orders_are_sorted_as_requested() {
     let fake = thousand().await;
     let client = fake.client();
     let sorted = async |order_by| {

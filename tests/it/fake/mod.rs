@@ -1,4 +1,4 @@
-//! The fake, as users' tests meet it: it behaves as the vendor is known to.
+//! The fake as users' tests see it: it behaves like the vendor, as far as that is known.
 
 mod answers;
 mod any_request;

@@ -1,4 +1,4 @@
-//! Patients, practitioners and staff: what is created is there.
+//! Patients, practitioners and staff: created records exist.
 
 use fullscript::Client;
 use fullscript::http::Method;
@@ -77,7 +77,7 @@ async fn an_update_clears_a_field_by_an_explicit_null() {
 }
 
 #[tokio::test]
-async fn an_update_changes_what_it_names_and_nothing_else() {
+async fn an_update_changes_only_the_given_fields() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let before = fake.patients()[0].clone();
@@ -100,7 +100,7 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_or_none_is_refused() {
+async fn a_duplicate_or_invalid_email_address_is_rejected() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     for (body, messages) in [
@@ -123,7 +123,7 @@ async fn an_address_that_is_taken_or_none_is_refused() {
         assert_eq!(error.messages(), messages);
     }
     assert_eq!(count(&client).await, 1);
-    // One's own address is not taken.
+    // A record's own email address is not a duplicate.
     let own = fake.patients()[0].clone();
     let body = UpdatePatientRequest::new().email(own["email"].as_str().unwrap());
     let id = own["id"].as_str().unwrap();
@@ -175,7 +175,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn staff_are_kept_as_patients_are() {
+async fn staff_are_stored_like_patients() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let body = CreateStaffMemberRequest::new("clover@example.com", "Clover", "Sample");
@@ -208,7 +208,7 @@ async fn staff_are_kept_as_patients_are() {
 }
 
 #[tokio::test]
-async fn a_resource_is_kept_until_it_is_deleted() {
+async fn a_resource_exists_until_it_is_deleted() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let practitioners = client.list_practitioners().send().await.unwrap();

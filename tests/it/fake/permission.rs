@@ -116,7 +116,7 @@ async fn a_new_scope_of_the_app_is_for_those_who_connect_again() {
     for _ in 0..2 {
         let error = client.list_patients().send().await.unwrap_err();
         assert!(error.is_missing_scope(), "{error}");
-        // A refresh does not widen it.
+        // A refresh does not add scopes.
         connected.expire();
     }
     connect(&connected.fake, &connected.app, "practitioner").await;

@@ -1,4 +1,4 @@
-//! Treatment plans and orders: what is written, sent and cancelled.
+//! Treatment plans and orders: creation, activation and cancellation.
 
 use fullscript::testing::{FakeFullscript, ManualClock};
 use fullscript::types::{
@@ -92,7 +92,7 @@ async fn a_draft_is_activated_then_cancelled_and_neither_twice() {
 }
 
 #[tokio::test]
-async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
+async fn a_plan_has_its_recommendations_and_is_listed_with_its_patient() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
     let recommended = &plan.recommendations.as_ref().unwrap()[0];
@@ -109,12 +109,12 @@ async fn a_plan_has_what_was_recommended_and_is_listed_with_its_patient() {
     let listed = list.items().collect_all().await.unwrap();
     assert_eq!(listed.len(), 2);
     assert_eq!(listed[1].id, plan.id);
-    // Lists are summaries.
+    // Lists contain summaries.
     assert!(listed[1].recommendations.is_none());
 }
 
 #[tokio::test]
-async fn an_update_replaces_the_recommendations_and_keeps_the_state() {
+async fn an_update_replaces_the_recommendations_and_preserves_the_state() {
     let clinic = Clinic::new().await;
     let plan = clinic.draft().await;
     let body = UpdateTreatmentPlanRequest::new()
@@ -291,7 +291,7 @@ async fn a_key_makes_one_plan_of_two_requests() {
         error.messages()[0].contains("was used for another body"),
         "{error}"
     );
-    // The same words to another patient are another plan.
+    // The same body for another patient is another plan.
     let other = clinic
         .fake
         .web_app()
@@ -301,7 +301,7 @@ async fn a_key_makes_one_plan_of_two_requests() {
     let call = call.patient_id(other["id"].as_str().unwrap());
     let call = call.body(plan.personal_message("Rest well.".to_string()));
     assert!(call.send().await.unwrap_err().is_validation());
-    // The recorded one, and two.
+    // The recorded one and two new ones.
     assert_eq!(clinic.fake.treatment_plans().len(), 3);
     assert_eq!(clinic.fake.requests_for("create_treatment_plan").len(), 5);
 }

@@ -1,4 +1,4 @@
-//! Pages fetched several at a time, and lists that change meanwhile.
+//! Pages that are fetched concurrently, and lists that change meanwhile.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::*;
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-/// A clinic whose patients change with each page that is given, by its number.
+/// A clinic whose patients change after each page, by page number.
 async fn changing(change: fn(usize, &mut Vec<String>)) -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     let patients = Mutex::new(numbers(1..=10));
@@ -88,7 +88,7 @@ async fn a_dropped_stream_drops_all_that_is_under_way() {
             _ => page(request, 1000).after(NEVER),
         }
     });
-    // Requests that went on would keep their places, and there are no others.
+    // Requests that were not cancelled would keep all permits of the concurrency limit.
     let client = fake.client_builder().concurrency(3).build().unwrap();
     let mut pages = client.list_patients().pages().prefetch(3);
     pages.next().await.unwrap().unwrap();
@@ -108,7 +108,7 @@ async fn no_request_is_under_way_while_a_page_is_worked_on() {
     while let Some(patient) = items.next().await {
         patient.unwrap();
         came += 1;
-        // It would wait for its turn in vain.
+        // A leaked request would make this one wait for the rate limiter forever.
         let call = client.get_clinic().send();
         let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
         answer.expect("no page keeps its place").unwrap();
@@ -149,7 +149,7 @@ async fn a_list_at_rest_reports_no_change() {
 }
 
 #[tokio::test]
-async fn a_list_that_grew_drops_what_comes_twice_and_says_so() {
+async fn a_list_that_grew_drops_duplicates_and_reports_them() {
     for prefetch in [1, 4] {
         let fake = changing(|number, patients| {
             if number == 1 {
@@ -183,7 +183,7 @@ async fn a_list_that_shrank_says_so() {
         })
         .await;
         let (came, changes) = read(&fake, prefetch).await;
-        // 3 and 4 have moved to the page that was read already.
+        // Records 3 and 4 have moved to a page that was already read.
         assert_eq!(came, ["1", "2", "5", "6", "7", "8", "9", "10"]);
         assert_eq!(
             (changes.total_before, changes.total_after),
@@ -194,7 +194,7 @@ async fn a_list_that_shrank_says_so() {
 }
 
 #[tokio::test]
-async fn a_record_that_moves_is_noticed_though_the_total_stays() {
+async fn a_moved_record_is_detected_with_an_unchanged_total() {
     let fake = changing(|number, patients| {
         if number == 1 {
             let moved = patients.remove(4);
@@ -209,7 +209,7 @@ async fn a_record_that_moves_is_noticed_though_the_total_stays() {
 }
 
 #[tokio::test]
-async fn a_total_that_moves_and_comes_back_is_noticed() {
+async fn a_total_that_changes_and_reverts_is_detected() {
     let fake = changing(|number, patients| match number {
         1 => patients.push("new".into()),
         3 => {
@@ -243,7 +243,7 @@ async fn a_list_that_grew_by_a_whole_page_in_front_is_no_circle() {
 }
 
 #[tokio::test]
-async fn each_page_tells_what_was_noticed_up_to_it() {
+async fn each_page_reports_the_changes_detected_so_far() {
     let fake = changing(|number, patients| {
         if number == 2 {
             patients.insert(0, "new".into());
@@ -262,7 +262,7 @@ async fn each_page_tells_what_was_noticed_up_to_it() {
 }
 
 #[tokio::test]
-async fn pages_that_do_not_tell_how_many_they_are_come_one_by_one() {
+async fn pages_without_a_total_are_fetched_sequentially() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let (number, size) = (asked(request, "page[number]"), asked(request, "page[size]"));

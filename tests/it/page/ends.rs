@@ -1,15 +1,14 @@
-//! Where a list ends, and what is refused for leading nowhere.
+//! The end of a list, and lists that are rejected because they would not end.
 
 use super::*;
 
-/// Answers in turn: the first request gets the first, and so on; the last
-/// answer is for all that come after.
+/// Sends the responses in order, one per request. The last one is repeated.
 async fn answering(answers: Vec<Value>) -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     let asked = AtomicUsize::new(0);
     fake.answer_with("list_patients", move |_| {
-        let turn = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
-        Script::json(200, &answers[turn])
+        let index = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        Script::json(200, &answers[index])
     });
     fake
 }
@@ -40,7 +39,7 @@ async fn the_end_is_found_whatever_the_server_leaves_out() {
         (json!([{"total_pages": "2"}, {"total_pages": "2"}]), 2),
         (json!([{"total_count": 4}, {"total_count": 4}]), 2),
         (json!([{"total_count": "4"}, {"total_count": "4"}]), 2),
-        // Nothing says that the second page is the last but a third, empty.
+        // The response does not say that the second page is the last; an empty third page does.
         (json!([{"next_page": 2}, {"next_page": null}]), 3),
         (json!([{}, {}]), 3),
         (json!([null, null]), 3),
@@ -80,8 +79,8 @@ async fn a_page_that_is_not_full_is_the_last_if_nothing_else_says_so() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_less_than_asked_is_still_read_to_the_end() {
-    // 500 are asked for, 100 are the most there are.
+async fn smaller_pages_than_requested_are_read_to_the_end() {
+    // 500 are requested; the maximum is 100.
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let (number, size) = (asked(request, "page[number]"), asked(request, "page[size]"));
@@ -101,7 +100,7 @@ async fn a_server_that_gives_less_than_asked_is_still_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_list_that_comes_all_at_once_is_one_page() {
+async fn a_list_without_pagination_is_one_page() {
     for length in [0, 7, 99, 101, 250] {
         let all: Vec<u32> = (1..=length).collect();
         let fake = answering(vec![json!({"patients": patients(&all)})]).await;
@@ -192,8 +191,8 @@ async fn a_longer_circle_is_an_error_too() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let number = asked(request, "page[number]");
-        let turn = u32::try_from(number % 3).unwrap();
-        let body = json!({"patients": patients(&[turn]), "meta": {"next_page": number + 1}});
+        let index = u32::try_from(number % 3).unwrap();
+        let body = json!({"patients": patients(&[index]), "meta": {"next_page": number + 1}});
         Script::json(200, &body)
     });
     let client = fake.client();
@@ -208,9 +207,9 @@ async fn a_longer_circle_is_an_error_too() {
 }
 
 #[tokio::test]
-async fn records_without_an_id_of_their_own_are_all_kept_and_circles_found_all_the_same() {
+async fn records_without_an_id_are_all_kept_and_loops_are_detected() {
     let fake = FakeFullscript::start().await.unwrap();
-    // The id is the caller's, and stands on objects of two kinds.
+    // The id belongs to the caller, and occurs on objects of two types.
     let record = |kind: &str| json!({"id": "ehr-1", "type": kind, "data": {}});
     let (one, two) = (record("patient"), record("practitioner"));
     fake.answer_with("find_objects_by_metadata", move |request| {
@@ -236,7 +235,7 @@ async fn records_without_an_id_of_their_own_are_all_kept_and_circles_found_all_t
 }
 
 #[tokio::test]
-async fn a_list_of_unknown_shape_is_the_one_array_of_its_answer() {
+async fn a_list_of_unknown_shape_is_the_only_array_of_its_response() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patient_dependents", |request| {
         let number = asked(request, "page[number]");

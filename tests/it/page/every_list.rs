@@ -6,8 +6,8 @@ use fullscript::operations;
 
 use super::*;
 
-/// Reads each list to its end by pages, with the path arguments given, and
-/// returns its id with the number of records.
+/// Reads each list to its end by pages, with the given path arguments, and returns its id with the
+/// number of records.
 macro_rules! read_all {
     ($client:ident; $($call:ident $(. $argument:ident)*),* $(,)?) => {{
         let mut read = Vec::new();
@@ -27,7 +27,7 @@ macro_rules! read_all {
 #[tokio::test]
 async fn every_list_operation_streams_its_recorded_example() {
     let fake = FakeFullscript::builder().stateless().start().await.unwrap();
-    // What the answers of these look like is not known.
+    // The responses of these operations are not documented.
     for id in [
         "list_fullscript_protocols",
         "list_fullscript_resources",

@@ -13,7 +13,7 @@ use fullscript::{Client, Items, Page, PageMeta, Pages};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
-/// A fake with this many patients, in pages of what is asked for.
+/// A fake with the given number of patients that honors the requested page size.
 async fn clinic_of(patients: usize) -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", move |request| page(request, patients));
@@ -24,14 +24,14 @@ fn asked(request: &FakeRequest, name: &str) -> usize {
     request.query(name).unwrap().parse().unwrap()
 }
 
-/// The page of a clinic of so many patients that a request is for.
+/// The requested page of a clinic with the given number of patients.
 fn page(request: &FakeRequest, patients: usize) -> Script {
     let (number, size) = (asked(request, "page[number]"), asked(request, "page[size]"));
     let ids: Vec<String> = (1..=patients).map(|id| id.to_string()).collect();
     Script::json(200, &answer(&ids, number, size))
 }
 
-/// A page of patients as the vendor would answer it.
+/// A page of patients in the vendor's format.
 fn answer(ids: &[String], number: usize, size: usize) -> Value {
     let pages = ids.len().div_ceil(size);
     let on_page = ids.iter().skip((number - 1) * size).take(size);
@@ -103,7 +103,7 @@ async fn a_dropped_stream_asks_for_no_more() {
         .await
         .unwrap();
     assert_eq!(taken.len(), 150);
-    // A request on the same connection comes after any of the stream's.
+    // A request on the same connection arrives after all requests of the stream.
     client.get_clinic().send().await.unwrap();
     assert_eq!(fake.count("list_patients"), 2);
 }
@@ -132,7 +132,7 @@ async fn every_page_carries_the_token() {
 }
 
 #[tokio::test]
-async fn a_page_keeps_meta_and_answer() {
+async fn a_page_has_meta_and_response() {
     let fake = clinic_of(250).await;
     let mut pages = fake
         .client()
@@ -209,7 +209,7 @@ async fn the_arguments_of_the_call_go_with_every_page() {
 }
 
 #[tokio::test]
-async fn a_missing_argument_is_the_streams_first_and_only_answer() {
+async fn a_missing_argument_is_the_only_item_of_the_stream() {
     let fake = clinic_of(5).await;
     let mut pages = fake.client().list_patient_orders().pages();
     let error = pages.next().await.unwrap().unwrap_err();
@@ -219,7 +219,7 @@ async fn a_missing_argument_is_the_streams_first_and_only_answer() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_keeps_what_came_and_says_where_to_resume() {
+async fn an_error_in_the_middle_keeps_the_items_and_the_position_to_resume() {
     let fake = FakeFullscript::start().await.unwrap();
     let healthy = Arc::new(AtomicUsize::new(0));
     let state = Arc::clone(&healthy);

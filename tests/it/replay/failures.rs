@@ -1,4 +1,4 @@
-//! What fails, and what goes on.
+//! Failures of a replay, and what continues.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::vendor::{DAY, HOUR, LISTS, NOW, Vendor, event, time};
 
-/// Handles all that is told, and returns what failed.
+/// Handles all replayed events and returns the errors.
 async fn failures(replay: &mut fullscript::replay::Replay) -> (Vec<String>, Vec<ReplayError>) {
     let (mut ids, mut errors) = (Vec::new(), Vec::new());
     while let Some(next) = replay.next().await {
@@ -32,7 +32,7 @@ fn forbidden() -> Script {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_ends_nothing_but_itself() {
+async fn a_rejected_list_does_not_stop_the_others() {
     for status in [401, 403, 404, 500] {
         let vendor = Vendor::start().await;
         vendor.happens(event("1", "patient.created", NOW - HOUR));
@@ -49,7 +49,7 @@ async fn a_list_that_is_refused_ends_nothing_but_itself() {
         assert_eq!(error.call().unwrap().status().unwrap(), status);
         assert!(error.to_string().contains("list orders"), "{error}");
         assert!(!format!("{error:?} {error}").contains("planted"));
-        // So that the events are found once the scope is there.
+        // The events are found once the scope is granted.
         let cursor = replay.cursor();
         assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY)));
         assert_eq!(cursor.of(EventList::Patients), Some(time(NOW)));
@@ -80,14 +80,14 @@ async fn either_source_does_without_the_other() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
+async fn a_truncated_list_reports_its_progress_and_is_read_again() {
     let vendor = Vendor::start().await;
     for id in 0..150 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - DAY + id));
     }
     let event_log = MemoryEventLog::new();
     let events = vendor.events(event_log).lists([EventList::Orders]);
-    // The first page is answered, the second is not.
+    // The first page succeeds, the second fails.
     let mut replay = events.replay(Cursor::default());
     let client = vendor.fake.client();
     let listed = client.list_order_events();
@@ -108,7 +108,7 @@ async fn a_list_that_breaks_off_tells_what_was_read_and_is_read_again() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_gone_is_reported_and_holds_nothing_up() {
+async fn a_deleted_event_is_reported_and_blocks_nothing() {
     let vendor = Vendor::start().await;
     vendor.happens(event("gone", "order.placed", NOW - DAY));
     vendor.happens(event("there", "order.placed", NOW - HOUR));
@@ -146,7 +146,7 @@ async fn an_event_that_can_not_be_retrieved_holds_the_cursor_of_its_list() {
 }
 
 #[tokio::test]
-async fn a_server_in_trouble_is_not_asked_for_every_event() {
+async fn a_failing_server_is_not_called_for_every_event() {
     let vendor = Vendor::start().await;
     for id in 0..20 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - HOUR));
@@ -168,7 +168,7 @@ async fn a_server_in_trouble_is_not_asked_for_every_event() {
     );
 }
 
-/// A record of events whose methods fail from one on.
+/// An event log whose methods fail from a given call on.
 struct Failing(&'static str, MemoryEventLog);
 
 impl Failing {
@@ -210,7 +210,7 @@ impl EventLog for Failing {
 }
 
 #[tokio::test]
-async fn nothing_is_told_while_the_record_of_events_fails() {
+async fn nothing_is_returned_while_the_event_log_fails() {
     for method in ["is_processed", "claim"] {
         let vendor = Vendor::start().await;
         vendor.happens(event("1", "patient.created", NOW - HOUR));

@@ -1,5 +1,4 @@
-//! A hundred thousand deliveries of which some never arrive: the replay finds
-//! what was missed, and nothing else.
+//! 100,000 deliveries of which some never arrive: the replay finds exactly the missed events.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::webhook::deliveries::{World, happened, payload};
 
 const EVENTS: u64 = 44_000;
 
-/// So many of the newest are in the list of deliveries, twice each.
+/// The number of newest events in the list of deliveries, each one twice.
 const SENT: u64 = 10_000;
 
 fn page(name: &str, total: u64, request: &FakeRequest, record: impl Fn(u64) -> Value) -> Script {
@@ -27,7 +26,7 @@ fn page(name: &str, total: u64, request: &FakeRequest, record: impl Fn(u64) -> V
     )
 }
 
-/// Lists all events, the newest first.
+/// Lists all events, newest first.
 async fn vendor() -> FakeFullscript {
     let fake = FakeFullscript::start().await.unwrap();
     for (list, _) in LISTS {
@@ -67,8 +66,8 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
     let clock = ManualClock::at(time(happened(0) + 2 * DAY));
     let events = client.build().unwrap().events(world.event_log.clone());
     let events = events.clock(clock.clone());
-    let (mut cursor, mut told) = (Cursor::default(), 0);
-    // Dies after so many, the first times, with one event in its hands.
+    let (mut cursor, mut returned) = (Cursor::default(), 0);
+    // The first runs crash after this number of events, with one event claimed.
     for lives in [100, 300, u64::MAX] {
         let mut replay = events.replay(cursor);
         let mut last = None;
@@ -89,7 +88,7 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
             let id = missed.event.id.as_ref().unwrap().to_string();
             let event = id.trim_start_matches("event-").parse().unwrap();
             *world.handled.entry(event).or_default() += 1;
-            told += 1;
+            returned += 1;
             cursor = missed.acknowledge().await.unwrap();
         }
         clock.advance(Duration::from_secs(301));
@@ -100,10 +99,13 @@ async fn every_event_of_a_hundred_thousand_deliveries_is_handled_once_though_som
         "some were never handled"
     );
     assert!(world.handled.values().all(|times| *times == 1));
-    assert_eq!(told, missed);
-    // The oldest were retrieved, the others were told whole.
+    assert_eq!(returned, missed);
+    // The oldest events were retrieved; the others were complete in the list.
     let retrieved = fake.count("get_event") as u64;
-    assert!((1..told).contains(&retrieved), "{retrieved} of {told}");
+    assert!(
+        (1..returned).contains(&retrieved),
+        "{retrieved} of {returned}"
+    );
     assert!(cursor.of(EventList::Patients) >= Some(time(happened(EVENTS) + DAY)));
     let mut replay = events.replay(cursor);
     assert!(replay.next().await.is_none());

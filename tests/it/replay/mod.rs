@@ -1,4 +1,4 @@
-//! What was missed is told once each, whatever happens meanwhile.
+//! Missed events are delivered once each, also during concurrent changes.
 
 mod failures;
 mod many;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use vendor::{DAY, HOUR, NOW, Vendor, event, time};
 
-/// Tells all, handles it, and says by which ids.
+/// Replays and handles all events, and returns their ids.
 async fn handled(replay: &mut Replay) -> Vec<String> {
     let mut ids = Vec::new();
     while let Some(missed) = replay.next().await {
@@ -39,7 +39,7 @@ async fn all_lists_are_one_stream_with_the_oldest_first() {
     ] {
         vendor.happens(event(type_, type_, NOW - hours * HOUR));
     }
-    // Only the webhook's list tells of it.
+    // Only the list of webhook deliveries contains it.
     vendor.was_sent(
         event("shipped", "fulfillment.shipped", NOW - 3 * HOUR - 1),
         1,
@@ -64,7 +64,7 @@ async fn all_lists_are_one_stream_with_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
+async fn an_event_of_both_lists_is_returned_once_with_the_data_of_its_delivery() {
     let vendor = Vendor::start().await;
     let created = event("1", "patient.created", NOW - HOUR);
     vendor.happens(created.clone());
@@ -86,7 +86,7 @@ async fn an_event_of_both_lists_is_told_once_with_the_data_of_its_delivery() {
 }
 
 #[tokio::test]
-async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
+async fn events_handled_by_the_webhook_are_neither_returned_nor_retrieved() {
     let vendor = Vendor::start().await;
     let event_log = MemoryEventLog::new();
     for id in ["handled", "held", "failed", "missed"] {
@@ -110,7 +110,7 @@ async fn what_the_webhook_has_handled_is_neither_told_nor_retrieved() {
     let mut replay = vendor.events(event_log).replay(Cursor::default());
     assert_eq!(handled(&mut replay).await, ["failed", "missed"]);
     assert_eq!(vendor.fake.count("get_event"), 3);
-    // It waits for the one that somebody holds.
+    // The replay waits for the event that another process has claimed.
     let cursor = replay.cursor();
     assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - HOUR)));
     assert_eq!(cursor.of(EventList::Patients), Some(time(NOW)));
@@ -123,7 +123,7 @@ async fn what_the_webhook_brings_meanwhile_is_handled_once() {
     for id in ["1", "2", "3"] {
         vendor.happens(event(id, "patient.updated", NOW - HOUR));
     }
-    // This one is not retrieved.
+    // This event is not retrieved.
     vendor.was_sent(event("4", "fulfillment.shipped", NOW - 60), 1);
     let mut replay = vendor.events(event_log.clone()).replay(Cursor::default());
     let first = replay.next().await.unwrap().unwrap();
@@ -189,7 +189,7 @@ async fn lists_are_read_to_their_last_page() {
 }
 
 #[tokio::test]
-async fn no_more_than_a_thousand_deliveries_are_held_and_all_are_told() {
+async fn at_most_a_thousand_deliveries_are_buffered_and_all_are_returned() {
     let vendor = Vendor::start().await;
     for id in 0..1_020 {
         let type_ = "fulfillment.shipped";
@@ -199,7 +199,7 @@ async fn no_more_than_a_thousand_deliveries_are_held_and_all_are_told() {
         .events(MemoryEventLog::new())
         .replay(Cursor::default());
     assert_eq!(handled(&mut replay).await.len(), 1_020);
-    // The oldest twenty; the Events API knows nothing of their kind.
+    // The oldest 20. The Events API does not list their type.
     assert_eq!(vendor.fake.count("get_event"), 20);
     assert_eq!(vendor.fake.count("list_webhook_deliveries"), 11 + 20);
 }
@@ -210,7 +210,7 @@ async fn records_that_change_places_between_pages_are_found() {
     for id in 0..150 {
         vendor.happens(event(&id.to_string(), "order.placed", NOW - HOUR));
     }
-    // The first reading has one record twice, and another not at all.
+    // The first read returns one record twice and misses another.
     vendor.swap_once();
     let mut replay = vendor
         .events(MemoryEventLog::new())
@@ -220,13 +220,13 @@ async fn records_that_change_places_between_pages_are_found() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_first_event_is_asked_for_and_after_the_drop() {
+async fn nothing_is_sent_before_the_first_poll_and_after_the_drop() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - HOUR));
     let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.lists([EventList::Orders]).replay(Cursor::default());
     assert!(vendor.fake.requests().is_empty());
-    // A future that is dropped leaves its request to the next.
+    // A dropped future leaves its request to the next call.
     let dropped = tokio::time::timeout(Duration::ZERO, replay.next()).await;
     assert!(dropped.is_err());
     assert_eq!(handled(&mut replay).await, ["1"]);

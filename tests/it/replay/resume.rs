@@ -1,4 +1,4 @@
-//! Going on after a crash, and what comes late.
+//! Resuming after a crash, and late events.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn reopened(place: &Place) -> SqliteEventLog {
 }
 
 #[tokio::test]
-async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
+async fn a_crash_before_the_acknowledgment_delivers_the_event_again_and_no_other() {
     let vendor = Vendor::start().await;
     let place = Place::new();
     for id in 0..5 {
@@ -29,10 +29,10 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
             let missed = replay.next().await.unwrap().unwrap();
             saved = missed.acknowledge().await.unwrap();
         }
-        let _told = replay.next().await.unwrap().unwrap();
+        let _event = replay.next().await.unwrap().unwrap();
         saved.to_string()
     };
-    // While the dead one holds its event the others are told.
+    // While the crashed process holds a claim on its event, the others are delivered.
     let cursor: Cursor = saved.parse().unwrap();
     assert_eq!(cursor.of(EventList::Orders), Some(time(NOW - DAY + 2)));
     let mut replay = vendor.events(reopened(&place).await).replay(cursor);
@@ -54,7 +54,7 @@ async fn a_crash_between_telling_and_done_tells_the_event_again_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
+async fn a_released_event_is_returned_by_the_next_replay() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "order.placed", NOW - 5 * DAY));
     vendor.happens(event("2", "order.placed", NOW - HOUR));
@@ -77,7 +77,7 @@ async fn what_is_released_is_told_by_the_next_replay_and_not_lost() {
 #[tokio::test]
 async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
     let vendor = Vendor::start().await;
-    // The last two in one second.
+    // The last two have the same second.
     for id in 1..=3 {
         let happened = NOW - HOUR + id.min(2);
         vendor.happens(event(&id.to_string(), "order.placed", happened));
@@ -85,15 +85,15 @@ async fn events_handled_side_by_side_leave_no_gap_before_the_cursor() {
     let mut replay = vendor
         .events(MemoryEventLog::new())
         .replay(Cursor::default());
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     while let Some(missed) = replay.next().await {
-        told.push(missed.unwrap());
+        events.push(missed.unwrap());
     }
     for (index, expected) in [(2, NOW - HOUR + 1), (0, NOW - HOUR + 2), (1, NOW)] {
-        let cursor = told[index].acknowledge().await.unwrap();
+        let cursor = events[index].acknowledge().await.unwrap();
         assert_eq!(cursor.of(EventList::Orders), Some(time(expected)));
-        // Twice counts once.
-        assert_eq!(told[index].acknowledge().await.unwrap(), cursor);
+        // A duplicate counts once.
+        assert_eq!(events[index].acknowledge().await.unwrap(), cursor);
     }
 }
 
@@ -103,7 +103,7 @@ async fn an_event_that_is_listed_late_is_found() {
     let events = vendor.events(MemoryEventLog::new());
     let mut replay = events.replay(Cursor::default());
     assert!(handled(&mut replay).await.is_empty());
-    // Before the cursor, by as much as a day.
+    // Up to a day before the cursor.
     vendor.happens(event("late", "order.placed", NOW - 23 * HOUR));
     vendor.was_sent(event("late too", "fulfillment.shipped", NOW - 23 * HOUR), 1);
     vendor.clock.advance(Duration::from_secs(300));
@@ -112,7 +112,7 @@ async fn an_event_that_is_listed_late_is_found() {
 }
 
 #[tokio::test]
-async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
+async fn nothing_is_missed_in_any_time_zone_of_the_dates() {
     for zone in [-12, 0, 14] {
         for hour in 0..24 {
             let vendor = Vendor::start().await;
@@ -132,15 +132,15 @@ async fn nothing_is_missed_whatever_time_zone_the_days_are_of() {
 }
 
 #[tokio::test]
-async fn the_days_asked_for_are_no_more_than_needed() {
+async fn no_more_dates_than_needed_are_requested() {
     let vendor = Vendor::start().await;
     for (since, days) in [
         (Cursor::from(time(NOW)), "2026-01-31..2026-02-04"),
         (Cursor::from(time(NOW - 9 * DAY)), "2026-01-22..2026-02-04"),
-        // Thirty days and one.
+        // 30 days and 1 s.
         (Cursor::from(time(0)), "2026-01-02..2026-02-04"),
         (Cursor::default(), "2026-01-02..2026-02-04"),
-        // Saved under a clock that was wrong.
+        // Saved with a wrong clock.
         (
             Cursor::from(time(NOW + 365 * DAY)),
             "2026-01-02..2026-02-04",
@@ -159,7 +159,7 @@ async fn the_days_asked_for_are_no_more_than_needed() {
 }
 
 #[test]
-fn a_cursor_is_text_and_comes_back_from_it() {
+fn a_cursor_round_trips_through_text() {
     let default = Cursor::default();
     let cursor = Cursor::from(time(NOW));
     for cursor in [default, cursor] {
@@ -173,7 +173,7 @@ fn a_cursor_is_text_and_comes_back_from_it() {
         "1:patients=1770000000,treatment_plans=1770000000,orders=1770000000,products=1770000000,\
          lab_orders=1770000000,clinic_keys=1770000000,deliveries=1770000000"
     );
-    // Of a version with another list, and of one that had fewer.
+    // A cursor of a version with another list, and one with fewer lists.
     let other: Cursor = "1:shipments=5,orders=1770000000".parse().unwrap();
     assert_eq!(other.of(EventList::Orders), Some(time(NOW)));
     assert_eq!(other.of(EventList::Patients), None);

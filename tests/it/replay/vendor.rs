@@ -1,4 +1,4 @@
-//! A vendor that lists what has happened and what it has sent.
+//! A fake vendor that lists events and deliveries.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ pub(crate) const NOW: u64 = 1_770_000_000;
 pub(crate) const HOUR: u64 = 60 * 60;
 pub(crate) const DAY: u64 = 24 * HOUR;
 
-/// The lists, and how the types of their events begin.
+/// The lists and the prefixes of their event types.
 pub(crate) const LISTS: [(&str, &str); 6] = [
     ("list_patient_events", "patient."),
     ("list_treatment_plan_events", "treatment_plan."),
@@ -52,10 +52,9 @@ pub(crate) struct Vendor {
 struct Shared {
     events: Mutex<Vec<Value>>,
     deliveries: Mutex<Vec<Value>>,
-    /// The time zone of the days, in hours east of Greenwich.
+    /// The time zone of the dates, in hours east of Greenwich.
     zone: AtomicI64,
-    /// Whether two records at the edge of the first page change places once it
-    /// was read.
+    /// Whether two records at the end of the first page change places after it was read.
     swaps: AtomicBool,
 }
 
@@ -88,7 +87,7 @@ impl Vendor {
         self.shared.events.lock().unwrap().push(event);
     }
 
-    /// To the webhook, so often.
+    /// The number of deliveries to the webhook.
     pub(crate) fn was_sent(&self, mut event: Value, times: u64) {
         event["integration_id"] = "integration".into();
         let mut deliveries = self.shared.deliveries.lock().unwrap();
@@ -115,7 +114,7 @@ impl Vendor {
 
 fn happened(record: &Value) -> i64 {
     let at = Event::from_json(record.clone()).created_at;
-    // What has no time has happened just now.
+    // An event without a time counts as new.
     at.and_then(|at| at.instant())
         .map_or(i64::try_from(NOW).unwrap(), |at| at.timestamp())
 }
@@ -165,7 +164,7 @@ impl Shared {
         page("webhook_deliveries", &listed, request)
     }
 
-    /// By the days of this zone; the last one is no more than its beginning.
+    /// Filters by the dates of this time zone. The last date includes only its start.
     fn is_asked_for(&self, event: &Value, filter: &str, request: &FakeRequest) -> bool {
         let days = request.query(filter).unwrap();
         let (from, to) = days.split_once("..").unwrap();

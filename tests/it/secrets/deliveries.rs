@@ -1,4 +1,4 @@
-//! What the fake shows of the webhooks that it sends.
+//! The output of the fake's webhook types.
 
 use axum::Router;
 use fullscript::testing::{Envelope, FakeFullscript, Fault, Webhook, WebhookFault};
@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{Secrets, Shown};
 
-/// A delivery that tells of a patient, one that fails, and an endpoint that is
-/// not taken.
+/// A delivery about a patient, one that fails, and a rejected endpoint.
 pub(super) async fn show_deliveries(shown: &mut Shown, secrets: &Secrets) {
     let receiver = Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap();
     let handler = async |_: Event| Ok::<_, ()>(());

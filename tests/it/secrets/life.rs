@@ -1,4 +1,4 @@
-//! All that an app does with its secrets, shown as it happens.
+//! All uses of secrets in an app, with the output that they produce.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ use super::deliveries::show_deliveries;
 use super::{Secrets, Shown};
 use crate::support::{Act, Misbehaving, answer};
 
-/// A day in the life of a connection, with a server that repeats all it hears.
+/// The full life of a connection, with a server that repeats all of its input.
 pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     let mut shown = Shown::default();
     let directory = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     shown.debug(&store.event_log());
     show_webhooks(&mut shown, secrets).await;
     show_deliveries(&mut shown, secrets).await;
-    // A file that opens with no other key, and holds no token.
+    // A file that opens with no other key and contains no token.
     let other = SqliteStore::builder(directory.path().join("tokens.db"));
     shown.error(&other.open().await.unwrap_err());
     for file in std::fs::read_dir(directory.path()).unwrap() {
@@ -161,14 +161,14 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     (shown, state)
 }
 
-/// The state as it travels, in the address.
+/// The state as transmitted in the URL.
 fn state_of(request: &AuthorizationRequest) -> String {
     let mut query = request.url().query_pairs();
     let (_, state) = query.find(|(name, _)| name == "state").unwrap();
     state.into_owned()
 }
 
-/// What the day above has not brought up.
+/// Types that the test above does not produce.
 async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&tokens.owner);
     shown.debug(&tokens.scopes[0]);
@@ -200,8 +200,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&memory);
     shown.debug(&AuthEvent::Refreshed { user: "1".into() });
     let fake = FakeFullscript::start().await.unwrap();
-    let told: Arc<Mutex<Vec<CallReport>>> = Arc::default();
-    let reports = Arc::clone(&told);
+    let collected: Arc<Mutex<Vec<CallReport>>> = Arc::default();
+    let reports = Arc::clone(&collected);
     let client = fake
         .client_builder()
         .on_call_end(move |report| reports.lock().unwrap().push(report.clone()))
@@ -231,8 +231,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&FakeFullscript::builder());
     shown.debug(&fake.web_app());
     shown.debug(&fake.requests()[0]);
-    shown.debug(&told.lock().unwrap()[0]);
-    // The same page for every number, with a secret for an id.
+    shown.debug(&collected.lock().unwrap()[0]);
+    // The same page for every page number, with a secret as id.
     let page =
         serde_json::json!({"patients": [{"id": secrets.patient}], "meta": {"total_pages": 2}});
     fake.answer("search_patients", Script::json(200, &page));
@@ -245,7 +245,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&items);
 }
 
-/// A delivery that tells of a patient, checked with the secrets of an app.
+/// A delivery about a patient, verified with the secrets of an app.
 async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     shown.error(&Receiver::new("", &*secrets.key).unwrap_err());
     let receiver = Receiver::new(&*secrets.client_secret, &*secrets.key).unwrap();
@@ -294,7 +294,7 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     show_replay(shown, secrets).await;
 }
 
-/// A patient's event that was missed, and lists that repeat what they hear.
+/// A missed patient event, and lists that repeat their input.
 async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
     let fake = FakeFullscript::start().await.unwrap();
     let refused = Script::json(403, &serde_json::json!({"error": secrets.patient}));
@@ -319,19 +319,19 @@ async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
     let events = fake.client().events(MemoryEventLog::new());
     shown.debug(&events);
     let mut replay = events.replay(fullscript::replay::Cursor::default());
-    let mut told = (0, 0);
+    let mut counts = (0, 0);
     while let Some(next) = replay.next().await {
         shown.debug(&replay);
         match next {
             Ok(missed) => {
                 shown.debug(&missed);
-                told.0 += 1;
+                counts.0 += 1;
             }
             Err(error) => {
                 shown.error(&error);
-                told.1 += 1;
+                counts.1 += 1;
             }
         }
     }
-    assert_eq!(told, (1, 7));
+    assert_eq!(counts, (1, 7));
 }

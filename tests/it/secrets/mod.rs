@@ -1,4 +1,4 @@
-//! Whatever is shown, logged or written down, no secret is in it.
+//! No output, log or file contains a secret.
 
 mod deliveries;
 mod life;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::call::spans::log_all;
 
-/// What no one may see.
+/// The secrets.
 #[derive(Clone, Debug)]
 struct Secrets {
     client_secret: String,
@@ -56,7 +56,7 @@ impl Secrets {
     }
 }
 
-/// All that was shown, and of which types.
+/// All recorded output, and its types.
 #[derive(Default)]
 struct Shown {
     text: String,
@@ -72,7 +72,7 @@ impl Shown {
             .extend(name.rsplit("::").next().map(String::from));
     }
 
-    /// An error with all that lies below it.
+    /// An error with its complete source chain.
     fn error<E: std::error::Error>(&mut self, error: &E) {
         self.debug(error);
         self.text += &format!("{error}\n");
@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_shown_logged_or_written_holds_a_secret(secrets in secrets()) {
+    fn no_output_log_or_file_contains_a_secret(secrets in secrets()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (log, guard) = log_all();
         let (shown, state) = runtime.block_on(life::live(&secrets));
@@ -97,8 +97,7 @@ proptest! {
         let log = log.text();
         prop_assert!(log.contains("get_patient") && log.contains("retrying request"), "{log}");
         secrets.check(&state, &log);
-        // Every public type was shown, but those that hold what the caller
-        // put into them to be shown.
+        // Every public type was shown, except those whose content the caller chose to show.
         let harmless = BTreeSet::from(HARMLESS.map(String::from));
         let all = public_types();
         let missing: Vec<_> = all.iter().filter(|name| !shown.types.contains(*name) && !harmless.contains(*name)).collect();
@@ -108,8 +107,8 @@ proptest! {
     }
 }
 
-/// Public types that can't hold a secret: names, times, numbers, settings, and
-/// what a caller put there to be shown.
+/// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
+/// caller chose to show.
 const HARMLESS: [&str; 19] = [
     "Cursor",
     "Date",
@@ -132,7 +131,7 @@ const HARMLESS: [&str; 19] = [
     "Timestamp",
 ];
 
-/// The names of the public types that we wrote.
+/// The names of the handwritten public types.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];

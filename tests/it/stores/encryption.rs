@@ -1,5 +1,4 @@
-//! The encrypted token file: what it shows, which keys open it, how they
-//! change.
+//! The encrypted token file: its content, the keys that open it, and key rotation.
 
 use fullscript::auth::TokenStore;
 
@@ -8,7 +7,7 @@ use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
 use crate::stores::sqlite::{Place, cause, fill, is_filled, key};
 use crate::stores::tokens;
 
-/// What the tokens of the tests begin with.
+/// The prefix of the tokens in these tests.
 const PLANTED: &[u8] = b"planted-";
 
 impl Place {
@@ -24,7 +23,7 @@ impl Place {
             .await
     }
 
-    /// Whether these bytes stand in the file or in one beside it.
+    /// Returns whether the file or one of its companions contains these bytes.
     fn holds(&self, bytes: &[u8]) -> bool {
         ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
             let file = std::fs::read(self.beside(suffix)).unwrap_or_default();
@@ -34,23 +33,23 @@ impl Place {
 }
 
 #[tokio::test]
-async fn an_encrypted_file_holds_no_token_in_any_of_its_files() {
+async fn an_encrypted_store_has_no_token_in_any_of_its_files() {
     let place = Place::new();
     let store = place.open_with(&key()).await.unwrap();
     fill(&store, 100).await;
     assert!(place.beside("-wal").exists());
     assert!(!place.holds(PLANTED));
-    // The test would see it: the owner of the tokens is not encrypted.
+    // Proves that the search works: the owner of the tokens is not encrypted.
     assert!(place.holds(b"Practitioner"));
 }
 
 #[tokio::test]
-async fn encryption_that_is_turned_on_leaves_nothing_plain() {
+async fn enabling_encryption_leaves_no_plain_text() {
     let place = Place::new();
     let key = key();
     let plain = place.open().await.unwrap();
     fill(&plain, 300).await;
-    // Left behind in free space and in the log.
+    // Old content may remain in free pages and in the log.
     for user in 100..300 {
         plain.delete(&user.to_string()).await.unwrap();
     }
@@ -58,7 +57,7 @@ async fn encryption_that_is_turned_on_leaves_nothing_plain() {
     let store = place.open_with(&key).await.unwrap();
     assert!(!place.holds(PLANTED));
     is_filled(&store, 100).await;
-    // A process that does not know of it writes nothing plain.
+    // A process without the key writes no plain text.
     for error in [
         plain.load("0").await.unwrap_err(),
         plain
@@ -131,14 +130,14 @@ async fn a_key_is_replaced_by_opening_with_both() {
     is_filled(&store, 50).await;
     let error = before.load("0").await.unwrap_err();
     assert!(cause(&error).contains("open the file again"), "{error:?}");
-    // The old key may stay where it is, and is good for nothing any more.
+    // The old key may remain configured but no longer opens anything.
     is_filled(&place.open_anew(&new, &old).await.unwrap(), 50).await;
     assert!(place.open_with(&old).await.unwrap_err().is_key_refused());
     is_filled(&place.open_with(&new).await.unwrap(), 50).await;
 }
 
 #[tokio::test]
-async fn an_encrypted_token_is_good_in_its_own_place_alone() {
+async fn an_encrypted_token_is_valid_only_in_its_own_row() {
     for change in [
         "UPDATE tokens SET access_token = (SELECT access_token FROM tokens WHERE user = '1')",
         "UPDATE tokens SET access_token = refresh_token",

@@ -1,4 +1,4 @@
-//! What every token store guarantees, tried on all that the crate has.
+//! The guarantees of every token store, tested with all implementations of the crate.
 
 mod encryption;
 pub(crate) mod sqlite;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::at;
 
-/// Text that a store might trip over.
+/// Strings that a store might handle incorrectly.
 const ODD: &str = "x'); DROP TABLE tokens; --\"\u{0}\n\u{1f600} ünïcode\u{202e}%_\\";
 
 pub(crate) fn tokens(generation: u64) -> TokenSet {
@@ -32,7 +32,7 @@ pub(crate) fn tokens(generation: u64) -> TokenSet {
     .generation(generation)
 }
 
-/// Everything of a set, to compare.
+/// All values of a token set, for comparison.
 pub(crate) fn shown(tokens: &TokenSet) -> String {
     let TokenSet {
         access_token,
@@ -56,7 +56,7 @@ pub(crate) fn shown(tokens: &TokenSet) -> String {
     )
 }
 
-/// Tries the same on a new store of each kind.
+/// Runs the same check on a new store of each type.
 async fn on_each<T: Future<Output = ()>>(check: impl Fn(Arc<dyn TokenStore>) -> T) {
     check(Arc::new(MemoryStore::new())).await;
     let directory = TempDir::new().unwrap();
@@ -93,7 +93,7 @@ async fn what_was_swapped_in_is_loaded() {
 }
 
 #[tokio::test]
-async fn a_swap_that_lost_changes_nothing_and_tells_what_is_there() {
+async fn a_failed_swap_changes_nothing_and_returns_the_current_tokens() {
     on_each(async |store: Arc<dyn TokenStore>| {
         let swap = store.compare_and_swap("a", Some(1), tokens(2)).await;
         assert!(matches!(swap.unwrap(), Swap::Lost(None)));
@@ -112,7 +112,7 @@ async fn a_swap_that_lost_changes_nothing_and_tells_what_is_there() {
 }
 
 #[tokio::test]
-async fn every_field_comes_back_as_it_was() {
+async fn every_field_is_preserved() {
     let mut sets = vec![tokens(1); 8];
     sets[1].refresh_token = None;
     sets[2].needs_reconnect = true;
@@ -145,7 +145,7 @@ async fn every_field_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_deleted_leaves_nothing_and_can_come_back() {
+async fn a_deleted_user_leaves_nothing_and_can_reconnect() {
     on_each(async |store: Arc<dyn TokenStore>| {
         for user in ["a", "b"] {
             store.compare_and_swap(user, None, tokens(1)).await.unwrap();
@@ -172,13 +172,13 @@ async fn a_lease_is_of_one_owner_until_its_deadline_or_release() {
             let lease = store.lease("a", owner, at(now), at(deadline));
             lease.await.unwrap()
         };
-        // There are no tokens of this user yet.
+        // This user has no tokens yet.
         assert_eq!(lease("first", 0, 10).await, Lease::Granted);
         assert_eq!(lease("second", 9, 19).await, Lease::HeldUntil(at(10)));
         assert_eq!(lease("first", 9, 20).await, Lease::Granted);
         assert_eq!(lease("second", 19, 29).await, Lease::HeldUntil(at(20)));
         assert_eq!(lease("second", 20, 30).await, Lease::Granted);
-        // Of no effect: it is not the first one's any more.
+        // No effect: the lease no longer belongs to the first owner.
         store.release("a", "first").await.unwrap();
         assert_eq!(lease("first", 21, 31).await, Lease::HeldUntil(at(30)));
         store.release("a", "second").await.unwrap();
@@ -191,7 +191,7 @@ async fn a_lease_is_of_one_owner_until_its_deadline_or_release() {
 }
 
 #[tokio::test]
-async fn a_swap_heeds_no_lease_and_ends_none() {
+async fn a_swap_ignores_leases_and_releases_none() {
     on_each(async |store: Arc<dyn TokenStore>| {
         store.lease("a", "first", at(0), at(10)).await.unwrap();
         let swap = store.compare_and_swap("a", None, tokens(1)).await.unwrap();
@@ -231,7 +231,7 @@ async fn of_many_swaps_with_the_same_expectation_one_is_done() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_done_though_nobody_waits() {
+async fn a_started_operation_completes_without_a_waiting_caller() {
     on_each(async |store: Arc<dyn TokenStore>| {
         drop(store.compare_and_swap("a", None, tokens(1)));
         drop(store.lease("a", "first", at(0), at(10)));

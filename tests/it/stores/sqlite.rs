@@ -1,4 +1,4 @@
-//! The token file: who may read it, what it refuses, and what stays in it.
+//! The token file: its permissions, rejected files, and data that remains in it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::stores::{shown, tokens};
 
-/// A path for a token file, in a directory of its own.
+/// A path for a token file in a new directory.
 pub(crate) struct Place {
     _directory: TempDir,
     pub(crate) path: PathBuf,
@@ -43,7 +43,7 @@ impl Place {
         builder.open().await
     }
 
-    /// The file as SQLite shows it to others.
+    /// The file as other processes see it through SQLite.
     pub(crate) fn inside(&self) -> Connection {
         Connection::open(&self.path).unwrap()
     }
@@ -68,7 +68,7 @@ pub(crate) fn key() -> EncryptionKey {
     EncryptionKey::generate().unwrap()
 }
 
-/// The last sentence of what went wrong in a method of the store.
+/// The last error in the chain of a failed method.
 pub(crate) fn cause(error: &fullscript::auth::StoreError) -> String {
     std::error::Error::source(error).unwrap().to_string()
 }
@@ -140,8 +140,8 @@ async fn a_thousand_users_are_saved_together() {
     for swap in futures_util::future::join_all(swaps).await {
         assert!(matches!(swap.unwrap(), Swap::Done));
     }
-    // The log has a frame of 4,120 bytes for each page of each transaction:
-    // a transaction for each user would take a thousand at the least.
+    // The log has a frame of 4,120 bytes for each page of each transaction. One transaction per
+    // user would need at least a thousand.
     let log = std::fs::metadata(place.beside("-wal")).unwrap().len();
     assert!(log < 400 * 4_120, "{log}");
     is_filled(&store, 1_000).await;
@@ -163,7 +163,7 @@ async fn the_files_are_their_owners_alone() {
         drop(store);
         for suffix in ["", "-wal", "-shm"] {
             let open = std::fs::Permissions::from_mode(0o666);
-            // The thread may just be removing the last two.
+            // The thread may be removing the last two.
             let _gone = std::fs::set_permissions(place.beside(suffix), open);
         }
     }
@@ -179,8 +179,7 @@ async fn the_file_is_closed_with_the_last_clone() {
     fill_one_more(&clone).await;
     assert!(place.beside("-wal").exists());
     drop(clone);
-    // Closed by the thread, whose end nobody is told: the file is all there is
-    // to look at.
+    // The thread closes the file and does not signal it, so the test can only watch the file.
     while place.beside("-wal").exists() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -246,7 +245,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_as_it_was() {
 async fn a_file_of_an_older_version_is_brought_up_to_date_with_its_tokens() {
     let place = Place::new();
     fill(&place.open().await.unwrap(), 1).await;
-    // What the first version did not have.
+    // Columns that the first version did not have.
     let first = "DROP TABLE webhook_events; DROP TABLE webhook_subjects; PRAGMA user_version = 1";
     place.inside().execute_batch(first).unwrap();
     let store = place.open().await.unwrap();
@@ -289,7 +288,7 @@ async fn a_path_that_can_not_be_says_why() {
 async fn a_damaged_file_is_an_error_and_no_empty_store() {
     let place = Place::new();
     fill(&place.open().await.unwrap(), 200).await;
-    // All is in the file once SQLite has closed it.
+    // SQLite moves everything into the file when it closes.
     place
         .inside()
         .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -314,7 +313,7 @@ async fn tokens_that_others_changed_are_an_error_for_that_user_alone() {
     place.inside().execute_batch(damage).unwrap();
     let error = store.load("0").await.unwrap_err();
     assert!(cause(&error).contains("of this user"), "{error:?}");
-    // Asked for together, saved together.
+    // Concurrent saves are committed in one transaction.
     let swaps = ["0", "1"].map(|user| store.compare_and_swap(user, Some(9), tokens(10)));
     let [damaged, sound] = swaps;
     damaged.await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What may stand in a path, and what the types keep apart.
+//! Valid characters of ids in paths, and the separation of id types.
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::{self, CreatePractitionerResourceRequest, CreateTreatmentPlanRequest};
@@ -34,7 +34,7 @@ async fn the_error_of_a_call_says_why_its_id_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_of_the_server_that_leads_elsewhere_is_kept_but_not_sent() {
+async fn a_server_id_that_changes_the_path_is_kept_but_not_sent() {
     let fake = FakeFullscript::start().await.unwrap();
     for text in ["", ".", ".."] {
         assert_eq!(from_the_server::<types::PatientId>(text).as_str(), text);
@@ -62,7 +62,7 @@ async fn an_id_of_any_characters_reaches_its_own_operation() {
     }
 }
 
-/// An address takes a backslash for a slash.
+/// A URL parser treats a backslash as a slash.
 #[tokio::test]
 async fn an_id_with_a_backslash_reaches_its_own_operation() {
     for text in [r"a\b", r"x\..\y", r"..\..\orders", r"..\"] {
@@ -121,7 +121,7 @@ fn what_must_not_compile_does_not() {
     cases.compile_fail("tests/compile/*.rs");
 }
 
-/// Where an id comes from.
+/// The origin of an id.
 #[derive(Clone, Copy)]
 enum Given<'a> {
     ByTheCaller(&'a str),
@@ -160,7 +160,7 @@ macro_rules! calls {
     };
 }
 
-/// Calls every operation that has ids in its path with this one.
+/// Calls every operation that has ids in its path with this id.
 async fn call_each(client: &Client, given: Given<'_>) -> Vec<(&'static str, Result<(), Error>)> {
     let plan = CreateTreatmentPlanRequest::draft(vec![]);
     let resource = CreatePractitionerResourceRequest::new("data", "name", false);
@@ -217,7 +217,7 @@ fn paths(fake: &FakeFullscript) -> Vec<String> {
         .collect()
 }
 
-/// The fake was asked for this operation, each of its variables being `text`.
+/// Asserts that the fake received this operation with `text` as each path parameter.
 #[track_caller]
 fn check_arrived(fake: &FakeFullscript, operation: &str, text: &str) {
     let path = operations::find(operation).unwrap().path;
@@ -234,7 +234,7 @@ fn check_arrived(fake: &FakeFullscript, operation: &str, text: &str) {
     }
 }
 
-/// Text of a percent-encoded part of a path.
+/// Decodes a percent-encoded path segment.
 fn decode(part: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), part.as_bytes());
     while let [first, tail @ ..] = rest {

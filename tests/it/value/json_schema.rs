@@ -1,4 +1,4 @@
-//! Feature `schemars`: the models' JSON Schemas say what the models take.
+//! Feature `schemars`: the JSON Schemas of the models match what they decode.
 
 use fullscript::types::{CreatePatientRequest, Gender, PatientListResponse};
 use serde_json::{Value, json};
@@ -18,14 +18,14 @@ fn a_request_asks_for_what_the_vendor_asks_for() {
 }
 
 #[test]
-fn a_set_of_values_stays_open() {
+fn an_enumeration_is_open() {
     let schema = schema::<Gender>();
     assert_eq!(schema["type"], "string");
     assert!(schema.get("enum").is_none(), "{schema}");
 }
 
 #[test]
-fn an_answer_refers_to_its_models() {
+fn a_response_references_its_models() {
     let schema = schema::<PatientListResponse>();
     let patient = &schema["$defs"]["Patient"];
     assert_eq!(patient["required"], json!(["id"]), "{patient:#}");

@@ -1,4 +1,4 @@
-//! Every recorded answer goes through its type and comes back whole.
+//! Every recorded response is decoded and encoded again without loss.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 #[test]
-fn every_answer_of_the_committed_document_comes_back_whole() {
+fn every_response_of_the_committed_document_round_trips() {
     let text = include_str!("../../../spec/openapi.normalized.json");
     check(&serde_json::from_str(text).unwrap(), 65);
 }
 
 #[test]
-fn every_answer_of_the_document_of_2021_comes_back_whole() {
+fn every_response_of_the_document_of_2021_round_trips() {
     if let Some(document) = upstream("fullscript-2021-12.json") {
         check(&document, 61);
     }
 }
 
 #[test]
-fn every_answer_of_the_reconstruction_comes_back_whole() {
+fn every_response_of_the_reconstruction_round_trips() {
     if let Some(document) = upstream("fullscript-2026-reconstructed.json") {
         check(&document, 65);
     }
@@ -65,7 +65,7 @@ fn upstream(name: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// Sends every recorded answer through its type; there are `count` of them.
+/// Decodes and encodes every recorded response; there are `count` of them.
 fn check(document: &Value, count: usize) {
     let mut checked = 0;
     let mut failures = Vec::new();
@@ -112,7 +112,7 @@ fn there_and_back(
     }
 }
 
-/// Where the two differ: null is as good as absent, a number as its text.
+/// Returns the first difference. Null equals absent, and a number equals its text.
 pub(crate) fn difference(sent: &Value, back: &Value, pointer: &str, found: &mut Vec<String>) {
     match (sent, back) {
         (Value::Object(ours), Value::Object(theirs)) => {

@@ -1,4 +1,4 @@
-//! Answers that are not as documented, and what becomes of them.
+//! Responses that differ from the document.
 
 use fullscript::testing::round_trip;
 use fullscript::types::{self, UpdateTreatmentPlanRequest};
@@ -9,11 +9,11 @@ use crate::support::{client, on_get};
 
 use Change::{Remove, Set};
 
-/// The document whose recorded examples stand for what the vendor sends.
+/// The document whose recorded examples represent the vendor's responses.
 const DOCUMENT: &str = include_str!("../../../spec/openapi.normalized.json");
 
 #[test]
-fn every_recorded_answer_comes_back_whole() {
+fn every_recorded_response_round_trips() {
     let mut lost = Vec::new();
     for (operation, answer) in examples() {
         let mut expected = answer.clone();
@@ -56,7 +56,7 @@ fn every_object_may_gain_fields() {
 }
 
 #[test]
-fn an_unknown_value_of_an_enum_is_kept_and_written_back() {
+fn an_unknown_enum_value_is_preserved() {
     let answer = json!({"patient": {"id": "1", "gender": "a new value"}});
     let decoded: types::PatientResponse = serde_json::from_value(answer.clone()).unwrap();
     let gender = decoded.patient.gender.as_ref().unwrap();
@@ -64,9 +64,9 @@ fn an_unknown_value_of_an_enum_is_kept_and_written_back() {
     assert_eq!(serde_json::to_value(&decoded).unwrap(), answer);
 }
 
-/// Ids, dates, amounts and enums included.
+/// Includes ids, dates, amounts and enums.
 #[test]
-fn any_text_may_be_another_text_and_comes_back() {
+fn any_text_may_change_and_is_preserved() {
     check(|place| match place.value {
         Value::String(_) => ["", " ", "a new value", "2", "0000-00-00", "..", "\u{0}ü"]
             .map(|text| Set(text.into()))
@@ -152,7 +152,7 @@ fn the_forms_of_a_count_mean_the_same() {
 }
 
 #[test]
-fn no_date_fails_its_record_and_all_come_back_as_they_came() {
+fn no_date_fails_its_record_and_all_are_preserved() {
     for date in [
         json!(""),
         json!("2025-03-02"),
@@ -239,7 +239,7 @@ fn an_id_may_be_a_number_and_is_written_back_as_one() {
 }
 
 #[tokio::test]
-async fn an_empty_body_in_place_of_a_model_is_an_error_that_keeps_the_status() {
+async fn an_empty_body_instead_of_a_model_is_an_error_with_the_status() {
     let server = MockServer::start_async().await;
     on_get(&server, "/api/clinic/patients/1", |then| then.status(200)).await;
     let call = client(&server.base_url()).get_patient().id("1");
@@ -249,7 +249,7 @@ async fn an_empty_body_in_place_of_a_model_is_an_error_that_keeps_the_status() {
     assert_eq!(error.body(), Some(&b""[..]));
 }
 
-/// An answer without a schema promises nothing, so nothing is missing.
+/// A response without a schema declares no fields, so none are missing.
 #[tokio::test]
 async fn an_empty_body_in_place_of_any_json_is_no_error() {
     let server = MockServer::start_async().await;
@@ -266,21 +266,21 @@ async fn an_empty_body_in_place_of_any_json_is_no_error() {
     assert!(client.list_lab_tests().send().await.unwrap().is_empty());
 }
 
-/// What is done to one field of a recorded answer.
+/// A change of one field of a recorded response.
 enum Change {
     Set(Value),
     Remove,
 }
 
-/// One field of a recorded answer.
+/// One field of a recorded response.
 struct Place<'a> {
     pointer: String,
     key: &'a str,
     value: &'a Value,
 }
 
-/// Makes each change alone in each recorded answer: all must decode, and
-/// changed text must come back as it was. Lists all failures.
+/// Makes each change separately in each recorded response. All must decode, and changed text must
+/// be preserved. Lists all failures.
 #[track_caller]
 fn check(changes: impl Fn(&Place<'_>) -> Vec<Change>) {
     let (mut tried, mut failures) = (0, Vec::new());
@@ -317,7 +317,7 @@ fn check(changes: impl Fn(&Place<'_>) -> Vec<Change>) {
     );
 }
 
-/// An object's own id, and at the top what all else is wrapped in.
+/// An object's own id, and the top-level wrapper.
 fn is_required(answer: &Value, place: &Place<'_>) -> bool {
     let at_top = place.pointer.matches('/').count() == 1;
     let holds_more = place.value.is_object() || place.value.is_array();
@@ -388,7 +388,7 @@ fn add_fields(value: &mut Value) {
     }
 }
 
-/// The recorded answer of each operation that has one.
+/// The recorded response of each operation that has one.
 fn examples() -> Vec<(&'static str, Value)> {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let mut examples = Vec::new();

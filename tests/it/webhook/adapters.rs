@@ -20,15 +20,15 @@ use tokio::net::TcpListener;
 const SECRET: &str = "fs-test-adapter-secret";
 const CHALLENGE: &str = "fs-test-adapter-challenge";
 
-/// White space and escapes that a parser would not give back.
+/// White space and escapes that re-serialized JSON would not have.
 const EVENT: &str = "{\"event\": {\"id\":\"1\",\n \"type\":\"patient.created\",\"data\":{\"first_name\":\"Zo\\u00eb \u{1f33f}\"}}}";
 
-/// The ids of the events that came to a handler.
+/// The ids of the events that a handler received.
 #[derive(Clone, Default)]
 struct Handled(Arc<Mutex<Vec<String>>>);
 
 impl Handled {
-    /// Handles all but the event `fail`.
+    /// Handles all events except `fail`.
     async fn handle(self, event: Event) -> Result<(), String> {
         let id = event.id.unwrap().to_string();
         let failed = id == "fail";
@@ -66,13 +66,13 @@ async fn serve(app: Router) -> String {
     url
 }
 
-/// The ready route of axum.
+/// The ready-made axum route.
 async fn axum_route(handled: Handled) -> String {
     let handler = move |event| handled.clone().handle(event);
     serve(Router::new().route("/webhooks", axum::receive(receiver(), handler))).await
 }
 
-/// The extractor of axum, in an app with a state of its own.
+/// The axum extractor, in an app with its own state.
 async fn axum_extractor(handled: Handled) -> String {
     #[derive(Clone)]
     struct App(Arc<Receiver>, Handled);
@@ -149,13 +149,13 @@ async fn post_to(url: &str, signature: Option<String>, body: impl Into<Bytes>) -
     }
 }
 
-/// Posts a body that is signed now.
+/// Posts a body with a current signature.
 async fn deliver(url: &str, body: &str) -> Answer {
     let signature = sign(SECRET, SystemClock.now(), body.as_bytes());
     post_to(url, Some(signature), body.to_owned()).await
 }
 
-/// What every adapter does.
+/// Checks the behavior of an adapter.
 async fn check(url: &str, handled: &Handled) {
     let accepted = deliver(url, EVENT).await;
     assert_eq!(accepted.status, 200);
@@ -191,19 +191,19 @@ async fn check(url: &str, handled: &Handled) {
 }
 
 #[tokio::test]
-async fn the_route_for_axum_takes_and_refuses_what_it_should() {
+async fn the_axum_route_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&axum_route(handled.clone()).await, &handled).await;
 }
 
 #[tokio::test]
-async fn the_extractor_for_axum_takes_and_refuses_what_it_should() {
+async fn the_axum_extractor_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&axum_extractor(handled.clone()).await, &handled).await;
 }
 
 #[tokio::test]
-async fn the_answer_for_http_takes_and_refuses_what_it_should() {
+async fn the_http_adapter_accepts_and_rejects_as_documented() {
     let handled = Handled::default();
     check(&hyper_service(handled.clone()).await, &handled).await;
 }

@@ -1,5 +1,5 @@
-//! A hundred thousand deliveries, as a bad network and a dying receiver make
-//! of them: every event is handled once.
+//! 100,000 deliveries over an unreliable network to a receiver that crashes: each event is handled
+//! once.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::{HEADER, SECRET, at, receiver};
 use crate::stores::sqlite::Place;
 
-/// Seconds between the vendor's tries.
+/// Seconds between the vendor's attempts.
 const GAPS: [u64; 5] = [60, 300, 1_800, 3_600, 18_000];
 
 const START: u64 = 1_767_225_600;
 
-/// Repeatable chance.
+/// A deterministic random number generator.
 struct Chance(u64);
 
 impl Chance {
@@ -32,13 +32,13 @@ impl Chance {
     }
 }
 
-/// A delivery on its way: when it arrives, of which event, which try.
+/// A delivery in transit: its arrival time, its event and its attempt number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Sent {
     arrives: u64,
     event: u64,
     attempt: usize,
-    /// A copy that the network made; the vendor does not wait for its answer.
+    /// A copy made by the network; the vendor does not wait for its response.
     is_copy: bool,
 }
 
@@ -46,13 +46,13 @@ pub(crate) struct World<S> {
     chance: Chance,
     receiver: Receiver,
     pub(crate) event_log: S,
-    /// Whether events are missed for good: some are never sent, and the last
-    /// try may fail as any other.
+    /// Whether events can be lost: some are never sent, and the last attempt may fail like any
+    /// other.
     pub(crate) misses: bool,
     sent: BinaryHeap<Reverse<Sent>>,
     /// How often each event was handled.
     pub(crate) handled: HashMap<u64, u32>,
-    /// When the newest event of each patient that was granted had happened.
+    /// The time of the newest event that was claimed for each patient.
     newest: HashMap<u64, u64>,
     pub(crate) deliveries: u64,
     late: u64,
@@ -111,7 +111,7 @@ impl<S: EventLog> World<S> {
         while let Some(Reverse(sent)) = self.sent.pop() {
             self.deliveries += 1;
             let answered = self.deliver(sent).await;
-            // An answer may be lost, and then what is done comes again.
+            // A response may be lost, so a handled event may be delivered again.
             let heard = answered && !self.chance.percent(10);
             if !heard && !sent.is_copy && sent.attempt < GAPS.len() {
                 self.send(
@@ -140,9 +140,9 @@ impl<S: EventLog> World<S> {
         }
     }
 
-    /// Whether it is answered with 200.
+    /// Returns whether the response is a 200.
     async fn deliver(&mut self, sent: Sent) -> bool {
-        // The last try goes well where nothing is to be missed for good.
+        // If no event may be lost, the last attempt succeeds.
         let is_last = sent.attempt == GAPS.len() && !self.misses;
         if !is_last && self.chance.percent(10) {
             return false;
@@ -161,7 +161,7 @@ impl<S: EventLog> World<S> {
             Claim::Granted(grant) => {
                 self.is_late_where_it_is(sent.event, grant.newer);
                 if !is_last && self.chance.percent(10) {
-                    // Dies, and tells nobody.
+                    // Crashes without releasing its claim.
                     return false;
                 }
                 if !is_last && self.chance.percent(10) {

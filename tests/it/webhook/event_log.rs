@@ -1,4 +1,4 @@
-//! What every record of events guarantees, tried on all that the crate has.
+//! The guarantees of every event log, tested with all implementations of the crate.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use crate::stores::sqlite::{Place, key};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Each kind of record, with what must outlive it.
+/// Each type of event log, with the values that must outlive it.
 async fn records() -> Vec<(Arc<dyn EventLog>, Option<Place>)> {
     let (plain, encrypted) = (Place::new(), Place::new());
     let file = plain.open().await.unwrap().event_log();
@@ -32,7 +32,7 @@ fn event(id: &str) -> EventKey {
     EventKey::from(&Event::from_json(json!({"id": id, "type": "order.placed"})))
 }
 
-/// An event about a patient, so many seconds from the first.
+/// An event about a patient, the given number of seconds after the first.
 fn about(patient: &str, id: &str, second: i64) -> EventKey {
     EventKey::from(&Event::from_json(json!({
         "id": id,
@@ -68,7 +68,7 @@ async fn what_is_done_is_not_granted_again() {
 }
 
 #[tokio::test]
-async fn only_what_is_done_is_said_to_be_and_asking_changes_nothing() {
+async fn only_handled_events_are_reported_as_such_and_queries_change_nothing() {
     for (event_log, _place) in records().await {
         let event = event("1");
         let is_done = async || event_log.is_processed(&event).await.unwrap();
@@ -110,7 +110,7 @@ async fn what_has_failed_is_granted_again_at_once() {
 }
 
 #[tokio::test]
-async fn who_comes_too_late_takes_nothing_from_who_came_after() {
+async fn a_late_writer_overwrites_nothing_newer() {
     for (event_log, _place) in records().await {
         let event = event("1");
         let slow = granted(&*event_log, &event, now()).await;
@@ -121,7 +121,7 @@ async fn who_comes_too_late_takes_nothing_from_who_came_after() {
             claim(&*event_log, &event, later).await,
             Claim::HeldUntil(_)
         ));
-        // It was handled after all.
+        // The event was handled after all.
         event_log.acknowledge(&slow, later).await.unwrap();
         event_log.release(&second).await.unwrap();
         assert_eq!(claim(&*event_log, &event, later).await, Claim::Processed);
@@ -143,7 +143,7 @@ async fn what_is_older_than_thirty_days_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_after_a_newer_one_says_so() {
+async fn an_event_after_a_newer_one_is_marked_as_such() {
     for (event_log, _place) in records().await {
         let second = |second| now() + Duration::from_secs(second);
         for (key, newer) in [
@@ -203,7 +203,7 @@ async fn a_file_remembers_across_restarts() {
 }
 
 #[tokio::test]
-async fn a_file_holds_no_health_data_of_events() {
+async fn a_file_contains_no_health_data_of_events() {
     let place = Place::new();
     let event_log = place.open().await.unwrap().event_log();
     let key = about("planted-patient", "1", 0);
@@ -233,7 +233,7 @@ async fn memory_forgets_what_changed_longest_ago_when_it_is_full() {
 fn an_event_is_known_by_its_id_and_without_one_by_what_it_says() {
     let key = |json| EventKey::from(&Event::from_json(json));
     assert_eq!(event("abc").id, "abc");
-    // A retry differs in nothing, and an envelope is no part of the event.
+    // A retry is identical, and the envelope is not part of the event.
     let bare = json!({"type": "order.placed", "data": {"id": "o"}});
     let wrapped = key(json!({ "event": bare }));
     assert_eq!(key(bare), wrapped);

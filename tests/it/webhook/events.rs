@@ -1,4 +1,4 @@
-//! Events as the vendor's pages print them, and anything else.
+//! Events as printed on the vendor's pages, and other JSON.
 
 use fullscript::types::{self, EventType, LabOrderState, LineItemType};
 use fullscript::webhook::{Event, EventData};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::deliver;
 
-/// The payload of an event of this type.
+/// The payload of an event of the given type.
 fn data(type_: &str, data: Value) -> EventData {
     let event = json!({"id": "1", "type": type_, "data": data});
     let body = json!({ "event": event }).to_string();
@@ -58,7 +58,7 @@ fn plan() -> Value {
 }
 
 #[test]
-fn every_envelope_holds_the_same_event() {
+fn every_envelope_contains_the_same_event() {
     let event = json!({
         "id": "x5xxxxx8-92x7-4xxx-9x0x-345x404x94x1",
         "type": "patient.updated",
@@ -171,7 +171,7 @@ fn patient_and_practitioner_stand_in_the_plan_or_beside_it() {
 }
 
 #[test]
-fn orders_tell_whether_labs_were_bought() {
+fn orders_show_whether_labs_were_bought() {
     let order = json!({
         "id": "o", "order_number": "R123", "completed_at": "2025-03-02T13:26:02.000-05:00",
         "treatment_plan_ids": ["t"], "patient_id": "p", "practitioner_ids": ["d"],
@@ -195,7 +195,7 @@ fn orders_tell_whether_labs_were_bought() {
 }
 
 #[test]
-fn lab_orders_are_told_in_the_words_of_rest() {
+fn lab_order_events_use_the_words_of_rest() {
     for (word, state) in [
         ("results_received", LabOrderState::PartialResults),
         ("all_results_received", LabOrderState::ResultsReady),
@@ -237,7 +237,7 @@ fn products_are_read_wrapped_and_bare_and_without_an_id() {
 }
 
 #[test]
-fn what_is_not_known_is_kept() {
+fn unknown_values_are_kept() {
     let shipped = json!({"fulfillment_shipment": {"order_id": "o"}});
     for (type_, payload) in [
         ("fulfillment.shipment.shipped", shipped),
@@ -265,7 +265,7 @@ fn what_is_not_known_is_kept() {
 }
 
 #[test]
-fn one_field_of_the_wrong_kind_costs_only_itself() {
+fn one_field_of_the_wrong_type_loses_only_itself() {
     let odd = json!({"patient": {"id": "p", "email": {"no": "text"}, "discount": [1],
         "text_message_notification": "perhaps", "first_name": "A"}});
     let EventData::PatientCreated(read) = data("patient.created", odd) else {
@@ -285,7 +285,7 @@ fn one_field_of_the_wrong_kind_costs_only_itself() {
 }
 
 #[test]
-fn a_payload_that_is_text_is_read_where_it_holds_an_object() {
+fn a_payload_that_is_text_is_decoded_if_it_contains_an_object() {
     let text = json!({ "patient": patient() }).to_string();
     assert!(matches!(
         data("patient.created", text.into()),
@@ -364,7 +364,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_json_is_an_event_and_comes_back(
+    fn every_json_is_an_event_and_is_preserved(
         json in any_json(),
         type_ in prop::sample::select(EventType::ALL),
     ) {

@@ -1,4 +1,4 @@
-//! What a receiver accepts and refuses, and what it answers.
+//! Deliveries that a receiver accepts or rejects, and its responses.
 
 mod adapters;
 pub(crate) mod deliveries;
@@ -14,7 +14,7 @@ pub(crate) const SECRET: &str = "fs-test-webhook-secret";
 const CHALLENGE: &str = "planted \"challenge\" token";
 pub(crate) const HEADER: &str = "Fullscript-Signature";
 
-/// So many seconds after 1970.
+/// The given number of seconds after 1970.
 pub(crate) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -25,7 +25,7 @@ pub(crate) fn receiver() -> Receiver {
     Receiver::new(SECRET, CHALLENGE).unwrap()
 }
 
-/// Delivers a body signed now.
+/// Delivers a body with a current signature.
 pub(crate) fn deliver(body: &[u8]) -> Delivery {
     let header = sign(SECRET, at(NOW), body);
     receiver()
@@ -40,7 +40,7 @@ fn refuse(header: &str, body: &[u8]) -> WebhookError {
 }
 
 #[test]
-fn every_delivery_is_answered_with_the_challenge() {
+fn every_delivery_gets_the_challenge() {
     for body in [&b""[..], b" \r\n", b"{\"event\":{}}", b"\xff", b"[]"] {
         let delivery = deliver(body);
         let reply = delivery.reply();
@@ -57,7 +57,7 @@ fn every_delivery_is_answered_with_the_challenge() {
 }
 
 #[test]
-fn an_empty_body_needs_no_signature_and_none_is_looked_at() {
+fn an_empty_body_needs_no_signature_and_none_is_verified() {
     let none: [(&str, &str); 0] = [];
     assert!(receiver().receive(none, b"", at(NOW)).is_ok());
     for header in ["", "t=1,v1=00", &sign(SECRET, at(1), b"")] {
@@ -69,7 +69,7 @@ fn an_empty_body_needs_no_signature_and_none_is_looked_at() {
 }
 
 #[test]
-fn headers_of_every_framework_are_taken_as_they_are() {
+fn headers_of_every_framework_are_accepted() {
     let body = b"{}";
     let signed = sign(SECRET, at(NOW), body);
     let mut map = fullscript::http::HeaderMap::new();
@@ -132,7 +132,7 @@ fn what_is_called_stale_was_signed_with_the_secret() {
 }
 
 #[test]
-fn each_refusal_is_told_apart() {
+fn each_rejection_is_distinguished() {
     let body = br#"{"event":{}}"#;
     let signed = sign(SECRET, at(NOW), body);
     let none: [(&str, &str); 0] = [];
@@ -156,7 +156,7 @@ fn each_refusal_is_told_apart() {
 }
 
 #[test]
-fn a_secret_that_would_let_everybody_in_is_refused() {
+fn an_empty_secret_is_rejected() {
     for (signing, challenge, message) in [
         ("", "token", "signature secret key: empty"),
         (" ", "token", "signature secret key: empty"),

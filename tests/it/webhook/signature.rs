@@ -1,11 +1,11 @@
-//! The signature header: what was computed elsewhere, and what is odd.
+//! The signature header: independently computed signatures, and malformed ones.
 
 use fullscript::webhook::{SIGNATURE_HEADER, sign};
 use proptest::prelude::*;
 
 use super::{HEADER, NOW, SECRET, at, receiver, refuse};
 
-/// Made with two other tools; the vendor publishes none.
+/// Computed with two other tools; the vendor publishes no example.
 const VECTORS: [(u64, &str, &str); 4] = [
     (
         1_700_000_000,
@@ -74,7 +74,7 @@ fn the_time_is_signed_as_it_was_sent() {
 }
 
 #[test]
-fn a_header_that_says_nothing_is_malformed() {
+fn a_header_without_content_is_malformed() {
     let signed = sign(SECRET, at(NOW), b"{}");
     let (_, signature) = signed.split_once(',').unwrap();
     for (header, what) in [

@@ -1,4 +1,4 @@
-//! Calls with a body: one with what is required, one with all fields.
+//! Calls with a body: one with the required fields, one with all fields.
 
 use fullscript::Client;
 use fullscript::types::*;

@@ -1,4 +1,4 @@
-//! Lists: as they are, with every filter, and as streams.
+//! Lists: without arguments, with every filter, and as streams.
 
 use fullscript::Client;
 use fullscript::types::{
@@ -9,8 +9,8 @@ use fullscript::types::{
 
 use super::send;
 
-/// Asks for the first page of each list's stream, and notes the operations.
-/// Some answers were never recorded, so Prism's need not hold a list.
+/// Requests the first page of each list's stream, and records the operations. Some responses were
+/// never recorded, so Prism's response need not contain a list.
 macro_rules! read {
     ($client:ident, $sent:ident; $($operation:ident $(.$given:ident($value:expr))*;)*) => {$(
         let list = $client.$operation()$(.$given($value))*.page_size(25);
@@ -19,7 +19,7 @@ macro_rules! read {
     )*};
 }
 
-/// Does the same with every list, bare.
+/// Does the same with every list, without arguments.
 macro_rules! every_list {
     ($do:ident, $client:ident, $sent:ident) => {
         $do! { $client, $sent;

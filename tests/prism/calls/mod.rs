@@ -1,4 +1,4 @@
-//! Calls of all operations, each bare and with everything that it takes.
+//! Calls of all operations, each without optional arguments and with all arguments.
 
 mod bodies;
 mod lists;
@@ -6,7 +6,7 @@ mod lists;
 use fullscript::Client;
 use fullscript::types::Entrypoint;
 
-/// Makes typed calls one after the other, and notes their operations.
+/// Makes typed calls sequentially, and records their operations.
 macro_rules! send {
     ($client:ident, $sent:ident; $($operation:ident $(.$given:ident($value:expr))*;)*) => {$(
         let answer = $client.$operation()$(.$given($value))*.send().await;
@@ -18,7 +18,7 @@ macro_rules! send {
 }
 use send;
 
-/// Makes them all; returns the operations of the requests, in their order.
+/// Makes all calls; returns the operations of the requests in order.
 pub(crate) async fn send_all(client: &Client) -> Vec<&'static str> {
     let mut sent = Vec::new();
     read_one(client, &mut sent).await;
@@ -59,12 +59,12 @@ async fn read_one(client: &Client, sent: &mut Vec<&'static str>) {
         get_treatment_plan_link.id("1").entrypoint(Entrypoint::Catalog);
         get_treatment_plan_link.id("1").entrypoint(Entrypoint::Labs);
         get_variant.id("1");
-        // What an id may hold.
+        // All characters that an id may contain.
         get_patient.id("a b/ü?#%\\[]");
     }
 }
 
-/// Changes that take no body.
+/// Changes without a body.
 async fn change(client: &Client, sent: &mut Vec<&'static str>) {
     send! { client, sent;
         activate_treatment_plan.id("1");

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: derives everything again, offline, and compares.
+//! `cargo xtask check`: derives all files again, offline, and compares them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,17 +18,17 @@ use crate::release::changelog;
 use crate::release::workspace::Workspace;
 use crate::review::Side;
 
-/// How to use the command.
+/// The help text of the command.
 pub const HELP: &str = "\
 cargo xtask check [--spec <directory>]
-    Derives everything again from the committed openapi.json and overlay.yaml,
-    offline, and compares it with what is committed. Compares what users get
-    with what the last release gave them, and the version in Cargo.toml with
-    the one that this demands.
-    Exit status: 0 all is as derived, 1 something differs, 2 refused
+    Derives all files again from the committed openapi.json and overlay.yaml,
+    offline, and compares them with the committed ones. Compares the public
+    surface with the last release, and the version in Cargo.toml with the one
+    that the changes require.
+    Exit status: 0 up to date, 1 something differs, 2 error
 ";
 
-/// What was found.
+/// The result of the check.
 #[derive(Debug)]
 pub struct Report {
     findings: Vec<String>,
@@ -36,10 +36,10 @@ pub struct Report {
     spec: PathBuf,
 }
 
-/// Compares what is committed with what is derived from it.
+/// Compares the committed files with the ones derived from them.
 ///
 /// # Errors
-/// A [`Refusal`] if the committed document is none or cannot be normalized.
+/// Returns a [`Refusal`] if the committed document is invalid or cannot be normalized.
 pub fn run(spec: &Path) -> Result<Report, Refusal> {
     let spec = SpecDir::open(spec)?;
     let overlay = spec.overlay()?;
@@ -50,7 +50,7 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
     };
     for leftover in spec.leftovers() {
         let name = leftover.file_name().unwrap_or_default().display();
-        let finding = format!("{name}: left behind by an update that was interrupted");
+        let finding = format!("{name}: left over from an interrupted update");
         report.found(finding, Repair::Fetch);
     }
     if let Err(fault) = spec.source() {
@@ -62,7 +62,7 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
     };
     let document = judge::judge(bytes, None)?;
     if bytes != judge::format(&document).as_bytes() {
-        let finding = format!("{DOCUMENT}: not in the form that update-spec writes");
+        let finding = format!("{DOCUMENT}: not in the format that update-spec writes");
         report.found(finding, Repair::Derive);
     }
     let derived = normalize::derive(&document, overlay)?;
@@ -75,10 +75,10 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
     Ok(report)
 }
 
-/// Reads the options behind the verb: the directory of the documents.
+/// Parses the options of the command: the directory of the documents.
 ///
 /// # Errors
-/// A [`Refusal`] for an option that is not one of ours.
+/// Returns a [`Refusal`] for an unknown option.
 pub fn parse(args: &mut Parser) -> Result<PathBuf, Refusal> {
     let mut spec = PathBuf::from(DEFAULT_PATH);
     while let Some(arg) = args.next().map_err(usage)? {
@@ -96,7 +96,7 @@ impl Report {
         self.repair = self.repair.max(Some(repair));
     }
 
-    /// Looks at what depends on the documents and does not stand among them.
+    /// Checks the files outside the directory that depend on the documents.
     fn workspace(&mut self, workspace: &Workspace, derived: Derived) {
         let surface = match Side::new("", derived) {
             Ok(side) => side.surface,
@@ -106,7 +106,7 @@ impl Report {
             Ok(None) => {}
             Ok(Some(_)) => {
                 let finding = format!(
-                    "{}: the part about the API is not as drafted",
+                    "{}: the drafted part about the API is out of date",
                     changelog::NAME
                 );
                 self.found(finding, Repair::Derive);
@@ -117,7 +117,7 @@ impl Report {
             .extend(workspace.behind(&surface).unwrap_or_else(Some));
     }
 
-    /// The status with which the command ends.
+    /// Returns the exit status of the command.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::from(!self.findings.is_empty()))
     }
@@ -126,7 +126,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.findings.is_empty() {
-            return writeln!(f, "checked: {} is as derived", self.spec.display());
+            return writeln!(f, "checked: {} is up to date", self.spec.display());
         }
         for finding in &self.findings {
             writeln!(f, "{finding}")?;
@@ -140,18 +140,18 @@ impl fmt::Display for Report {
             None => Ok(()),
             Some(Repair::Derive) => writeln!(
                 f,
-                "repair with: cargo xtask update-spec --from {}{option}",
+                "fix with: cargo xtask update-spec --from {}{option}",
                 spec.join(DOCUMENT).display()
             ),
             Some(Repair::Fetch) => writeln!(
                 f,
-                "restore the file with git, or repair with: cargo xtask update-spec{option}"
+                "restore the file with git, or fix with: cargo xtask update-spec{option}"
             ),
         }
     }
 }
 
-/// What it takes to mend the findings; a version takes a person.
+/// How the findings can be fixed. A version must be set manually.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repair {
     Derive,
@@ -168,15 +168,17 @@ fn compare(committed: Option<&[u8]>, derived: &Value) -> Option<String> {
     let difference = match serde_json::from_slice(committed) {
         Err(error) => format!("not JSON: {error}"),
         Ok(committed) => match first_difference(&committed, derived) {
-            Some(pointer) if pointer.is_empty() => "not what is derived, at the root".to_owned(),
-            Some(pointer) => format!("not what is derived, first at {pointer}"),
-            None => "not in the form that update-spec writes".to_owned(),
+            Some(pointer) if pointer.is_empty() => {
+                "differs from the derived file at the root".to_owned()
+            }
+            Some(pointer) => format!("differs from the derived file, first at {pointer}"),
+            None => "not in the format that update-spec writes".to_owned(),
         },
     };
     Some(format!("{NORMALIZED}: {difference}"))
 }
 
-/// The pointer to the first place, in sorted order, where two documents differ.
+/// Returns the pointer to the first difference of two documents, in sorted order.
 fn first_difference(one: &Value, other: &Value) -> Option<String> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {

@@ -1,4 +1,4 @@
-//! The commands, a file for each verb.
+//! The commands, one file each.
 
 pub mod check;
 pub mod record_release;

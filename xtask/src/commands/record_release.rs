@@ -1,4 +1,4 @@
-//! `cargo xtask record-release`: keeps what a published version gave its users.
+//! `cargo xtask record-release`: records the public surface of a published version.
 
 use std::path::Path;
 
@@ -9,33 +9,34 @@ use crate::release::record::{PATH, Release};
 use crate::release::workspace::Workspace;
 use crate::surface::Surface;
 
-/// How to use the command.
+/// The help text of the command.
 pub const HELP: &str = "\
 cargo xtask record-release
-    Records in xtask/released.json what users get of the version in Cargo.toml,
-    and makes the drafted part of CHANGELOG.md a written one. Run it when a
-    version is published; `check` judges the next version by it.
-    Exit status: 0 done, 2 refused
+    Records the public surface of the version in Cargo.toml in
+    xtask/released.json, and removes the marks of the drafted part of
+    CHANGELOG.md. Run it when a version is published; `check` compares the next
+    version with this record.
+    Exit status: 0 done, 2 error
 ";
 
-/// Records the present surface under the present version.
+/// Records the current public surface under the current version.
 ///
 /// # Errors
-/// A [`Refusal`] if `spec/` holds no document that code can be generated from,
-/// or a file cannot be read or written.
+/// Returns a [`Refusal`] if no code can be generated from the document in `spec/`, or if a file
+/// cannot be read or written.
 pub fn run(spec: &Path) -> Result<String, Refusal> {
     let spec = SpecDir::open(spec)?;
     let workspace = Workspace::of(&spec);
-    let failed = |came: String| {
+    let failed = |problem: String| {
         refuse(
-            came,
-            "a workspace that is as derived",
+            problem,
+            "a workspace that `cargo xtask check` accepts",
             "run `cargo xtask check`",
         )
     };
     let version = workspace.version().map_err(failed)?;
     let version =
-        version.ok_or_else(|| failed("no Cargo.toml with a version beside spec/".into()))?;
+        version.ok_or_else(|| failed("no Cargo.toml with a version next to spec/".into()))?;
     let normalized = spec.file(NORMALIZED).unwrap_or_default();
     let surface = code(&String::from_utf8_lossy(normalized))
         .and_then(|code| Surface::of(&code))
@@ -43,6 +44,6 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
     Release::new(version.clone(), surface)
         .write(workspace.path())
         .and_then(|()| workspace.settle_changelog())
-        .map_err(|error| failed(format!("a write that failed: {error}")))?;
+        .map_err(|error| failed(format!("cannot write the record or the changelog: {error}")))?;
     Ok(format!("recorded {version} in {PATH}\n"))
 }

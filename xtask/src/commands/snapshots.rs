@@ -1,5 +1,4 @@
-//! `cargo xtask snapshots`: what a reviewer reads in `tests/snapshots`,
-//! written anew from the committed documents.
+//! `cargo xtask snapshots`: writes `tests/snapshots` from the committed documents.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,19 +11,19 @@ use crate::refusal::{Refusal, refuse};
 use crate::release::workspace::Workspace;
 use crate::review::Side;
 
-/// How to use the command.
+/// The help text of the command.
 pub const HELP: &str = "\
 cargo xtask snapshots
-    Writes tests/snapshots anew from what is committed in spec/: the lines that
-    a reviewer reads after an update. The tests hold them against the compiled
-    code.
-    Exit status: 0 done, 2 refused
+    Writes tests/snapshots from the committed files in spec/: the public
+    surface and the repairs, one fact per line, for review. The tests compare
+    them with the compiled code.
+    Exit status: 0 done, 2 error
 ";
 
-/// The directory of the snapshots, in the workspace.
+/// The directory of the snapshots in the workspace.
 const DIRECTORY: &str = "tests/snapshots";
 
-/// The lines of each snapshot, by its name.
+/// Returns the lines of each snapshot, by its name.
 pub fn of(side: &Side) -> BTreeMap<&'static str, Vec<String>> {
     let surface = &side.surface;
     BTreeMap::from([
@@ -36,37 +35,43 @@ pub fn of(side: &Side) -> BTreeMap<&'static str, Vec<String>> {
     ])
 }
 
-/// Writes those that changed, and says which.
+/// Writes the snapshots that changed, and returns a text that lists them.
 ///
 /// # Errors
-/// A [`Refusal`] if `spec/` holds no document that code can be generated from,
-/// or a file cannot be written.
+/// Returns a [`Refusal`] if no code can be generated from the document in `spec/`, or if a file
+/// cannot be written.
 pub fn run(spec: &Path) -> Result<String, Refusal> {
     let spec = SpecDir::open(spec)?;
     let document = judge::judge(spec.file(DOCUMENT).unwrap_or_default(), None)?;
     let derived = normalize::derive(&document, spec.overlay()?)?;
-    let failed = |came: String| refuse(came, "documents as derived", "run `cargo xtask check`");
+    let failed = |problem: String| {
+        refuse(
+            problem,
+            "documents that `cargo xtask check` accepts",
+            "run `cargo xtask check`",
+        )
+    };
     let side = Side::new("", derived).map_err(failed)?;
     let directory = Workspace::of(&spec).path().join(DIRECTORY);
-    let mut said = String::new();
+    let mut text = String::new();
     for (name, lines) in of(&side) {
         let path = directory.join(format!("{name}.snap"));
         let before = fs::read_to_string(&path).unwrap_or_default();
         let after = format!("---\nsource: {}\n---\n{}\n", source(name), lines.join("\n"));
         if before != after {
             fs::write(&path, &after)
-                .map_err(|error| failed(format!("a write of {name}.snap that failed: {error}")))?;
+                .map_err(|error| failed(format!("cannot write {name}.snap: {error}")))?;
             let (new, gone) = lines_changed(&before, &after);
-            said.push_str(&format!("changed {name}.snap: +{new} -{gone} lines\n"));
+            text.push_str(&format!("changed {name}.snap: +{new} -{gone} lines\n"));
         }
     }
-    if said.is_empty() {
-        said.push_str("unchanged: tests/snapshots\n");
+    if text.is_empty() {
+        text.push_str("unchanged: tests/snapshots\n");
     }
-    Ok(said)
+    Ok(text)
 }
 
-/// The test that holds a snapshot against what is built.
+/// Returns the test that compares a snapshot with the code.
 fn source(name: &str) -> &'static str {
     match name {
         "repairs" => "xtask/tests/repairs.rs",

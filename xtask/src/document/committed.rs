@@ -1,5 +1,5 @@
-//! The documents as the last commit holds them: what an update is compared
-//! with, however often it is run before it is committed itself.
+//! The documents of the last commit. An update is compared with these, so that it can run
+//! repeatedly before it is committed.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,31 +12,31 @@ use crate::document::spec_dir::{DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
 use crate::normalize::{self, Derived};
 use crate::refusal::Refusal;
 
-/// What stood in the directory before the update.
+/// The documents before the update.
 pub(crate) struct Committed {
-    /// The record's name for the document.
+    /// The name in the record.
     pub(crate) name: String,
-    /// What was received.
+    /// The document as received.
     pub(crate) document: Value,
-    /// What was derived from it.
+    /// The normalized document.
     pub(crate) normalized: Value,
-    /// The review that was committed with it.
+    /// The committed review.
     pub(crate) review: Option<String>,
 }
 
 impl Committed {
-    /// The documents of the last commit, or those of the directory where git
-    /// does not know them; none where nothing can be compared with.
+    /// Reads the documents of the last commit, or those of the directory if git does not know them;
+    /// `None` if there are none to compare with.
     pub(crate) fn of(spec: &SpecDir) -> Option<Self> {
         let from_git = Self::read(|name| show(spec.path(), name));
         from_git.or_else(|| Self::read(|name| spec.file(name).map(<[u8]>::to_vec)))
     }
 
-    /// The old document as it is derived today: its repairs are not recorded,
-    /// what was committed of it is.
+    /// Derives the old document again to get its repairs, which are not recorded, and keeps the
+    /// committed normalized document.
     ///
     /// # Errors
-    /// A [`Refusal`] where the committed document is none any more.
+    /// Returns a [`Refusal`] if the committed document is no longer accepted.
     pub(crate) fn derived(&self, overlay: &str) -> Result<Derived, Refusal> {
         let derived = normalize::derive(&self.document, overlay)?;
         Ok(Derived {
@@ -57,12 +57,12 @@ impl Committed {
     }
 }
 
-/// A file of the directory as of the last commit.
+/// Returns a file of the directory in the last commit.
 fn show(directory: &Path, name: &str) -> Option<Vec<u8>> {
     let mut git = Command::new("git");
     git.arg("-C").arg(directory);
     git.arg("show").arg(format!("HEAD:./{name}"));
-    // A hook of git's has these set, for another repository perhaps.
+    // A git hook sets these variables, possibly for another repository.
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         git.env_remove(variable);
     }

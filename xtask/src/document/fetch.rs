@@ -1,4 +1,4 @@
-//! Receives a document from an address or a file, within limits.
+//! Downloads a document from a URL, or reads it from a file, within limits.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -21,65 +21,65 @@ use crate::document::judge::quote;
 use crate::document::source::{Source, without_secrets};
 use crate::refusal::{Refusal, refuse, unreachable, usage};
 
-/// Where the vendor publishes the document.
+/// The URL where the vendor publishes the document.
 pub const DEFAULT_SOURCE: &str = "https://us.fullscript.com/docs/api/open-api/v1/openapi.json";
 
-/// A server that accepts no connection within this time is down.
+/// A server that accepts no connection within this time is considered down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The document is below a megabyte; a minute is enough on a poor line.
+/// The document is below 1 MB, so a minute is enough on a slow connection.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// About a hundred times the size of the document: a larger body is something else.
+/// About a hundred times the size of the document. A larger body is something else.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Enough for a move to another host and a sign-in; more redirects are a loop.
+/// Enough for a move to another host and a sign-in. More redirects are a loop.
 const MAX_REDIRECTS: usize = 5;
 
 const USER_AGENT: &str = concat!("fullscript-rs-xtask/", env!("CARGO_PKG_VERSION"));
 
 const EXPECTED: &str = "status 200 with Fullscript's OpenAPI document";
-const SAVE_BY_HAND: &str = "save the document with a browser and pass the file with --from";
+const SAVE_MANUALLY: &str = "save the document with a browser and pass the file with --from";
 
-/// The place that a document is read from.
+/// The source of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An address.
+    /// A URL.
     Url(Url),
     /// A file on this machine.
     File(PathBuf),
 }
 
-/// Limits of time and size for one transfer.
+/// The limits of time and size of one download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Time until the connection is established.
+    /// The maximum time until the connection is established.
     pub connect: Duration,
-    /// Time until the last byte is received, redirects included.
+    /// The maximum time until the last byte is received, including redirects.
     pub total: Duration,
-    /// Size of the document.
+    /// The maximum size of the document.
     pub bytes: u64,
 }
 
-/// The response of an address.
+/// The response of the server.
 #[derive(Debug)]
 pub enum Fetched {
     /// The document has not changed since it was recorded.
     Unchanged,
-    /// A document, not yet judged.
+    /// A document, not yet validated.
     Document(Received),
 }
 
-/// The bytes received, with the headers that describe them.
+/// The received bytes and the headers that describe them.
 #[derive(Debug)]
 pub struct Received {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// The `Content-Type` of the answer.
+    /// The `Content-Type` of the response.
     pub content_type: Option<String>,
-    /// The `ETag` of the answer.
+    /// The `ETag` of the response.
     pub etag: Option<String>,
-    /// The `Last-Modified` of the answer.
+    /// The `Last-Modified` of the response.
     pub last_modified: Option<String>,
 }
 
@@ -94,21 +94,20 @@ impl Default for Limits {
 }
 
 impl Origin {
-    /// Parses an address or the path of a file.
+    /// Parses a URL or a file path.
     ///
     /// # Errors
-    /// A [`Refusal`] for an address that is neither http nor https.
+    /// Returns a [`Refusal`] for a URL whose scheme is neither http nor https.
     pub fn parse(text: &OsStr) -> Result<Self, Refusal> {
         let Some(address) = text.to_str().filter(|text| text.contains("://")) else {
             return Ok(Self::File(text.into()));
         };
-        let url = Url::parse(address)
-            .map_err(|error| usage(format!("an address that cannot be read: {error}")))?;
+        let url = Url::parse(address).map_err(|error| usage(format!("invalid URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            let came = format!("an address of scheme {}", quote(url.scheme()));
+            let problem = format!("unsupported URL scheme {}", quote(url.scheme()));
             return Err(refuse(
-                came,
-                "an https address or the path of a file",
+                problem,
+                "an https URL or the path of a file",
                 "pass one of these with --from",
             ));
         }
@@ -125,14 +124,14 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Requests the document at an address, conditionally if `known` is given.
+/// Downloads the document from a URL, conditionally if `known` is given.
 ///
 /// # Errors
-/// A [`Refusal`] if the address cannot be reached, its status is not 200, or a
-/// limit is exceeded.
+/// Returns a [`Refusal`] if the server is unreachable, the status is not 200, or a limit is
+/// exceeded.
 pub fn fetch(url: &Url, known: Option<&Source>, limits: &Limits) -> Result<Fetched, Refusal> {
     if !is_trusted(url, true) {
-        return Err(refuse_plain_http("the plain http address", url));
+        return Err(refuse_plain_http("plain http URL", url));
     }
     say(format_args!("fetching {}", without_secrets(url)));
     let conditions = known.map(conditions).unwrap_or_default();
@@ -158,33 +157,32 @@ pub fn fetch(url: &Url, known: Option<&Source>, limits: &Limits) -> Result<Fetch
 /// Reads a document from a file.
 ///
 /// # Errors
-/// A [`Refusal`] if there is no such file, it cannot be read, or it is too
-/// large.
+/// Returns a [`Refusal`] if the file does not exist, cannot be read, or is too large.
 pub fn read_file(path: &Path, limits: &Limits) -> Result<Received, Refusal> {
     let shown = path.display();
-    let refuse_file = |came: String| {
+    let refuse_file = |problem: String| {
         refuse(
-            came,
+            problem,
             "a readable file with the document",
-            "check the path given with --from",
+            "check the path in --from",
         )
     };
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => refuse_file(format!("no file at {shown}")),
-        _ => refuse_file(format!("an unreadable file, {shown}: {error}")),
+        _ => refuse_file(format!("cannot read the file {shown}: {error}")),
     })?;
     if metadata.is_dir() {
-        return Err(refuse_file(format!("a directory, {shown}")));
+        return Err(refuse_file(format!("{shown} is a directory")));
     }
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limits.bytes + 1).read_to_end(&mut bytes))
-        .map_err(|error| refuse_file(format!("an unreadable file, {shown}: {error}")))?;
+        .map_err(|error| refuse_file(format!("cannot read the file {shown}: {error}")))?;
     Received::within(limits, bytes, &HeaderMap::new())
 }
 
 impl Received {
-    /// Refuses a document that is larger than the limit.
+    /// Returns an error if a document is larger than the limit.
     fn within(limits: &Limits, bytes: Vec<u8>, headers: &HeaderMap) -> Result<Self, Refusal> {
         if bytes.len() as u64 > limits.bytes {
             return Err(refuse_size(limits));
@@ -206,10 +204,10 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Follows redirects as far as they are trusted. One that is not is returned
-    /// as a response, so that the message can say where it led.
+    /// Follows trusted redirects. An untrusted one is returned as the response, so that the error
+    /// can name its target.
     fn ask(&self, url: &Url, conditions: &HeaderMap) -> reqwest::Result<Response> {
-        // Fails only where a provider is installed already, which will do.
+        // Fails only if a provider is already installed, which is fine.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let is_local = is_loopback(url);
         let policy = Policy::custom(move |attempt| {
@@ -224,7 +222,7 @@ impl Exchange<'_> {
             .connect_timeout(self.limits.connect)
             .redirect(policy)
             .referer(false)
-            // A server may close a connection just when a redirect would use it again.
+            // A server may close a connection that a redirect is about to reuse.
             .pool_max_idle_per_host(0)
             .user_agent(USER_AGENT);
         if is_local {
@@ -260,7 +258,7 @@ impl Exchange<'_> {
         if error.is_timeout() && Instant::now() >= self.deadline {
             return self.refuse_timeout(url, 0);
         }
-        let came = if error.is_timeout() {
+        let problem = if error.is_timeout() {
             format!(
                 "no connection to {} within {} s",
                 host(url),
@@ -269,10 +267,10 @@ impl Exchange<'_> {
         } else if error.is_connect() {
             format!("no connection to {}: {}", host(url), root_cause(error))
         } else {
-            format!("no answer from {}: {}", host(url), root_cause(error))
+            format!("no response from {}: {}", host(url), root_cause(error))
         };
-        let remedy = format!("check the network and the address, or {SAVE_BY_HAND}");
-        unreachable(refuse(came, EXPECTED, remedy))
+        let help = format!("check the network and the address, or {SAVE_MANUALLY}");
+        unreachable(refuse(problem, EXPECTED, help))
     }
 
     fn refuse_break(
@@ -286,27 +284,27 @@ impl Exchange<'_> {
             return self.refuse_timeout(url, received);
         }
         let of = announced.map_or_else(String::new, |length| format!(" of {length} announced"));
-        let came = format!(
-            "an answer from {} that broke off after {received} bytes{of}: {}",
+        let problem = format!(
+            "connection to {} closed after {received} bytes{of}: {}",
             host(url),
             root_cause(error)
         );
         unreachable(refuse(
-            came,
+            problem,
             EXPECTED,
-            format!("run the command again, or {SAVE_BY_HAND}"),
+            format!("run the command again, or {SAVE_MANUALLY}"),
         ))
     }
 
     fn refuse_timeout(&self, url: &Url, received: usize) -> Refusal {
         let total = self.limits.total.as_secs();
-        let came = format!(
-            "{received} bytes from {} when {total} s were over",
+        let problem = format!(
+            "timed out after {total} s: received {received} bytes from {}",
             host(url)
         );
-        let expected = format!("{EXPECTED}, whole within {total} s");
-        let remedy = format!("run again with a longer --timeout <seconds>, or {SAVE_BY_HAND}");
-        unreachable(refuse(came, expected, remedy))
+        let expected = format!("{EXPECTED}, complete within {total} s");
+        let help = format!("run again with a longer --timeout <seconds>, or {SAVE_MANUALLY}");
+        unreachable(refuse(problem, expected, help))
     }
 }
 
@@ -316,14 +314,14 @@ fn conditions(known: &Source) -> HeaderMap {
         (IF_MODIFIED_SINCE, &known.last_modified),
     ]
     .into_iter()
-    // A value that is not fit for a header costs us a download, no more.
+    // A value that is invalid in a header only costs a full download.
     .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value.as_ref()?).ok()?)))
     .collect()
 }
 
-/// Whether an address may be requested. Code is generated from the document, so
-/// nobody may change it on the way. Plain http is trusted on this machine only,
-/// and only if the first address is on it too: the client then uses no proxy.
+/// Returns whether a URL may be requested. Code is generated from the document, so it must not be
+/// modified in transit. Plain http is allowed only on this machine, and only if the first URL is on
+/// it too: the client then uses no proxy.
 fn is_trusted(url: &Url, began_here: bool) -> bool {
     match url.scheme() {
         "https" => true,
@@ -343,19 +341,19 @@ fn refuse_plain_http(what: &str, url: &Url) -> Refusal {
     refuse(
         format!("{what} {}", without_secrets(url)),
         "https, or http on this machine",
-        format!("pass an https address with --from, or {SAVE_BY_HAND}"),
+        format!("pass an https address with --from, or {SAVE_MANUALLY}"),
     )
 }
 
-/// Refuses a redirect that was not followed.
+/// Returns the error of a redirect that was not followed.
 fn refuse_redirect(from: &Url, location: &HeaderValue) -> Refusal {
     let next = location.to_str().ok();
     let Some(next) = next.and_then(|location| from.join(location).ok()) else {
-        let came = format!("a redirect from {} to no readable address", host(from));
-        return refuse(came, EXPECTED, SAVE_BY_HAND);
+        let problem = format!("invalid redirect location from {}", host(from));
+        return refuse(problem, EXPECTED, SAVE_MANUALLY);
     };
     if !is_trusted(&next, is_loopback(from)) {
-        return refuse_plain_http("a redirect to", &next);
+        return refuse_plain_http("redirect to", &next);
     }
     refuse(
         format!(
@@ -363,19 +361,18 @@ fn refuse_redirect(from: &Url, location: &HeaderValue) -> Refusal {
             without_secrets(&next)
         ),
         EXPECTED,
-        "find the document's address with a browser and pass it with --from",
+        "find the document's URL with a browser and pass it with --from",
     )
 }
 
 fn refuse_status(status: StatusCode, url: &Url) -> Refusal {
-    let came = format!("status {status} from {}", without_secrets(url));
+    let problem = format!("status {status} from {}", without_secrets(url));
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        let remedy = format!("try again later, or {SAVE_BY_HAND}");
-        return unreachable(refuse(came, EXPECTED, remedy));
+        let help = format!("retry later, or {SAVE_MANUALLY}");
+        return unreachable(refuse(problem, EXPECTED, help));
     }
-    let remedy =
-        format!("look for the document's new address and pass it with --from, or {SAVE_BY_HAND}");
-    refuse(came, EXPECTED, remedy)
+    let help = format!("find the document's new URL and pass it with --from, or {SAVE_MANUALLY}");
+    refuse(problem, EXPECTED, help)
 }
 
 fn refuse_size(limits: &Limits) -> Refusal {
@@ -388,10 +385,10 @@ fn refuse_size(limits: &Limits) -> Refusal {
 }
 
 fn host(url: &Url) -> &str {
-    url.host_str().unwrap_or("the address")
+    url.host_str().unwrap_or("the server")
 }
 
-/// The last error of a chain: the outer ones name the library's layers.
+/// Returns the last error of the chain. The outer ones name the layers of the library.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -415,7 +412,7 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
     }
 }
 
-/// Writes a line to the log where no progress bar is shown.
+/// Prints a line if no progress bar is shown.
 fn say(line: std::fmt::Arguments<'_>) {
     if !is_watched() {
         eprintln!("{line}");
@@ -452,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_from_a_file() {
+    fn a_url_is_distinguished_from_a_file() {
         assert!(matches!(
             Origin::parse("a.json".as_ref()),
             Ok(Origin::File(_))

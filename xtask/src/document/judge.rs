@@ -1,19 +1,18 @@
-//! Decides whether the bytes received are the document we asked for, and
-//! gives them the one form in which they are kept.
+//! Validation of the received document, and its canonical format.
 
 use serde_json::{Map, Value};
 
 use crate::refusal::{Refusal, refuse};
 
 const EXPECTED: &str = "Fullscript's OpenAPI 3.0 or 3.1 document, as UTF-8 JSON";
-const LOOK_FIRST: &str = "open the source and see what it holds now, \
+const CHECK_SOURCE: &str = "open the source to see what it contains now, \
     then pass the right address or file with --from";
-const ASK_AGAIN: &str = "run the command again, \
+const RUN_AGAIN: &str = "run the command again, \
     or save the document with a browser and pass the file with --from";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Paths by which the document is known even if it bears another title.
+/// Paths that identify the document even if its title is different.
 const KNOWN_PATHS: [&str; 4] = [
     "/api/clinic",
     "/api/clinic/patients",
@@ -22,23 +21,23 @@ const KNOWN_PATHS: [&str; 4] = [
 ];
 const KNOWN_PREFIX: &str = "/api/events/";
 
-/// One path in common may be chance, as with `/api/oauth/token`; three are not.
+/// A single common path may be a coincidence, like `/api/oauth/token`; three are not.
 const KNOWN_PATHS_NEEDED: usize = 3;
 
 /// Long enough to recognize a title, short enough for one line.
 const QUOTE_LENGTH: usize = 60;
 
-/// Reads the bytes received as the vendor's document.
+/// Parses the received bytes as the vendor's document.
 ///
 /// # Errors
-/// A [`Refusal`] for anything else: a web page, broken JSON, another version
-/// of OpenAPI, another API.
+/// Returns a [`Refusal`] for anything else: a web page, invalid JSON, another version of OpenAPI,
+/// another API.
 pub fn judge(bytes: &[u8], content_type: Option<&str>) -> Result<Value, Refusal> {
     let text = text(bytes, content_type)?;
     let document = json(text)?;
     let Value::Object(fields) = &document else {
-        let came = format!("JSON that is {}, not an object", kind_of(&document));
-        return Err(refuse(came, EXPECTED, LOOK_FIRST));
+        let problem = format!("the JSON document is {}, not an object", kind_of(&document));
+        return Err(refuse(problem, EXPECTED, CHECK_SOURCE));
     };
     check_version(fields)?;
     check_paths(fields)?;
@@ -46,14 +45,14 @@ pub fn judge(bytes: &[u8], content_type: Option<&str>) -> Result<Value, Refusal>
     Ok(document)
 }
 
-/// Gives a document its one form: indented, keys sorted, a line break at the end.
+/// Formats a document: indented, keys sorted, a line break at the end.
 pub fn format(document: &Value) -> String {
     let mut document = document.clone();
     document.sort_all_objects();
     format!("{document:#}\n")
 }
 
-/// Quotes a foreign text on one line, without control characters.
+/// Quotes an external text on one line, without control characters.
 pub(crate) fn quote(text: &str) -> String {
     let mut plain: String = text
         .chars()
@@ -69,24 +68,24 @@ pub(crate) fn quote(text: &str) -> String {
 fn text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> Result<&'a str, Refusal> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) else {
-        return Err(refuse("an empty document", EXPECTED, ASK_AGAIN));
+        return Err(refuse("the document is empty", EXPECTED, RUN_AGAIN));
     };
     if *first == b'<' || content_type.is_some_and(is_html) {
         let declared = content_type.map_or_else(
             || "no content type given".to_owned(),
             |declared| format!("content type {}", quote(declared)),
         );
-        let came = format!("a web page (HTML or XML, {declared}), not JSON");
-        return Err(refuse(came, EXPECTED, LOOK_FIRST));
+        let problem = format!("a web page (HTML or XML, {declared}) instead of JSON");
+        return Err(refuse(problem, EXPECTED, CHECK_SOURCE));
     }
     std::str::from_utf8(bytes).map_err(|error| {
-        let came = format!(
-            "{} bytes that are not UTF-8 from byte {} on",
-            bytes.len(),
-            error.valid_up_to()
+        let problem = format!(
+            "invalid UTF-8 at byte {} of {}",
+            error.valid_up_to(),
+            bytes.len()
         );
         refuse(
-            came,
+            problem,
             EXPECTED,
             "save the document as UTF-8 and pass the file with --from",
         )
@@ -102,20 +101,16 @@ fn is_html(content_type: &str) -> bool {
 fn json(text: &str) -> Result<Value, Refusal> {
     serde_json::from_str(text).map_err(|error| {
         if error.is_eof() {
-            let came = format!("JSON that breaks off: {error} ({} bytes)", text.len());
-            return refuse(came, EXPECTED, ASK_AGAIN);
+            let problem = format!("truncated JSON: {error} ({} bytes)", text.len());
+            return refuse(problem, EXPECTED, RUN_AGAIN);
         }
-        // serde_json has no predicate for this one; the text is all it gives.
+        // serde_json has no predicate for this error, so its text is matched.
         if error.to_string().starts_with("recursion limit exceeded") {
-            let came = format!("JSON nested too deep: {error}");
+            let problem = format!("JSON nested too deep: {error}");
             let expected = format!("{EXPECTED}, nested less than 128 levels deep");
-            return refuse(came, expected, LOOK_FIRST);
+            return refuse(problem, expected, CHECK_SOURCE);
         }
-        refuse(
-            format!("text that is not JSON: {error}"),
-            EXPECTED,
-            LOOK_FIRST,
-        )
+        refuse(format!("invalid JSON: {error}"), EXPECTED, CHECK_SOURCE)
     })
 }
 
@@ -131,18 +126,18 @@ fn kind_of(value: &Value) -> &'static str {
 }
 
 fn check_version(fields: &Map<String, Value>) -> Result<(), Refusal> {
-    let came = match (fields.get("openapi"), fields.get("swagger")) {
+    let problem = match (fields.get("openapi"), fields.get("swagger")) {
         (Some(Value::String(version)), _) if is_known_version(version) => return Ok(()),
         (Some(Value::String(version)), _) => format!("OpenAPI version {}", quote(version)),
-        (Some(other), _) => format!("an `openapi` field that is {}", kind_of(other)),
+        (Some(other), _) => format!("the `openapi` field is {}", kind_of(other)),
         (None, Some(Value::String(version))) => format!("Swagger version {}", quote(version)),
         (None, Some(_)) => "a Swagger document".to_owned(),
-        (None, None) => "JSON without an `openapi` field".to_owned(),
+        (None, None) => "the JSON document has no `openapi` field".to_owned(),
     };
     Err(refuse(
-        came,
+        problem,
         EXPECTED,
-        "look for a 3.0 or 3.1 document at the vendor and pass it with --from",
+        "find a 3.0 or 3.1 document of the vendor and pass it with --from",
     ))
 }
 
@@ -152,13 +147,13 @@ fn is_known_version(version: &str) -> bool {
 }
 
 fn check_paths(fields: &Map<String, Value>) -> Result<(), Refusal> {
-    let came = match fields.get("paths") {
+    let problem = match fields.get("paths") {
         Some(Value::Object(paths)) if !paths.is_empty() => return Ok(()),
-        Some(Value::Object(_)) => "an OpenAPI document with empty `paths`".to_owned(),
-        Some(other) => format!("an OpenAPI document whose `paths` is {}", kind_of(other)),
-        None => "an OpenAPI document without `paths`".to_owned(),
+        Some(Value::Object(_)) => "the OpenAPI document has empty `paths`".to_owned(),
+        Some(other) => format!("`paths` of the OpenAPI document is {}", kind_of(other)),
+        None => "the OpenAPI document has no `paths`".to_owned(),
     };
-    Err(refuse(came, EXPECTED, LOOK_FIRST))
+    Err(refuse(problem, EXPECTED, CHECK_SOURCE))
 }
 
 fn check_owner(fields: &Map<String, Value>) -> Result<(), Refusal> {
@@ -179,15 +174,15 @@ fn check_owner(fields: &Map<String, Value>) -> Result<(), Refusal> {
     if known >= KNOWN_PATHS_NEEDED {
         return Ok(());
     }
-    let came = match title {
-        Some(title) => format!("the document of another API, titled {}", quote(title)),
-        None => "the document of another API, without a title".to_owned(),
+    let problem = match title {
+        Some(title) => format!("a document of another API, titled {}", quote(title)),
+        None => "a document of another API, without a title".to_owned(),
     };
     let expected = format!(
         "a title with \"Fullscript\" or at least {KNOWN_PATHS_NEEDED} of its paths, \
          such as /api/clinic (there are {known})"
     );
-    Err(refuse(came, expected, LOOK_FIRST))
+    Err(refuse(problem, expected, CHECK_SOURCE))
 }
 
 #[cfg(test)]
@@ -205,9 +200,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(document: &Value, came: &str) {
+    fn refused(document: &Value, problem: &str) {
         let refusal = judge(document.to_string().as_bytes(), None).unwrap_err();
-        assert!(refusal.came.contains(came), "{refusal}");
+        assert!(refusal.problem.contains(problem), "{refusal}");
     }
 
     #[test]
@@ -221,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_of_openapi_are_taken() {
+    fn both_versions_of_openapi_are_accepted() {
         for version in ["3.0.0", "3.0.3", "3.1.0", "3.1"] {
             let mut document = document();
             document["openapi"] = version.into();
@@ -239,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn another_title_is_taken_if_the_paths_are_known() {
+    fn another_title_is_accepted_if_the_paths_are_known() {
         let mut document = document();
         document["info"]["title"] = "Partner API".into();
         refused(&document, "another API, titled \"Partner API\"");
@@ -258,12 +253,12 @@ mod tests {
             ("<html>", Some("application/json")),
         ] {
             let refusal = judge(bytes.as_bytes(), content_type).unwrap_err();
-            assert!(refusal.came.contains("a web page"), "{refusal}");
+            assert!(refusal.problem.contains("a web page"), "{refusal}");
         }
     }
 
     #[test]
-    fn a_quoted_text_stays_on_one_line() {
+    fn a_quoted_text_is_one_line() {
         assert_eq!(quote("a\nb\u{1b}[31m"), "\"a b [31m\"");
         assert_eq!(quote(&"x".repeat(100)).len(), QUOTE_LENGTH + 5);
     }

@@ -1,4 +1,4 @@
-//! The record of where the document came from, kept in `spec/source.toml`.
+//! The record of the document's source, in `spec/source.toml`.
 
 use std::path::Path;
 
@@ -10,24 +10,24 @@ use sha2::{Digest, Sha256};
 
 const HEADER: &str = "# Written by `cargo xtask update-spec`; not to be edited.\n";
 
-/// Where a document came from, and when.
+/// The source and the date of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The address, without query and user.
+    /// The URL without query and user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The name of the file, without its folder.
+    /// The file name without its directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The day on which this document was first received (UTC).
     pub fetched: NaiveDate,
-    /// The hash of the bytes received, before they were formatted.
+    /// The SHA-256 hash of the received bytes, before formatting.
     pub sha256: String,
-    /// The server's validator, for the next conditional request.
+    /// The `ETag` of the server, for the next conditional request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The server's date of change, for the next conditional request.
+    /// The `Last-Modified` date of the server, for the next conditional request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
     /// Who wrote the document.
@@ -40,12 +40,12 @@ pub struct Source {
 pub enum Kind {
     /// Fullscript published it.
     Vendor,
-    /// It was put together from what is publicly known.
+    /// Reconstructed from public information.
     Reconstructed,
 }
 
 impl Source {
-    /// Records a document that came from an address.
+    /// Creates the record of a document from a URL.
     pub fn of_url(url: &Url, bytes: &[u8], kind: Kind) -> Self {
         Self {
             url: Some(without_secrets(url)),
@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    /// Records a document that came from a file.
+    /// Creates the record of a document from a file.
     pub fn of_file(path: &Path, bytes: &[u8], kind: Kind) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str());
         Self {
@@ -64,7 +64,7 @@ impl Source {
         }
     }
 
-    /// What the document is called in a report: its file or its address.
+    /// Returns the name of the document in reports: its file name or its URL.
     pub fn name(&self) -> String {
         self.file
             .as_ref()
@@ -73,20 +73,20 @@ impl Source {
             .unwrap_or_default()
     }
 
-    /// Tells whether the document came from this address.
+    /// Returns whether the document was received from a URL.
     pub fn is_of(&self, url: &Url) -> bool {
         self.url.as_ref() == Some(&without_secrets(url))
     }
 
-    /// The same record with another kind; nothing if it has that kind already.
+    /// Returns the record with another kind; `None` if it already has that kind.
     pub fn with_kind(self, kind: Kind) -> Option<Self> {
         (self.kind != kind).then_some(Self { kind, ..self })
     }
 
-    /// Reads a record and checks that it is whole.
+    /// Parses and validates a record.
     ///
     /// # Errors
-    /// One line on what is missing or wrong.
+    /// Returns one line about what is missing or invalid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let source: Self =
             toml::from_str(text).map_err(|error| error.message().replace('\n', " "))?;
@@ -99,7 +99,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Writes the record as the text of `source.toml`.
+    /// Formats the record as the text of `source.toml`.
     pub fn to_text(&self) -> String {
         let text = toml::to_string(self).expect("a table of texts and a date is TOML");
         format!("{HEADER}{text}")
@@ -119,7 +119,7 @@ impl Source {
 }
 
 impl Kind {
-    /// Tells from what a document says of itself whether it was reconstructed.
+    /// Returns whether the title or the description states that the document was reconstructed.
     pub fn of(document: &Value) -> Self {
         let says_so = ["title", "description"]
             .iter()
@@ -133,13 +133,12 @@ impl Kind {
     }
 }
 
-/// Writes an address without its query, fragment and user, any of which may
-/// hold a key.
+/// Returns a URL without query, fragment and user, which may contain secrets.
 pub(crate) fn without_secrets(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // These fail only for addresses without a host, which have no user.
+    // These fail only for URLs without a host, which have no user.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_a_hole_is_not_taken() {
+    fn an_incomplete_record_is_rejected() {
         let whole = source().to_text();
         for key in ["url", "fetched", "sha256", "kind"] {
             let holed: String = whole

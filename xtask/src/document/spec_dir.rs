@@ -1,10 +1,9 @@
-//! The directory of the documents, and how its files are replaced.
+//! The directory of the documents, and the replacement of its files.
 //!
-//! The new files are written down to the disk beside the old ones and only
-//! then renamed over them, one after the other. So each file is the old one or
-//! the new one in full, and a full disk changes none of them. A run that is
-//! killed between two renames leaves a mix, and the files that it did not come
-//! to: `cargo xtask check` finds these, and the next update removes them.
+//! New files are written to disk next to the old ones, then renamed one after the other. So each
+//! file is always the complete old or the complete new one, and a full disk changes none of them. A
+//! process that is killed between two renames leaves a mixture and temporary files. `cargo xtask
+//! check` reports these, and the next update removes them.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,40 +18,40 @@ use tempfile::NamedTempFile;
 use super::source::Source;
 use crate::refusal::{Refusal, refuse};
 
-/// What was received, formatted.
+/// The document as received, formatted.
 pub const DOCUMENT: &str = "openapi.json";
-/// What we know beyond the document; written by hand.
+/// Facts that the document lacks; written manually.
 pub const OVERLAY: &str = "overlay.yaml";
-/// What the generator reads.
+/// The document that the generator reads.
 pub const NORMALIZED: &str = "openapi.normalized.json";
-/// Where the document came from.
+/// The source of the document.
 pub const SOURCE: &str = "source.toml";
-/// What the last update changed.
+/// The review of the last update.
 pub const REVIEW: &str = "REVIEW.md";
 
 const READ: [&str; 5] = [DOCUMENT, OVERLAY, NORMALIZED, SOURCE, REVIEW];
 
-/// How the name of a file begins that is yet to be renamed.
+/// The name prefix of a temporary file.
 const STAGED: &str = ".update-spec-";
 
-/// The workspace's own directory.
+/// The directory of this workspace.
 pub const DEFAULT_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
 
-/// The directory with the files as they were when it was opened.
+/// The directory, with its files as they were when it was opened.
 #[derive(Debug)]
 pub struct SpecDir {
     path: PathBuf,
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// A file that is to be written.
+/// A file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The name of the file.
     pub name: &'static str,
-    /// What it holds now, if it exists.
+    /// The current content, if the file exists.
     pub before: Option<String>,
-    /// What it is to hold.
+    /// The new content.
     pub after: String,
 }
 
@@ -60,14 +59,13 @@ impl SpecDir {
     /// Opens a directory and reads its files.
     ///
     /// # Errors
-    /// A [`Refusal`] if there is no such directory or a file in it cannot be
-    /// read.
+    /// Returns a [`Refusal`] if the directory does not exist or a file in it cannot be read.
     pub fn open(path: &Path) -> Result<Self, Refusal> {
-        let no_directory = |came: String| {
+        let no_directory = |problem: String| {
             refuse(
-                came,
+                problem,
                 format!("the directory with {OVERLAY}"),
-                "pass the right one with --spec, or leave the option off",
+                "pass the correct one with --spec, or omit the option",
             )
         };
         let path = fs::canonicalize(path).map_err(|error| {
@@ -82,10 +80,7 @@ impl SpecDir {
         };
         spec.files = spec.read().map_err(|error| {
             refuse(
-                format!(
-                    "a file in {} that cannot be read: {error}",
-                    spec.path.display()
-                ),
+                format!("cannot read a file in {}: {error}", spec.path.display()),
                 "readable files",
                 "check the permissions of the directory",
             )
@@ -93,48 +88,48 @@ impl SpecDir {
         Ok(spec)
     }
 
-    /// The directory itself, without links.
+    /// Returns the canonical path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What a file held when the directory was opened.
+    /// Returns the content of a file when the directory was opened.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
     }
 
-    /// The hand-written overlay.
+    /// Returns the overlay.
     ///
     /// # Errors
-    /// A [`Refusal`] if there is none or it is not text.
+    /// Returns a [`Refusal`] if it is missing or not UTF-8.
     pub fn overlay(&self) -> Result<&str, Refusal> {
-        let came = match self.file(OVERLAY).map(str::from_utf8) {
+        let problem = match self.file(OVERLAY).map(str::from_utf8) {
             Some(Ok(text)) => return Ok(text),
-            Some(Err(_)) => format!("an {OVERLAY} that is not UTF-8"),
+            Some(Err(_)) => format!("{OVERLAY} is not UTF-8"),
             None => format!("no {OVERLAY} in {}", self.path.display()),
         };
         Err(refuse(
-            came,
+            problem,
             format!("an OpenAPI overlay in {OVERLAY}"),
-            "write one, or restore it with git",
+            "create it, or restore it with git",
         ))
     }
 
-    /// The record of where the document came from.
+    /// Returns the record of the document's source.
     ///
     /// # Errors
-    /// One line on what is missing or wrong.
+    /// Returns one line about what is missing or invalid.
     pub(crate) fn source(&self) -> Result<Source, String> {
         let bytes = self.file(SOURCE).ok_or("missing")?;
         Source::parse(str::from_utf8(bytes).map_err(|_| "not UTF-8")?)
     }
 
-    /// Tells whether a path is the committed document itself.
+    /// Returns whether a path is the committed document.
     pub fn is_document(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|path| path == self.path.join(DOCUMENT))
     }
 
-    /// Names a file and what it is to hold, unless it holds that already.
+    /// Returns the change of a file; `None` if the content is the same.
     pub fn change(&self, name: &'static str, after: String) -> Option<Change> {
         let before = self.file(name);
         (before != Some(after.as_bytes())).then(|| Change {
@@ -144,7 +139,7 @@ impl SpecDir {
         })
     }
 
-    /// The files that a run which was killed had not renamed yet.
+    /// Returns the temporary files of killed processes.
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         entries
@@ -153,38 +148,34 @@ impl SpecDir {
             .collect()
     }
 
-    /// Removes what a run that was killed has left behind.
+    /// Removes the temporary files of killed processes.
     pub fn sweep(&self) {
         let _lock = self.lock();
         for path in self.leftovers() {
-            // A file that cannot be removed harms nothing, and `check` names it.
+            // A file that cannot be removed is harmless, and `check` reports it.
             let _ = fs::remove_file(path);
         }
     }
 
-    /// Replaces files, each in one step.
+    /// Replaces files, each one atomically.
     ///
     /// # Errors
-    /// A [`Refusal`] if the files have changed since the directory was opened
-    /// or cannot be written, and nothing has been replaced then. If a file
-    /// cannot be replaced after another one was, the refusal says so and names
-    /// the command that restores both.
+    /// Returns a [`Refusal`] if the files have changed since the directory was opened, or if they
+    /// cannot be written; no file is replaced then. If a file cannot be replaced after another one
+    /// was, the error states so and names the command that restores both.
     pub fn replace(&self, changes: &[Change]) -> Result<(), Refusal> {
         let _lock = self.lock();
         let failed = |error: io::Error| {
             refuse(
-                format!("a write that failed: {error}"),
+                format!("cannot write: {error}"),
                 format!("a writable {} with free space", self.path.display()),
-                "free space or mend the permissions, then run the command again",
+                "free space or fix the permissions, then run the command again",
             )
         };
         if self.read().map_err(failed)? != self.files {
             return Err(refuse(
-                format!(
-                    "files in {} that changed in the meantime",
-                    self.path.display()
-                ),
-                "nobody else at work on them",
+                format!("files in {} changed in the meantime", self.path.display()),
+                "no other process that changes them",
                 "run the command again",
             ));
         }
@@ -194,23 +185,23 @@ impl SpecDir {
                 return refusal;
             }
             Refusal {
-                came: format!(
+                problem: format!(
                     "{}, after {replaced} of {} files were replaced",
-                    refusal.came,
+                    refusal.problem,
                     changes.len()
                 ),
-                remedy: format!(
+                help: format!(
                     "run `git restore {}`, then {}",
                     within_reach(&self.path).display(),
-                    refusal.remedy
+                    refusal.help
                 ),
                 ..refusal
             }
         })
     }
 
-    /// Writes all files before it replaces the first one. An error comes with
-    /// the number of those that have been replaced.
+    /// Writes all files before it replaces the first one. An error contains the number of replaced
+    /// files.
     fn rename_each(&self, changes: &[Change]) -> Result<(), (usize, io::Error)> {
         let staged: io::Result<Vec<_>> = changes
             .iter()
@@ -224,7 +215,7 @@ impl SpecDir {
             file.persist(target)
                 .map_err(|error| (replaced, error.error))?;
         }
-        // The new files are in place; all that is left is to make it last.
+        // All files are replaced; this makes the renames durable.
         let _ = File::open(&self.path).and_then(|directory| directory.sync_all());
         Ok(())
     }
@@ -241,8 +232,8 @@ impl SpecDir {
         Ok(files)
     }
 
-    /// Keeps a second run from sweeping away what this one writes. Without locks
-    /// in the file system two runs at once are on their own.
+    /// Prevents a second process from removing the temporary files of this one. File systems
+    /// without locks offer no protection.
     fn lock(&self) -> Option<File> {
         let directory = File::open(&self.path).ok()?;
         rustix::fs::flock(&directory, FlockOperation::LockExclusive).ok()?;
@@ -251,14 +242,13 @@ impl SpecDir {
 }
 
 impl Change {
-    /// Counts the lines that are new and those that are gone.
+    /// Counts the added and removed lines.
     pub fn lines(&self) -> (usize, usize) {
         lines_changed(self.before.as_deref().unwrap_or_default(), &self.after)
     }
 }
 
-/// Counts the lines that are new and those that are gone. A line that only
-/// moved counts as neither.
+/// Counts the added and removed lines. A line that only moved does not count.
 pub(crate) fn lines_changed(before: &str, after: &str) -> (usize, usize) {
     let mut balance: BTreeMap<&str, isize> = BTreeMap::new();
     for line in after.lines() {
@@ -276,7 +266,7 @@ pub(crate) fn lines_changed(before: &str, after: &str) -> (usize, usize) {
     })
 }
 
-/// The path as seen from where the command was run, if that is above it.
+/// Returns the path relative to the current directory, if that is above it.
 pub(crate) fn within_reach(path: &Path) -> PathBuf {
     env::current_dir()
         .ok()
@@ -285,12 +275,11 @@ pub(crate) fn within_reach(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
-/// Writes a file down to the disk beside the one that it is to replace, with
-/// the permissions of that one.
+/// Writes a temporary file next to its target, with the permissions of the target.
 pub(crate) fn stage(target: &Path, text: &str) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(STAGED)
-        // Those of any new file, of which the system takes the umask off.
+        // The permissions of any new file, from which the system removes the umask.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(target.parent().unwrap_or(Path::new("")))?;
     file.write_all(text.as_bytes())?;
@@ -385,9 +374,9 @@ mod tests {
 
         let refusal = spec.replace(&changes).unwrap_err();
 
-        assert!(refusal.came.contains("after 1 of 3 files"), "{refusal}");
+        assert!(refusal.problem.contains("after 1 of 3 files"), "{refusal}");
         let restore = format!("`git restore {}`", spec.path().display());
-        assert!(refusal.remedy.contains(&restore), "{refusal}");
+        assert!(refusal.help.contains(&restore), "{refusal}");
         fs::remove_dir(directory).unwrap();
         let halfway = [NEW[0], NEW[1], NEW[3]];
         assert_eq!(listing(spec.path()), owned(&halfway));
@@ -398,7 +387,7 @@ mod tests {
         let (_root, spec) = spec(OLD);
         fs::write(spec.path().join(OVERLAY), "edited").unwrap();
         let refusal = spec.replace(&changes(&spec)).unwrap_err();
-        assert!(refusal.came.contains("in the meantime"), "{refusal}");
+        assert!(refusal.problem.contains("in the meantime"), "{refusal}");
         assert_eq!(fs::read(spec.path().join(DOCUMENT)).unwrap(), b"old");
     }
 

@@ -1,11 +1,9 @@
-//! Turns what the vendor publishes into what the generator can take.
+//! Converts the vendor's document to one that the generator supports.
 //!
-//! A list of named fixes, each a pure function on JSON values that reports
-//! where it fired and does nothing where its fault is absent. The order
-//! matters: first the document becomes well-formed OpenAPI 3.0.3, then the
-//! recorded examples correct the schemas, then the overlay adds what we know
-//! beyond the document, and last everything gets the shape that makes good
-//! Rust.
+//! The normalizer is a list of named fixes. Each fix is a pure function on JSON values that reports
+//! every change and does nothing if its fault is absent. The order matters: the first fixes produce
+//! well-formed OpenAPI 3.0.3, then the recorded examples correct the schemas, then the overlay adds
+//! facts that the document lacks, and the last fixes produce the shape that generates good Rust.
 
 use serde_json::Value;
 
@@ -22,14 +20,14 @@ pub(crate) use tree::walk::{escape, referenced};
 
 use report::{Apply, Report};
 
-/// A normalized document with the account of what was done to it.
+/// A normalized document and the repairs that were made.
 #[derive(Debug)]
 pub struct Derived {
     /// The document that `build.rs` reads.
     pub document: Value,
-    /// What was repaired, in the order of the fixes.
+    /// The repairs, in the order of the fixes.
     pub repairs: Vec<Repair>,
-    /// Overlay targets that matched nothing, or could not be applied.
+    /// The overlay targets that matched nothing or could not be applied.
     pub unmatched: Vec<String>,
 }
 
@@ -39,14 +37,14 @@ struct Fix {
     apply: Apply,
 }
 
-/// Fixes by their names, which are those of their files.
+/// The fixes by name, which is also the name of their file.
 macro_rules! fixes {
     ($($name:ident),* $(,)?) => {
         &[$(Fix { name: stringify!($name), apply: fixes::$name::apply },)*]
     };
 }
 
-/// From anything the vendor writes to regular OpenAPI 3.0.3.
+/// Fixes that produce valid OpenAPI 3.0.3.
 const STRUCTURE: &[Fix] = fixes![
     well_formed,
     openapi_3_0_3,
@@ -61,10 +59,10 @@ const STRUCTURE: &[Fix] = fixes![
     one_answer_type,
 ];
 
-/// The recorded examples are right.
+/// Fixes that correct the schemas by the recorded examples.
 const EVIDENCE: &[Fix] = fixes![examples_hold];
 
-/// From a true document to one that makes good Rust.
+/// Fixes that produce a document that generates good Rust.
 const SHAPE: &[Fix] = fixes![
     fields_are_apart,
     every_operation_named,
@@ -78,12 +76,10 @@ const SHAPE: &[Fix] = fixes![
     descriptions_are_plain,
 ];
 
-/// Derives the normalized document from the vendor's and the overlay.
+/// Derives the normalized document from the vendor's document and the overlay.
 ///
 /// # Errors
-/// A [`Refusal`] where no honest description can be made: external or
-/// dangling references, references that only lead to each other, an overlay
-/// that is not one.
+/// Returns a [`Refusal`] for external, dangling or circular references and for an invalid overlay.
 pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
     let overlay = overlay::parse(overlay_yaml)?;
     let mut document = raw.clone();
@@ -100,7 +96,7 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
     })
 }
 
-/// Where a fix stands in the order in which they run.
+/// Returns the position of a fix in the order in which fixes run.
 pub(crate) fn position(fix: &str) -> Option<usize> {
     let mut fixes = STRUCTURE.iter().chain(EVIDENCE).chain(SHAPE);
     fixes.position(|own| own.name == fix)

@@ -1,4 +1,4 @@
-//! Applies `spec/overlay.yaml`: what we know and the document does not say.
+//! Applies `spec/overlay.yaml`, which contains facts that the document lacks.
 
 use roas_overlay::apply::Apply;
 use roas_overlay::v1_0::Overlay;
@@ -6,25 +6,24 @@ use serde_json::Value;
 
 use crate::refusal::{Refusal, refuse};
 
-/// Reads an overlay (OpenAPI Overlay 1.0, YAML).
+/// Parses an overlay (OpenAPI Overlay 1.0, YAML).
 ///
 /// # Errors
-/// A [`Refusal`] naming the place where the text is not an overlay.
+/// Returns a [`Refusal`] that names the place of a syntax error.
 pub(crate) fn parse(yaml: &str) -> Result<Overlay, Refusal> {
     serde_norway::from_str(yaml).map_err(|error| {
         refuse(
-            format!("spec/overlay.yaml that does not parse: {error}"),
+            format!("cannot parse spec/overlay.yaml: {error}"),
             "an OpenAPI Overlay 1.0 document in YAML",
-            "mend the named place; https://spec.openapis.org/overlay/v1.0.0.html",
+            "fix the place named above; see https://spec.openapis.org/overlay/v1.0.0.html",
         )
     })
 }
 
-/// Applies the actions in order and returns those that found no place.
+/// Applies the actions in order and returns the targets that matched nothing.
 ///
-/// An action that can't be applied is reported and the others still count,
-/// since a document that changed in one place should not lose what we know
-/// of all the others.
+/// An action that cannot be applied is reported and skipped, so that a change in one place of the
+/// document does not lose the facts about all others.
 pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
     let mut overlay = overlay.clone();
     let mut failed = Vec::new();
@@ -36,7 +35,7 @@ pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
                 let idle = idle.map(|action| action.target.clone());
                 return failed.into_iter().chain(idle).collect();
             }
-            // Nothing was applied: again without the one that can't be.
+            // Nothing was applied, so the overlay is applied again without the failed action.
             Err(error) => {
                 failed.push(error.to_string());
                 overlay.actions.remove(error.action_index);
@@ -45,8 +44,8 @@ pub(crate) fn apply(overlay: &Overlay, document: &mut Value) -> Vec<String> {
     }
 }
 
-/// An overlay can only append to a list; what the document says already is
-/// not said twice. Recorded examples may well repeat themselves.
+/// Removes list entries that the document already has, because an overlay can only append. Recorded
+/// examples are exempt: they may contain duplicates.
 fn once_each(value: &mut Value) {
     match value {
         Value::Object(object) => {
@@ -70,7 +69,8 @@ fn once_each(value: &mut Value) {
     }
 }
 
-/// Equal, or parameters of one name: then the vendor's, which came first.
+/// Returns whether two values are equal, or are parameters with the same name. The vendor's is
+/// kept, because it is first.
 fn same(known: &Value, item: &Value) -> bool {
     let parameter = |value: &Value| value["name"].is_string() && value["in"].is_string();
     let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_lowercase();

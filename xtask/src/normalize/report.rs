@@ -1,4 +1,4 @@
-//! The repairs that the fixes make, as they are reported.
+//! The reported repairs of the fixes.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use crate::refusal::Refusal;
 
-/// One repair: where, what it was, what it is now, and why.
+/// A repair: its place, the old value, the new value, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repair {
-    /// The fix that made it.
+    /// The fix that made the repair.
     pub fix: &'static str,
-    /// JSON pointer into the document as it stood then, but for parameters,
-    /// which have their name for a step.
+    /// The JSON pointer at the time of the repair. The step of a parameter is its name instead of
+    /// its index.
     pub pointer: String,
-    /// What stood there.
+    /// The old value.
     pub before: String,
-    /// What stands there now.
+    /// The new value.
     pub after: String,
-    /// What the repair rests on, empty where the fault speaks for itself.
+    /// The reason; empty if the fault is evident.
     pub evidence: String,
 }
 
@@ -54,7 +54,7 @@ impl Report {
         self.note_because(pointer, before, after, "");
     }
 
-    /// Whether this fix has reported of this place already.
+    /// Returns whether the current fix has already reported a place.
     pub(crate) fn has(&self, pointer: &str) -> bool {
         let own = |repair: &&Repair| repair.fix == self.fix && repair.pointer == pointer;
         self.repairs.iter().any(|repair| own(&repair))
@@ -77,7 +77,7 @@ impl Report {
     }
 }
 
-/// Keeps a report line readable: no line breaks, at most 80 characters.
+/// Shortens a value to one line of at most 80 characters.
 fn one_line(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if flat.chars().count() <= 80 {
@@ -86,10 +86,10 @@ fn one_line(text: &str) -> String {
     flat.chars().take(77).chain("...".chars()).collect()
 }
 
-/// A fix: it changes the document and reports each change.
+/// A fix: changes the document and reports each change.
 pub(crate) type Apply = fn(&mut Value, &mut Report) -> Result<(), Refusal>;
 
-/// Runs one fix on a document and then again, for the tests of the fixes.
+/// Runs a fix twice on a document, for the tests of the fixes.
 #[cfg(test)]
 pub(crate) fn check(apply: Apply, mut document: Value) -> (Value, Vec<Repair>) {
     let mut report = Report::default();

@@ -1,6 +1,5 @@
-//! The part of `CHANGELOG.md` that an update drafts: what the next version
-//! changes for users since the last one. It is replaced by each update, and
-//! lines written by hand stay where they are.
+//! The drafted part of `CHANGELOG.md`: the changes of the next version for users. Each update
+//! replaces it. Other lines are not touched.
 
 use crate::release::record::Release;
 use crate::review::{Level, Line, Subject, named};
@@ -13,8 +12,8 @@ const BEGIN: &str = "<!-- drafted by `cargo xtask update-spec` -->";
 const END: &str = "<!-- end of the draft -->";
 const TITLE: &str = "### API surface";
 
-/// What a version changes since the release, or what a first one holds; none
-/// where it changes nothing.
+/// Returns the changes since the release, or a summary for the first release; `None` if nothing
+/// changed.
 pub fn entry(release: Option<&Release>, surface: &Surface) -> Option<String> {
     let Some(release) = release else {
         return Some(surface.summary());
@@ -67,17 +66,16 @@ pub fn entry(release: Option<&Release>, surface: &Surface) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// The text with the drafted part replaced, at the end of "API surface" of
-/// the version that is not released yet.
+/// Replaces the drafted part, at the end of "API surface" of the unreleased version.
 ///
 /// # Errors
-/// Says what the text lacks.
+/// Returns a message that states what the text lacks.
 pub fn drafted(text: &str, entry: Option<&str>) -> Result<String, String> {
     if let Some(begin) = text.find(BEGIN) {
         let length = text[begin..].find(END);
         let length = length.ok_or_else(|| format!("{NAME}: {BEGIN:?} without {END:?}"))?;
         let end = begin + length + END.len();
-        let draft = draft(entry.unwrap_or("As in the version before."));
+        let draft = draft(entry.unwrap_or("No changes since the last version."));
         return Ok(format!("{}{draft}{}", &text[..begin], &text[end..]));
     }
     let Some(entry) = entry else {
@@ -94,7 +92,7 @@ pub fn drafted(text: &str, entry: Option<&str>) -> Result<String, String> {
         ));
     };
     let section = &text[begin..end];
-    // The sections of a version end where the next one begins.
+    // The sections of a version end where the next version begins.
     let place = match section.find(TITLE) {
         Some(title) => {
             let after = title + TITLE.len();
@@ -115,14 +113,14 @@ pub fn drafted(text: &str, entry: Option<&str>) -> Result<String, String> {
     Ok(format!("{}\n\n{title}{draft}{gap}{tail}", head.trim_end()))
 }
 
-/// The text with its drafted part made one like any other.
+/// Removes the marks of the drafted part.
 pub fn settled(text: &str) -> String {
     let lines = text.lines().filter(|line| ![BEGIN, END].contains(line));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
 impl Surface {
-    /// How much there is, and what is restricted.
+    /// Returns the number of operations and which of them require approval.
     pub fn summary(&self) -> String {
         let marked = self
             .operations
@@ -151,7 +149,7 @@ fn draft(entry: &str) -> String {
     format!("{BEGIN}\n{entry}\n{END}")
 }
 
-/// Where the versions stand that are not released.
+/// Returns the ranges of the unreleased versions.
 fn unreleased(text: &str) -> Vec<(usize, usize)> {
     let mut starts: Vec<usize> = text.match_indices("\n## ").map(|(at, _)| at + 1).collect();
     starts.push(text.len());
@@ -164,7 +162,7 @@ fn unreleased(text: &str) -> Vec<(usize, usize)> {
 }
 
 fn is_breaking(line: &Line) -> bool {
-    // Operations that are gone have been named.
+    // Removed operations are already listed.
     line.level == Level::Major && !matches!(line.subject, Subject::Operation(_))
 }
 

@@ -1,4 +1,4 @@
-//! What a release promises its users: its record, the changelog, the version.
+//! Releases: the recorded public surface, the changelog, the version.
 
 pub mod changelog;
 pub mod record;

@@ -1,7 +1,7 @@
-//! The surface of the last release, in `xtask/released.json`: what the next
-//! version is judged against.
+//! The public surface of the last release, in `xtask/released.json`, which the next version is
+//! compared with.
 //!
-//! A tag would do too, but then a shallow checkout could not be checked.
+//! A git tag would not work in a shallow checkout.
 
 use std::fs;
 use std::io;
@@ -13,25 +13,25 @@ use serde::{Deserialize, Serialize};
 use crate::review::{Level, Since, since};
 use crate::surface::Surface;
 
-/// What a released version gave its users.
+/// The public surface of a released version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
-    /// The version of this form.
+    /// The version of the file format.
     format: u32,
-    /// The version that was released.
+    /// The released version.
     pub version: Version,
-    /// What users got.
+    /// The public surface.
     pub surface: Surface,
 }
 
 const FORMAT: u32 = 1;
 
-/// Where a release is recorded, in the workspace.
+/// The path of the record in the workspace.
 pub const PATH: &str = "xtask/released.json";
 
 impl Release {
-    /// What a version gives its users.
+    /// Creates the record of a version.
     pub fn new(version: Version, surface: Surface) -> Self {
         Self {
             format: FORMAT,
@@ -40,19 +40,19 @@ impl Release {
         }
     }
 
-    /// Reads the record of a workspace; none before the first release.
+    /// Reads the record of a workspace; `None` before the first release.
     ///
     /// # Errors
-    /// One line on what is wrong with the record.
+    /// Returns one line about what is wrong with the record.
     pub fn of(workspace: &Path) -> Result<Option<Self>, String> {
         let text = match fs::read_to_string(workspace.join(PATH)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("unreadable: {error}")),
+            Err(error) => return Err(format!("cannot read: {error}")),
         };
         let release: Self = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         if release.format != FORMAT {
-            return Err("written by another version of this command".into());
+            return Err("unsupported format; written by another version of `cargo xtask`".into());
         }
         Ok(Some(release))
     }
@@ -60,18 +60,18 @@ impl Release {
     /// Writes the record of a workspace.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the error of the file system.
     pub fn write(&self, workspace: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         fs::write(workspace.join(PATH), format!("{text}\n"))
     }
 
-    /// How far the surface has moved since, and where.
+    /// Returns the changes of the surface since the release.
     pub fn compared_with(&self, present: &Surface) -> Since {
         since(&self.surface, present)
     }
 
-    /// The least version that may come next.
+    /// Returns the lowest version that may come next.
     pub fn next(&self, level: Level) -> Version {
         level.after(&self.version)
     }

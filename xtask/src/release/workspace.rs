@@ -1,5 +1,5 @@
-//! What stands beside `spec/` and depends on it: the package's version, and
-//! the changelog with the part that an update drafts.
+//! The files next to `spec/` that depend on it: the package's version, and the changelog with its
+//! drafted part.
 
 use std::fs;
 use std::io;
@@ -13,29 +13,29 @@ use crate::release::record::{PATH, Release};
 use crate::review;
 use crate::surface::Surface;
 
-/// The directory that holds `spec/`.
+/// The directory that contains `spec/`.
 #[derive(Debug)]
 pub struct Workspace {
     path: PathBuf,
 }
 
 impl Workspace {
-    /// The workspace of a directory of documents.
+    /// Returns the workspace of a directory of documents.
     pub fn of(spec: &SpecDir) -> Self {
         Self {
             path: spec.path().parent().unwrap_or(spec.path()).to_owned(),
         }
     }
 
-    /// The directory itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The version in `Cargo.toml`; none where no package stands here.
+    /// Returns the version in `Cargo.toml`; `None` if there is no package.
     ///
     /// # Errors
-    /// One line on what is wrong with the manifest.
+    /// Returns one line about what is wrong with the manifest.
     pub fn version(&self) -> Result<Option<Version>, String> {
         let Some(text) = self.read("Cargo.toml")? else {
             return Ok(None);
@@ -54,11 +54,11 @@ impl Workspace {
             .ok_or_else(|| "Cargo.toml: its version is not three numbers".into())
     }
 
-    /// Says so if the version in `Cargo.toml` moved less than what users get
-    /// has moved since the release, and by what.
+    /// Returns a message if the version in `Cargo.toml` increased less than the changes since the
+    /// release require.
     ///
     /// # Errors
-    /// One line on what is wrong with the record or the manifest.
+    /// Returns one line about what is wrong with the record or the manifest.
     pub fn behind(&self, surface: &Surface) -> Result<Option<String>, String> {
         let release = Release::of(&self.path).map_err(|fault| format!("{PATH}: {fault}"))?;
         let (Some(release), Some(version)) = (release, self.version()?) else {
@@ -76,19 +76,18 @@ impl Workspace {
         let access = access.map(|access| format!("\n    {}", access.text));
         let because: Vec<String> = access.chain(lines).collect();
         Ok(Some(format!(
-            "Cargo.toml: version {version}, but what changed for users since {} is {level}; \
-             set {needed} or a later one{}",
+            "Cargo.toml: version {version}, but the changes since {} are {level}; \
+             set {needed} or higher{}",
             release.version,
             because.concat()
         )))
     }
 
-    /// The changelog with the part about this surface drafted anew; none
-    /// where there is no changelog, or nothing of it would change.
+    /// Drafts the changelog's part about a surface; `None` if there is no changelog or its text
+    /// would not change.
     ///
     /// # Errors
-    /// One line on what is wrong with the record of the release, or with the
-    /// changelog.
+    /// Returns one line about what is wrong with the release record or the changelog.
     pub fn draft(&self, surface: &Surface) -> Result<Option<Change>, String> {
         let Some(before) = self.read(changelog::NAME)? else {
             return Ok(None);
@@ -105,18 +104,18 @@ impl Workspace {
         }))
     }
 
-    /// Writes a draft, whole or not at all.
+    /// Writes a draft atomically.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the error of the file system.
     pub fn write(&self, draft: &Change) -> io::Result<()> {
         self.replace(&draft.after)
     }
 
-    /// Makes the drafted part a written one, which later updates leave alone.
+    /// Removes the marks of the drafted part, so that later updates do not change it.
     ///
     /// # Errors
-    /// What the system says.
+    /// Returns the error of the file system.
     pub fn settle_changelog(&self) -> io::Result<()> {
         let text = self.read(changelog::NAME).map_err(io::Error::other)?;
         text.map_or(Ok(()), |text| self.replace(&changelog::settled(&text)))
@@ -132,7 +131,7 @@ impl Workspace {
         match fs::read_to_string(self.path.join(name)) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{name}: unreadable: {error}")),
+            Err(error) => Err(format!("{name}: cannot read: {error}")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may call what: the vendor's approval, and the scopes of tokens.
+//! Access to operations: the vendor's approval, and the scopes of tokens.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use super::verdict::Level;
 use super::wire::Wire;
 use crate::surface::{Operation, Surface};
 
-/// A change of who may call an operation.
+/// A change of the access to an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Access {
-    /// The operation's id.
+    /// The id of the operation.
     pub operation: String,
-    /// What it asks of the next version.
+    /// The version that the change requires.
     pub level: Level,
-    /// Whether calls that were allowed may be refused.
+    /// Whether calls that were allowed may be rejected.
     pub wire: Wire,
-    /// The change in words, for users.
+    /// The change as a sentence for users.
     pub text: String,
 }
 
-/// Approval marks that came or went.
+/// Returns the approval marks that were added or removed.
 pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
     let mut found = Vec::new();
     for (id, before, now) in pairs(old, new, renames) {
@@ -46,7 +46,7 @@ pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<A
             ),
             (Some(true), None) => (
                 true,
-                format!("Nobody may call {place} any more; it required commercial approval."),
+                format!("{place} was removed; it required commercial approval."),
             ),
             _ => continue,
         };
@@ -55,7 +55,7 @@ pub(super) fn approval(old: &Surface, new: &Surface, renames: &Renames) -> Vec<A
     found
 }
 
-/// Scopes of operations that were there and are still.
+/// Returns the scope changes of operations that both documents have.
 pub(super) fn scopes(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Access> {
     let mut found = Vec::new();
     for (id, before, now) in pairs(old, new, renames) {
@@ -66,7 +66,7 @@ pub(super) fn scopes(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Acc
         if was == is {
             continue;
         }
-        // A token that was good enough has to be so still.
+        // A token that was sufficient must still be sufficient.
         let suffices = |token: &Vec<String>| {
             is.is_empty()
                 || is
@@ -83,7 +83,7 @@ pub(super) fn scopes(old: &Surface, new: &Surface, renames: &Renames) -> Vec<Acc
 fn access(operation: String, breaks_requests: bool, text: String) -> Access {
     Access {
         operation,
-        // The table of operations says otherwise to programs that read it.
+        // Programs that read the table of operations see the change.
         level: Level::Minor,
         wire: Wire {
             breaks_requests,
@@ -93,7 +93,7 @@ fn access(operation: String, breaks_requests: bool, text: String) -> Access {
     }
 }
 
-/// The operations before and now, by their present ids.
+/// Returns the operations of both documents, by their new ids.
 fn pairs<'s>(
     old: &'s Surface,
     new: &'s Surface,
@@ -123,7 +123,7 @@ fn words(alternatives: &[Vec<String>]) -> String {
         named.join(" and ")
     };
     match alternatives.iter().map(together).collect::<Vec<_>>() {
-        none if none.is_empty() => "no scope that is known".into(),
+        none if none.is_empty() => "no known scope".into(),
         some => some.join(", or "),
     }
 }

@@ -1,29 +1,29 @@
-//! What only reads otherwise: descriptions, examples, sources, errors.
+//! Changes of documentation only: descriptions, examples, sources, errors.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::annotations::ANNOTATIONS;
 use super::renames::Renames;
-use super::said::SAID;
 use super::verdict::Level;
 use crate::normalize::operations;
 
-/// Places whose documentation changed.
+/// The places whose documentation changed.
 #[derive(Debug, Default, Serialize)]
 pub struct Documentation {
-    /// What it asks of the next version: nothing where it reaches no code.
+    /// The version that the changes require; `none` if they do not affect generated code.
     pub level: Level,
-    /// Operations, by their ids.
+    /// The ids of operations.
     pub operations: Vec<String>,
-    /// Types, by their names.
+    /// The names of types.
     pub types: Vec<String>,
-    /// Parts of the document beside operations and types: `info`, `servers`.
+    /// Other parts of the document: `info`, `servers`.
     pub document: Vec<String>,
 }
 
-/// What of an operation the review compares elsewhere.
+/// Fields of an operation that other parts of the review compare.
 const COMPARED: [&str; 7] = [
     "deprecated",
     "operationId",
@@ -31,11 +31,11 @@ const COMPARED: [&str; 7] = [
     "security",
     "x-paged",
     "x-requires-commercial-approval",
-    // The same as `security`, which is made of it.
+    // Equal to `security`, which is derived from it.
     "x-scopes",
 ];
 
-/// What of a parameter the review compares elsewhere.
+/// Fields of a parameter that other parts of the review compare.
 const COMPARED_OF_PARAMETERS: [&str; 8] = [
     "allowReserved",
     "content",
@@ -47,19 +47,21 @@ const COMPARED_OF_PARAMETERS: [&str; 8] = [
     "style",
 ];
 
-/// How the description of a marked operation begins.
+/// The start of the description of a restricted operation.
 const MARKED: &str = "Requires commercial approval";
 
-/// What is said, by the place where it is said.
-type Said = BTreeMap<String, Value>;
+/// Documentation by its place.
+type Annotated = BTreeMap<String, Value>;
 
 impl Documentation {
     pub(super) fn between(old: &Value, new: &Value, renames: &Renames) -> Self {
         let before = by_operation(old)
             .into_iter()
-            .map(|(id, said)| (renames.new_id(&id), said))
+            .map(|(id, annotated)| (renames.new_id(&id), annotated))
             .collect();
-        let type_now = |(name, said): (String, Said)| (renames.new_name(&name).to_string(), said);
+        let type_now = |(name, annotated): (String, Annotated)| {
+            (renames.new_name(&name).to_string(), annotated)
+        };
         let types = by_type(old).into_iter().map(type_now).collect();
         Self {
             operations: changed(&before, &by_operation(new)),
@@ -74,15 +76,15 @@ impl Documentation {
     }
 }
 
-/// Names whose places of both documents say something else.
-fn changed(old: &BTreeMap<String, Said>, new: &BTreeMap<String, Said>) -> Vec<String> {
-    let differs = |(name, after): &(&String, &Said)| {
+/// Returns the names whose documentation differs between the documents.
+fn changed(old: &BTreeMap<String, Annotated>, new: &BTreeMap<String, Annotated>) -> Vec<String> {
+    let differs = |(name, after): &(&String, &Annotated)| {
         old.get(*name).is_some_and(|before| {
-            // A place that came or went is a change of its own.
+            // An added or removed place is reported as a change of its own.
             let mut common = before
                 .iter()
                 .filter(|(place, _)| after.contains_key(*place));
-            common.any(|(place, said)| after[place] != *said)
+            common.any(|(place, annotated)| after[place] != *annotated)
         })
     };
     new.iter()
@@ -91,7 +93,7 @@ fn changed(old: &BTreeMap<String, Said>, new: &BTreeMap<String, Said>) -> Vec<St
         .collect()
 }
 
-fn by_operation(document: &Value) -> BTreeMap<String, Said> {
+fn by_operation(document: &Value) -> BTreeMap<String, Annotated> {
     let all = operations(document).filter_map(|(_, _, operation)| {
         let id = operation["operationId"].as_str()?;
         Some((id.to_string(), operation_said(operation)))
@@ -99,8 +101,8 @@ fn by_operation(document: &Value) -> BTreeMap<String, Said> {
     all.collect()
 }
 
-fn operation_said(operation: &Value) -> Said {
-    let mut said = Said::new();
+fn operation_said(operation: &Value) -> Annotated {
+    let mut annotated = Annotated::new();
     let mut own = operation.as_object().cloned().unwrap_or_default();
     own.retain(|key, _| !COMPARED.contains(&key.as_str()));
     let parameters = own.remove("parameters").unwrap_or_default();
@@ -112,37 +114,41 @@ fn operation_said(operation: &Value) -> Said {
     }
     for parameter in parameters.as_array().into_iter().flatten() {
         let place = format!("{} {}", parameter["in"], parameter["name"]);
-        collect(&parameter["schema"], &format!("{place}/schema"), &mut said);
+        collect(
+            &parameter["schema"],
+            &format!("{place}/schema"),
+            &mut annotated,
+        );
         let mut own = parameter.as_object().cloned().unwrap_or_default();
         own.retain(|key, _| !COMPARED_OF_PARAMETERS.contains(&key.as_str()));
-        said.insert(place, own.into());
+        annotated.insert(place, own.into());
     }
     let mut errors = Map::new();
     for (status, response) in responses.as_object().into_iter().flatten() {
         if status.starts_with('2') {
-            collect(response, "answer", &mut said);
+            collect(response, "answer", &mut annotated);
         } else {
             errors.insert(status.clone(), response.clone());
         }
     }
-    collect(&operation["requestBody"], "body", &mut said);
+    collect(&operation["requestBody"], "body", &mut annotated);
     own.insert("errors".into(), errors.into());
-    said.insert(String::new(), own.into());
-    said
+    annotated.insert(String::new(), own.into());
+    annotated
 }
 
-fn by_type(document: &Value) -> BTreeMap<String, Said> {
+fn by_type(document: &Value) -> BTreeMap<String, Annotated> {
     let schemas = document["components"]["schemas"].as_object();
     let all = schemas.into_iter().flatten().map(|(name, schema)| {
-        let mut said = Said::new();
-        collect(schema, "", &mut said);
-        (name.clone(), said)
+        let mut annotated = Annotated::new();
+        collect(schema, "", &mut annotated);
+        (name.clone(), annotated)
     });
     all.collect()
 }
 
-/// The parts of the document that hold no operation and no type.
-fn heads(document: &Value) -> BTreeMap<String, Said> {
+/// Returns the parts of the document other than operations and types.
+fn heads(document: &Value) -> BTreeMap<String, Annotated> {
     let mut heads = document.as_object().cloned().unwrap_or_default();
     heads.remove("paths");
     if let Some(Value::Object(components)) = heads.get_mut("components") {
@@ -150,22 +156,22 @@ fn heads(document: &Value) -> BTreeMap<String, Said> {
     }
     let heads = heads.into_iter();
     heads
-        .map(|(name, value)| (name, Said::from([(String::new(), value)])))
+        .map(|(name, value)| (name, Annotated::from([(String::new(), value)])))
         .collect()
 }
 
-/// What is said here and at each schema below.
-fn collect(value: &Value, place: &str, said: &mut Said) {
-    said.insert(place.to_string(), Value::Object(words(value)));
+/// Collects the documentation of a schema and its subschemas.
+fn collect(value: &Value, place: &str, annotated: &mut Annotated) {
+    annotated.insert(place.to_string(), Value::Object(words(value)));
     for (key, inner) in value.as_object().into_iter().flatten() {
         match (key.as_str(), inner) {
             ("properties" | "content", Value::Object(named)) => {
                 for (name, inner) in named {
-                    collect(inner, &format!("{place}/{name}"), said);
+                    collect(inner, &format!("{place}/{name}"), annotated);
                 }
             }
             ("items" | "schema" | "additionalProperties", Value::Object(_)) => {
-                collect(inner, &format!("{place}/{key}"), said);
+                collect(inner, &format!("{place}/{key}"), annotated);
             }
             _ => {}
         }
@@ -174,7 +180,7 @@ fn collect(value: &Value, place: &str, said: &mut Said) {
 
 fn words(value: &Value) -> Map<String, Value> {
     let object = value.as_object().into_iter().flatten();
-    let words = object.filter(|(key, _)| SAID.contains(&key.as_str()));
+    let words = object.filter(|(key, _)| ANNOTATIONS.contains(&key.as_str()));
     let mut words: Map<_, _> = words
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();

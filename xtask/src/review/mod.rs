@@ -1,8 +1,8 @@
-//! What an update of the document means: for the server's callers and for the
-//! code that they have written, in one report.
+//! The effects of an update of the document on callers of the server and on their code, in one
+//! report.
 //!
-//! The wire is compared on the normalized documents, the code on what is
-//! generated from them. Both name the same things, so each line joins the two.
+//! Wire changes are found in the normalized documents, code changes in the code generated from
+//! them. Both use the same names, so each line of the report joins the two.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::surface::Surface;
 
 mod access;
+mod annotations;
 mod documentation;
 mod renames;
 mod repairs;
 mod report;
 mod rust;
-mod said;
 mod shape;
 mod side;
 mod subject;
@@ -36,67 +36,67 @@ pub use wire::Wire;
 
 use renames::Renames;
 
-/// The version of the form in which `--format json` writes a review.
+/// The version of the JSON format of a review.
 pub const FORMAT: u32 = 1;
 
-/// Old against new.
+/// The comparison of two documents.
 #[derive(Debug, Serialize)]
 pub struct Review {
-    /// The version of this form.
+    /// The version of the format.
     pub format: u32,
-    /// The old document's name.
+    /// The name of the old document.
     pub from: String,
-    /// The new document's name.
+    /// The name of the new document.
     pub to: String,
-    /// What it asks of the next version.
+    /// The version that the update requires.
     pub verdict: Level,
-    /// What made it so.
+    /// The changes that require it.
     pub because: Vec<Subject>,
-    /// Who may call what.
+    /// Changes of commercial approval.
     pub approval: Vec<Access>,
-    /// How many operations require approval now.
+    /// The number of operations that require approval now.
     pub approval_required: usize,
-    /// Operations with their arguments, answers and lists.
+    /// Operations with their arguments, responses and lists.
     pub operations: Vec<Line>,
     /// Types with their fields and values.
     pub types: Vec<TypeLines>,
-    /// What tokens have to be good for.
+    /// Changes of scopes.
     pub scopes: Vec<Access>,
-    /// Repairs that began or ceased.
+    /// Repairs that were added or are no longer needed.
     pub repairs: Repairs,
-    /// Overlay actions that match nothing any more, or match again.
+    /// Overlay actions that no longer match, or match again.
     pub overlay: Overlay,
-    /// What only reads otherwise.
+    /// Changes of documentation only.
     pub documentation: Documentation,
 }
 
-/// One change, on the wire and in Rust.
+/// One change on the wire and in Rust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What it is about.
+    /// The part of the API that changed.
     pub subject: Subject,
-    /// What it asks of the next version.
+    /// The version that the change requires.
     pub level: Level,
-    /// Whether a client of the old document gets on with it.
+    /// Whether a client of the old document works with the new server.
     pub wire: Wire,
-    /// What changed on the wire, empty where only code changes.
+    /// The change on the wire; empty if only code changes.
     pub change: String,
-    /// What happens to a caller's code, empty where nothing does.
+    /// The effect on a caller's code; empty if there is none.
     pub effect: String,
 }
 
-/// The changes of one type, and who uses it.
+/// The changes of one type, and the operations that use it.
 #[derive(Debug, Serialize)]
 pub struct TypeLines {
-    /// The type.
+    /// The name of the type.
     pub name: String,
-    /// Whether the old document has none of this name.
+    /// Whether the type is new.
     pub came: bool,
-    /// Whether the new document has none of this name.
+    /// Whether the type was removed.
     pub gone: bool,
-    /// The operations that use it, before or now.
+    /// The operations that use it, in either document.
     pub used: Usage,
-    /// What changed.
+    /// The changes.
     pub lines: Vec<Line>,
 }
 
@@ -136,19 +136,18 @@ pub fn review(old: &Side, new: &Side) -> Review {
     review
 }
 
-/// What a surface is beside an earlier one.
+/// The changes of a public surface since an earlier one.
 #[derive(Debug)]
 pub struct Since {
-    /// What it asks of the next version.
+    /// The version that the changes require.
     pub level: Level,
-    /// What happens to a caller's code.
+    /// The effects on a caller's code.
     pub lines: Vec<Line>,
-    /// Who may call what, and what tokens have to be good for.
+    /// Changes of approval and scopes.
     pub access: Vec<Access>,
 }
 
-/// Compares surfaces alone, where no documents are at hand: the one that a
-/// release recorded and the present one.
+/// Compares two public surfaces without documents: the one of the last release and the current one.
 pub fn since(recorded: &Surface, present: &Surface) -> Since {
     let renames = Renames::default();
     let mut lines: Vec<Line> = Vec::new();
@@ -169,7 +168,7 @@ pub fn since(recorded: &Surface, present: &Surface) -> Since {
 }
 
 impl Review {
-    /// Whether the two documents come to the same.
+    /// Returns whether the two documents are equivalent.
     pub fn is_empty(&self) -> bool {
         self.approval.is_empty()
             && self.operations.is_empty()
@@ -216,7 +215,7 @@ fn marked(surface: &Surface) -> usize {
     operations.filter(|operation| operation.approval).count()
 }
 
-/// Joins what changed on the wire with what that does to code.
+/// Joins the changes on the wire with their effects on code.
 fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for difference in wire::Comparison::new(&old.document, &new.document, renames).run() {
@@ -241,7 +240,7 @@ fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
         join(&mut lines, effect);
     }
     if old.generated != new.generated {
-        // What does nothing to code may still be said in its documentation.
+        // A change without effect on code may still change its documentation.
         let silent = lines.iter_mut().filter(|line| line.level == Level::None);
         silent.for_each(|line| line.level = Level::Patch);
     }

@@ -1,13 +1,13 @@
-//! What only has another name in the new document.
+//! Types and operations that only changed their names.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::said::unsaid;
+use super::annotations::without_annotations;
 use crate::normalize::operations;
 
-/// Types and operations by their old names, with their new ones.
+/// Renamed types and operations, from old names to new ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Renames {
     pub(super) types: BTreeMap<String, String>,
@@ -15,14 +15,14 @@ pub(super) struct Renames {
 }
 
 impl Renames {
-    /// Finds what is gone and new and otherwise the same: a type with equal
-    /// content, an operation at the same method and path.
+    /// Finds renamed items: a type with equal content, or an operation with the same method and
+    /// path.
     pub(super) fn between(old: &Value, new: &Value) -> Self {
         let mut renames = Self {
             operations: operations_renamed(old, new),
             ..Self::default()
         };
-        // A type may hold another that has been renamed.
+        // A type may contain another one that was renamed.
         loop {
             let types = renames.types_renamed(old, new);
             if types == renames.types {
@@ -32,7 +32,7 @@ impl Renames {
         }
     }
 
-    /// The id that an operation has in the new document.
+    /// Returns the id of an operation in the new document.
     pub(super) fn new_id(&self, old: &str) -> String {
         self.operations
             .get(old)
@@ -40,18 +40,18 @@ impl Renames {
             .to_string()
     }
 
-    /// The name that a type has in the new document.
+    /// Returns the name of a type in the new document.
     pub(super) fn new_name<'n>(&'n self, old: &'n str) -> &'n str {
         self.types.get(old).map_or(old, String::as_str)
     }
 
-    /// The name that a type had in the old document.
+    /// Returns the name of a type in the old document.
     pub(super) fn old_name<'n>(&'n self, new: &'n str) -> &'n str {
         let renamed = self.types.iter().find(|(_, now)| *now == new);
         renamed.map_or(new, |(old, _)| old)
     }
 
-    /// The names in a Rust type, as they are in the new document.
+    /// Replaces the names in a Rust type by those of the new document.
     pub(super) fn in_type(&self, ty: &str) -> String {
         let mut out = String::new();
         let mut word = String::new();
@@ -76,7 +76,7 @@ impl Renames {
                 let same = all.iter().filter(|(_, other)| *other == content);
                 same.map(|(name, _)| name.clone()).collect()
             };
-            // Where several are equal, nobody can say which is which.
+            // Several equal types cannot be matched unambiguously.
             if let ([_], [new_name]) = (same(&gone).as_slice(), same(&added).as_slice()) {
                 found.insert(name.clone(), new_name.clone());
             }
@@ -84,7 +84,7 @@ impl Renames {
         found
     }
 
-    /// The types that the other document lacks.
+    /// Returns the types that the other document lacks.
     fn contents(&self, document: &Value, other: &Value) -> BTreeMap<String, Value> {
         let schemas = document["components"]["schemas"].as_object();
         let lacked = schemas
@@ -92,7 +92,7 @@ impl Renames {
             .flatten()
             .filter(|(name, _)| other["components"]["schemas"].get(name.as_str()).is_none());
         lacked
-            .map(|(name, schema)| (name.clone(), self.renamed(unsaid(schema))))
+            .map(|(name, schema)| (name.clone(), self.renamed(without_annotations(schema))))
             .collect()
     }
 
@@ -134,7 +134,7 @@ fn operations_renamed(old: &Value, new: &Value) -> BTreeMap<String, String> {
     moved.collect()
 }
 
-/// A path whose variables have no names: `/patients/{}`.
+/// Returns a path without the names of its parameters: `/patients/{}`.
 pub(super) fn anonymous(path: &str) -> String {
     let mut out = String::new();
     for (index, part) in path.split('{').enumerate() {

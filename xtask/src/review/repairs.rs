@@ -1,5 +1,4 @@
-//! Repairs that began or ceased, and overlay actions that lost their place:
-//! signs that the vendor changed habits.
+//! Repairs and overlay targets that changed: signs that the vendor writes the document differently.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +8,34 @@ use serde_json::Value;
 use super::side::Side;
 use crate::normalize::{self, METHODS, Repair};
 
-/// The repairs of one fix that only one of two documents needs.
+/// The repairs of one fix that only one of the documents needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepairsOfFix {
-    /// The fix.
+    /// The name of the fix.
     pub fix: String,
-    /// Repairs that the old document did not need.
+    /// Repairs that only the new document needs.
     pub began: Vec<String>,
-    /// Repairs that the new document does not need.
+    /// Repairs that only the old document needs.
     pub ceased: Vec<String>,
 }
 
-/// What changed in what both documents hold, and how much elsewhere.
+/// The repairs that changed in common parts, and the number of the others.
 #[derive(Debug, Default, Serialize)]
 pub struct Repairs {
-    /// In operations and components that both hold: the vendor's habits.
+    /// Repairs in operations and components that both documents have.
     pub changed: Vec<RepairsOfFix>,
-    /// How many are made in what only the new document holds.
+    /// The number of repairs in parts that only the new document has.
     pub with_new: usize,
-    /// How many were made in what only the old document holds.
+    /// The number of repairs in parts that only the old document has.
     pub with_gone: usize,
 }
 
 /// Targets of the overlay.
 #[derive(Debug, Default, Serialize)]
 pub struct Overlay {
-    /// Those that matched and match nothing any more.
+    /// Targets that matched and no longer do.
     pub lost: Vec<String>,
-    /// Those that matched nothing and match again.
+    /// Targets that did not match and do now.
     pub found: Vec<String>,
 }
 
@@ -73,7 +72,7 @@ impl Repairs {
     }
 }
 
-/// The repairs in what another document holds too, and the number of the rest.
+/// Returns the repairs in common parts, and the number of the rest.
 fn apart<'r>(repairs: &'r [Repair], other: &Value) -> (Vec<&'r Repair>, usize) {
     let (both, rest): (Vec<_>, Vec<_>) = repairs
         .iter()
@@ -81,13 +80,13 @@ fn apart<'r>(repairs: &'r [Repair], other: &Value) -> (Vec<&'r Repair>, usize) {
     (both, rest.len())
 }
 
-/// Whether a document holds the operation or the component of a pointer.
+/// Returns whether a document has the operation or component of a pointer.
 fn is_held(pointer: &str, document: &Value) -> bool {
     let depth = 3;
     let steps: Vec<&str> = pointer.split('/').skip(1).take(depth).collect();
     match steps.as_slice() {
-        // What is said of a path is said of each of its operations.
-        ["paths", path, said] if !METHODS.contains(said) => {
+        // A repair of a path applies to each of its operations.
+        ["paths", path, step] if !METHODS.contains(step) => {
             document.pointer(&format!("/paths/{path}")).is_some()
         }
         ["paths" | "components", _, _] => {
@@ -97,7 +96,7 @@ fn is_held(pointer: &str, document: &Value) -> bool {
     }
 }
 
-/// In the order in which the fixes run.
+/// Returns the changed repairs, in the order in which the fixes run.
 fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
     let (before, now) = (counted(old), counted(new));
     let only =
@@ -121,8 +120,8 @@ fn changed(old: &[&Repair], new: &[&Repair]) -> Vec<RepairsOfFix> {
         .collect()
 }
 
-/// A fix, and what it did where. What it rests on may change: an example
-/// more or less is no other repair.
+/// Returns the identity of a repair: its fix, place and values. The reason is not part of it,
+/// because it depends on the number of examples.
 type RepairKey = (&'static str, String);
 
 fn counted(repairs: &[&Repair]) -> BTreeMap<RepairKey, usize> {

@@ -1,27 +1,31 @@
-//! The review as a reviewer reads it: Markdown, in the order of what matters.
+//! The review as Markdown, in the order of importance.
 
 use std::fmt;
 
 use super::usage::{named, names};
 use super::{Access, Documentation, Level, Line, Review, Subject, TypeLines};
 
-/// How many names a sentence holds before it counts the rest.
+/// The number of names in a sentence before the rest is counted.
 const NAMED: usize = 8;
 
-/// How many repairs of a fix are told one by one.
-const TOLD: usize = 4;
+/// The maximum number of repairs of a fix that are listed individually.
+const MAX_LISTED: usize = 4;
 
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return writeln!(
                 f,
-                "No change: the same code is made of {} as of {}.",
+                "No change: {} and {} generate the same code.",
                 self.to, self.from
             );
         }
         let scopes: Vec<_> = self.scopes.iter().map(access).collect();
-        writeln!(f, "# {} against {}: {}", self.to, self.from, self.verdict)?;
+        writeln!(
+            f,
+            "# {} compared with {}: {}",
+            self.to, self.from, self.verdict
+        )?;
         section(f, "Who may call what", &self.approval_lines())?;
         section(f, "Operations", &self.operation_lines())?;
         section(f, "Types", &self.type_lines())?;
@@ -41,7 +45,7 @@ impl Review {
                 1 => "1 operation requires".to_string(),
                 count => format!("{count} operations require"),
             };
-            return vec![format!("As before: {count} commercial approval.")];
+            return vec![format!("Unchanged: {count} commercial approval.")];
         }
         self.approval.iter().map(access).collect()
     }
@@ -50,8 +54,8 @@ impl Review {
         let text = |line: &Line| {
             let owner = line.subject.owner();
             match &line.subject {
-                Subject::Operation(_) => told(line, &format!("`{owner}`")),
-                subject => told(line, &format!("`{owner}`: {}", subject.part())),
+                Subject::Operation(_) => line_text(line, &format!("`{owner}`")),
+                subject => line_text(line, &format!("`{owner}`: {}", subject.part())),
             }
         };
         self.operations.iter().map(text).collect()
@@ -61,7 +65,7 @@ impl Review {
         let mut lines = Vec::new();
         let (mut came, mut gone) = (Vec::new(), Vec::new());
         for ty in &self.types {
-            // A type alone says nothing that the operations did not say.
+            // A new or removed type adds no information to its operations.
             if ty.came {
                 came.push(ty.name.clone());
             } else if ty.gone {
@@ -90,16 +94,16 @@ impl Review {
                 "- `{}`: {began} began, {ceased} ceased",
                 repairs.fix
             ));
-            if began + ceased <= TOLD {
-                let told = [("began", &repairs.began), ("ceased", &repairs.ceased)];
-                for (how, texts) in told {
+            if began + ceased <= MAX_LISTED {
+                let lists = [("began", &repairs.began), ("ceased", &repairs.ceased)];
+                for (how, texts) in lists {
                     lines.extend(texts.iter().map(|text| format!("  - {how}: `{text}`")));
                 }
             }
         }
         let elsewhere = [
-            ("made in what is new", self.repairs.with_new),
-            ("gone with what is gone", self.repairs.with_gone),
+            ("in new parts", self.repairs.with_new),
+            ("in removed parts", self.repairs.with_gone),
         ];
         for (how, count) in elsewhere.into_iter().filter(|(_, count)| *count > 0) {
             lines.push(format!("- {count} more {how}"));
@@ -109,10 +113,10 @@ impl Review {
 
     fn overlay_lines(&self) -> Vec<String> {
         let lost = self.overlay.lost.iter();
-        let lost = lost.map(|target| format!("- matches nothing any more: `{target}`"));
+        let lost = lost.map(|target| format!("- no longer matches anything: `{target}`"));
         let found = match self.overlay.found.len() {
             0 => None,
-            // A document that has more finds more: that takes no reading.
+            // A larger document matches more targets, which needs no review.
             1 => Some("- 1 action that matched nothing matches now".to_string()),
             count => Some(format!("- {count} actions that matched nothing match now")),
         };
@@ -129,20 +133,21 @@ impl Review {
         let groups = [
             (*level, "of operations", operations),
             (*level, "of types", types),
-            // No code is made of it.
+            // No code is generated from it.
             (Level::None, "of the document", document),
         ];
-        let told = groups.iter().filter(|(_, _, all)| !all.is_empty());
-        told.map(|(level, what, all)| {
-            format!(
-                "- {level}, compatible: {what}: {}",
-                names(all.iter(), NAMED)
-            )
-        })
-        .collect()
+        let nonempty = groups.iter().filter(|(_, _, all)| !all.is_empty());
+        nonempty
+            .map(|(level, what, all)| {
+                format!(
+                    "- {level}, compatible: {what}: {}",
+                    names(all.iter(), NAMED)
+                )
+            })
+            .collect()
     }
 
-    /// The verdict and why, on one line.
+    /// Returns the verdict and its reasons on one line.
     pub fn verdict_line(&self) -> String {
         let subjects: Vec<String> = self.because.iter().map(ToString::to_string).collect();
         let because = names(subjects.iter(), NAMED);
@@ -165,16 +170,16 @@ fn access(access: &Access) -> String {
 fn of_type(ty: &TypeLines) -> Vec<String> {
     let mut lines = vec![format!("- `{}`, in {}", ty.name, ty.used.text())];
     let own = ty.lines.iter();
-    lines.extend(own.map(|line| format!("  {}", told(line, &line.subject.part()))));
+    lines.extend(own.map(|line| format!("  {}", line_text(line, &line.subject.part()))));
     lines
 }
 
-/// One line: the verdict, the wire, what changed and what that does to code.
-fn told(line: &Line, subject: &str) -> String {
+/// Formats one line: level, wire, change, effect on code.
+fn line_text(line: &Line, subject: &str) -> String {
     let class = format!("- {}, {}", line.level, line.wire.text());
     match (line.change.as_str(), line.effect.as_str()) {
         ("", effect) => format!("{class}: {subject}: {effect}"),
-        (change, "") => format!("{class}: {subject} {change}; code stays as it is"),
+        (change, "") => format!("{class}: {subject} {change}; no change to code"),
         (change, effect) => format!("{class}: {subject} {change}; {effect}"),
     }
 }

@@ -1,32 +1,31 @@
-//! A schema as a server sees it: what is only said, and the names that we
-//! give to texts, left out.
+//! A schema as the server sees it, without annotations and without the names of string types.
 
 use serde_json::{Map, Value, json};
 
+use super::annotations::ANNOTATIONS;
 use super::renames::Renames;
-use super::said::SAID;
 use crate::normalize::referenced;
 
-/// What values a schema allows.
+/// The values that a schema allows.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shape {
-    /// The schema without what is said, `null` and names of ours.
+    /// The schema without annotations, `null` and names of string types.
     pub(super) values: Value,
-    /// Whether `null` is allowed too.
+    /// Whether `null` is allowed.
     pub(super) nullable: bool,
-    /// The same in words: `list of Patient`.
+    /// The shape in words: `list of Patient`.
     pub(super) text: String,
 }
 
-/// Reads schemas of one document.
+/// Returns shapes of the schemas of one document.
 pub(super) struct Shapes<'d> {
     pub(super) document: &'d Value,
-    /// The names that types have in the other document, if this is the old one.
+    /// The names of types in the other document, if this is the old one.
     pub(super) renames: Option<&'d Renames>,
 }
 
 impl Shapes<'_> {
-    /// The shape of a schema that stands at a field, a parameter or an answer.
+    /// Returns the shape of the schema of a field, a parameter or a response.
     pub(super) fn of(&self, schema: &Value) -> Shape {
         let nullable = schema["nullable"] == true;
         let of_one = schema["allOf"].as_array().filter(|parts| parts.len() == 1);
@@ -53,7 +52,7 @@ impl Shapes<'_> {
     fn plain(&self, schema: &Value) -> (Value, String) {
         if let Some(name) = referenced(schema) {
             let target = &self.document["components"]["schemas"][name];
-            // Ids are a text to the server; their types are ours.
+            // Ids are strings for the server. Their types exist only in Rust.
             if target["x-id"].is_string() {
                 return (json!({"type": "string"}), "string".into());
             }
@@ -68,10 +67,10 @@ impl Shapes<'_> {
         let mut rest = Map::new();
         for (key, value) in schema.as_object().into_iter().flatten() {
             match key.as_str() {
-                said if SAID.contains(&said) => {}
-                // The kind of an id is ours; the rest is compared field by field.
+                annotated if ANNOTATIONS.contains(&annotated) => {}
+                // The type of an id exists only in Rust. The rest is compared field by field.
                 "nullable" | "required" | "x-id" => {}
-                // Fields are compared one by one.
+                // Fields are compared individually.
                 "properties" => {}
                 "additionalProperties" if value.is_object() => {
                     let inner = self.of(value);

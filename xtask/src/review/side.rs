@@ -1,4 +1,4 @@
-//! A document with all that is made of it.
+//! A document and everything that is derived from it.
 
 use serde_json::Value;
 
@@ -6,28 +6,28 @@ use crate::codegen::{Code, Generated, code};
 use crate::normalize::{Derived, Repair};
 use crate::surface::Surface;
 
-/// A document with all that is made of it.
+/// A document and everything that is derived from it.
 #[derive(Debug, Clone)]
 pub struct Side {
-    /// Where it came from, in a word.
+    /// The name of its source.
     pub name: String,
     /// The normalized document.
     pub document: Value,
-    /// What was repaired in it.
+    /// The repairs that were made.
     pub repairs: Vec<Repair>,
-    /// Overlay targets that matched nothing in it.
+    /// The overlay targets that matched nothing.
     pub unmatched: Vec<String>,
-    /// The code generated from it.
+    /// The generated code.
     pub generated: Generated,
-    /// What users get of that.
+    /// The public surface of the generated code.
     pub surface: Surface,
 }
 
 impl Side {
-    /// Generates the code of a derived document and reads what users get.
+    /// Generates the code of a derived document and reads its public surface.
     ///
     /// # Errors
-    /// What the generator or the reading of its output says.
+    /// Returns the message of the generator, or of the reader of its output.
     pub fn new(name: impl Into<String>, derived: Derived) -> Result<Self, String> {
         let code = code(&derived.document.to_string())?;
         let surface = Surface::of(&code)?;
@@ -44,10 +44,10 @@ impl Side {
 }
 
 impl Surface {
-    /// What users get of generated code.
+    /// Reads the public surface of generated code.
     ///
     /// # Errors
-    /// Says what is of a shape that the generator did not use to write.
+    /// Returns a message that names code of an unknown shape.
     pub fn of(code: &Code) -> Result<Self, String> {
         let own_types = syn::parse_file(&code.own_types).map_err(|error| error.to_string())?;
         let types: Vec<_> = code.types.iter().chain(&own_types.items).cloned().collect();

@@ -1,5 +1,4 @@
-//! What a line of the review is about, by the names that both the wire and
-//! the Rust surface lead to.
+//! The subject of a line of the review, with names that the document and the Rust surface share.
 
 use std::fmt;
 
@@ -8,20 +7,20 @@ use serde::{Serialize, Serializer};
 /// The part of the API that changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// An operation as a whole.
+    /// An operation.
     Operation(String),
     /// A parameter of an operation, or its body.
     Argument {
-        /// The operation's id.
+        /// The id of the operation.
         operation: String,
-        /// The name, on the wire where it is known there.
+        /// The name, on the wire if it is known there.
         name: String,
     },
-    /// What an operation answers.
+    /// The response of an operation.
     Answer(String),
-    /// What an operation streams.
+    /// The list that an operation streams.
     List(String),
-    /// A type as a whole.
+    /// A type.
     Type(String),
     /// A field of a type.
     Field {
@@ -30,17 +29,17 @@ pub enum Subject {
         /// The name on the wire.
         name: String,
     },
-    /// A value of a set.
+    /// A value of an enumeration.
     Value {
         /// The type.
         ty: String,
-        /// The text on the wire.
+        /// The value on the wire.
         text: String,
     },
 }
 
 impl Subject {
-    /// The operation or type that it belongs to.
+    /// Returns the operation or type that the subject belongs to.
     pub fn owner(&self) -> &str {
         match self {
             Self::Operation(owner)
@@ -55,7 +54,7 @@ impl Subject {
         }
     }
 
-    /// Whether it belongs to a type.
+    /// Returns whether the subject belongs to a type.
     pub fn is_of_type(&self) -> bool {
         matches!(
             self,
@@ -63,7 +62,7 @@ impl Subject {
         )
     }
 
-    /// Equal for the names that Rust and the wire have for one thing:
+    /// Returns whether two subjects are the same, although Rust and the wire have different names:
     /// `page[number]` and `page_number`, `type` and `type_`.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -78,14 +77,14 @@ impl Subject {
         }
     }
 
-    /// The subject within its owner.
+    /// Returns the subject without its owner.
     pub(super) fn part(&self) -> String {
         match self {
             Self::Operation(_) => "it".into(),
             Self::Type(_) => "the type".into(),
             Self::Argument { name, .. } if name == "body" => "its body".into(),
             Self::Argument { name, .. } => format!("its argument `{name}`"),
-            Self::Answer(_) => "its answer".into(),
+            Self::Answer(_) => "its response".into(),
             Self::List(_) => "its list".into(),
             Self::Field { name, .. } => format!("field `{name}`"),
             Self::Value { text, .. } => format!("value `{text}`"),

@@ -1,4 +1,4 @@
-//! Which operations use a type, and which way it travels.
+//! The operations that use a type, in requests or in responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +7,20 @@ use serde_json::Value;
 
 use crate::normalize::{operations, referenced};
 
-/// The operations that send a type and those that are answered with it.
+/// The operations that send or receive a type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// Operations whose requests hold it.
+    /// Operations whose requests contain it.
     pub requests: BTreeSet<String>,
-    /// Operations whose answers hold it.
+    /// Operations whose responses contain it.
     pub answers: BTreeSet<String>,
 }
 
-/// How many operations are named before the rest is counted.
+/// The number of operations that are named before the rest is counted.
 const NAMED: usize = 6;
 
 impl Usage {
-    /// The usage of all types of a document, by their names.
+    /// Returns the usage of all types of a document, by name.
     pub(super) fn of_all(document: &Value) -> BTreeMap<String, Self> {
         let mut all: BTreeMap<String, Self> = BTreeMap::new();
         for (_, _, operation) in operations(document) {
@@ -39,7 +39,7 @@ impl Usage {
         all
     }
 
-    /// The two together.
+    /// Returns the union of two usages.
     pub(super) fn and(&self, other: &Self) -> Self {
         Self {
             requests: &self.requests | &other.requests,
@@ -47,9 +47,9 @@ impl Usage {
         }
     }
 
-    /// `requests of a, b; answers of c`.
+    /// Formats the usage: `requests of a, b; responses of c`.
     pub(super) fn text(&self) -> String {
-        let parts = [("requests", &self.requests), ("answers", &self.answers)];
+        let parts = [("requests", &self.requests), ("responses", &self.answers)];
         let parts: Vec<_> = parts
             .iter()
             .filter(|(_, operations)| !operations.is_empty())
@@ -63,16 +63,16 @@ impl Usage {
     }
 }
 
-/// Some names, as they stand in a sentence.
+/// Formats names for a sentence.
 pub(crate) fn named<'n>(all: impl IntoIterator<Item = &'n String>) -> String {
     let named: Vec<_> = all.into_iter().map(|name| format!("`{name}`")).collect();
     named.join(", ")
 }
 
-/// The first of some names, and how many more there are.
+/// Formats the first names and the number of the rest.
 pub(super) fn names<'n>(all: impl ExactSizeIterator<Item = &'n String>, most: usize) -> String {
     let count = all.len();
-    // To leave out a single one would save nothing.
+    // Omitting a single name would save nothing.
     if count <= most + 1 {
         return named(all);
     }

@@ -1,36 +1,35 @@
-//! What a change asks of the next version.
+//! The version that a change requires.
 
 use std::fmt;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-/// How far a version has to move, by Semantic Versioning over the Rust
-/// surface, whoever caused the change.
+/// The part of the version that must increase, by Semantic Versioning of the Rust surface,
+/// regardless of who caused the change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// The same code is generated.
     #[default]
     None,
-    /// Documentation, or order: code compiles and does what it did.
+    /// Documentation or order changed: existing code compiles and behaves the same.
     Patch,
-    /// Something to use that was not there, or a table that says otherwise.
+    /// Something was added, or a table has another entry.
     Minor,
-    /// Code that compiles today does not, or fails before it sends.
+    /// Existing code no longer compiles, or fails before it sends.
     Major,
 }
 
-/// Reads the three numbers of a version; what comes after `-` or `+` is left out.
+/// Parses the three numbers of a version. Text after `-` or `+` is ignored.
 pub fn version(text: &str) -> Option<Version> {
     let version = Version::parse(text).ok()?;
     Some(Version::new(version.major, version.minor, version.patch))
 }
 
 impl Level {
-    /// The least version that a change of this level may have after another one.
-    /// Before 1.0.0 cargo takes the first number that is not zero for the
-    /// major one, and what follows for all the rest.
+    /// Returns the lowest version after another one for a change of this level. Before 1.0.0 cargo
+    /// treats the first nonzero number as the major one, and the numbers after it as the rest.
     pub fn after(self, version: &Version) -> Version {
         let (major, minor, patch) = (version.major, version.minor, version.patch);
         match (self, major, minor) {

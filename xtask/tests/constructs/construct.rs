@@ -1,16 +1,15 @@
-//! The documents of `constructs.yaml`, each made whole.
+//! The documents of `constructs.yaml`, each completed.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// An overlay that says nothing.
+/// An empty overlay.
 pub(crate) const OVERLAY: &str =
     "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";
 
-/// What a document holds beyond the base of them all; the head of the file
-/// describes each key.
+/// The content of a document beyond the common base. The head of the file describes each key.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Construct {
     pub(crate) refused: Option<String>,
@@ -38,7 +37,7 @@ pub(crate) fn constructs() -> BTreeMap<String, Construct> {
 }
 
 impl Construct {
-    /// The whole document.
+    /// Returns the complete document.
     pub(crate) fn document(&self) -> Value {
         if let Some(whole) = &self.whole {
             return whole.clone();
@@ -117,7 +116,7 @@ fn at_thing(method: &str, operation: Value) -> Value {
     json!({"paths": {"/thing": {method: operation}}})
 }
 
-/// Merges objects key by key; anything else replaces what stood there.
+/// Merges objects key by key; other values are replaced.
 fn merge(value: &mut Value, part: Value) {
     match (value, part) {
         (Value::Object(object), Value::Object(part)) => {

@@ -1,22 +1,21 @@
-//! Which operations of a document are lists that can be streamed, and what is
-//! said of those that can't.
+//! The operations of a document that are streamable lists, and the documentation of the others.
 
 use xtask::codegen::generate;
 use xtask::normalize::derive;
 
 use crate::construct::{Construct, OVERLAY, constructs};
 
-/// The client generated of a construct, without spaces and line breaks.
+/// The generated client of a construct, without spaces and line breaks.
 fn client_of(construct: &Construct) -> String {
     let document = derive(&construct.document(), OVERLAY).unwrap().document;
     let client = generate(&document.to_string()).unwrap().client;
     let client: String = client.split_whitespace().collect();
-    // The formatter ends what it breaks into lines with a comma.
+    // The formatter adds trailing commas when it breaks lines.
     client.replace(",>", ">").replace(",)", ")")
 }
 
 #[test]
-fn a_list_is_streamed_wherever_its_answer_has_it() {
+fn a_list_is_streamed_from_any_place_of_its_response() {
     let mut count = 0;
     for (name, construct) in constructs() {
         let Some((record, list)) = &construct.streamed else {

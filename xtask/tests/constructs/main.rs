@@ -1,5 +1,5 @@
-//! Every construct of OpenAPI that was tried on the generator, each alone:
-//! taken or refused by name, and what is taken compiles.
+//! Every OpenAPI construct that was tested with the generator, separately: each one is accepted or
+//! rejected as listed, and the accepted ones compile.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
@@ -22,7 +22,7 @@ fn normalized(document: &Value) -> Result<Derived, Refusal> {
     derive(document, OVERLAY)
 }
 
-/// The constructs that are taken, with what is derived from them.
+/// The accepted constructs and what is derived from them.
 fn taken() -> impl Iterator<Item = (String, Value, Derived)> {
     constructs().into_iter().filter_map(|(name, construct)| {
         let document = construct.document();
@@ -31,7 +31,7 @@ fn taken() -> impl Iterator<Item = (String, Value, Derived)> {
     })
 }
 
-/// Fails with all that is wrong, each on a line.
+/// Panics with all failures, one per line.
 #[track_caller]
 fn none(wrong: impl Iterator<Item = String>) {
     let wrong: Vec<_> = wrong.collect();
@@ -39,11 +39,11 @@ fn none(wrong: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn each_construct_is_taken_or_refused_by_name() {
+fn each_construct_is_accepted_or_rejected_as_listed() {
     none(constructs().into_iter().filter_map(|(name, construct)| {
         match (normalized(&construct.document()), construct.refused) {
             (Ok(_), None) => None,
-            (Err(refusal), Some(words)) if refusal.came.contains(&words) => None,
+            (Err(refusal), Some(words)) if refusal.problem.contains(&words) => None,
             (Ok(_), Some(_)) => Some(format!("{name}: taken, should be refused")),
             (Err(refusal), _) => Some(format!("{name}: {refusal}")),
         }
@@ -63,7 +63,7 @@ fn no_operation_is_lost() {
                 .collect()
         };
         let mut whole = document.clone();
-        // A path given by reference has its operations elsewhere.
+        // The operations of a path that is a reference are at its target.
         let paths = whole["paths"].as_object_mut().into_iter().flatten();
         for (_, item) in paths {
             if let Some(target) = item["$ref"].as_str() {
@@ -85,7 +85,7 @@ fn normalizing_twice_changes_nothing_more() {
 }
 
 #[test]
-fn the_generator_takes_each_construct() {
+fn the_generator_accepts_each_construct() {
     none(taken().filter_map(|(name, _, derived)| {
         let error = generate(&derived.document.to_string()).err()?;
         Some(format!("{name}: {error}"))
@@ -107,8 +107,8 @@ fn each_construct_can_be_reviewed() {
     }));
 }
 
-/// All constructs beside the real document in one crate, each under names of
-/// its own: one build instead of hundreds.
+/// Combines all constructs with the real document in one crate, under unique names: one build
+/// instead of hundreds.
 #[test]
 fn the_generated_crate_compiles_with_all_constructs() {
     let real = std::fs::read_to_string(root().join("spec/openapi.normalized.json")).unwrap();
@@ -126,7 +126,7 @@ fn the_generated_crate_compiles_with_all_constructs() {
     assert!(output.status.success(), "{errors}");
 }
 
-/// Adds a document's operations and schemas to the whole, renamed apart.
+/// Adds a document's renamed operations and schemas to the combined one.
 fn add(whole: &mut Value, document: Value, number: usize) {
     let mut text = document.to_string();
     let schemas = document["components"]["schemas"]

@@ -1,4 +1,4 @@
-//! The package as a test builds it: beside the real one, under another name.
+//! A copy of the package for a test build, under another name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// A copy of the package under another name, to be built with this document.
+/// Creates a copy of the package under another name that is built with the given document.
 pub(crate) fn copy_of_package(name: &str, document: &Value) -> PathBuf {
     let (root, package) = (root(), Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
     let _absent = fs::remove_dir_all(&package);
-    // What the manifest names must be there, though only `src` is compiled.
+    // Files that the manifest names must exist, although only `src` is compiled.
     for folder in ["src", "codegen", "benches", "examples"] {
         copy(&root.join(folder), &package.join(folder));
     }
@@ -23,8 +23,8 @@ pub(crate) fn copy_of_package(name: &str, document: &Value) -> PathBuf {
         fs::copy(root.join(file), package.join(file)).unwrap();
     }
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    // A name of its own: cargo would take it for the package beside it in the
-    // shared target directory.
+    // The name must differ, because cargo would confuse it with the real package in the shared
+    // target directory.
     let changes = [
         (
             "members = [\"fuzz\", \"xtask\"]",

@@ -1,5 +1,5 @@
-//! What the review says of a caller's code is what happens to it: small
-//! programs, compiled against the package before and after.
+//! The review's statements about a caller's code are true: small programs are compiled against the
+//! package before and after each change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,8 @@ struct Table {
     callers: Vec<Caller>,
 }
 
-/// The subject of the line that has to know what becomes of a program, and the
-/// program, which compiles before.
+/// The subject of the line that must predict the result, and the program, which compiles before the
+/// change.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Caller {
@@ -73,7 +73,7 @@ fn what_is_said_of_code_is_what_happens_to_it() {
     assert_eq!(failed, should);
 }
 
-/// One change for each thing that the review says of code.
+/// One change for each statement of the review about code.
 fn changed(mut document: Value, edits: &[Edit]) -> Value {
     let mut twin = document["paths"]["/api/clinic"].clone();
     twin["get"]["operationId"] = json!("get_clinic_twin");
@@ -114,7 +114,7 @@ fn side(document: Value) -> Side {
     Side::new("a document", derived).unwrap()
 }
 
-/// Whether no line about a subject says that code no longer compiles.
+/// Returns whether no line about a subject states that code no longer compiles.
 #[track_caller]
 fn says_compiles(review: &Review, subject: &str) -> bool {
     let of_types = review.types.iter().flat_map(|ty| &ty.lines);
@@ -124,7 +124,7 @@ fn says_compiles(review: &Review, subject: &str) -> bool {
     !line.effect.contains("no longer compiles")
 }
 
-/// Compiles all programs, and names those that failed.
+/// Compiles all programs, and returns the names of those that failed.
 fn compile(programs: &[Caller], after: &Path) -> BTreeSet<String> {
     let before = root();
     let callers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("callers");

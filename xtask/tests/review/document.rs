@@ -1,5 +1,5 @@
-//! A slice of the committed document, small enough to be derived and generated
-//! for each planted change, and the overlay that belongs to it.
+//! A part of the committed document, small enough to be derived and generated for each planted
+//! change, and its overlay.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::normalize::derive;
 use xtask::review::Side;
 
-/// Lists and single objects, bodies and none, marked and free.
+/// Lists and single objects, with and without bodies, restricted and not.
 const PATHS: [&str; 9] = [
     "/api/catalog/brands",
     "/api/clinic",
@@ -25,10 +25,10 @@ pub(crate) const OVERLAY: &str = include_str!("../../../spec/overlay.yaml");
 
 pub(crate) static SLICE: LazyLock<Value> = LazyLock::new(slice);
 
-/// What most of the table is compared with.
+/// The old document of most rows.
 pub(crate) static BASE: LazyLock<Arc<Side>> = LazyLock::new(|| Arc::new(side(&SLICE, OVERLAY)));
 
-/// All that is made of a document.
+/// Everything that is derived from a document.
 #[track_caller]
 pub(crate) fn side(document: &Value, overlay: &str) -> Side {
     side_of("a document", document, overlay)
@@ -45,7 +45,7 @@ fn slice() -> Value {
     let paths = document["paths"].as_object_mut().unwrap();
     paths.retain(|path, _| PATHS.contains(&path.as_str()));
     assert_eq!(paths.len(), PATHS.len(), "a path that the vendor has moved");
-    // A field of a recorded answer comes back though the schema loses it.
+    // A field of a recorded response would be restored although the schema lost it.
     without_examples(&mut document["paths"]);
     let mut kept = BTreeSet::new();
     let mut open = referenced(&document["paths"]);
@@ -83,8 +83,8 @@ fn referenced(value: &Value) -> Vec<String> {
     }
 }
 
-/// Puts a value at a pointer whose last part need not be there yet; a number
-/// past the end of a list, or `-`, appends.
+/// Sets the value at a pointer, whose last step need not exist yet. An index past the end of a
+/// list, or `-`, appends.
 #[track_caller]
 pub(crate) fn put(document: &mut Value, pointer: &str, value: Value) {
     let (parent, name) = parent(document, pointer);
@@ -95,7 +95,7 @@ pub(crate) fn put(document: &mut Value, pointer: &str, value: Value) {
     }
 }
 
-/// Takes a value away.
+/// Removes a value.
 #[track_caller]
 pub(crate) fn take(document: &mut Value, pointer: &str) -> Value {
     let (parent, name) = parent(document, pointer);
@@ -107,7 +107,7 @@ pub(crate) fn take(document: &mut Value, pointer: &str) -> Value {
     taken.unwrap_or_else(|| panic!("nothing at {pointer}"))
 }
 
-/// What holds the place of a pointer, and the name that the place has there.
+/// Returns the parent of a pointer, and the last step.
 #[track_caller]
 fn parent<'d>(document: &'d mut Value, pointer: &str) -> (&'d mut Value, String) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -116,7 +116,7 @@ fn parent<'d>(document: &'d mut Value, pointer: &str) -> (&'d mut Value, String)
     (found, name.replace("~1", "/").replace("~0", "~"))
 }
 
-/// The same document with the fields of each object the other way round.
+/// Returns the document with the fields of each object reversed.
 pub(crate) fn backwards(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! The review of an update, tested as a guard is: by planting changes.
+//! Tests the review of an update by planting changes.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,4 +12,4 @@ mod example;
 mod package;
 mod planted;
 mod second_opinion;
-mod untold;
+mod unreported;

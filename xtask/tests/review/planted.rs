@@ -1,5 +1,5 @@
-//! Each change flips exactly the lines, the verdict and the snapshots that
-//! `planted.toml` names, and nothing else.
+//! Each planted change causes exactly the lines, the verdict and the snapshots that `planted.toml`
+//! lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -12,7 +12,7 @@ use xtask::review::{Side, review};
 
 use crate::document::{BASE, OVERLAY, SLICE, backwards, put, side, take};
 
-/// What may be done to a document; the table holds each of them.
+/// The classes of changes; the table has each of them.
 const CLASSES: [&str; 20] = [
     "operation added",
     "operation removed",
@@ -41,43 +41,43 @@ struct Table {
     planted: Vec<Planted>,
 }
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Planted {
     pub(crate) name: String,
     class: String,
-    /// What both documents have beyond the slice.
+    /// Edits of both documents beyond the common part.
     #[serde(default)]
     given: Vec<Edit>,
-    /// What only the new document has.
+    /// Edits of the new document only.
     #[serde(default)]
     change: Vec<Edit>,
     verdict: String,
     /// The report without its title and empty lines.
     report: String,
-    /// Lines of snapshots that are gone and new.
+    /// The removed and added lines of snapshots.
     #[serde(default)]
     snapshots: String,
 }
 
-/// One edit of the document, or of the overlay.
+/// One edit of the document or of the overlay.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Edit {
-    /// A pointer and what is put there, in JSON.
+    /// A pointer and the JSON value to set there.
     Put(String, String),
-    /// A pointer to what is taken away.
+    /// A pointer to remove.
     Take(String),
-    /// A pointer to what moves, and to where.
+    /// The source and target pointers of a move.
     Move(String, String),
-    /// A pointer to a list or an object that is turned round.
+    /// A pointer to a list or an object to reverse.
     Turn(String),
-    /// A text of the overlay, and what stands in its place.
+    /// A text of the overlay and its replacement.
     Overlay(String, String),
 }
 
-/// A change with the two documents, and all that is made of them.
+/// A change with the two documents and everything derived from them.
 pub(crate) struct Case {
     pub(crate) planted: Planted,
     pub(crate) old: Arc<Side>,
@@ -149,7 +149,7 @@ fn each_planted_change_flips_its_own_lines_and_no_other() {
 }
 
 #[test]
-fn the_table_holds_every_class_of_change() {
+fn the_table_contains_every_class_of_change() {
     let planted = || CASES.iter().map(|case| &case.planted);
     let held: BTreeSet<&str> = planted().map(|planted| planted.class.as_str()).collect();
     assert_eq!(held, BTreeSet::from(CLASSES));
@@ -157,18 +157,18 @@ fn the_table_holds_every_class_of_change() {
     assert_eq!(names.len(), CASES.len(), "two changes of one name");
 }
 
-/// How a report begins where no mark came or went; the table leaves it out.
+/// The start of a report without approval changes, which the table omits.
 const UNMARKED: &str =
-    "## Who may call what\n\nAs before: 1 operation requires commercial approval.\n";
+    "## Who may call what\n\nUnchanged: 1 operation requires commercial approval.\n";
 
-/// What is not as the table says.
+/// Returns the differences from the table.
 fn wrong(Case { planted, old, new }: &Case) -> Option<String> {
     let review = review(old, new);
     let lines = |text: &str| -> Vec<String> {
         let text = text.replace(UNMARKED, "");
         let lines = text.lines();
-        let told = lines.filter(|line| !line.is_empty() && !line.starts_with("# "));
-        told.map(str::to_string).collect()
+        let report = lines.filter(|line| !line.is_empty() && !line.starts_with("# "));
+        report.map(str::to_string).collect()
     };
     let is = (
         review.verdict.to_string(),
@@ -191,7 +191,7 @@ fn wrong(Case { planted, old, new }: &Case) -> Option<String> {
     })
 }
 
-/// The lines that only one of two sets of snapshots has.
+/// Returns the lines that only one of two sets of snapshots has.
 fn flipped(old: &BTreeMap<&str, Vec<String>>, new: &BTreeMap<&str, Vec<String>>) -> Vec<String> {
     let only = |name: &str, sign: char, these: &[String], those: &[String]| -> Vec<String> {
         let only = these.iter().filter(|line| !those.contains(line));
@@ -209,7 +209,7 @@ fn flipped(old: &BTreeMap<&str, Vec<String>>, new: &BTreeMap<&str, Vec<String>>)
     flipped.collect()
 }
 
-/// A line without its padding.
+/// Returns a line without its padding.
 fn squeezed(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

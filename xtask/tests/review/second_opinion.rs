@@ -1,5 +1,5 @@
-//! `drift`, which compares OpenAPI documents, as an independent judge of the
-//! wire: what it calls incompatible, the review calls breaking.
+//! The crate `drift`, which compares OpenAPI documents, as an independent check: every change that
+//! it calls incompatible must be breaking in the review.
 
 use std::panic;
 
@@ -12,7 +12,7 @@ use crate::planted::{CASES, Case};
 fn what_drift_calls_incompatible_breaks_in_the_review_too() {
     let mut judged = 0;
     for Case { planted, old, new } in CASES.iter() {
-        // It asserts that media types and path variables are the same.
+        // `drift` asserts that media types and path parameters are equal.
         let changes = panic::catch_unwind(|| drift::compare(&old.document, &new.document));
         let Ok(Ok(changes)) = changes else { continue };
         if !changes
@@ -34,7 +34,7 @@ fn what_drift_calls_incompatible_breaks_in_the_review_too() {
 
 fn breaks(change: &ChangeInfo) -> bool {
     let incompatible = [ChangeClass::BackwardIncompatible, ChangeClass::Incompatible];
-    // The client takes any 2xx for a success, and reads any error.
+    // The client accepts any 2xx as a success, and decodes any error.
     let of_status = change
         .message
         .starts_with("operation added a new response code");

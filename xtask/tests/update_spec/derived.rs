@@ -1,4 +1,4 @@
-//! What is committed, checked and derived again.
+//! The check of committed files, and deriving them again.
 
 use std::fs;
 use std::process::Command;
@@ -14,13 +14,13 @@ fn the_committed_document_is_derived_again_with_its_record_kept() {
     let text = sandbox.check().ends_with(1);
     says(
         &text,
-        "openapi.normalized.json: not what is derived, first at /",
+        "openapi.normalized.json: differs from the derived file, first at /",
     );
     let repair = text
         .lines()
         .last()
         .unwrap()
-        .strip_prefix("repair with: cargo xtask ")
+        .strip_prefix("fix with: cargo xtask ")
         .unwrap();
 
     let repaired = Command::new(env!("CARGO_BIN_EXE_xtask"))
@@ -34,7 +34,7 @@ fn the_committed_document_is_derived_again_with_its_record_kept() {
     let committed = sandbox.path("spec/openapi.json");
     sandbox.refuses_with(
         &["--from", &committed, "--kind", "vendor"],
-        "--kind together",
+        "--kind cannot be used",
     );
 }
 
@@ -56,7 +56,7 @@ fn a_check_finds_every_kind_of_difference() {
         (
             "openapi.normalized.json",
             "{}".into(),
-            "openapi.normalized.json: not what is derived",
+            "openapi.normalized.json: differs from the derived file",
         ),
         (
             "source.toml",
@@ -69,7 +69,7 @@ fn a_check_finds_every_kind_of_difference() {
         sandbox.write(&format!("spec/{name}"), content);
         let text = sandbox.check().ends_with(1);
         assert!(text.starts_with(finding), "{text}");
-        says(&text, "repair with: cargo xtask update-spec");
+        says(&text, "fix with: cargo xtask update-spec");
         fs::remove_file(sandbox.spec().join(name)).unwrap();
         let text = sandbox.check().ends_with(1);
         assert!(text.starts_with(&format!("{name}: missing")), "{text}");

@@ -1,5 +1,5 @@
-//! Runs `xtask update-spec` and `xtask check` as a user does, against a
-//! loopback server that answers whatever a test wants.
+//! Runs `xtask update-spec` and `xtask check` like a user, against a loopback server with scripted
+//! responses.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A document that comes from an address: what arrives whole, and from whom.
+//! Documents from a URL: complete and trusted ones only.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use crate::sandbox::{Sandbox, says};
 use crate::server::{JSON, Server, answer};
 
 #[test]
-fn a_check_tells_a_server_out_of_reach_from_a_document() {
+fn a_check_distinguishes_an_unreachable_server_from_a_document() {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -35,12 +35,12 @@ fn a_status_other_than_200_is_refused() {
         "401 Unauthorized",
     ] {
         let server = Server::status(line);
-        sandbox.refuses(&server.address, &format!("came: status {}", &line[..3]));
+        sandbox.refuses(&server.address, &format!("error: status {}", &line[..3]));
     }
 }
 
 #[test]
-fn a_server_that_is_down_or_busy_is_told_from_a_document() {
+fn an_unavailable_server_is_distinguished_from_a_document() {
     let sandbox = Sandbox::filled();
     for line in [
         "500 Internal Server Error",
@@ -51,7 +51,7 @@ fn a_server_that_is_down_or_busy_is_told_from_a_document() {
         let server = Server::status(line);
         sandbox.reaches_no_server(
             &["--check", "--from", &server.address],
-            &format!("came: status {}", &line[..3]),
+            &format!("error: status {}", &line[..3]),
         );
     }
 }
@@ -60,7 +60,7 @@ fn a_server_that_is_down_or_busy_is_told_from_a_document() {
 fn a_body_that_is_not_the_document_is_refused() {
     let sandbox = Sandbox::filled();
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n";
-    for (headers, body, came) in [
+    for (headers, body, problem) in [
         (
             html,
             b"<!DOCTYPE html><title>Docs</title>".to_vec(),
@@ -68,22 +68,22 @@ fn a_body_that_is_not_the_document_is_refused() {
         ),
         (html, document("1").into_bytes(), "a web page"),
         (JSON, b"\n <html>".to_vec(), "a web page"),
-        (JSON, Vec::new(), "an empty document"),
-        (JSON, b" \r\n\t".to_vec(), "an empty document"),
+        (JSON, Vec::new(), "the document is empty"),
+        (JSON, b" \r\n\t".to_vec(), "the document is empty"),
         (
             JSON,
             document("1").into_bytes()[..50].to_vec(),
-            "JSON that breaks off",
+            "truncated JSON",
         ),
-        (JSON, vec![b'{', 0xff, 0xfe], "not UTF-8 from byte 1 on"),
+        (JSON, vec![b'{', 0xff, 0xfe], "invalid UTF-8 at byte 1 of 3"),
     ] {
         let server = Server::raw(answer(headers, body));
-        sandbox.refuses(&server.address, came);
+        sandbox.refuses(&server.address, problem);
     }
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_refused() {
+fn a_truncated_response_is_refused() {
     let sandbox = Sandbox::filled();
     let body = document("1");
     let longer = format!("{JSON}Content-Length: {}\r\n\r\n{body}", body.len() + 1);
@@ -91,19 +91,19 @@ fn an_answer_that_breaks_off_is_refused() {
         "{JSON}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}",
         body.len() + 1
     );
-    for (reply, came) in [
-        (longer.as_str(), "broke off after"),
-        (chunked.as_str(), "broke off after"),
-        ("", "no answer from 127.0.0.1"),
-        ("SSH-2.0-server\r\n", "no answer from 127.0.0.1"),
+    for (reply, problem) in [
+        (longer.as_str(), "closed after"),
+        (chunked.as_str(), "closed after"),
+        ("", "no response from 127.0.0.1"),
+        ("SSH-2.0-server\r\n", "no response from 127.0.0.1"),
     ] {
         let server = Server::raw(reply);
-        sandbox.reaches_no_server(&["--from", &server.address], came);
+        sandbox.reaches_no_server(&["--from", &server.address], problem);
     }
 }
 
 #[test]
-fn a_slow_answer_is_given_up() {
+fn a_slow_response_times_out() {
     let silent = Server::scripted(|_, stream| {
         let _ = stream.read(&mut [0]);
     });
@@ -111,7 +111,7 @@ fn a_slow_answer_is_given_up() {
         let _ = stream.write_all(JSON.as_bytes());
         let _ = stream.write_all(b"\r\n");
         while stream.write_all(b" ").is_ok() {
-            // Never silent for long: only the whole time can end it.
+            // The server sends continuously, so only the total timeout applies.
             thread::sleep(Duration::from_millis(20));
         }
     });
@@ -124,7 +124,7 @@ fn a_slow_answer_is_given_up() {
         let start = Instant::now();
         sandbox.reaches_no_server(
             &["--timeout", "1", "--from", &server.address],
-            "when 1 s were over",
+            "timed out after 1 s",
         );
         assert!(
             start.elapsed() < Duration::from_secs(5),
@@ -135,7 +135,7 @@ fn a_slow_answer_is_given_up() {
 }
 
 #[test]
-fn too_much_is_not_received() {
+fn a_response_above_the_size_limit_is_refused() {
     let endless = Server::scripted(|_, stream| {
         let _ = stream.write_all(format!("{JSON}\r\n").as_bytes());
         while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
@@ -151,21 +151,21 @@ fn too_much_is_not_received() {
 }
 
 #[test]
-fn redirects_are_followed_to_trusted_addresses_only() {
+fn only_redirects_to_trusted_urls_are_followed() {
     let sandbox = Sandbox::filled();
-    for (location, came) in [
+    for (location, problem) in [
         (
             "http://example.com/openapi.json",
-            "a redirect to http://example.com/openapi.json",
+            "redirect to http://example.com/openapi.json",
         ),
-        ("file:///etc/passwd", "a redirect to file:///etc/passwd"),
-        ("http://", "no readable address"),
+        ("file:///etc/passwd", "redirect to file:///etc/passwd"),
+        ("http://", "invalid redirect location"),
         ("/openapi.json", "more than 5 redirects"),
     ] {
         let reply =
             format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
         let server = Server::raw(reply);
-        sandbox.refuses(&server.address, came);
+        sandbox.refuses(&server.address, problem);
         assert!(server.requests().len() <= 6);
     }
     let server = Server::scripted(|request, stream| {
@@ -178,24 +178,24 @@ fn redirects_are_followed_to_trusted_addresses_only() {
         let _ = stream.write_all(&reply);
     });
     sandbox.update_from(&server.address);
-    // The address that was asked for, not the one that answered.
+    // The requested URL is recorded, not the one that responded.
     says(&sandbox.read("source.toml"), &server.address);
 }
 
 #[test]
-fn what_cannot_be_reached_or_trusted_is_refused() {
+fn an_unreachable_or_untrusted_url_is_refused() {
     let sandbox = Sandbox::filled();
     let plain = Server::raw(answer(JSON, document("1")));
     let tls = plain.address.replace("http:", "https:");
     sandbox.reaches_no_server(&["--from", &tls], "no connection to 127.0.0.1: ");
-    sandbox.refuses("http://us.fullscript.com/a", "the plain http address");
+    sandbox.refuses("http://us.fullscript.com/a", "plain http URL");
     sandbox.refuses("ftp://localhost/a", "scheme \"ftp\"");
-    sandbox.refuses("http://", "cannot be read");
+    sandbox.refuses("http://", "invalid URL");
     sandbox.refuses_with(&["--unknown"], "--unknown");
 }
 
 #[test]
-fn a_message_holds_no_key() {
+fn an_error_message_contains_no_secret() {
     let sandbox = Sandbox::filled();
     let server = Server::status("403 Forbidden");
     let address = server.address.replace("http://", "http://user:secret@");

@@ -1,4 +1,4 @@
-//! Files that are no document, and directories of none.
+//! Files that are not the document, and invalid directories.
 
 use std::fs;
 
@@ -11,11 +11,11 @@ use crate::sandbox::{Sandbox, says};
 fn a_file_that_cannot_be_read_is_refused() {
     let sandbox = Sandbox::filled();
     sandbox.refuses("missing.json", "no file at");
-    sandbox.refuses("spec", "a directory");
-    sandbox.refuses("filled.json/x", "an unreadable file");
-    // Even root cannot read what the system refuses to hand out.
+    sandbox.refuses("spec", "is a directory");
+    sandbox.refuses("filled.json/x", "cannot read the file");
+    // Even root cannot read this file.
     #[cfg(target_os = "linux")]
-    sandbox.refuses("/proc/self/mem", "an unreadable file");
+    sandbox.refuses("/proc/self/mem", "cannot read the file");
 }
 
 #[test]
@@ -23,15 +23,15 @@ fn a_file_that_is_not_the_document_is_refused() {
     let sandbox = Sandbox::filled();
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let cases: Vec<(String, &str)> = vec![
-        ("{\"openapi\": nope}".into(), "text that is not JSON"),
-        ("openapi: 3.0.1\n".into(), "text that is not JSON"),
+        ("{\"openapi\": nope}".into(), "invalid JSON"),
+        ("openapi: 3.0.1\n".into(), "invalid JSON"),
         (
             format!("{}{}", document("1"), document("2")),
-            "text that is not JSON",
+            "invalid JSON",
         ),
-        ("[]".into(), "JSON that is an array"),
-        ("null".into(), "JSON that is null"),
-        ("{}".into(), "without an `openapi` field"),
+        ("[]".into(), "is an array"),
+        ("null".into(), "is null"),
+        ("{}".into(), "no `openapi` field"),
         (deep(200), "nested too deep"),
         (deep(100_000), "nested too deep"),
         ("[".repeat(200), "nested too deep"),
@@ -45,10 +45,13 @@ fn a_file_that_is_not_the_document_is_refused() {
         ),
         (with(|d| d["openapi"] = 3.0.into()), "is a number"),
         (with(|d| d["paths"] = json!({})), "empty `paths`"),
-        (with(|d| d["paths"] = json!([])), "`paths` is an array"),
+        (
+            with(|d| d["paths"] = json!([])),
+            "`paths` of the OpenAPI document is an array",
+        ),
         (
             with(|d| drop(d.as_object_mut().unwrap().remove("paths"))),
-            "without `paths`",
+            "no `paths`",
         ),
         (
             with(|d| d["info"]["title"] = "Pet\nStore".into()),
@@ -64,8 +67,8 @@ fn a_file_that_is_not_the_document_is_refused() {
             "Missing",
         ),
     ];
-    for (content, came) in cases {
-        sandbox.refuses_file(content, came);
+    for (content, problem) in cases {
+        sandbox.refuses_file(content, problem);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The changelog that an update drafts, and the version that a check demands.
+//! The drafted changelog, and the version that a check requires.
 
 use crate::documents::{document, with};
 use crate::sandbox::{Sandbox, says};
@@ -23,7 +23,7 @@ Written by hand.
 1 operation.
 ";
 
-/// A workspace with a package and a changelog around the spec directory.
+/// A workspace with a package and a changelog next to the spec directory.
 fn workspace() -> Sandbox {
     let sandbox = Sandbox::filled();
     sandbox.write("CHANGELOG.md", CHANGELOG);
@@ -37,14 +37,14 @@ fn version(sandbox: &Sandbox, version: &str) {
     sandbox.write("Cargo.toml", manifest);
 }
 
-/// Gives what is released its heading, below that of the next version.
+/// Adds the heading of a released version below that of the next one.
 fn begin_next_version(sandbox: &Sandbox) {
     let changelog = sandbox.beside("CHANGELOG.md");
     let changelog = changelog.replace("## [Unreleased]", "## [Unreleased]\n\n## 0.1.0");
     sandbox.write("CHANGELOG.md", changelog);
 }
 
-/// The document with another operation in the place of its own.
+/// The document with another operation instead of its own.
 fn replaced() -> String {
     with(|document| {
         document["paths"]["/api/clinic"]["get"]["operationId"] = "getOther".into();
@@ -59,10 +59,10 @@ fn marked() -> String {
 }
 
 #[test]
-fn the_changelog_is_drafted_anew_and_keeps_what_was_written_by_hand() {
+fn the_changelog_draft_is_replaced_and_handwritten_lines_are_kept() {
     let sandbox = workspace();
     let text = sandbox.check().ends_with(1);
-    says(&text, "CHANGELOG.md: the part about the API");
+    says(&text, "CHANGELOG.md: the drafted part about the API");
 
     let text = sandbox.bring(document("filled"));
 
@@ -110,7 +110,7 @@ fn a_changelog_without_a_place_gets_one_or_says_so() {
 fn a_version_that_moved_less_than_users_were_given_is_found() {
     let sandbox = workspace();
     sandbox.bring(document("filled"));
-    // Nothing is demanded of a first release.
+    // The first release has no requirements.
     sandbox.check().done();
 
     let text = sandbox.record_release().done();
@@ -120,7 +120,7 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
         !sandbox.beside("CHANGELOG.md").contains("<!--"),
         "what was drafted is written now"
     );
-    // Nothing has changed since, and nothing is drafted.
+    // Nothing changed since, so nothing is drafted.
     sandbox.check().done();
     begin_next_version(&sandbox);
     let text = sandbox.bring(replaced());
@@ -140,8 +140,8 @@ fn a_version_that_moved_less_than_users_were_given_is_found() {
         version(&sandbox, number);
         let text = sandbox.check().ends_with(i32::from(!is_enough));
         let said = text.contains(&format!(
-            "Cargo.toml: version {number}, but what changed for users since 0.1.0 is major; \
-             set 0.2.0 or a later one"
+            "Cargo.toml: version {number}, but the changes since 0.1.0 are major; \
+             set 0.2.0 or higher"
         ));
         assert_eq!(said, !is_enough, "{text}");
         assert_eq!(
@@ -160,7 +160,7 @@ fn a_mark_alone_demands_a_version_too() {
     sandbox.bring(marked());
     let text = sandbox.check().ends_with(1);
     for words in [
-        "since 0.1.0 is minor; set 0.1.1 or a later one",
+        "since 0.1.0 are minor; set 0.1.1 or higher",
         "Apps without commercial approval may no longer call `get_clinic`",
     ] {
         says(&text, words);
@@ -172,7 +172,7 @@ fn a_mark_alone_demands_a_version_too() {
 }
 
 #[test]
-fn a_record_of_a_release_that_is_none_is_found() {
+fn an_invalid_release_record_is_reported() {
     let sandbox = workspace();
     sandbox.bring(document("filled"));
     for (record, said) in [("{}", "missing field"), ("?", "expected value")] {

@@ -1,4 +1,4 @@
-//! What an update tells of itself: on the terminal, in `REVIEW.md`, in JSON.
+//! The report of an update: on the terminal, in `REVIEW.md`, in JSON.
 
 use std::process::Command;
 
@@ -26,11 +26,11 @@ fn an_update_prints_and_writes_its_review() {
     let review = sandbox.read("REVIEW.md");
     assert!(text.starts_with(&review), "{text}");
     assert!(
-        review.starts_with("# new.json against filled.json: minor\n"),
+        review.starts_with("# new.json compared with filled.json: minor\n"),
         "{review}"
     );
     says(&review, "field `motto` is new (string)");
-    says(&review, "in answers of `get_clinic`");
+    says(&review, "in responses of `get_clinic`");
     assert!(
         review.ends_with("minor: because of `GetClinicResponseClinic.motto`.\n"),
         "{review}"
@@ -45,12 +45,12 @@ fn an_update_prints_and_writes_its_review() {
 }
 
 #[test]
-fn a_document_that_nothing_can_be_compared_with_is_the_first() {
+fn a_document_without_a_predecessor_is_the_first() {
     let sandbox = Sandbox::filled();
     let review = sandbox.read("REVIEW.md");
     assert_eq!(
         review,
-        "# filled.json, compared with nothing\n\n\
+        "# filled.json: first document\n\n\
          1 operation, none of which requires commercial approval.\n3 types.\n"
     );
 }
@@ -68,7 +68,7 @@ fn a_document_that_only_another_order_is_the_same() {
     let text = sandbox
         .update(&["--from", &sandbox.path("turned.json"), "--dry-run"])
         .done();
-    // Other bytes came, so the record of them changes, and nothing else.
+    // Other bytes were received, so only their record changes.
     assert!(text.starts_with("changed source.toml"), "{text}");
     assert_eq!(text.lines().count(), 2, "{text}");
 }
@@ -83,13 +83,13 @@ fn machines_read_the_review_in_json() {
         serde_json::from_str(&sandbox.update(&args).ends_with(code)).unwrap()
     };
 
-    let told = json(&["--check"], 1);
+    let report = json(&["--check"], 1);
 
-    assert_eq!(told["format"], 1);
-    assert_eq!(told["outcome"], "would_change");
-    assert_eq!(told["review"]["verdict"], "minor");
-    assert_eq!(told["review"]["from"], "filled.json");
-    let ty = &told["review"]["types"][0];
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["outcome"], "would_change");
+    assert_eq!(report["review"]["verdict"], "minor");
+    assert_eq!(report["review"]["from"], "filled.json");
+    let ty = &report["review"]["types"][0];
     assert_eq!(ty["name"], "GetClinicResponseClinic");
     assert_eq!(ty["used"]["answers"], serde_json::json!(["get_clinic"]));
     assert_eq!(
@@ -103,9 +103,9 @@ fn machines_read_the_review_in_json() {
         })
     );
     assert_eq!(json(&[], 0)["outcome"], "updated");
-    let told = json(&[], 0);
-    assert_eq!(told["outcome"], "unchanged");
-    assert_eq!(told["review"], Value::Null);
+    let report = json(&[], 0);
+    assert_eq!(report["outcome"], "unchanged");
+    assert_eq!(report["review"], Value::Null);
     sandbox.refuses_with(&["--format", "xml"], "neither text nor json");
 }
 
@@ -131,7 +131,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     git(&[&author[..], &["commit", "--quiet", "-m", "spec: first"]].concat());
     sandbox.bring(grown());
 
-    // The overlay says more of what the update brought, and everything is derived again.
+    // The overlay adds facts to the update, and everything is derived again.
     let action = "  - target: $.paths['/api/clinic'].get\n    update: {deprecated: true}\n";
     sandbox.write("spec/overlay.yaml", format!("{OVERLAY}{action}"));
     let committed = sandbox.path("spec/openapi.json");
@@ -139,7 +139,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
 
     let review = sandbox.read("REVIEW.md");
     assert!(
-        review.starts_with("# new.json against filled.json: minor\n"),
+        review.starts_with("# new.json compared with filled.json: minor\n"),
         "{review}"
     );
     says(&review, "field `motto` is new");
@@ -149,7 +149,7 @@ fn a_review_is_of_the_last_commit_until_it_is_committed_itself() {
     assert!(
         sandbox
             .read("REVIEW.md")
-            .starts_with("# filled.json, compared with nothing"),
+            .starts_with("# filled.json: first document"),
         "an update that is taken back leaves the review of the one before"
     );
 }

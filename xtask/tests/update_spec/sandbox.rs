@@ -1,4 +1,4 @@
-//! A spec directory to run the command on.
+//! A spec directory for the tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +19,13 @@ actions:
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// A spec directory of its own, with a room beside it for other files.
+/// A temporary spec directory, with space next to it for other files.
 pub(crate) struct Sandbox {
     root: TempDir,
 }
 
 impl Sandbox {
-    /// A directory that holds an overlay and nothing else.
+    /// A directory with only an overlay.
     pub(crate) fn fresh() -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("spec")).unwrap();
@@ -33,7 +33,7 @@ impl Sandbox {
         Self { root }
     }
 
-    /// A directory that a document has already been brought into.
+    /// A directory with a document.
     pub(crate) fn filled() -> Self {
         let sandbox = Self::fresh();
         sandbox.write("filled.json", document("filled"));
@@ -67,21 +67,20 @@ impl Sandbox {
         Run(self.command("update-spec", args).output().unwrap())
     }
 
-    /// Takes the document of a file, or of an address, and returns the report.
+    /// Updates from a file or a URL, and returns the report.
     #[track_caller]
     pub(crate) fn update_from(&self, source: &str) -> String {
         self.update(&["--from", &self.source(source)]).done()
     }
 
-    /// Takes a document.
+    /// Updates from a document.
     #[track_caller]
     pub(crate) fn bring(&self, document: impl AsRef<[u8]>) -> String {
         self.write("new.json", document);
         self.update_from("new.json")
     }
 
-    /// What `--from` is given for a file beside the spec directory, or for an
-    /// address.
+    /// Returns the value of `--from` for a URL, or for a file next to the spec directory.
     fn source(&self, source: &str) -> String {
         if source.contains("://") {
             source.to_owned()
@@ -90,7 +89,7 @@ impl Sandbox {
         }
     }
 
-    /// What stands in a file beside the spec directory.
+    /// Returns the content of a file next to the spec directory.
     pub(crate) fn beside(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
@@ -103,12 +102,12 @@ impl Sandbox {
         Run(self.command("check", &[]).output().unwrap())
     }
 
-    /// The files of `spec/`, without those that [`Sandbox::leftovers`] names.
+    /// The files of `spec/`, without those of [`Sandbox::leftovers`].
     pub(crate) fn files(&self) -> Files {
         files(&self.spec())
     }
 
-    /// Every file that a run could have left in `spec/` or beside it.
+    /// Every file that a run could have left in `spec/` or next to it.
     pub(crate) fn leftovers(&self) -> Vec<String> {
         [self.root.path(), &self.spec()]
             .iter()
@@ -118,34 +117,34 @@ impl Sandbox {
             .collect()
     }
 
-    /// The command refuses, says why in full, and leaves every byte in place.
+    /// Asserts that the command fails with a complete message and changes no file.
     #[track_caller]
-    pub(crate) fn refuses(&self, source: &str, came: &str) {
-        self.fails(&["--from", &self.source(source)], 2, came);
+    pub(crate) fn refuses(&self, source: &str, problem: &str) {
+        self.fails(&["--from", &self.source(source)], 2, problem);
     }
 
     #[track_caller]
-    pub(crate) fn refuses_with(&self, args: &[&str], came: &str) {
-        self.fails(args, 2, came);
+    pub(crate) fn refuses_with(&self, args: &[&str], problem: &str) {
+        self.fails(args, 2, problem);
     }
 
-    /// The same where it is the server that failed, and no document.
+    /// Asserts the same for a failure of the server.
     #[track_caller]
-    pub(crate) fn reaches_no_server(&self, args: &[&str], came: &str) {
-        self.fails(args, 3, came);
+    pub(crate) fn reaches_no_server(&self, args: &[&str], problem: &str) {
+        self.fails(args, 3, problem);
     }
 
     #[track_caller]
-    fn fails(&self, args: &[&str], code: i32, came: &str) {
+    fn fails(&self, args: &[&str], code: i32, problem: &str) {
         let before = self.files();
         let run = self.update(args);
         let message = run.stderr();
         assert_eq!(run.0.status.code(), Some(code), "{message}");
-        for part in ["came: ", "expected: ", "do: "] {
+        for part in ["error: ", "expected: ", "help: "] {
             let lines = message.lines().filter(|line| line.starts_with(part));
             assert_eq!(lines.count(), 1, "{part} in {message}");
         }
-        says(&message, came);
+        says(&message, problem);
         assert!(!message.contains("panicked"), "{message}");
         assert_eq!(run.stdout(), "");
         assert_eq!(self.files(), before);
@@ -153,9 +152,9 @@ impl Sandbox {
     }
 
     #[track_caller]
-    pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, came: &str) {
+    pub(crate) fn refuses_file(&self, content: impl AsRef<[u8]>, problem: &str) {
         self.write("given.json", content);
-        self.refuses("given.json", came);
+        self.refuses("given.json", problem);
     }
 }
 
@@ -188,7 +187,7 @@ impl Run {
     }
 }
 
-/// Asserts that a text holds another one.
+/// Asserts that a text contains another one.
 #[track_caller]
 pub(crate) fn says(text: &str, part: &str) {
     assert!(text.contains(part), "{part:?} in {text}");

@@ -1,4 +1,4 @@
-//! A loopback server that answers whatever a test wants.
+//! A loopback server with scripted responses.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 pub(crate) const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
-/// A server that hands every connection to a script and keeps the requests.
+/// A server that passes every connection to a script and records the requests.
 pub(crate) struct Server {
     pub(crate) address: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -30,7 +30,7 @@ impl Server {
         Self { address, requests }
     }
 
-    /// Answers every request with these bytes and closes.
+    /// Sends these bytes for every request and closes the connection.
     pub(crate) fn raw(answer: impl AsRef<[u8]>) -> Self {
         let answer = answer.as_ref().to_vec();
         Self::scripted(move |_, stream| {

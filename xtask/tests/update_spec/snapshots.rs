@@ -1,4 +1,4 @@
-//! The one command that writes the snapshots.
+//! The command that writes the snapshots.
 
 use std::fs;
 use std::path::Path;

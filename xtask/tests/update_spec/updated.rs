@@ -1,4 +1,4 @@
-//! A run that succeeds: what it writes, and what it leaves alone.
+//! Successful runs: the files that they write and the ones that they do not touch.
 
 use std::fs;
 use std::io::Write;
@@ -52,7 +52,7 @@ fn the_first_run_needs_only_an_overlay() {
 }
 
 #[test]
-fn an_unchanged_document_is_asked_for_by_its_etag_and_changes_nothing() {
+fn an_unchanged_document_is_requested_by_its_etag_and_changes_nothing() {
     let sandbox = Sandbox::fresh();
     let body = document("1");
     let server = Server::scripted(move |request, stream| {
@@ -134,7 +134,7 @@ fn the_same_bytes_keep_the_record_and_its_date() {
 }
 
 #[test]
-fn a_check_says_what_would_change_and_writes_nothing() {
+fn a_check_reports_changes_and_writes_nothing() {
     let sandbox = Sandbox::filled();
     let before = sandbox.files();
     sandbox.write("new.json", document("new"));
@@ -150,7 +150,7 @@ fn a_check_says_what_would_change_and_writes_nothing() {
 }
 
 #[test]
-fn the_kind_is_told_taken_from_the_document_or_presumed() {
+fn the_kind_is_given_read_from_the_document_or_assumed() {
     let sandbox = Sandbox::fresh();
     let check = |file: &str, kind: &[&str], expected: &str| {
         sandbox.write("given.json", file);
@@ -175,7 +175,7 @@ fn the_kind_is_told_taken_from_the_document_or_presumed() {
 }
 
 #[test]
-fn a_byte_order_mark_is_taken_off() {
+fn a_byte_order_mark_is_removed() {
     let sandbox = Sandbox::fresh();
     sandbox.write("given.json", format!("\u{feff}{}", document("1")));
     sandbox.update_from("given.json");

@@ -1,4 +1,4 @@
-//! The weekly job: what it makes of each end of the command, and what it may.
+//! The weekly job: its reaction to each exit status, and its permissions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,8 +24,8 @@ fn steps() -> Vec<Value> {
         .collect()
 }
 
-/// Runs the step that asks, with this address for the vendor's, and returns
-/// what it hands on to the steps behind it.
+/// Runs the step that checks for updates, with the given URL as the vendor's, and returns its
+/// outputs.
 fn asks(sandbox: &Sandbox, address: &str) -> (Run, String) {
     let step = steps()
         .into_iter()
@@ -52,7 +52,7 @@ fn asks(sandbox: &Sandbox, address: &str) -> (Run, String) {
 }
 
 #[test]
-fn only_a_document_that_cannot_be_taken_makes_the_job_red() {
+fn only_an_unacceptable_document_fails_the_job() {
     let sandbox = Sandbox::filled();
     let before = sandbox.files();
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";

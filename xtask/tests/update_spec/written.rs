@@ -1,4 +1,4 @@
-//! Each file is the old one or the new one, whatever cuts a run short.
+//! Each file is the complete old or new one, however a run is interrupted.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ fn a_write_that_fails_leaves_the_old_files() {
     let long = with(|d| d["info"]["description"] = "x".repeat(4096).into());
     sandbox.write("long.json", long);
     let xtask = env!("CARGO_BIN_EXE_xtask");
-    // Without the trap the system kills the command; with it the write fails.
+    // With the signal ignored, the write fails instead of killing the command.
     for (trap, killed) in [("", true), ("trap '' XFSZ; ", false)] {
         let script = format!("{trap}ulimit -c 0; ulimit -f 1; exec \"$@\"");
         let output = Command::new("sh")
@@ -28,7 +28,7 @@ fn a_write_that_fails_leaves_the_old_files() {
         assert_eq!(run.0.status.signal().is_some(), killed, "{}", run.stderr());
         if !killed {
             run.ends_with(2);
-            says(&run.stderr(), "came: a write that failed");
+            says(&run.stderr(), "error: cannot write");
             assert_eq!(sandbox.leftovers(), [""; 0]);
         }
         assert_eq!(sandbox.files(), before);
@@ -45,12 +45,12 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         sandbox.update_from(name);
         sandbox.files()
     };
-    // Each is reviewed against the other, as in all that follows.
+    // Each document is reviewed against the other, as in the runs below.
     names.iter().for_each(|name| drop(bring(name)));
     let states = names.map(bring);
     let mut interrupted = 0;
     for kill in 0..KILLS {
-        // A run that was not killed in time has brought the other document.
+        // A run that was not killed in time has installed the other document.
         let at = usize::from(sandbox.read("openapi.json").contains(names[1]));
         let mut child = sandbox
             .command("update-spec", &["--from", &sandbox.path(names[1 - at])])
@@ -61,7 +61,7 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         while sandbox.leftovers().is_empty() && child.try_wait().unwrap().is_none() {
             thread::yield_now();
         }
-        // A later moment of the writing each time.
+        // Kills a later moment of the write each time.
         thread::sleep(Duration::from_micros(100) * kill);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -78,8 +78,8 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         if was_interrupted {
             interrupted += 1;
             let text = sandbox.check().ends_with(1);
-            says(&text, "left behind by an update");
-            // As `git restore spec` does.
+            says(&text, "left over from an interrupted update");
+            // Equivalent to `git restore spec`.
             for (name, content) in &states[at] {
                 sandbox.write(&format!("spec/{name}"), content);
             }
@@ -102,7 +102,7 @@ fn a_check_finds_a_mix_of_old_and_new_files() {
         let name = "openapi.normalized.json";
         sandbox.write("spec/openapi.normalized.json", &normalized[name]);
         let text = sandbox.check().ends_with(1);
-        says(&text, "not what is derived");
+        says(&text, "differs from the derived file");
     }
 }
 

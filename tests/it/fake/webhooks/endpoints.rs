@@ -1,4 +1,4 @@
-//! Which endpoints the fake takes, how it calls them, and when no more.
+//! Endpoints that the fake accepts, how it calls them, and when it disables them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{App, CHALLENGE, MINUTE, SECRET, happens, outcomes, serve, subscribed};
 
 #[tokio::test]
-async fn an_endpoint_that_does_not_answer_with_the_challenge_is_not_taken() {
+async fn an_endpoint_that_does_not_return_the_challenge_is_rejected() {
     let fake = FakeFullscript::start().await.unwrap();
     let good = App::default().serve().await;
     let fixed = |status: StatusCode, body: &'static str| {
@@ -66,7 +66,7 @@ async fn an_endpoint_that_does_not_answer_with_the_challenge_is_not_taken() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_or_fails_for_a_day_gets_nothing_until_it_is_given_again() {
+async fn an_endpoint_that_is_gone_or_fails_for_a_day_is_disabled_until_subscribed_again() {
     let gone = Router::new().route(
         "/webhooks",
         post(async |body: String| {
@@ -111,7 +111,7 @@ async fn an_endpoint_that_is_gone_or_fails_for_a_day_gets_nothing_until_it_is_gi
     assert_eq!(app.came(), [event]);
 }
 #[tokio::test]
-async fn each_event_is_preceded_by_an_empty_call_unless_told() {
+async fn each_event_is_preceded_by_an_empty_call_by_default() {
     let bodies = Arc::<Mutex<Vec<usize>>>::default();
     let (log, statuses) = (
         Arc::clone(&bodies),
@@ -138,7 +138,7 @@ async fn each_event_is_preceded_by_an_empty_call_unless_told() {
     happens(&fake);
     fake.deliveries_done().await;
     assert_eq!(take(), [false, true]);
-    // The event failed; then the empty call does, and the event is not sent.
+    // The event failed. Then the empty call fails too, and the event is not sent.
     fake.advance(MINUTE).await;
     assert_eq!(take(), [false]);
     fake.advance(5 * MINUTE).await;
@@ -152,7 +152,7 @@ async fn each_event_is_preceded_by_an_empty_call_unless_told() {
 }
 
 #[tokio::test]
-async fn both_envelopes_are_read_and_only_the_types_asked_for_are_delivered() {
+async fn both_envelopes_are_decoded_and_only_subscribed_types_are_delivered() {
     for envelope in [Envelope::Event, Envelope::EventPayload] {
         let app = App::default();
         let fake = FakeFullscript::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Deliveries that come twice, late, never, or from a stranger.
+//! Deliveries that are duplicated, late, lost or wrongly signed.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{App, CHALLENGE, MINUTE, SECRET, happens, outcomes, serve, subscribed};
 
 #[tokio::test]
-async fn a_duplicate_is_handled_once_by_who_keeps_a_record() {
+async fn a_duplicate_is_handled_once_with_an_event_log() {
     let (event_log, handled) = (MemoryEventLog::new(), Arc::new(Mutex::new(0)));
     let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();
     let (record, count) = (event_log.clone(), Arc::clone(&handled));
@@ -54,7 +54,7 @@ async fn a_duplicate_is_handled_once_by_who_keeps_a_record() {
 }
 
 #[tokio::test]
-async fn a_late_event_comes_after_the_ones_that_happened_later() {
+async fn a_late_event_is_delivered_after_newer_ones() {
     let app = App::default();
     let fake = subscribed(&app).await;
     fake.webhook_fault_times("patient.created", 1, WebhookFault::late(MINUTE));
@@ -87,7 +87,7 @@ async fn a_dropped_event_is_found_by_a_replay() {
 }
 
 #[tokio::test]
-async fn a_delivery_with_a_wrong_signature_never_comes_to_the_handler() {
+async fn a_delivery_with_a_wrong_signature_never_reaches_the_handler() {
     let app = App::default();
     let fake = subscribed(&app).await;
     fake.webhook_fault_times("patient.created", 1, WebhookFault::wrong_signature());

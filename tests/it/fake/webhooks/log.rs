@@ -1,4 +1,4 @@
-//! What the list of deliveries tells, and what a replay makes of it.
+//! The list of deliveries, and a replay that reads it.
 
 use fullscript::Clock;
 use fullscript::replay::EventList;
@@ -8,7 +8,7 @@ use fullscript::webhook::{Event, MemoryEventLog};
 use super::{App, CHALLENGE, MINUTE, happens, subscribed};
 
 #[tokio::test]
-async fn the_list_of_deliveries_tells_of_each_try() {
+async fn the_list_of_deliveries_contains_each_attempt() {
     let app = App::default();
     let fake = subscribed(&app).await;
     *app.failures.lock().unwrap() = 1;

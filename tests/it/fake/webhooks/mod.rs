@@ -18,12 +18,12 @@ const SECRET: &str = "fs-test-signing-secret";
 const CHALLENGE: &str = "fs-test-challenge";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An app with a webhook, on a port of its own.
+/// An app with a webhook on its own port.
 #[derive(Clone, Default)]
 struct App {
-    /// The ids of the events that came, whatever became of them.
+    /// The ids of all received events.
     came: Arc<Mutex<Vec<String>>>,
-    /// How many deliveries its handler still fails at.
+    /// The number of deliveries at which its handler still fails.
     failures: Arc<Mutex<usize>>,
 }
 
@@ -43,7 +43,7 @@ impl App {
         }
     }
 
-    /// Serves the webhook with the adapter for axum.
+    /// Serves the webhook with the axum adapter.
     async fn serve(&self) -> String {
         let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();
         let app = self.clone();
@@ -72,7 +72,7 @@ async fn subscribed(app: &App) -> FakeFullscript {
     fake
 }
 
-/// Lets a patient be created, and returns the id of the event.
+/// Creates a patient and returns the id of the event.
 fn happens(fake: &FakeFullscript) -> String {
     let patient = json!({"patient": {"id": "patient-1", "first_name": "Zoë"}});
     let event = fake.send_event("patient.created", patient);
@@ -85,7 +85,7 @@ fn outcomes(fake: &FakeFullscript) -> Vec<(u32, Option<DeliveryFailure>)> {
 }
 
 #[tokio::test]
-async fn an_event_comes_to_the_apps_handler_signed_and_once() {
+async fn an_event_reaches_the_apps_handler_signed_and_once() {
     let app = App::default();
     let fake = subscribed(&app).await;
     assert!(fake.is_subscribed());
@@ -173,7 +173,7 @@ async fn six_tries_are_made_in_the_vendors_gaps_though_all_the_time_passes_at_on
 }
 
 #[tokio::test]
-async fn an_event_whose_handler_is_too_slow_comes_again() {
+async fn an_event_whose_handler_is_too_slow_is_delivered_again() {
     let app = App::default();
     let came = Arc::clone(&app.came);
     let receiver = Receiver::new(SECRET, CHALLENGE).unwrap();

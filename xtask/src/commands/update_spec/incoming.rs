@@ -1,5 +1,5 @@
-//! The document that an update brings: received, judged, and recorded unless
-//! it is the one that is there.
+//! The document of an update: downloaded and validated, with a new record unless it is the
+//! committed one.
 
 use std::path::Path;
 
@@ -13,17 +13,17 @@ use crate::document::source::{Kind, Source};
 use crate::document::spec_dir::{DOCUMENT, SOURCE, SpecDir};
 use crate::refusal::{Refusal, refuse, usage};
 
-/// A judged document, with its record unless the old one stays.
+/// A validated document, with its record unless the old one stays.
 pub(crate) struct Incoming {
     pub(crate) document: Value,
     pub(crate) record: Option<Source>,
-    /// What it is called in a report.
+    /// The name of the document in reports.
     pub(crate) name: String,
 }
 
-/// Receives and judges the document.
+/// Downloads and validates the document.
 pub(crate) fn receive(options: &Options, spec: &SpecDir) -> Result<Incoming, Refusal> {
-    // A broken record counts as none: this command is what repairs it.
+    // An invalid record is ignored, because this command replaces it.
     let known = spec.source().ok();
     match &options.from {
         Origin::File(path) if spec.is_document(path) => rederive(options, spec, known.as_ref()),
@@ -50,8 +50,7 @@ fn from_url(
     spec: &SpecDir,
     known: Option<Source>,
 ) -> Result<Incoming, Refusal> {
-    // A validator belongs to the whole address, of which the record leaves
-    // the query out.
+    // A validator (ETag, Last-Modified) belongs to the whole URL, but the record omits the query.
     let is_whole = url.query().is_none();
     let held = known
         .as_ref()
@@ -71,7 +70,7 @@ fn from_url(
         }
         (Fetched::Unchanged, None) => {
             return Err(refuse(
-                "the answer \"unchanged\" to a request without conditions",
+                "status 304 (not modified) for a request without conditions",
                 "the document",
                 "save the document with a browser and pass the file with --from",
             ));
@@ -98,13 +97,13 @@ fn rederive(
 ) -> Result<Incoming, Refusal> {
     if options.kind.is_some() {
         return Err(usage(format!(
-            "--kind together with the committed {DOCUMENT}, whose record stays as it is"
+            "--kind cannot be used with the committed {DOCUMENT}: its record does not change"
         )));
     }
     let Some(known) = known else {
         return Err(refuse(
-            format!("the committed {DOCUMENT} without a readable {SOURCE} beside it"),
-            "a record of where the document came from",
+            format!("the committed {DOCUMENT} has no readable {SOURCE}"),
+            "a record of the document's source",
             format!("restore {SOURCE} with git, or run `cargo xtask update-spec`"),
         ));
     };
@@ -116,14 +115,14 @@ fn rederive(
     })
 }
 
-/// The document we hold, if it can stand in for one that is unchanged.
+/// Returns the committed document if it can be used for a 304 response.
 fn committed_document(spec: &SpecDir) -> Option<Value> {
     let bytes = spec.file(DOCUMENT)?;
     let document = judge::judge(bytes, None).ok()?;
     (judge::format(&document).as_bytes() == bytes).then_some(document)
 }
 
-/// Leaves the old record, and so its date, to a document that is the same.
+/// Returns the new record. An unchanged document keeps its record, and so its date.
 fn renewed(record: Source, known: Option<Source>, kind: Option<Kind>) -> Option<Source> {
     match known {
         Some(known) if known.sha256 == record.sha256 => known.with_kind(kind?),

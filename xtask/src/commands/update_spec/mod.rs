@@ -1,7 +1,7 @@
 //! `cargo xtask update-spec`: the only writer of `spec/`.
 //!
-//! Everything happens in memory first: receive, judge, derive, generate,
-//! review. The files are replaced only when all of that went well.
+//! All steps run in memory first: download, validate, derive, generate, review. The files are
+//! replaced only if all of them succeed.
 
 use std::panic;
 use std::thread;
@@ -25,36 +25,36 @@ pub use report::Report;
 use incoming::{Incoming, receive};
 use report::News;
 
-/// How to use the command.
+/// The help text of the command.
 pub const HELP: &str = "\
 cargo xtask update-spec [options]
-    Receives the vendor's document, repairs it, tries the generator on it and
-    only then replaces openapi.json, openapi.normalized.json, source.toml and
-    REVIEW.md, and drafts the changelog's part about the API. An unchanged
-    document changes nothing, the date included.
+    Downloads the vendor's document, fixes it, and runs the generator on it.
+    Then replaces openapi.json, openapi.normalized.json, source.toml and
+    REVIEW.md, and drafts the changelog's part about the API. If the document
+    is unchanged, no file changes, and the date in source.toml stays.
 
-    --from <file or address>     where the document comes from, by default
+    --from <file or URL>         the document; default:
                                  https://us.fullscript.com/docs/api/open-api/v1/openapi.json
-                                 If it is spec/openapi.json itself, the rest is
-                                 derived from it again, offline, and source.toml
-                                 stays as it is: use this after an edit of
-                                 overlay.yaml or of the normalizer.
-    --dry-run                    do everything but write
-    --check                      write nothing, exit 1 if anything would change
-    --format text|json           how to tell what changed, by default in text
-    --kind vendor|reconstructed  who wrote the document; by default the vendor,
-                                 unless a file says that it is reconstructed
-    --timeout <seconds>          for the whole transfer, by default 60
-    --spec <directory>           by default the workspace's spec/
-    Exit status: 0 done or unchanged, 1 would change (--check), 2 refused and
-    nothing written, 3 the server could not be reached and nothing written
+                                 With spec/openapi.json itself, the other files
+                                 are derived from it again, offline, and
+                                 source.toml does not change: use this after an
+                                 edit of overlay.yaml or of a fix.
+    --dry-run                    run all steps without writing
+    --check                      write nothing, exit 1 if a file would change
+    --format text|json           format of the report; default: text
+    --kind vendor|reconstructed  who wrote the document; default: vendor, or
+                                 reconstructed if the document states it
+    --timeout <seconds>          limit of the whole download; default: 60
+    --spec <directory>           default: the workspace's spec/
+    Exit status: 0 done or unchanged, 1 would change (--check), 2 error and
+    nothing written, 3 server unreachable and nothing written
 ";
 
-/// Brings a document into the directory.
+/// Updates the directory from a document.
 ///
 /// # Errors
-/// A [`Refusal`] if the document cannot be had, taken or written. The directory
-/// is then as it was, unless the refusal says that a file was replaced.
+/// Returns a [`Refusal`] if the document cannot be downloaded, accepted or written. The directory
+/// is unchanged then, unless the error states that a file was replaced.
 pub fn run(options: &Options) -> Result<Report, Refusal> {
     let spec = SpecDir::open(&options.spec)?;
     if options.mode == Mode::Write {
@@ -72,11 +72,16 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
 
     let unmatched = after.unmatched.clone();
     let workspace = Workspace::of(&spec);
-    // What is wrong with the record is told by the draft, which needs it too.
+    // An invalid release record is reported by `draft`, which reads it too.
     let behind = workspace.behind(&after.surface).unwrap_or_default();
     let draft = workspace.draft(&after.surface);
-    let draft =
-        draft.map_err(|fault| refuse(fault, "a changelog to draft in", "mend the named place"))?;
+    let draft = draft.map_err(|fault| {
+        refuse(
+            fault,
+            "a changelog to draft in",
+            "fix the place named above",
+        )
+    })?;
     let news = match (is_news, before) {
         (false, _) => News::Unchanged,
         (true, None) => News::First(Box::new(after)),
@@ -92,11 +97,11 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     }
     if let (Mode::Write, Some(draft)) = (options.mode, &draft) {
         workspace.write(draft).map_err(|error| {
-            let came = format!("a write of CHANGELOG.md that failed: {error}");
+            let problem = format!("cannot write CHANGELOG.md: {error}");
             refuse(
-                came,
+                problem,
                 "a writable file",
-                "mend the permissions, then run the command again",
+                "fix the permissions, then run the command again",
             )
         })?;
     }
@@ -111,7 +116,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     })
 }
 
-/// The files of documents that are to be written.
+/// Returns the changed files of the directory.
 fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Vec<Change> {
     let record = incoming.record.as_ref().map(Source::to_text);
     let changes = [
@@ -122,16 +127,15 @@ fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Vec<Change
     changes.into_iter().flatten().collect()
 }
 
-/// Runs the generator, whose output users compile, on the old and the new
-/// document at once.
+/// Generates the code of the old and the new document, in parallel.
 fn sides(
     committed: Option<&Committed>,
     overlay: &str,
     name: &str,
     derived: Derived,
 ) -> Result<(Option<Side>, Side), Refusal> {
-    // The generator asserts where it should return, so a panic is an answer;
-    // `generate` catches it, and its message is told below.
+    // The generator panics where it should return an error. `generate` catches the panic, so its
+    // message is reported below instead of by the hook.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let (before, after) = thread::scope(|scope| {
@@ -146,12 +150,12 @@ fn sides(
     let after = after.map_err(|reason| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         refuse(
-            format!("a document from which no code can be generated: {reason}"),
+            format!("no code can be generated from the document: {reason}"),
             "a normalized document that progenitor turns into Rust",
-            "add a fix to xtask/src/normalize/fixes for what the generator cannot take",
+            "add a fix to xtask/src/normalize/fixes for what the generator does not support",
         )
     })?;
-    // A committed document that today's generator does not take is as good as
-    // none: the new one is then the first.
+    // A committed document that the current generator does not accept is ignored: the new one is
+    // then the first.
     Ok((before.ok().flatten(), after))
 }

@@ -1,4 +1,4 @@
-//! What `cargo xtask update-spec` is told on the command line.
+//! The command line options of `cargo xtask update-spec`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,48 +11,48 @@ use crate::document::source::Kind;
 use crate::document::spec_dir::DEFAULT_PATH;
 use crate::refusal::{Refusal, usage};
 
-/// What to do, from where, and to which directory.
+/// The options of the command.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the document comes from.
+    /// The source of the document.
     pub from: Origin,
     /// The directory of the documents.
     pub spec: PathBuf,
-    /// Whether to write.
+    /// Whether to write files.
     pub mode: Mode,
-    /// Who wrote the document, if the caller knows better.
+    /// Who wrote the document, if given.
     pub kind: Option<Kind>,
-    /// How to tell what changed.
+    /// The format of the report.
     pub format: Format,
-    /// How long and how much may be received.
+    /// The limits of time and size of the download.
     pub limits: Limits,
 }
 
-/// Whether to write.
+/// Whether to write files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Replace the files.
     Write,
-    /// Say what would change.
+    /// Report what would change.
     DryRun,
-    /// Say what would change, and fail if anything would.
+    /// Report what would change, and exit with 1 if anything would.
     Check,
 }
 
-/// How to tell what changed.
+/// The format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The review as `REVIEW.md` holds it, and the files.
+    /// The review as in `REVIEW.md`, and the changed files.
     Text,
-    /// The same for machines.
+    /// The same as JSON.
     Json,
 }
 
 impl Options {
-    /// Reads the options behind the verb.
+    /// Parses the options of the command.
     ///
     /// # Errors
-    /// A [`Refusal`] for an option or value that is not one of ours.
+    /// Returns a [`Refusal`] for an unknown option or an invalid value.
     pub fn parse(args: &mut Parser) -> Result<Self, Refusal> {
         let mut from = OsString::from(DEFAULT_SOURCE);
         let mut spec = PathBuf::from(DEFAULT_PATH);
@@ -98,7 +98,7 @@ impl Options {
     }
 }
 
-/// Reads a value that is one of two words.
+/// Parses a value that is one of two words.
 fn choice<T: Copy>(args: &mut Parser, choices: [(&str, T); 2]) -> Result<T, Refusal> {
     let [(first, _), (second, _)] = choices;
     let chosen = |text: &str| {

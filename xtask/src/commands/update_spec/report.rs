@@ -1,4 +1,4 @@
-//! What an update tells on the terminal, and in JSON to machines.
+//! The report of an update, as text and as JSON.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::document::committed::Committed;
 use crate::document::spec_dir::Change;
 use crate::review::{FORMAT, Review, Side};
 
-/// What was changed, or would be.
+/// The changes of an update, made or not.
 #[derive(Debug)]
 pub struct Report {
     pub(crate) options: Options,
@@ -23,19 +23,19 @@ pub struct Report {
     pub(crate) behind: Option<String>,
 }
 
-/// What the new document means.
+/// How the new document relates to the committed one.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Nothing was derived anew.
+    /// The document did not change.
     Unchanged,
-    /// There is nothing to compare it with.
+    /// There is no committed document to compare it with.
     First(Box<Side>),
-    /// It is compared with the one before.
+    /// It was compared with the committed one.
     Reviewed(Box<Review>),
 }
 
 impl Report {
-    /// The status with which the command ends.
+    /// Returns the exit status of the command.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(u8::from(
             self.options.mode == Mode::Check && !self.is_unchanged(),
@@ -48,12 +48,12 @@ impl Report {
 }
 
 impl News {
-    /// What `REVIEW.md` is to hold, if it changes.
+    /// Returns the new content of `REVIEW.md`, if it changes.
     pub(crate) fn text(&self, committed: Option<&Committed>) -> Option<String> {
         match self {
             Self::Unchanged => None,
             Self::First(side) => Some(side.to_string()),
-            // An update that was taken back leaves the review of the last one.
+            // A reverted update restores the review of the last one.
             Self::Reviewed(review) if review.is_empty() => {
                 let last = committed.and_then(|committed| committed.review.clone());
                 Some(last.unwrap_or_else(|| review.to_string()))
@@ -76,7 +76,7 @@ impl Report {
     fn text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = self.spec.display();
         if self.is_unchanged() {
-            return writeln!(f, "unchanged: {spec} is what {} gives", self.options.from);
+            return writeln!(f, "unchanged: {spec} matches {}", self.options.from);
         }
         match &self.news {
             News::Unchanged => {}
@@ -102,7 +102,7 @@ impl Report {
             Mode::DryRun => writeln!(f, "dry run: nothing was written to {spec}"),
             Mode::Check => writeln!(
                 f,
-                "outdated: {spec} is not what {} gives; run the command without --check",
+                "outdated: {spec} does not match {}; run the command without --check",
                 self.options.from
             ),
         }
@@ -135,10 +135,10 @@ impl Report {
     }
 }
 
-/// What a document holds that nothing can be compared with.
+/// Summarizes a document that cannot be compared with another one.
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# {}, compared with nothing\n", self.name)?;
+        writeln!(f, "# {}: first document\n", self.name)?;
         writeln!(f, "{}", self.surface.summary())?;
         writeln!(f, "{} types.", self.surface.types.len())
     }

@@ -1,8 +1,7 @@
-//! Answers may leave out or null anything but an object's own id and the
-//! wrapper of an answer.
+//! Responses may omit or null every field except an object's own id and the content of a wrapper.
 //!
-//! The vendor's rules allow new fields and say nothing of old ones; a record
-//! without a middle name must not cost the caller the record.
+//! The vendor's rules allow new fields and do not mention old ones. A record without a middle name
+//! must not fail to decode.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +32,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// The component schemas that can be reached from the roots chosen.
+/// Returns the component schemas that can be reached from the selected roots.
 fn reachable(document: &mut Value, chosen: fn(&str) -> bool) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
@@ -53,7 +52,7 @@ fn reachable(document: &mut Value, chosen: fn(&str) -> bool) -> BTreeSet<String>
     found
 }
 
-/// The component schemas that are whole answers and nothing else.
+/// Returns the component schemas that are complete responses and nothing else.
 fn only_answers(document: &mut Value) -> BTreeSet<String> {
     let (mut whole, mut inside) = (BTreeSet::new(), Vec::new());
     each_root(document, &mut |pointer, schema| match referenced(schema) {
@@ -101,8 +100,8 @@ fn loosen(schema: &mut Value, pointer: &str, wrapper: bool, report: &mut Report)
     }
 }
 
-/// Optional lists and maps are `Option`: null, absent and empty all decode,
-/// and an empty one can be sent.
+/// Optional lists and maps are `Option`: null, absent and empty all decode, and an empty one can be
+/// sent.
 fn lists_take_null(schema: &mut Value) {
     let required = schema["required"].clone();
     let required = required.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -122,7 +121,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn answers_ask_for_id_and_wrapper_only() {
+    fn responses_require_only_id_and_wrapper() {
         let (document, repairs) = check(
             apply,
             json!({

@@ -1,4 +1,4 @@
-//! A restricted operation says so in the first words of its description.
+//! The description of a restricted operation starts with the restriction.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::refusal::Refusal;
 /// The vendor's mark.
 const MARK: &str = "x-requires-commercial-approval";
 
-/// What the mark means to a caller.
+/// The text that explains the mark.
 const WORDS: &str = "Requires commercial approval";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
-        let said = text(operation, "description").starts_with(WORDS);
-        if said && !operation.contains_key(MARK) {
+        let is_described = text(operation, "description").starts_with(WORDS);
+        if is_described && !operation.contains_key(MARK) {
             report.note(format!("{pointer}/{MARK}"), "said in the description", true);
             operation.insert(MARK.into(), json!(true));
         }
@@ -30,7 +30,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             }
             Value::Null => false,
             Value::Number(number) => number.as_f64() != Some(0.0),
-            // An object says more than a bare mark, not less.
+            // An object is a mark with details.
             _ => true,
         };
         if mark != json!(marked) {
@@ -48,7 +48,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// A mark on a path is one on each of its operations.
+/// Copies a mark on a path to each of its operations.
 fn marks_of_paths(document: &mut Value, report: &mut Report) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_denies_marks_nothing() {
+    fn a_negative_mark_marks_nothing() {
         let (document, _) = check(
             apply,
             json!({"paths": {"/a": {"get": {MARK: "false", "description": "Lists."}}}}),

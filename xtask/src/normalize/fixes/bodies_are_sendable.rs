@@ -43,17 +43,16 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             operation.insert("x-content-type".into(), json!(came[0]));
         }
     });
-    // Once each body is down to one media type, which may be the one left
-    // that refers to a schema.
+    // Runs after each body has one media type, because the remaining one may be the only reference
+    // to a schema.
     for name in inline_own_schemas(document, report) {
         schemas_mut(document).remove(&name);
     }
     Ok(())
 }
 
-/// A body's schema that nothing else refers to stands in the body: so the
-/// overlay finds it wherever the vendor wrote it, and its type is named after
-/// the operation, whatever the vendor calls it.
+/// Inlines a body schema that has no other reference. The overlay then finds it regardless of where
+/// the vendor wrote it, and its type is named after the operation.
 fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> {
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     each_schema(document, &mut |_, schema| {
@@ -95,7 +94,7 @@ fn choose(content: &Map<String, Value>, schemas: &Value) -> (&'static str, Value
     )
 }
 
-/// JSON by its name, its suffix (RFC 6839), or for want of a name.
+/// Returns whether a media type is JSON: by name, by suffix (RFC 6839), or as `*/*`.
 pub(crate) fn is_json(media_type: &str) -> bool {
     let essence = essence(media_type);
     essence == JSON || essence == "text/json" || essence == "*/*" || essence.ends_with("+json")
@@ -106,7 +105,7 @@ fn essence(media_type: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// The media with a schema: its own, or else what its example shows.
+/// Returns the media type with a schema: its own, or the one of its example.
 pub(crate) fn with_schema(media: &Value) -> Value {
     let mut media = media.clone();
     if media["schema"].is_null() {
@@ -119,7 +118,7 @@ pub(crate) fn with_schema(media: &Value) -> Value {
     media
 }
 
-/// Forms carry names and texts; what nests has no agreed spelling.
+/// Returns whether a form has only scalar fields. Nested values have no standard encoding.
 fn is_flat(media: &Value, schemas: &Value) -> bool {
     let properties = whole(&media["schema"], schemas)["properties"].as_object();
     properties.is_some_and(|properties| {
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_type_of_ours_is_bytes_and_keeps_its_name() {
+    fn other_media_types_are_bytes_with_their_name() {
         let (body, sent_as) =
             body_of(json!({"multipart/form-data": {"schema": {"type": "object"}}}));
         assert_eq!(
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_schema_takes_that_of_its_example() {
+    fn a_body_without_schema_gets_that_of_its_example() {
         let (body, _) = body_of(json!({"application/json": {"example": {"a": 1}}}));
         assert_eq!(
             body["content"]["application/json"]["schema"],

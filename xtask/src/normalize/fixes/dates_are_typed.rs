@@ -1,8 +1,8 @@
-//! Texts that are times or days say so.
+//! Strings that are times or dates declare their format.
 //!
-//! Known by their names, which the vendor keeps to: `created_at`,
-//! `date_of_birth`. Only in bodies and answers: in a query the same names
-//! take a range such as `>2026-01-31`.
+//! They are identified by the vendor's naming convention: `created_at`, `date_of_birth`. Only
+//! bodies and responses are changed: in a query the same names accept a range such as
+//! `>2026-01-31`.
 
 use serde_json::{Value, json};
 

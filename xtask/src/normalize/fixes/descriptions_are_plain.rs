@@ -1,5 +1,5 @@
-//! Descriptions are text that rustdoc shows as it was meant: no HTML, no code
-//! that would run as a test, no brackets that would be links.
+//! Descriptions are text that rustdoc shows correctly: no HTML, no code that would run as a test,
+//! no brackets that would become links.
 
 use serde_json::{Value, json};
 
@@ -26,8 +26,8 @@ fn clean_all(value: &mut Value, pointer: &str, report: &mut Report) {
                         }
                     }
                     ("example" | "examples" | "enum", _) => {}
-                    // A property may be called `description`: then it is a
-                    // schema, which the arm above leaves to this one.
+                    // A property may be named `description`. It is then a schema, which the arm
+                    // above leaves to this one.
                     _ => clean_all(child, &below, report),
                 }
             }
@@ -42,7 +42,7 @@ fn clean_all(value: &mut Value, pointer: &str, report: &mut Report) {
     }
 }
 
-/// The words of a text without its markup, paragraph by paragraph.
+/// Returns a text without its markup, paragraph by paragraph.
 fn plain(text: &str) -> String {
     let text = without_tags(text);
     let mut lines: Vec<String> = Vec::new();
@@ -62,7 +62,7 @@ fn plain(text: &str) -> String {
     lines.join("\n").trim().to_string()
 }
 
-/// Tags become spaces or line ends, entities the characters they stand for.
+/// Replaces tags by spaces or line breaks, and entities by their characters.
 fn without_tags(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -70,7 +70,7 @@ fn without_tags(text: &str) -> String {
         out.push_str(&rest[..start]);
         let tag = &rest[start..];
         let opens = tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        // `<yyyy-mm-dd` in backticks is a value, and no tag.
+        // `<yyyy-mm-dd` in backticks is a value, not a tag.
         let escaped = out.ends_with(['\\', '`']);
         match tag.find('>').filter(|_| opens && !escaped) {
             Some(end) => {
@@ -110,7 +110,7 @@ fn without_tags(text: &str) -> String {
     out
 }
 
-/// Links keep their words, and what rustdoc would read as markup is escaped.
+/// Replaces links by their text, and escapes text that rustdoc would read as markup.
 fn harmless(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut in_code = false;
@@ -149,7 +149,7 @@ fn harmless(line: &str) -> String {
         }
         rest = tail;
     }
-    // A bare address would be a warning of rustdoc.
+    // rustdoc warns about a bare URL.
     let words = out.split(' ').map(|word| {
         let bare = word.starts_with("http://") || word.starts_with("https://");
         if bare && !in_code {
@@ -164,7 +164,7 @@ fn harmless(line: &str) -> String {
         .join(" ")
 }
 
-/// The words of `[words](address)` and what follows it.
+/// Returns the text of `[text](url)` and the rest after it.
 fn link(text: &str) -> Option<(&str, &str)> {
     let (words, after) = text.strip_prefix('[')?.split_once("](")?;
     if words.contains(['[', ']']) {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_goes_and_words_stay() {
+    fn markup_is_removed_and_text_is_kept() {
         let cases = [
             ("Plain words.", "Plain words."),
             ("A<br/>b <code>x</code> &amp; c", "A\nb x & c"),

@@ -1,8 +1,8 @@
-//! Every operation declares the error answer that they all share.
+//! Every operation declares the common error response.
 //!
-//! The schema stays as wide as what was seen: `error` is a text, a list, or
-//! an object. The generator never sees it (see `build.rs`): errors are read in
-//! one place, which also survives HTML and nothing at all.
+//! The schema is as wide as the observed errors: `error` is a string, a list or an object. The
+//! generator does not see it (see `build.rs`): errors are decoded in one place, which also accepts
+//! HTML and empty bodies.
 
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             report.note(format!("/components/schemas/{NAME}"), "absent", "added");
             schemas.insert(NAME.into(), ours);
         }
-        // The vendor's own of this name keeps its fields and gains ours, by
-        // which failures are read.
+        // A schema of the vendor with this name keeps its fields and gets the fields that errors
+        // are decoded from.
         Some(theirs) if theirs["properties"].is_object() => {
             for (name, field) in ours["properties"].as_object().into_iter().flatten() {
                 if theirs["properties"].get(name).is_none() {

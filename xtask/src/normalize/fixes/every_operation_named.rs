@@ -1,4 +1,4 @@
-//! Every operation has a name that is a Rust function's, used once.
+//! Every operation has a unique name that is a Rust function name.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ use crate::normalize::tree::names::{snake, unique};
 use crate::normalize::tree::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
-/// Names that the generated client uses itself, and a word that Rust keeps since
-/// 2024.
+/// Names that the generated client uses itself, and a keyword of the 2024 edition.
 const TAKEN: &str = "api_version baseurl builder client exec gen inner new new_with_client operation \
     post pre request types";
 
@@ -21,7 +20,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             given.insert(snake(id));
         }
     }
-    // Names that the overlay gives go before those of the vendor.
+    // Names from the overlay take precedence over the vendor's.
     let ours: BTreeSet<String> = operations(document)
         .filter(|(_, _, operation)| operation.get("x-source").is_some())
         .filter_map(|(_, _, operation)| operation["operationId"].as_str().map(snake))
@@ -60,8 +59,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// `get_clinic_patients_by_id` for `GET /api/clinic/patients/{id}`: made of
-/// this operation alone, so that no new neighbour changes it.
+/// Returns `get_clinic_patients_by_id` for `GET /api/clinic/patients/{id}`. The name depends on
+/// this operation only, so that a new operation does not change it.
 fn from_path(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api").unwrap_or(path);
     let path = path.replace('{', "by-").replace('}', "");
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_comes_from_method_and_path() {
+    fn a_name_is_derived_from_method_and_path() {
         assert_eq!(
             names(json!({"/api/clinic/patients/{id}": {"get": {}}})),
             ["get_clinic_patients_by_id"]
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_used_once_and_are_not_taken() {
+    fn names_are_unique_and_not_reserved() {
         assert_eq!(
             names(
                 json!({"/a": {"get": {"operationId": "getIt"}}, "/b": {"get": {"operationId": "get_it"}}, "/c": {"get": {"operationId": "exec"}}})

@@ -1,7 +1,7 @@
-//! The schemas hold for every recorded answer.
+//! The schemas match every recorded response.
 //!
-//! The answers were recorded from the vendor's test runs, the schemas were
-//! written by hand: where they disagree the recorded answer is right.
+//! The responses were recorded from the vendor's test runs, and the schemas were written manually.
+//! If they contradict each other, the recorded response is right.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::normalize::tree::names::snake;
 use crate::normalize::tree::walk::{escape, referenced_through};
 use crate::refusal::Refusal;
 
-/// Each round settles one level of nesting; no document nests deeper.
+/// Each round corrects one level of nesting; no document nests deeper.
 const ROUNDS: usize = 64;
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -24,7 +24,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// One look at all examples; says whether anything had to change.
+/// Checks all examples once, and returns whether a schema changed.
 fn round(document: &mut Value, report: &mut Report) -> bool {
     let whole = document.clone();
     let mut changed = false;
@@ -60,8 +60,8 @@ fn accept_null(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut 
     true
 }
 
-/// Where a value contradicts the object that a place refers to, the place is
-/// any JSON; the object, which others refer to as well, stays what it is.
+/// If a value contradicts the object that a place references, the place becomes any JSON. The
+/// object is unchanged, because it has other references.
 fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
     let Some((value, place)) = seen
         .values
@@ -76,8 +76,7 @@ fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut
     true
 }
 
-/// Where a value contradicts the declared type, the type gives way to the
-/// one that holds for all recorded values.
+/// If a value contradicts the declared type, the type becomes one that all recorded values match.
 fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
     let declared = schema["type"].as_str().unwrap_or_default().to_string();
     let untyped_items = declared.is_empty()
@@ -129,7 +128,7 @@ fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &m
     true
 }
 
-/// Whether a value is of the declared type; what declares none takes all.
+/// Returns whether a value has the declared type. A schema without a type matches all values.
 fn fits(schema: &Value, value: &Value) -> bool {
     if referenced_through(schema).is_some() {
         return true;
@@ -183,8 +182,8 @@ fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut R
     added
 }
 
-/// An object's own id, and what an answer wraps, are there in every record:
-/// the two things that a caller may rely on.
+/// Marks the fields that every record has: an object's own id, and the content of a wrapper. A
+/// caller can rely on these two.
 fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
     let whole = document.clone();
     for (pointer, seen) in gather(&whole) {
@@ -238,7 +237,7 @@ fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
     }
 }
 
-/// A schema's type in a word or two, for the report.
+/// Returns the type of a schema in a few words, for the report.
 fn type_of(schema: &Value) -> String {
     if let Some(name) = referenced_through(schema) {
         return name.to_string();
@@ -271,7 +270,7 @@ mod tests {
     use super::*;
     use crate::normalize::report::check;
 
-    /// The component schema `A` after an answer with this example.
+    /// Returns the component schema `A` after the fix, with a response that has this example.
     fn reconciled(schema: Value, example: Value) -> (Value, Vec<String>) {
         let (document, repairs) = check(
             apply,
@@ -372,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_whose_rust_name_is_taken_is_told_of_once() {
+    fn a_field_whose_rust_name_is_in_use_is_reported_once() {
         let mut document = json!({
             "components": {"schemas": {}},
             "paths": {"/a": {"get": {"responses": {"200": {"content": {"application/json": {
@@ -388,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_form_object_stays_free() {
+    fn a_free_form_object_is_unchanged() {
         let schema = object(json!({"data": {"type": "object"}}));
         let (after, lines) = reconciled(schema.clone(), json!({"data": {"patient": {"id": "1"}}}));
         assert_eq!((after, lines), (schema, vec![]));

@@ -1,4 +1,4 @@
-//! Fields of an object have Rust names of their own.
+//! The Rust names of an object's fields are unique.
 
 use serde_json::{Map, Value, json};
 
@@ -7,8 +7,7 @@ use crate::normalize::tree::names::snake;
 use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
 
-/// Runs at the end of the schemas' fix, and again for what examples and overlay
-/// have added.
+/// Runs at the end of the schemas' fix, and again for fields that examples and overlay add.
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {
         if let Some(object) = schema.as_object_mut() {
@@ -18,7 +17,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// Fields that would share one Rust name leave the object a plain map.
+/// Turns an object whose fields would share a Rust name into a map.
 fn separate_fields(schema: &mut Map<String, Value>, pointer: &str, report: &mut Report) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return;

@@ -1,8 +1,8 @@
-//! Lists that come in pages take `page[number]` and `page[size]`.
+//! Paged lists accept `page[number]` and `page[size]`.
 //!
-//! The vendor documents the two once for all lists and declares them on no
-//! operation. A list is known by the `meta` of its answer, or by the
-//! overlay's `x-paged` where no answer was recorded.
+//! The vendor documents these two parameters once for all lists and declares them on no operation.
+//! A list is identified by the `meta` of its response, or by the overlay's `x-paged` if no response
+//! was recorded.
 
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn a_list_with_meta_takes_a_page() {
+    fn a_list_with_meta_accepts_a_page() {
         let (document, repairs) = check(
             apply,
             json!({"components": {"schemas": {"Pagination": {"properties": {"next_page": {}}}}},

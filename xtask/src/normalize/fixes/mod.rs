@@ -1,4 +1,4 @@
-//! One file for each fix, under the name of the fix.
+//! The fixes, one file each.
 
 pub(crate) mod answers_are_tolerant;
 pub(crate) mod approval_is_marked;

@@ -1,4 +1,4 @@
-//! Each operation answers success in one shape.
+//! Each operation has one type of success response.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{distinct, each_operation, object_mut, take};
 use crate::refusal::Refusal;
 
-/// Statuses that never come with a body (RFC 9110 15.3.5, 15.3.6).
+/// Statuses without a body (RFC 9110 15.3.5, 15.3.6).
 const BODILESS: [&str; 2] = ["204", "205"];
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -44,7 +44,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// Marks an answer whose body was not declared until the others are known.
+/// Marks a response without a declared body until the others are known.
 const UNDECLARED: &str = "x-undeclared";
 
 fn upper_case_ranges(responses: &mut Map<String, Value>) {
@@ -64,7 +64,7 @@ fn success_is_named(responses: &mut Map<String, Value>, pointer: &str, report: &
         return;
     }
     let redirects = responses.keys().any(|status| status.starts_with('3'));
-    // Beside a redirect, which is an answer too, `default` is the failure.
+    // Next to a redirect, which is a response too, `default` is the error.
     if redirects {
         return;
     }
@@ -148,7 +148,7 @@ fn one_media_type(
     }
 }
 
-/// Where successes differ, the type is the one that holds for all of them.
+/// Chooses the type that all different success responses match.
 fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Report) {
     let shape = |response: &Value| match response["content"].as_object() {
         None => "nothing".to_string(),
@@ -161,7 +161,7 @@ fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Rep
             }
         }
     };
-    // What declares nothing is taken to be like what does.
+    // A response without a declared body is assumed to be like the declared ones.
     let declared = successes(responses)
         .filter(|(_, response)| response.get(UNDECLARED).is_none())
         .find_map(|(_, response)| response.get("content").cloned());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_schema_is_typed_by_its_example_or_open() {
+    fn a_response_without_schema_is_typed_by_its_example_or_open() {
         let after =
             answers(json!({"200": {"content": {"application/json": {"example": {"a": true}}}}}));
         assert_eq!(schema(&after, "200")["properties"]["a"]["type"], "boolean");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_that_declares_nothing_is_like_the_one_that_does() {
+    fn a_success_without_a_body_is_like_the_declared_one() {
         let after = answers(json!({
             "200": {"content": {"application/json": {"schema": {"type": "string"}}}},
             "202": {"description": "accepted"},

@@ -1,4 +1,4 @@
-//! The document says 3.0.3 and holds nothing that 3.0 does not know.
+//! The document declares 3.0.3 and contains only what 3.0 supports.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
-/// The version that the generator takes and that we write.
+/// The version that the generator supports.
 const VERSION: &str = "3.0.3";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -38,7 +38,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     path_items_inlined(document, report)
 }
 
-/// A path item may be a reference in both versions; the generator takes none.
+/// A path item may be a reference in both versions, but the generator does not support this.
 fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let whole = document.clone();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_3_0_3_document_stays() {
+    fn a_3_0_3_document_is_unchanged() {
         let (_, repairs) = check(
             apply,
             json!({"openapi": "3.0.3", "info": {}, "paths": {}, "components": {}}),

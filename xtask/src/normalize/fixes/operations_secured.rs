@@ -1,7 +1,7 @@
-//! Every operation says what the token must be good for.
+//! Every operation declares the scopes that the token needs.
 //!
-//! The overlay gives the scopes as `x-scopes` (alternatives, each a list of
-//! scopes needed together); what the vendor declares itself goes before.
+//! The overlay declares scopes as `x-scopes` (alternatives, each a list of scopes that are required
+//! together). Scopes that the vendor declares take precedence.
 
 use serde_json::{Value, json};
 
@@ -9,10 +9,10 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{each_operation, object_mut};
 use crate::refusal::Refusal;
 
-/// The name of the security scheme that the overlay brings.
+/// The name of the security scheme from the overlay.
 const SCHEME: &str = "FullscriptOAuth";
 
-/// Kinds of security scheme that OpenAPI 3.0 knows.
+/// The types of security schemes in OpenAPI 3.0.
 const KINDS: [&str; 4] = ["apiKey", "http", "oauth2", "openIdConnect"];
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -35,7 +35,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         let Some(alternatives) = operation.get("x-scopes").and_then(Value::as_array) else {
             return;
         };
-        // Scopes that the vendor names itself go before ours.
+        // Scopes that the vendor declares take precedence.
         let security = operation.get("security").and_then(Value::as_array);
         let mut schemes = security
             .into_iter()
@@ -67,7 +67,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn scopes_become_security_where_the_vendor_declares_none() {
+    fn scopes_become_security_unless_the_vendor_declares_some() {
         let (document, repairs) = check(
             apply,
             json!({"components": {"securitySchemes": {"FullscriptOAuth": {"type": "oauth2"}, "M": {"type": "mutualTLS"}}},

@@ -1,5 +1,5 @@
-//! Parameters are what the generator can put into a request: simple path
-//! segments, repeated query pairs, single headers.
+//! Parameters are limited to what the generator can send: simple path segments, repeated query
+//! pairs, single headers.
 
 use serde_json::{Map, Value, json};
 
@@ -62,7 +62,7 @@ struct Parameters<'d> {
 }
 
 impl Parameters<'_> {
-    /// The variables of the path, each once, each required.
+    /// Makes path parameters unique and required.
     fn path(&mut self, path: &str, list: &mut Vec<Value>) {
         let parts = path.split('{').skip(1);
         let variables = distinct(parts.map(|part| part.split('}').next().unwrap_or_default()));
@@ -175,7 +175,7 @@ impl Parameters<'_> {
         }
     }
 
-    /// A parameter that is one text, number or truth value.
+    /// Converts a parameter of a single string, number or boolean.
     fn scalar(&mut self, parameter: &mut Value, name: &str) {
         let object = parameter.as_object_mut().expect("a well-formed parameter");
         object.retain(|key, _| {
@@ -207,12 +207,12 @@ impl Parameters<'_> {
         }
     }
 
-    /// The schema itself, or the component that it refers to.
+    /// Returns the schema, or the component that it references.
     fn whole(&self, schema: &Value) -> Value {
         whole(schema, self.schemas).clone()
     }
 
-    /// Adds a parameter, unless it would share a Rust name with another.
+    /// Adds a parameter, unless its Rust name is already in use.
     fn push(&mut self, parameter: Value) {
         let name = parameter["name"].as_str().unwrap_or_default().to_string();
         let same =

@@ -1,5 +1,5 @@
-//! Only what partners may call is left: `/api/dashboard/*` serves the
-//! vendor's own dashboard.
+//! Operations that partners cannot call are removed: `/api/dashboard/*` serves the vendor's own
+//! dashboard.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
-/// Where the dashboard's own operations stand (For-AI page of the guides).
+/// The path prefix of the dashboard's operations (source: the guides' page for AI).
 const DASHBOARD: &str = "/api/dashboard";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
@@ -34,7 +34,7 @@ mod tests {
     use crate::normalize::report::check;
 
     #[test]
-    fn dashboard_paths_go_and_their_likes_stay() {
+    fn only_dashboard_paths_are_removed() {
         let (document, repairs) = check(
             apply,
             json!({"paths": {"/api/dashboard/apps": {}, "/api/dashboards": {}, "/api/clinic": {}}}),

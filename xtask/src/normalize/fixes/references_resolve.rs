@@ -1,4 +1,4 @@
-//! Every reference leads to a component schema, and none leads nowhere.
+//! Every reference points to a component schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use crate::normalize::tree::names::{pascal, unique};
 use crate::normalize::tree::walk::{children, each_root, each_schema, escape, schemas_mut};
 use crate::refusal::{Refusal, refuse};
 
-/// How many references may lead to one another before it counts as a circle.
+/// The maximum length of a chain of references; a longer one is considered circular.
 pub(crate) const LONGEST_CHAIN: usize = 32;
 
-/// Parts of the components that only serve references; inlined where used.
+/// Parts of the components that exist only for references; they are inlined.
 const INLINED: [&str; 7] = [
     "parameters",
     "requestBodies",
@@ -45,7 +45,7 @@ fn inline_parts(document: &mut Value, report: &mut Report) -> Result<(), Refusal
     Ok(())
 }
 
-/// Replaces each reference that is not to a schema by a copy of its target.
+/// Replaces each reference to anything but a schema by a copy of its target.
 fn inline(
     value: &mut Value,
     pointer: &str,
@@ -94,7 +94,7 @@ fn inline(
     Ok(())
 }
 
-/// Gives what is referenced inside another schema a name of its own.
+/// Makes a component of a schema that is referenced inside another one.
 fn lift_deep_targets(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let mut lifted: BTreeMap<String, String> = BTreeMap::new();
     loop {
@@ -148,7 +148,7 @@ fn lift_deep_targets(document: &mut Value, report: &mut Report) -> Result<(), Re
 
 fn name_of(target: &str) -> String {
     let steps = target.trim_start_matches("#/").split('/');
-    let telling = steps.filter(|step| {
+    let names = steps.filter(|step| {
         ![
             "components",
             "schemas",
@@ -159,10 +159,10 @@ fn name_of(target: &str) -> String {
         ]
         .contains(step)
     });
-    pascal(&telling.collect::<Vec<_>>().join("-"))
+    pascal(&names.collect::<Vec<_>>().join("-"))
 }
 
-/// A reference stands alone in 3.0; what stands beside it moves around it.
+/// A reference has no siblings in 3.0, so siblings move to an `allOf` around it.
 fn separate_siblings(document: &mut Value, report: &mut Report) {
     each_schema(document, &mut |pointer, schema| {
         let object = schema.as_object_mut().filter(|object| object.len() > 1);
@@ -187,7 +187,7 @@ fn separate_siblings(document: &mut Value, report: &mut Report) {
     });
 }
 
-/// Refuses schemas that are nothing but one another.
+/// Rejects schemas that consist only of references to each other.
 fn refuse_circles(document: &mut Value) -> Result<(), Refusal> {
     let mut leads_to: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     each_root(document, &mut |pointer, schema| {
@@ -214,7 +214,7 @@ fn refuse_circles(document: &mut Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The references that a schema is made of, without going into its members.
+/// Returns the references that a schema consists of, without those of its members.
 fn same_level(schema: &mut Value, found: &mut BTreeSet<String>) {
     if let Some(target) = schema["$ref"].as_str() {
         found.extend(target.strip_prefix("#/components/schemas/").map(escape));
@@ -246,22 +246,22 @@ pub(crate) fn resolve<'d>(
     found.ok_or_else(|| {
         refuse(
             format!("a dangling $ref {target:?} at {pointer}"),
-            "every $ref to lead to an object in the document",
-            "report it to the vendor, or mend a copy and give it with --from",
+            "a $ref to an object in the document",
+            "report it to the vendor, or fix a copy and pass it with --from",
         )
     })
 }
 
-/// A reference with its percent-encoding undone (RFC 3986).
+/// Decodes the percent-encoding of a reference (RFC 3986).
 fn decoded(target: &str) -> String {
     percent_decode_str(target).decode_utf8_lossy().into_owned()
 }
 
 pub(crate) fn endless(pointer: &str) -> Refusal {
     refuse(
-        format!("references at {pointer} that only lead to each other"),
-        "a schema with an end",
-        "report it to the vendor, or mend a copy and give it with --from",
+        format!("circular references at {pointer}"),
+        "a schema that is not a circle of references",
+        "report it to the vendor, or fix a copy and pass it with --from",
     )
 }
 
@@ -323,12 +323,12 @@ mod tests {
         let refusal = |mut document: Value| {
             apply(&mut document, &mut Report::default())
                 .unwrap_err()
-                .came
+                .problem
         };
         assert!(
             refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}}))).contains("dangling")
         );
         assert!(refusal(schemas(json!({"A": {"$ref": "./b.json"}}))).contains("external"));
-        assert!(refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/components/schemas/A"}]}}))).contains("each other"));
+        assert!(refusal(schemas(json!({"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/components/schemas/A"}]}}))).contains("circular references"));
     }
 }

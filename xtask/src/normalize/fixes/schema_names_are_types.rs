@@ -1,4 +1,4 @@
-//! The components' names are Rust type names, each used once.
+//! The names of components are unique Rust type names.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! No server is the vendor's developer's own machine.
+//! Servers on a developer's machine are removed.
 
 use serde_json::Value;
 

@@ -1,9 +1,8 @@
-//! Everything that becomes a Rust type is a component with a name.
+//! Every schema that becomes a Rust type is a component with a name.
 //!
-//! The generator merges inline schemas whose derived names are equal, without
-//! a word; names given here are given once. The overlay's `x-name` decides
-//! where the place alone would give a clumsy name, and lets equal schemas
-//! share one.
+//! The generator silently merges inline schemas with equal derived names. The names assigned here
+//! are unique. The overlay's `x-name` replaces an unsuitable derived name, and lets equal schemas
+//! share a name.
 
 use serde_json::{Value, json};
 
@@ -15,7 +14,7 @@ use crate::normalize::tree::walk::{
 };
 use crate::refusal::Refusal;
 
-/// Types that stand for a value in whichever form the server writes it.
+/// Types for values that the server writes in several forms.
 const VALUES: [(&str, &str, &str); 2] = [
     (
         "boolean",
@@ -78,7 +77,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-/// Fields of mixed spelling refer to one of the value types.
+/// Replaces fields of mixed forms by references to the value types.
 fn values_by_reference(document: &mut Value, report: &mut Report) {
     let mut used = Vec::new();
     each_schema(document, &mut |_, schema| {
@@ -105,7 +104,7 @@ fn values_by_reference(document: &mut Value, report: &mut Report) {
             report.note(format!("/components/schemas/{name}"), "absent", "added");
             schemas.insert(
                 name.into(),
-                // In a query all is text, which is more than one of the forms.
+                // All query values are strings, which is more than one of the forms.
                 json!({"description": description, "anyOf": forms, "x-value": name}),
             );
         }
@@ -118,12 +117,12 @@ struct Named<'r> {
 }
 
 impl Named<'_> {
-    /// Names what stands at one place, or what is inside it.
+    /// Names the schema at a place, or the schemas inside it.
     fn site(&mut self, schema: &mut Value, name: &str, pointer: &str) {
         self.settle(schema, name, None, pointer);
     }
 
-    /// As [`Named::site`], for an answer: equal wrappers share one name.
+    /// Does the same as [`Named::site`] for a response: equal wrappers share a name.
     fn answer(&mut self, schema: &mut Value, shared: &str, own: &str, pointer: &str) {
         self.settle(schema, shared, Some(own), pointer);
     }
@@ -141,7 +140,7 @@ impl Named<'_> {
         let name = given.unwrap_or_else(|| pascal(name));
         let mut inner = schema.take();
         let nullable = take(&mut inner, "nullable") == Some(json!(true));
-        let said = if shares {
+        let description = if shares {
             take(&mut inner, "description")
         } else {
             None
@@ -149,18 +148,18 @@ impl Named<'_> {
         self.below(&mut inner, &name, pointer);
         let name = self.place(inner, &name, own, shares, pointer);
         *schema = reference(&name);
-        if nullable || said.is_some() {
+        if nullable || description.is_some() {
             *schema = json!({"allOf": [reference(&name)]});
             if nullable {
                 schema["nullable"] = json!(true);
             }
-            if let Some(said) = said {
-                schema["description"] = said;
+            if let Some(description) = description {
+                schema["description"] = description;
             }
         }
     }
 
-    /// Puts a schema among the components and returns the name it got.
+    /// Adds a schema to the components and returns its name.
     fn place(
         &mut self,
         schema: Value,
@@ -209,8 +208,8 @@ impl Named<'_> {
     }
 }
 
-/// The one schema that stands for two of the same name, where they agree:
-/// fields and values of both, and asked for only what both ask for.
+/// Merges two schemas of the same name if they agree: the result has the fields and values of both,
+/// and requires only what both require.
 fn join(one: &Value, other: &Value) -> Option<Value> {
     if one["properties"].is_null() && shape(one) == shape(other) {
         return Some(one.clone());
@@ -252,8 +251,7 @@ fn join(one: &Value, other: &Value) -> Option<Value> {
     Some(joined)
 }
 
-/// Of two fields of one shape the one that says more, and null if either
-/// takes it.
+/// Returns the field with more information of two fields of the same shape; nullable if either is.
 fn fuller(known: &Value, field: &Value) -> Value {
     let null = |field: &Value| field["nullable"] == true;
     let says = |field: &&Value| (field.get("description").is_some(), null(field));
@@ -269,7 +267,7 @@ fn fuller(known: &Value, field: &Value) -> Value {
     fuller
 }
 
-/// A schema without what leaves its Rust type as it is.
+/// Removes the keywords that do not affect the Rust type of a schema.
 fn shape(schema: &Value) -> Value {
     match schema {
         Value::Object(object)
@@ -278,11 +276,11 @@ fn shape(schema: &Value) -> Value {
             reference(referenced_through(schema).expect("just seen"))
         }
         Value::Object(object) => {
-            let telling = object
+            let relevant = object
                 .iter()
                 .filter(|(key, _)| !["description", "nullable"].contains(&key.as_str()));
             Value::Object(
-                telling
+                relevant
                     .map(|(key, value)| (key.clone(), shape(value)))
                     .collect(),
             )
@@ -291,13 +289,13 @@ fn shape(schema: &Value) -> Value {
     }
 }
 
-/// Objects with fields and sets of values become types; the rest is built in.
+/// Returns whether a schema becomes a type: an object with fields, or an enumeration.
 fn needs_name(schema: &Value) -> bool {
     schema["properties"].is_object() || schema["enum"].is_array()
 }
 
-/// `PatientListResponse` for `{patients: [Patient], meta}`, `PatientResponse`
-/// for `{patient: Patient}`.
+/// Returns `PatientListResponse` for `{patients: [Patient], meta}` and `PatientResponse` for
+/// `{patient: Patient}`.
 fn wrapper_name(schema: &Value) -> Option<String> {
     let properties = schema["properties"].as_object()?;
     let mut wrapped = properties
@@ -316,7 +314,7 @@ fn wrapper_name(schema: &Value) -> Option<String> {
     }
 }
 
-/// What has a name already keeps it, whatever the overlay says beside it.
+/// A schema that already has a name keeps it, regardless of the overlay.
 fn only_reference(schema: &mut Value) {
     let kept = ["$ref", "allOf", "nullable", "description", "deprecated"];
     if let Some(object) = schema.as_object_mut() {
@@ -325,7 +323,7 @@ fn only_reference(schema: &mut Value) {
     unwrap_reference(schema);
 }
 
-/// A bare reference where nothing stands beside it.
+/// Returns a bare reference if it has no siblings.
 fn unwrap_reference(schema: &mut Value) {
     let alone = schema.as_object().is_some_and(|object| object.len() == 1);
     if let Some(name) = referenced_through(schema).filter(|_| alone) {

@@ -1,5 +1,5 @@
-//! Everything stands where OpenAPI expects it and is of the kind expected
-//! there: no `tags: null`, no list where an object belongs.
+//! Every value has the type that OpenAPI requires at its place: no `tags: null`, no list instead of
+//! an object.
 
 use serde_json::{Map, Value, json};
 
@@ -12,9 +12,9 @@ type Object = Map<String, Value>;
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let Some(root) = document.as_object_mut() else {
         return Err(refuse(
-            "JSON that is not an object",
+            "the JSON document is not an object",
             "an OpenAPI document",
-            "look at what the address answers",
+            "check what the URL returns",
         ));
     };
     let mut shape = Shape { report };
@@ -163,7 +163,7 @@ impl Shape<'_> {
         self.content(parameter, pointer);
     }
 
-    /// The media types of a body, an answer or a parameter.
+    /// Checks the media types of a body, a response or a parameter.
     fn content(&mut self, holder: &mut Value, pointer: &str) {
         let Some(object) = holder.as_object_mut() else {
             return;
@@ -244,7 +244,7 @@ impl Shape<'_> {
         }
     }
 
-    /// Drops `key` where its value is not of the kind that belongs there.
+    /// Removes `key` if its value has the wrong type.
     fn keep(&mut self, holder: &mut Object, pointer: &str, key: &str, fits: fn(&Value) -> bool) {
         if holder.get(key).is_some_and(|value| !fits(value)) {
             let before = holder.remove(key);
@@ -253,7 +253,7 @@ impl Shape<'_> {
         }
     }
 
-    /// Makes a text of a number or a truth value, and drops what is neither.
+    /// Converts a number or boolean to a string, and removes any other value.
     fn text(&mut self, holder: &mut Object, pointer: &str, key: &str) {
         if let Some(value @ (Value::Number(_) | Value::Bool(_))) = holder.get_mut(key) {
             let text = Value::String(value.to_string());
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_wrong_kind_goes_and_the_rest_stays() {
+    fn values_of_the_wrong_type_are_removed_and_the_rest_is_kept() {
         let (document, repairs) = check(
             apply,
             json!({"info": {"title": "t", "version": 2}, "paths": {"/a": {"get": {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_well_formed_document_stays_as_it_is() {
+    fn a_well_formed_document_is_unchanged() {
         let document = json!({"info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": {"responses": {"200": {"description": "d"}}}}}});
         let (after, repairs) = check(apply, document.clone());
         assert_eq!(after, document);

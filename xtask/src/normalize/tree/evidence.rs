@@ -1,4 +1,4 @@
-//! What the recorded examples say about the schemas.
+//! The schemas that the recorded examples imply.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use serde_json::{Map, Value, json};
 
 use super::walk::{escape, operations, referenced_through};
 
-/// All that examples show at one place of a schema.
+/// The values of all examples at one place of a schema.
 #[derive(Debug, Default)]
 pub(crate) struct Seen<'d> {
-    /// Values other than null, with the operation whose answer holds them.
+    /// Values other than null, with the operation of the response.
     pub(crate) values: Vec<(&'d Value, String)>,
-    /// The answers in which null was seen.
+    /// The responses that contain null.
     pub(crate) nulls: Vec<String>,
-    /// Fields that the schema does not list.
+    /// Fields that the schema does not declare.
     pub(crate) missing: BTreeMap<&'d str, Vec<(&'d Value, String)>>,
 }
 
-/// The examples of a body or an answer: `example`, and each of `examples`.
+/// Returns the examples of a body or a response: `example` and each of `examples`.
 pub(crate) fn examples(media: &Value) -> impl Iterator<Item = &Value> {
     let many = media["examples"].as_object().into_iter().flatten();
     let many = many.filter_map(|(_, example)| example.get("value"));
     media.get("example").into_iter().chain(many)
 }
 
-/// Everything that the recorded answers show, by pointer of the schema.
+/// Collects the values of all recorded responses, by the pointer of their schema.
 pub(crate) fn gather(document: &Value) -> BTreeMap<String, Seen<'_>> {
     let mut gathered = Gathered {
         document,
@@ -98,7 +98,7 @@ impl<'d> Gathered<'d> {
     }
 }
 
-/// The narrowest schema that holds for all the values.
+/// Returns the narrowest schema that all values match.
 pub(crate) fn infer(values: &[&Value]) -> Value {
     let present: Vec<&Value> = values
         .iter()
@@ -156,7 +156,7 @@ fn infer_object(values: &[&Value]) -> Value {
     json!({"type": "object", "properties": properties})
 }
 
-/// The JSON Schema type of a value, whole numbers apart.
+/// Returns the JSON Schema type of a value; integers are distinguished from numbers.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inference_takes_the_narrowest_type() {
+    fn inference_chooses_the_narrowest_type() {
         let infer = |values: &[Value]| super::infer(&values.iter().collect::<Vec<_>>());
         assert_eq!(
             infer(&[json!(1), json!(null)]),

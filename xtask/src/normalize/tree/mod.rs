@@ -1,5 +1,4 @@
-//! Readers of a document that repair nothing: ways through it, its names, and
-//! what its recorded examples say.
+//! Read access to a document: traversal, names, and the evidence of its recorded examples.
 
 pub(crate) mod evidence;
 pub(crate) mod names;

@@ -1,16 +1,16 @@
-//! Names: how the words of a document become those of Rust.
+//! Conversion of names of the document to Rust names.
 
 use heck::{ToPascalCase, ToSnakeCase};
 
-/// Type names that generated code would confuse with those it uses itself.
+/// Type names that would conflict with types that the generated code uses.
 const TAKEN: &str = "\
     Box Client Clone Copy Debug Default Deserialize Display Eq Err Error From FromStr Hash Into \
     Iterator None Ok Option Ord PartialEq PartialOrd Result Self Serialize Some String ToString \
     TryFrom TryInto Vec";
 
-/// A Rust type name, never one that generated code uses for itself.
+/// Returns a Rust type name that does not conflict with generated code.
 pub(crate) fn pascal(text: &str) -> String {
-    // Twice, since `AB` is not yet what a second look makes of it: `Ab`.
+    // Applied twice, because `AB` becomes `Ab` only the second time.
     let name = words(text).to_pascal_case().to_pascal_case();
     match name.chars().next() {
         None => "Unnamed".into(),
@@ -20,7 +20,7 @@ pub(crate) fn pascal(text: &str) -> String {
     }
 }
 
-/// A Rust function or field name.
+/// Returns a Rust function or field name.
 pub(crate) fn snake(text: &str) -> String {
     let name = words(text).to_snake_case();
     match name.chars().next() {
@@ -35,7 +35,7 @@ fn words(text: &str) -> String {
     text.chars().map(word).collect()
 }
 
-/// The singular of an English plural, as far as names of lists go.
+/// Returns the singular of an English plural, for the names of lists.
 pub(crate) fn singular(name: &str) -> String {
     const ENDINGS: [(&str, &str); 5] = [
         ("ies", "y"),
@@ -54,7 +54,7 @@ pub(crate) fn singular(name: &str) -> String {
     replaced.next().unwrap_or_else(|| name.into())
 }
 
-/// `base`, or `base` with the first number that makes it new to `is_taken`.
+/// Returns `base`, or `base` with the first number that makes it unique.
 pub(crate) fn unique(base: &str, is_taken: impl Fn(&str) -> bool) -> String {
     if !is_taken(base) {
         return base.into();

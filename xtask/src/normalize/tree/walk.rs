@@ -1,19 +1,19 @@
-//! Ways through a document: its operations, its schemas, its pointers.
+//! Traversal of a document: operations, schemas, pointers.
 
 use serde_json::{Map, Value};
 
-/// The methods that OpenAPI 3.0 knows.
+/// The methods of OpenAPI 3.0.
 pub const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "patch", "head", "options", "trace",
 ];
 
-/// One step of a JSON pointer, escaped (RFC 6901).
+/// Escapes one step of a JSON pointer (RFC 6901).
 pub(crate) fn escape(step: &str) -> String {
     step.replace('~', "~0").replace('/', "~1")
 }
 
-/// The step to an element of a list: a parameter is known by its name, so
-/// that those before it may come and go.
+/// Returns the step of a list element. A parameter is identified by its name, so that the pointer
+/// does not depend on the parameters before it.
 pub(crate) fn element(list: &str, index: usize, element: &Value) -> String {
     let name = element["name"]
         .as_str()
@@ -21,7 +21,7 @@ pub(crate) fn element(list: &str, index: usize, element: &Value) -> String {
     name.map_or_else(|| index.to_string(), escape)
 }
 
-/// The object at a key, if one is there.
+/// Returns the object at a key.
 pub(crate) fn object_mut<'v>(
     holder: &'v mut Map<String, Value>,
     key: &str,
@@ -29,7 +29,7 @@ pub(crate) fn object_mut<'v>(
     holder.get_mut(key).and_then(Value::as_object_mut)
 }
 
-/// The members of the object at a key.
+/// Returns the members of the object at a key.
 pub(crate) fn members_mut<'v>(
     holder: &'v mut Map<String, Value>,
     key: &str,
@@ -37,24 +37,24 @@ pub(crate) fn members_mut<'v>(
     object_mut(holder, key).into_iter().flatten()
 }
 
-/// The schemas of an operation's request body, one for each media type.
+/// Returns the schemas of a request body, one per media type.
 pub(crate) fn body_schemas(operation: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
     let body = object_mut(operation, "requestBody").into_iter();
     let content = body.flat_map(|body| members_mut(body, "content"));
     content.filter_map(|(_, media)| media.get_mut("schema"))
 }
 
-/// The text at a key, empty where there is none.
+/// Returns the string at a key; empty if there is none.
 pub(crate) fn text<'v>(holder: &'v Map<String, Value>, key: &str) -> &'v str {
     holder.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Takes a member away from an object.
+/// Removes a member from an object.
 pub(crate) fn take(value: &mut Value, key: &str) -> Option<Value> {
     value.as_object_mut()?.remove(key)
 }
 
-/// The items in their order, without those that came before.
+/// Removes duplicates and keeps the order.
 pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
     for item in items {
@@ -65,7 +65,7 @@ pub(crate) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<
     distinct
 }
 
-/// Every operation of the document, with its path and method.
+/// Returns every operation of the document with its path and method.
 pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     document["paths"]
         .as_object()
@@ -78,7 +78,7 @@ pub fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)
         })
 }
 
-/// Calls `visit` with pointer, path, method and value of every operation.
+/// Calls `visit` with pointer, path, method and value of each operation.
 pub(crate) fn each_operation(
     document: &mut Value,
     mut visit: impl FnMut(&str, &str, &str, &mut Map<String, Value>),
@@ -97,7 +97,7 @@ pub(crate) fn each_operation(
     }
 }
 
-/// The schemas directly below a schema, with the step that leads there.
+/// Returns the direct subschemas of a schema, with the pointer steps to them.
 pub(crate) fn children(schema: &mut Value) -> Vec<(String, &mut Value)> {
     let mut found = Vec::new();
     let Some(object) = schema.as_object_mut() else {
@@ -124,7 +124,7 @@ pub(crate) fn children(schema: &mut Value) -> Vec<(String, &mut Value)> {
     found
 }
 
-/// Calls `visit` on a schema and all below it, the innermost first.
+/// Calls `visit` on a schema and all its subschemas, innermost first.
 pub(crate) fn each_below(
     schema: &mut Value,
     pointer: &str,
@@ -136,15 +136,15 @@ pub(crate) fn each_below(
     visit(pointer, schema);
 }
 
-/// Calls `visit` on every schema of the document, the innermost first.
+/// Calls `visit` on every schema of the document, innermost first.
 pub(crate) fn each_schema(document: &mut Value, visit: &mut dyn FnMut(&str, &mut Value)) {
     each_root(document, &mut |pointer, schema| {
         each_below(schema, pointer, visit)
     });
 }
 
-/// Calls `visit` on every schema that stands by itself: the components, and
-/// those of parameters, bodies, answers and headers.
+/// Calls `visit` on every top-level schema: components, and schemas of parameters, bodies,
+/// responses and headers.
 pub(crate) fn each_root(document: &mut Value, visit: &mut dyn FnMut(&str, &mut Value)) {
     let Some(root) = document.as_object_mut() else {
         return;
@@ -188,14 +188,14 @@ fn find_roots(value: &mut Value, pointer: &str, visit: &mut dyn FnMut(&str, &mut
     }
 }
 
-/// The name of the component schema that a reference leads to.
+/// Returns the name of the component schema that a reference points to.
 pub(crate) fn referenced(schema: &Value) -> Option<&str> {
     schema["$ref"]
         .as_str()?
         .strip_prefix("#/components/schemas/")
 }
 
-/// As [`referenced`], and also through the `allOf` that lets a reference be
+/// Returns the same as [`referenced`], also for a reference inside the `allOf` that makes it
 /// nullable.
 pub(crate) fn referenced_through(schema: &Value) -> Option<&str> {
     referenced(schema).or_else(|| match schema["allOf"].as_array()?.as_slice() {
@@ -204,7 +204,7 @@ pub(crate) fn referenced_through(schema: &Value) -> Option<&str> {
     })
 }
 
-/// The schema itself, or the component that it refers to.
+/// Returns the schema, or the component that it references.
 pub(crate) fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
     match referenced_through(schema) {
         Some(name) => whole(&schemas[name], schemas),
@@ -212,19 +212,19 @@ pub(crate) fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
     }
 }
 
-/// Whether a schema is of a text, a number or a truth value.
+/// Returns whether a schema is a string, number or boolean.
 pub(crate) fn is_scalar(schema: &Value) -> bool {
     ["string", "integer", "number", "boolean"]
         .iter()
         .any(|name| schema["type"] == *name)
 }
 
-/// A reference to a component schema.
+/// Returns a reference to a component schema.
 pub(crate) fn reference(name: &str) -> Value {
     serde_json::json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// The component schemas, made where there are none.
+/// Returns the component schemas; creates the object if needed.
 pub(crate) fn schemas_mut(document: &mut Value) -> &mut Map<String, Value> {
     let components = entry(document, "components");
     let schemas = entry(components, "schemas");

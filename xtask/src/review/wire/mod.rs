@@ -1,5 +1,5 @@
-//! Old against new on the wire: what the server takes and answers, and whether
-//! a client built from the old document gets on with it.
+//! The comparison of the wire formats: requests and responses, and whether a client of the old
+//! document still works.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::normalize;
 mod operations;
 mod types;
 
-/// Whether a client of the old document gets on with the new server.
+/// Whether a client of the old document works with the new server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Wire {
-    /// Requests that were right may be refused or misunderstood.
+    /// Valid requests may be rejected or misinterpreted.
     pub breaks_requests: bool,
-    /// Answers may not decode, or lack what they held.
+    /// Responses may not decode, or lack data that they contained.
     pub breaks_answers: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Comparison<'d> {
     old: Shapes<'d>,
     new: Shapes<'d>,
     renames: &'d Renames,
-    /// Who used the types so far: only their requests and answers can break.
+    /// The usage of types in the old document. Only these requests and responses can break.
     used: BTreeMap<String, Usage>,
     found: Vec<Difference>,
 }
@@ -60,7 +60,7 @@ impl Wire {
         }
     }
 
-    /// The two together.
+    /// Returns the combination of two values.
     pub(super) fn and(self, other: Self) -> Self {
         Self::breaking(
             self.breaks_requests || other.breaks_requests,
@@ -68,13 +68,13 @@ impl Wire {
         )
     }
 
-    /// The class in words.
+    /// Returns the class in words.
     pub fn text(self) -> &'static str {
         match (self.breaks_requests, self.breaks_answers) {
             (false, false) => "compatible",
             (true, false) => "breaks requests",
-            (false, true) => "breaks answers",
-            (true, true) => "breaks requests and answers",
+            (false, true) => "breaks responses",
+            (true, true) => "breaks requests and responses",
         }
     }
 }
@@ -96,7 +96,7 @@ impl<'d> Comparison<'d> {
         }
     }
 
-    /// All differences of operations and types.
+    /// Returns all differences of operations and types.
     pub(super) fn run(mut self) -> Vec<Difference> {
         let (old, new) = (by_id(self.old.document), by_id(self.new.document));
         let kept: BTreeMap<String, (&String, &Operation<'_>)> = old
@@ -121,7 +121,7 @@ impl<'d> Comparison<'d> {
         self.found
     }
 
-    /// Says so if values of another shape travel.
+    /// Adds a note if the shape of the values changed, and returns whether it did.
     fn reshaped(&mut self, subject: Subject, wire: Wire, was: &Shape, is: &Shape) -> bool {
         let differs = was.values != is.values;
         if differs {

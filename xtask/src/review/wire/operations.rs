@@ -1,4 +1,4 @@
-//! Operations: where they are, what they take, what they answer.
+//! Operations: paths, parameters, bodies and responses.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ impl Comparison<'_> {
         }
         let paged = |operation: &Operation<'_>| operation.value["x-paged"] == true;
         match (paged(old), paged(new)) {
-            (false, true) => self.note(place, Wire::COMPATIBLE, "comes in pages"),
-            (true, false) => self.note(place, Wire::COMPATIBLE, "no longer comes in pages"),
+            (false, true) => self.note(place, Wire::COMPATIBLE, "is paged"),
+            (true, false) => self.note(place, Wire::COMPATIBLE, "is no longer paged"),
             _ => {}
         }
         self.parameters(id, old.value, new.value);
@@ -55,7 +55,7 @@ impl Comparison<'_> {
         for ((place, name), parameter) in &before {
             let was = self.old.of(&parameter["schema"]);
             let Some(other) = after.get(&(*place, *name)) else {
-                // A variable of the path is what it is by its place.
+                // A path parameter is identified by its position.
                 let wire = Wire::breaking(*place != "path", false);
                 self.note(
                     subject(name),
@@ -67,11 +67,11 @@ impl Comparison<'_> {
             let is = self.new.of(&other["schema"]);
             let reshaped = self.reshaped(subject(name), Wire::REQUESTS, &was, &is);
             if !reshaped && sent_as(parameter) != sent_as(other) {
-                self.note(subject(name), Wire::REQUESTS, "is written in another way");
+                self.note(subject(name), Wire::REQUESTS, "has another encoding");
             }
             match (parameter["required"] == true, other["required"] == true) {
                 (false, true) => self.note(subject(name), Wire::REQUESTS, "is required now"),
-                (true, false) => self.note(subject(name), Wire::COMPATIBLE, "may be left out now"),
+                (true, false) => self.note(subject(name), Wire::COMPATIBLE, "is optional now"),
                 _ => {}
             }
         }
@@ -146,7 +146,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The parameters by place and name.
+/// Returns the parameters by location and name.
 fn parameters(operation: &Value) -> BTreeMap<(&str, &str), &Value> {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let named = parameters.filter_map(|parameter| {
@@ -156,20 +156,20 @@ fn parameters(operation: &Value) -> BTreeMap<(&str, &str), &Value> {
     named.collect()
 }
 
-/// How a parameter is written, beside its schema.
+/// Returns the encoding of a parameter: everything but its schema.
 fn sent_as(parameter: &Value) -> Value {
     let mut rest = parameter.as_object().cloned().unwrap_or_default();
     rest.retain(|key, _| ["explode", "style", "allowReserved", "content"].contains(&key.as_str()));
     rest.into()
 }
 
-/// Media type and shape of a body or an answer.
+/// Returns the media type and shape of a body or a response.
 fn content<'d>(holder: &'d Value, shapes: &Shapes<'_>) -> Option<(&'d str, Shape)> {
     let (media, content) = holder["content"].as_object()?.iter().next()?;
     Some((media, shapes.of(&content["schema"])))
 }
 
-/// The statuses and the content of a success.
+/// Returns the statuses and the content of a success response.
 fn success<'d>(operation: &'d Value, shapes: &Shapes<'_>) -> (String, Option<(&'d str, Shape)>) {
     let responses = operation["responses"].as_object().into_iter().flatten();
     let successes: BTreeMap<_, _> = responses

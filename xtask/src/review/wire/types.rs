@@ -1,4 +1,4 @@
-//! Types: their fields and values, and which way they travel.
+//! Types: their fields and values, by direction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Comparison, Wire};
 use crate::review::subject::Subject;
 
-/// Which way a type travelled so far.
+/// The direction of a type in the old document: requests or responses.
 #[derive(Clone, Copy)]
 struct Ways {
     asks: bool,
@@ -40,7 +40,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// What a type is beside its fields.
+    /// Compares everything of a type but its fields.
     fn whole(&mut self, name: &str, old: &Value, new: &Value, ways: Ways) {
         let was = self.old.of(old);
         let is = self.new.of(new);
@@ -73,7 +73,7 @@ impl Comparison<'_> {
             );
             if !self.reshaped(subject(field), ways.both(), &was, &is) {
                 match (was.nullable, is.nullable) {
-                    // Where it may be missing, null is read as missing, and is not sent.
+                    // In an optional field, null is read as missing and is not sent.
                     (false, true) => {
                         let wire = Wire::breaking(false, ways.answers && had_to);
                         self.note(subject(field), wire, "may be null now");

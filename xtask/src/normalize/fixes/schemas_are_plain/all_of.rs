@@ -7,12 +7,12 @@ use crate::normalize::tree::walk::{distinct, referenced};
 
 type Object = Map<String, Value>;
 
-/// Marks the base of several kinds of object until they have its fields.
+/// Marks the base of several types of objects until they have its fields.
 pub(crate) const BASE: &str = "x-base";
 
-/// Merges `allOf` into one object, so that no part of it is lost.
+/// Merges `allOf` into one object.
 ///
-/// A single reference stays as it is: it is the way to say more about it.
+/// A single reference is unchanged: `allOf` is the way to add keywords to it.
 pub(crate) fn merge_parts(schema: &mut Value, pointer: &str, whole: &Value, report: &mut Report) {
     let Some(parts) = schema["allOf"].as_array() else {
         return;

@@ -1,6 +1,5 @@
-//! Schemas use the part of JSON Schema that becomes honest types: no 3.1
-//! spellings, no bounds for a client to enforce on a server, no unions that a
-//! decoder would have to guess.
+//! Schemas use the part of JSON Schema that maps to Rust types: no 3.1 syntax, no limits that a
+//! client would enforce on a server, no unions that a decoder would have to guess.
 
 mod all_of;
 mod null_components;
@@ -19,8 +18,8 @@ use unions::one_alternative;
 
 type Object = Map<String, Value>;
 
-/// Keywords without a counterpart in a type, or ones that would make a client
-/// refuse what the server is free to send.
+/// Keywords that have no equivalent in a type, or that would make a client reject valid responses
+/// of the server.
 const DROPPED: &str = "\
     $anchor $comment $defs $id $schema contains contentEncoding contentMediaType contentSchema \
     default definitions dependentRequired dependentSchemas discriminator else example examples \
@@ -29,7 +28,7 @@ const DROPPED: &str = "\
     pattern patternProperties prefixItems propertyNames then title unevaluatedItems \
     unevaluatedProperties uniqueItems xml";
 
-/// Formats that choose a type of ours; any other is a hint and goes.
+/// Formats that select a type of this crate. Other formats are hints and are removed.
 const FORMATS: &[(&str, &str)] = &[
     ("string", "binary"),
     ("string", "boolean"),
@@ -58,13 +57,13 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     fields_are_apart::apply(document, report)
 }
 
-/// A reference, or one of the value types that this normalizer adds itself.
+/// Returns whether the schema is a reference or a value type that the normalizer adds.
 fn is_settled(object: &Object) -> bool {
     object.contains_key("$ref") || object.contains_key("x-value")
 }
 
-/// What is answered as a base may be any of its kinds, with fields that the
-/// base does not list: a map keeps them all.
+/// A response that is declared as a base type may be any of its subtypes, with fields that the base
+/// does not declare. A map keeps all of them.
 fn bases_are_open(document: &mut Value, report: &mut Report) {
     each_schema(document, &mut |pointer, schema| {
         let Some(object) = schema.as_object_mut() else {
@@ -96,7 +95,7 @@ fn simplify(schema: &mut Object, pointer: &str, report: &mut Report) {
     complete_array(schema, pointer, report);
 }
 
-/// A single type in lower case, with `null` as `nullable`.
+/// Converts the type to a single lower-case name, with `null` as `nullable`.
 fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
     if let Some(value) = schema.remove("const") {
         report.note(pointer, format!("const {value}"), "an ordinary value");
@@ -179,16 +178,16 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
 
 fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
     let annotation = ["example", "examples", "externalDocs", "title", "$comment"];
-    let mut telling = Vec::new();
+    let mut dropped = Vec::new();
     for key in DROPPED.split_whitespace() {
         if let Some(value) = schema.remove(key)
             && !annotation.contains(&key)
         {
-            telling.push(format!("{key} {value}"));
+            dropped.push(format!("{key} {value}"));
         }
     }
-    if !telling.is_empty() {
-        report.note(pointer, telling.join(", "), "not enforced");
+    if !dropped.is_empty() {
+        report.note(pointer, dropped.join(", "), "not enforced");
     }
 }
 
@@ -198,7 +197,7 @@ fn known_format(schema: &mut Object) {
     }
 }
 
-/// Value sets hold each text once; other kinds of value are left open.
+/// Removes duplicates from enumerations of strings. Enumerations of other values become open.
 fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
     let Some(Value::Array(values)) = schema.remove("enum") else {
         return;
@@ -217,7 +216,7 @@ fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
-/// Objects admit new fields, and ask for no field that only one side knows.
+/// Allows unknown fields in objects, and removes requirements for fields that only one side knows.
 fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
     if schema.get("type") != Some(&json!("object")) {
         schema.remove("additionalProperties");

@@ -1,12 +1,11 @@
-//! Components are models; that one may be null is said where it is used.
+//! Component schemas are not nullable; the references to them are.
 
 use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{each_schema, referenced_through, schemas_mut};
 
-/// That a component may be null is said where it is referred to: a model is
-/// not an option of itself.
+/// Moves `nullable` from a component to its references, because a model is not an `Option`.
 pub(crate) fn null_where_referred(document: &mut Value, report: &mut Report) {
     let mut nullable = Vec::new();
     for (name, schema) in schemas_mut(document) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::normalize::report::check;
 
-/// The schema after the fix, which must have reported something.
+/// Returns the schema after the fix, which must have reported a change.
 fn simplified(schema: Value) -> Value {
     let (document, repairs) = check(
         apply,
@@ -34,7 +34,7 @@ fn types_of_3_1_become_those_of_3_0() {
 }
 
 #[test]
-fn unions_become_the_type_that_holds_for_all() {
+fn unions_become_the_type_that_all_members_match() {
     let union = |names: &[&str]| {
         let members: Vec<_> = names.iter().map(|name| json!({"type": name})).collect();
         simplified(json!({"oneOf": members}))
@@ -85,7 +85,7 @@ fn value_sets_hold_texts_once() {
 }
 
 #[test]
-fn one_sided_fields_are_not_asked_for() {
+fn one_sided_fields_are_not_required() {
     assert_eq!(
         simplified(
             json!({"type": "object", "required": ["id", "secret"], "properties": {

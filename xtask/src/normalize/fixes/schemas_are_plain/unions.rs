@@ -7,7 +7,7 @@ use crate::normalize::tree::walk::referenced;
 
 type Object = Map<String, Value>;
 
-/// Alternatives become the one type that holds for all of them.
+/// Replaces alternatives by one type that all of them match.
 pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
     for key in ["anyOf", "oneOf"] {
         let Some(Value::Array(mut members)) = schema.remove(key) else {
@@ -48,10 +48,10 @@ pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut R
         ] {
             schema.remove(shape);
         }
-        let said = describe(&members);
+        let described = describe(&members);
         report.note(
             pointer,
-            format!("{key} of {said}"),
+            format!("{key} of {described}"),
             describe(std::slice::from_ref(&widest)),
         );
         let widest = widest.as_object().cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ fn is_null(schema: &Value) -> bool {
             .all(|key| key == "nullable" || key == "description")
 }
 
-/// The narrowest schema of ours that any of the members fits.
+/// Returns the narrowest schema that each member matches.
 fn widest(members: &[Value], schema: &Object) -> Value {
     let types: Vec<_> = members
         .iter()

@@ -1,9 +1,9 @@
-//! What is said about a schema and changes no value that it allows.
+//! Annotations of a schema, which do not change the values that it allows.
 
 use serde_json::Value;
 
-/// The keywords that only say something.
-pub(super) const SAID: [&str; 8] = [
+/// The annotation keywords.
+pub(super) const ANNOTATIONS: [&str; 8] = [
     "default",
     "deprecated",
     "description",
@@ -14,30 +14,30 @@ pub(super) const SAID: [&str; 8] = [
     "x-source",
 ];
 
-/// Removes what is only said, everywhere below.
-pub(super) fn unsaid(schema: &Value) -> Value {
+/// Removes annotations from a schema and its subschemas.
+pub(super) fn without_annotations(schema: &Value) -> Value {
     match schema {
         Value::Object(object) => {
             let kept = object.iter().filter_map(|(key, value)| {
-                if SAID.contains(&key.as_str()) {
+                if ANNOTATIONS.contains(&key.as_str()) {
                     return None;
                 }
                 let value = match (key.as_str(), value) {
-                    // A field may be called as a word about a schema.
+                    // A field may have the name of a keyword.
                     ("properties", Value::Object(fields)) => Value::Object(
                         fields
                             .iter()
-                            .map(|(name, field)| (name.clone(), unsaid(field)))
+                            .map(|(name, field)| (name.clone(), without_annotations(field)))
                             .collect(),
                     ),
                     ("required" | "enum", Value::Array(names)) => sorted(names),
-                    _ => unsaid(value),
+                    _ => without_annotations(value),
                 };
                 Some((key.clone(), value))
             });
             Value::Object(kept.collect())
         }
-        Value::Array(list) => list.iter().map(unsaid).collect(),
+        Value::Array(list) => list.iter().map(without_annotations).collect(),
         other => other.clone(),
     }
 }

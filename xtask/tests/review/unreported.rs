@@ -1,5 +1,4 @@
-//! Nothing of a document changes untold, and nothing is told of what is the
-//! same.
+//! Every change of a document is reported, and equal documents report nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ fn a_document_is_the_same_as_itself() {
 }
 
 #[test]
-fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
+fn a_change_of_the_public_surface_and_its_reversal_are_reported() {
     for Case { planted, old, new } in CASES.iter() {
         for (one, other) in [(&**old, new), (new, &**old)] {
             let review = review(one, other);
@@ -32,7 +31,7 @@ fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
             let name = &planted.name;
             assert_eq!(differs, level > Level::None, "{name}\n{review}");
             assert!(!differs || !review.because.is_empty(), "{name}\n{review}");
-            // The version that is demanded later is the one that was announced.
+            // The version that is required later is the announced one.
             if review.verdict.max(level) > Level::Patch {
                 assert_eq!(review.verdict, level, "{name}\n{review}");
             }
@@ -40,14 +39,14 @@ fn a_change_of_what_users_get_is_told_and_so_is_the_way_back() {
     }
 }
 
-/// One leaf of each kind of place of the normalized document, changed alone.
+/// One leaf of each kind of place of the normalized document, changed separately.
 #[test]
-fn no_leaf_of_a_document_changes_untold() {
+fn every_changed_leaf_of_a_document_is_reported() {
     let base: &Arc<Side> = &BASE;
     let mut leaves = BTreeMap::new();
     collect(&base.document, &mut String::new(), &mut leaves);
     assert!(leaves.len() > 80, "{} kinds of places", leaves.len());
-    let mut untold = Vec::new();
+    let mut unreported = Vec::new();
     for (kind, pointer) in &leaves {
         let mut side = (**base).clone();
         let leaf = side.document.pointer_mut(pointer).unwrap();
@@ -56,20 +55,20 @@ fn no_leaf_of_a_document_changes_untold() {
             Value::String(text) => json!(format!("{text}x")),
             other => json!([other]),
         };
-        // Marks, scopes and ids are read from the code that is made of them.
-        let told = !review(base, &side).is_empty() || !review(base, &again(side)).is_empty();
-        if !told && !FIXED.iter().any(|fixed| kind.ends_with(fixed)) {
-            untold.push(pointer.as_str());
+        // Approval, scopes and ids are read from the generated code.
+        let reported = !review(base, &side).is_empty() || !review(base, &again(side)).is_empty();
+        if !reported && !FIXED.iter().any(|fixed| kind.ends_with(fixed)) {
+            unreported.push(pointer.as_str());
         }
     }
-    assert!(untold.is_empty(), "{}", untold.join("\n"));
+    assert!(unreported.is_empty(), "{}", unreported.join("\n"));
 }
 
-/// What the fixes leave no choice about: a body is required wherever there is
-/// one, and `security` is made of `x-scopes`.
+/// Places that the fixes always overwrite: a body is always required, and `security` is derived
+/// from `x-scopes`.
 const FIXED: [&str; 2] = ["/requestBody/required", "/x-scopes/*/*"];
 
-/// The code made anew.
+/// Generates the code again.
 fn again(side: Side) -> Side {
     let derived = Derived {
         document: side.document,
@@ -79,7 +78,7 @@ fn again(side: Side) -> Side {
     Side::new(side.name, derived).unwrap()
 }
 
-/// The first leaf of each kind of place, by the place without its names.
+/// Returns the first leaf of each kind of place, by the place without names.
 fn collect(value: &Value, pointer: &mut String, leaves: &mut BTreeMap<String, String>) {
     let length = pointer.len();
     let inner: Vec<(String, &Value)> = match value {
@@ -108,7 +107,7 @@ fn collect(value: &Value, pointer: &mut String, leaves: &mut BTreeMap<String, St
     }
 }
 
-/// A place without the names that documents give.
+/// Returns a place without the names that documents choose.
 fn kind(pointer: &str) -> String {
     const NAMING: [&str; 6] = [
         "paths",
