@@ -288,7 +288,7 @@ async fn a_key_makes_one_plan_of_two_requests() {
     assert_ne!(create("two", "Rest well.").await.unwrap(), first);
     let error = create("one", "Sleep well.").await.unwrap_err();
     assert!(
-        error.messages()[0].contains("was used for another body"),
+        error.messages()[0].contains("used with another body"),
         "{error}"
     );
     // The same body for another patient is another plan.
