@@ -300,6 +300,11 @@ fn place<'d>(raw: &Value, normalized: &'d Value, pointer: &str) -> Option<&'d Va
         };
         to = match parent {
             "parameters" | "tags" => named(text(&next["name"]).trim_end_matches("[]"), to)?,
+            "paths" => {
+                let paths = to.as_object()?.iter();
+                let mut same = paths.filter(|(path, _)| without_names(path) == without_names(&key));
+                same.next()?.1
+            }
             "servers" => to.as_array()?.iter().find(|s| s["url"] == next["url"])?,
             _ if step == "items" && to["type"] != "array" => to,
             _ => to.get(&key)?,
@@ -307,6 +312,13 @@ fn place<'d>(raw: &Value, normalized: &'d Value, pointer: &str) -> Option<&'d Va
         (from, parent) = (next, step);
     }
     Some(to)
+}
+
+/// The path without the names of its variables, which a fix may change.
+fn without_names(path: &str) -> String {
+    let parts = path.split('/');
+    let parts = parts.map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Returns all values that the recorded responses have for a schema of the raw document.
