@@ -47,7 +47,8 @@
 //! - [Errors](guide::errors)
 //!
 //! In this documentation, "documented" means that the vendor's documentation states it, and "third
-//! parties" are public projects that use the API. Neither was verified against the vendor's servers.
+//! parties" are public projects that use the API. Neither was verified against the vendor's
+//! servers.
 //!
 //! # Modules and main types
 //!
