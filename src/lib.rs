@@ -23,12 +23,13 @@
 //! # }
 //! ```
 //!
-//! An access token lives for two hours. For users who connect their accounts, use
-//! [`auth::OAuthApp`], whose tokens refresh automatically.
+//! An access token is valid for two hours. For users who connect their accounts, use
+//! [`auth::OAuthApp`], which refreshes tokens automatically.
 //!
 //! # Guides
 //!
-//! The module [`guide`] has one guide for each task; its code is run as tests:
+//! The module [`guide`] has one guide for each task. The code in the guides is run as tests; most
+//! of it uses the fake server of the feature `testing`.
 //!
 //! - [Connect a user](guide::connect)
 //! - [Token refresh and many users](guide::many_users)
@@ -45,48 +46,53 @@
 //! - [Upgrading](guide::upgrading)
 //! - [Errors](guide::errors)
 //!
+//! In this documentation, "documented" means that the vendor's documentation states it, and "third
+//! parties" are public projects that use the API. Neither was verified against the vendor's
+//! servers.
+//!
 //! # Modules and main types
 //!
 //! | Item | Contents |
 //! |---|---|
-//! | [`Client`] | One method for each operation, listed by topic. A method returns a request builder: set its arguments, then send it with `.await` or `send()`; a list also has `items()` and `pages()`. |
+//! | [`Client`] | One method for each operation, listed by topic. A method returns a request builder: set its arguments, then send it with `.await` or `send()`. The builder of a list also has `items()` and `pages()`. |
 //! | [`types`] | Models of requests and responses, typed ids, open enums. |
 //! | [`auth`] | The OAuth flow of practitioners and staff, their tokens, and token stores. |
-//! | [`Error`], [`ErrorKind`] | Why a call failed, and what to do. |
+//! | [`Error`], [`ErrorKind`] | The reason why a call failed, and what to do. |
 //! | [`CallOptions`], [`RateLimit`] | Timeouts, retries, idempotency keys, rate limits. |
-//! | [`webhook`] | Webhook deliveries: verified, answered, decoded as events, deduplicated. Works without the client. |
-//! | [`replay`] | Events that no webhook delivered. |
-//! | [`sqlite`] | Tokens and processed events in an SQLite file. |
-//! | [`embed`] | Fullscript embedded in a page. |
-//! | [`operations`] | The table of operations: scopes, restrictions, pagination, sources. |
-//! | [`value`] | Decimals, flags, timestamps, dates and secrets as the server sends them; [`value::OrEmpty`] reads optional text, and [`value::Update`] is a field of a partial update. |
+//! | [`webhook`] | Receiving webhook deliveries: signature, challenge, decoding, deduplication. Works without the feature `client`. |
+//! | [`replay`] | Replay of events that no webhook delivered. |
+//! | [`sqlite`] | A store of tokens and processed events in an SQLite file. |
+//! | [`embed`] | The HTML that embeds Fullscript in your page. |
+//! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |
+//! | [`value`] | Decimals, flags, timestamps, dates and secrets, which keep what the server sent. [`value::OrEmpty`] reads optional text; [`value::Update`] is a field of a partial update. |
 //! | [`testing`] | A fake server for your tests. |
 //! | [`builder`] | The request builders that the client's methods return. |
 //!
 //! # Behavior to know
 //!
-//! - **A treatment plan needs an explicit state.** The vendor activates a plan without a state and
-//!   sends it to the patient. Use
+//! - **A treatment plan needs an explicit state.** If a plan is created without a state, the vendor
+//!   activates it and sends it to the patient (documented). Use
 //!   [`CreateTreatmentPlanRequest::draft`](types::CreateTreatmentPlanRequest::draft) or
 //!   [`active`](types::CreateTreatmentPlanRequest::active).
-//! - **Creating a patient sends a welcome e-mail** unless `send_welcome_email` is false; see
+//! - **Creating a patient sends a welcome e-mail to the patient** unless you set
+//!   `send_welcome_email(false)`, also in the sandbox; see
 //!   [Patients, orders and catalog](guide::patients).
-//! - **A few operations require commercial approval** by the vendor. Their documentation starts
-//!   with that; the client does not block any call.
+//! - **Six operations require commercial approval** by the vendor. The documentation of each says
+//!   so. The client does not block any call.
 //! - **Responses are decoded leniently.** A number sent as text, a flag sent as `1`, a missing
-//!   field, an unknown field or an unknown value does not fail the response. Nearly every field is
-//!   an `Option`, because the vendor does not document which fields are always present.
-//! - **`Debug` shows no health data.** For a model it shows the names of the fields, for an error
-//!   its message. Serialize a model to see its values.
-//! - **Ids are typed.** An id that is empty or leads to another path is refused when the request is
-//!   sent.
+//!   field, an unknown field or an unknown value does not cause an error. Nearly every field is an
+//!   `Option`, because the vendor does not document which fields are always present.
+//! - **`Debug` output contains no health data.** For a model it contains the names of the fields,
+//!   for an error the message. Serialize a model to see its values.
+//! - **Ids are typed.** If an id is empty or would change the path (such as `..`), the call fails
+//!   with [`ErrorKind::InvalidRequest`], and nothing is sent.
 //!
 //! # Features
 //!
 //! | Feature | Default | What it adds |
 //! |---|---|---|
 //! | `client` | yes | The HTTP client. Without it: models, webhooks, the table of operations. |
-//! | `rustls-ring` | yes | TLS by rustls with ring. Disable it to use another TLS provider. |
+//! | `rustls-ring` | yes | TLS by rustls with ring. Needs a C compiler. Disable it to use another TLS provider. |
 //! | `sqlite` | no | [`sqlite::SqliteStore`]. Needs a C compiler. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
