@@ -35,7 +35,7 @@ pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 /// # let fake = FakeFullscript::start().await?;
 /// # fake.answer("get_patient", Script::json(404, &serde_json::json!({})));
 /// # let client = fake.client();
-/// # let id = fullscript::types::PatientId::new("1")?;
+/// # let id = fullscript::types::PatientId::new("1");
 /// match client.get_patient().id(id).send().await {
 ///     Ok(response) => println!("{}", response.patient.id),
 ///     Err(error) if error.is_not_found() => println!("no such patient"),
