@@ -5,6 +5,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod bodies;
 mod construct;
 mod lists;
 #[path = "../package/mod.rs"]
