@@ -79,3 +79,17 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_cannot_be_built_is_an_invalid_request() {
+        let request = reqwest::Client::new().get("https://example.com");
+        let error = request.header("name", "a\nb").build().unwrap_err();
+        let error = Error::unsent("get_clinic", error.into());
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(!error.is_transient());
+    }
+}
