@@ -73,7 +73,7 @@ impl Error {
                 Some(StatusCode::NOT_FOUND) => ErrorKind::NotFound,
                 Some(StatusCode::UNPROCESSABLE_ENTITY) => ErrorKind::Validation,
                 Some(StatusCode::TOO_MANY_REQUESTS) => ErrorKind::RateLimited,
-                Some(status) if status.is_server_error() => ErrorKind::Server,
+                Some(status) if status >= StatusCode::INTERNAL_SERVER_ERROR => ErrorKind::Server,
                 _ => ErrorKind::Refused,
             },
         }
