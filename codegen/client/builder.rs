@@ -118,14 +118,14 @@ fn builder(
             #derived
             #[must_use = "requests do nothing until sent"]
             pub struct #builder {
-                own_client: Client,
+                _client: Client,
                 #(#fields),*
             }
         },
         parse_quote! {
             impl #builder {
-                pub(super) fn new(own_client: Client) -> Self {
-                    Self { own_client, #(#initial),* }
+                pub(super) fn new(_client: Client) -> Self {
+                    Self { _client, #(#initial),* }
                 }
 
                 #(#setters)*
@@ -154,7 +154,7 @@ fn builder(
                 fn own_request(
                     self,
                 ) -> ::std::result::Result<(Client, ::reqwest::Request), Error<()>> {
-                    let Self { own_client, #(#names),* } = self;
+                    let Self { _client, #(#names),* } = self;
                     #(#given)*
                     #request
                 }

@@ -11,18 +11,12 @@ use super::operation::Argument;
 
 /// Returns the statements of a method up to the built request, with the request as their value.
 ///
-/// They take the client from the variable `own_client`.
+/// They take the client from the variable `_client`.
 pub(crate) fn building_block(
     block: &syn::Block,
     id: &str,
     arguments: &[Argument],
 ) -> Result<syn::Block, String> {
-    if arguments
-        .iter()
-        .any(|argument| argument.name == "own_client")
-    {
-        return Err(format!("{id}: an argument is called `own_client`"));
-    }
     let mut block = block.clone();
     let statements = &mut block.stmts;
     let request = statements
@@ -39,10 +33,9 @@ pub(crate) fn building_block(
     query_of_what_is_given(&mut block, &request, arguments);
     RareMethods.visit_block_mut(&mut block);
     OwnClient.visit_block_mut(&mut block);
-    block.stmts.push(syn::Stmt::Expr(
-        parse_quote!(Ok((own_client, #request))),
-        None,
-    ));
+    block
+        .stmts
+        .push(syn::Stmt::Expr(parse_quote!(Ok((_client, #request))), None));
     Ok(block)
 }
 
@@ -140,9 +133,9 @@ fn address(format: &syn::Macro) -> Option<syn::Expr> {
     let path = template.strip_prefix("{}")?;
     let ids: Vec<syn::Expr> = arguments.collect();
     Some(if ids.is_empty() {
-        parse_quote!(own_client.context.address(#path))
+        parse_quote!(_client.context.address(#path))
     } else {
-        parse_quote!(own_client.context.address(&format!(#path, #(#ids),*)))
+        parse_quote!(_client.context.address(&format!(#path, #(#ids),*)))
     })
 }
 
@@ -254,14 +247,14 @@ impl VisitMut for RareMethods {
     }
 }
 
-/// Replaces `self.client` with the HTTP client of `own_client`.
+/// Replaces `self.client` with the HTTP client of `_client`.
 struct OwnClient;
 
 impl VisitMut for OwnClient {
     fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
         syn::visit_mut::visit_expr_mut(self, expression);
         if expression.to_token_stream().to_string() == "self . client" {
-            *expression = parse_quote!(own_client.context.http);
+            *expression = parse_quote!(_client.context.http);
         }
     }
 }

@@ -3,10 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use serde_json::Value;
-use syn::{Field, Ident, Item, ItemStruct, Type, parse_quote};
+use syn::{Attribute, Field, Ident, Item, ItemStruct, Type, parse_quote};
 
 use crate::codegen::client::operation::Operation;
-use crate::codegen::document::described;
+use crate::codegen::document::{Described, described};
 use crate::codegen::syntax::{
     argument, documentation, is_named, lines_of_docs, lower_first, taken,
 };
@@ -17,10 +17,19 @@ const TAKEN: [&str; 8] = ["clone", "default", "eq", "fmt", "from", "into", "ne",
 
 /// Changes the optional fields of PATCH bodies to `Update`, so that they can be sent as an explicit
 /// `null`.
+///
+/// A form has no `null`, so the bodies of forms are not changed.
 pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation], document: &Value) {
+    let updates: Vec<&Type> = operations
+        .iter()
+        .filter(|operation| described(document, &operation.id).is_some_and(is_json_patch))
+        .flat_map(|operation| &operation.arguments)
+        .filter(|argument| argument.name == "body")
+        .map(|argument| &argument.ty)
+        .collect();
     for item in types {
         if let Item::Struct(model) = item
-            && is_body_of(document, operations, "patch", &model.ident)
+            && updates.iter().any(|body| is_named(body, &model.ident))
         {
             for field in &mut model.fields {
                 clearable(field);
@@ -29,25 +38,30 @@ pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation], do
     }
 }
 
+fn is_json_patch(operation: Described<'_>) -> bool {
+    let content = &operation.value["requestBody"]["content"];
+    operation.method == "patch" && content.get("application/json").is_some()
+}
+
+/// Changes a field that can be left out. A required field that may be `null` remains an `Option`.
 fn clearable(field: &mut Field) {
-    let Some((wrapper, inner)) = argument(&field.ty) else {
+    let mut attributes = field.attrs.iter_mut();
+    let Some(attribute) = attributes.find(|own| serde_says(own, "Option::is_none")) else {
         return;
     };
-    if wrapper != "Option" {
+    let Some((_, inner)) = argument(&field.ty) else {
         return;
-    }
+    };
+    *attribute = parse_quote!(
+        #[serde(default, skip_serializing_if = "crate::value::Update::is_unchanged")]
+    );
     field.ty = parse_quote!(crate::value::Update<#inner>);
-    for attribute in &mut field.attrs {
-        if attribute
-            .to_token_stream()
-            .to_string()
-            .contains("Option::is_none")
-        {
-            *attribute = parse_quote!(
-                #[serde(default, skip_serializing_if = "crate::value::Update::is_unchanged")]
-            );
-        }
-    }
+}
+
+/// Returns whether an attribute is one of serde that contains the text. Other attributes are ignored,
+/// because a description may contain any text.
+fn serde_says(attribute: &Attribute, text: &str) -> bool {
+    attribute.path().is_ident("serde") && attribute.to_token_stream().to_string().contains(text)
 }
 
 /// Adds `new` and the setters to each model.
@@ -95,18 +109,6 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
     } else {
         "Creates a value from its required fields; set optional fields with the setters."
     });
-    let has_new = model
-        .fields
-        .iter()
-        .any(|field| field.ident.as_ref().is_some_and(|own| own == "new"));
-    let new = (!has_new).then(|| {
-        quote! {
-            #docs
-            pub fn new(#(#parameters),*) -> Self {
-                Self { #(#fields),* }
-            }
-        }
-    });
     let names: Vec<String> = model
         .fields
         .iter()
@@ -116,24 +118,25 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
     let setters = model.fields.iter().map(|field| setters(field, &names));
     parse_quote! {
         impl #name {
-            #new
+            #docs
+            pub fn new(#(#parameters),*) -> Self {
+                Self { #(#fields),* }
+            }
+
             #(#setters)*
         }
     }
 }
 
-/// Returns whether decoding and the constructor need the field.
+/// Returns whether the constructor takes the field: it cannot be left out of the JSON.
 fn is_required(field: &Field) -> bool {
-    let is_optional = is_named(&field.ty, "Option") || is_named(&field.ty, "Update");
-    let has_default = field.attrs.iter().any(|attribute| {
-        let text = attribute.to_token_stream().to_string();
-        text.contains("default")
-    });
-    !is_optional && !has_default
+    let mut attributes = field.attrs.iter();
+    !attributes.any(|own| serde_says(own, "Option::is_none") || serde_says(own, "default"))
 }
 
 fn wire_name(field: &Field) -> String {
-    let renamed = field.attrs.iter().find_map(|attribute| {
+    let serde = |own: &&Attribute| own.path().is_ident("serde");
+    let renamed = field.attrs.iter().filter(serde).find_map(|attribute| {
         let text = attribute.to_token_stream().to_string();
         let (_, after) = text.split_once("rename = \"")?;
         Some(after.split('"').next()?.to_string())
@@ -221,14 +224,4 @@ fn setters(field: &Field, names: &[String]) -> TokenStream {
         }
     });
     quote!(#setter #set #clear)
-}
-
-/// Returns whether a model is the body of an operation with this HTTP method.
-fn is_body_of(document: &Value, operations: &[Operation], method: &str, model: &Ident) -> bool {
-    operations.iter().any(|operation| {
-        let is_method = described(document, &operation.id).is_some_and(|own| own.method == method);
-        let mut arguments = operation.arguments.iter();
-        is_method
-            && arguments.any(|argument| argument.name == "body" && is_named(&argument.ty, model))
-    })
 }

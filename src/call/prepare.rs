@@ -9,12 +9,21 @@ use super::context::Context;
 use crate::error::Error;
 use crate::operations::Operation;
 
+/// The longest URL that the `http` crate accepts, in bytes. Beyond it, each attempt would fail as if
+/// the connection had failed.
+const MAX_URL: usize = 65_534;
+
 /// Creates a call from a built request. `operation` is `None` for a path without an operation.
 pub(crate) fn call<'c>(
     operation: Option<&'static Operation>,
     context: &'c Context,
     mut request: Request,
 ) -> Result<Call<'c>, Error> {
+    if request.url().as_str().len() > MAX_URL {
+        let id = operation.map_or("", |operation| operation.id);
+        let reason = format!("the URL with its query is longer than {MAX_URL} bytes");
+        return Err(Error::invalid_request(id, reason));
+    }
     if let Some(operation) = operation {
         if !is_own_path(context, &request, operation) {
             let reason = "an id in the path is empty or leads to another operation";

@@ -51,7 +51,7 @@ impl Error {
             (Cause::Refused, StatusCode::TOO_MANY_REQUESTS) => {
                 return Some(rate_limit_advice(self.retry_after()));
             }
-            (Cause::Refused, status) if status.is_server_error() => "retry later",
+            (Cause::Refused, _) if self.is_transient() => "retry later",
             _ => return None,
         };
         Some(advice.into())

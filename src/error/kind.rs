@@ -73,9 +73,24 @@ impl Error {
                 Some(StatusCode::NOT_FOUND) => ErrorKind::NotFound,
                 Some(StatusCode::UNPROCESSABLE_ENTITY) => ErrorKind::Validation,
                 Some(StatusCode::TOO_MANY_REQUESTS) => ErrorKind::RateLimited,
-                Some(status) if status.is_server_error() => ErrorKind::Server,
+                Some(status) if status >= StatusCode::INTERNAL_SERVER_ERROR => ErrorKind::Server,
                 _ => ErrorKind::Refused,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_cannot_be_built_is_an_invalid_request() {
+        // An error of the kind that `reqwest::RequestBuilder::build` returns.
+        let error = reqwest::Proxy::http("").unwrap_err();
+        assert!(error.is_builder());
+        let error = Error::unsent("get_clinic", error.into());
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(!error.is_transient());
     }
 }

@@ -35,8 +35,7 @@ pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 /// # let fake = FakeFullscript::start().await?;
 /// # fake.answer("get_patient", Script::json(404, &serde_json::json!({})));
 /// # let client = fake.client();
-/// # let id = fullscript::types::PatientId::new("1");
-/// match client.get_patient().id(id).send().await {
+/// match client.get_patient().id("1").send().await {
 ///     Ok(response) => println!("{}", response.patient.id),
 ///     Err(error) if error.is_not_found() => println!("no such patient"),
 ///     Err(error) if error.needs_reconnect() => println!("reconnect your account"),
@@ -340,21 +339,18 @@ impl Error {
         matches!(self.inner.cause, Cause::Refused) && self.status() == Some(status)
     }
 
+    /// Creates the error for a request that could not be built.
     pub(crate) fn unsent(operation_id: &'static str, error: Unread<()>) -> Self {
         match error {
             Unread::InvalidRequest(reason) | Unread::Custom(reason) => {
                 Self::invalid_request(operation_id, reason)
             }
-            Unread::CommunicationError(error)
-            | Unread::InvalidUpgrade(error)
-            | Unread::ResponseBodyError(error) => Self::transport(operation_id, error),
-            // Responses are read by `response.rs`, so a call never returns these.
-            Unread::ErrorResponse(_)
-            | Unread::InvalidResponsePayload(..)
-            | Unread::UnexpectedResponse(_) => Self::invalid_request(
-                operation_id,
-                "unexpected error of the generated client".into(),
-            ),
+            // The request could not be built. Responses are read by `response.rs`, so a call never
+            // returns the errors of responses.
+            _ => {
+                let reason = "an argument or the body cannot be written as a request";
+                Self::invalid_request(operation_id, reason.into())
+            }
         }
     }
 

@@ -46,7 +46,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "http",
         ],
     ),
-    ("reqwest", &["Body", "Client", "Proxy"]),
+    ("reqwest", &["Body", "Client", "Proxy", "reqwest"]),
     ("rust_decimal", &["Decimal"]),
     ("schemars", &["JsonSchema", "Schema", "SchemaGenerator"]),
     // The targets of serde's own names.

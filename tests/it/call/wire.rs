@@ -2,7 +2,7 @@
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateSessionGrantRequest;
-use fullscript::{AccessToken, Error};
+use fullscript::{AccessToken, Error, ErrorKind};
 use httpmock::Then;
 use httpmock::prelude::{MockServer, POST};
 use serde_json::json;
@@ -60,8 +60,21 @@ async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
 
 #[tokio::test]
 async fn the_predicates_tell_refusals_apart() {
-    for status in [401, 404, 422, 429, 403, 500] {
+    for (status, kind) in [
+        (400, ErrorKind::Refused),
+        (401, ErrorKind::Unauthorized),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::NotFound),
+        (422, ErrorKind::Validation),
+        (429, ErrorKind::RateLimited),
+        (500, ErrorKind::Server),
+        (501, ErrorKind::Server),
+        (600, ErrorKind::Server),
+    ] {
         let error = refused(|then| then.status(status)).await;
+        assert_eq!(error.kind(), kind, "{status}");
+        let says_retry = error.to_string().contains("retry");
+        assert_eq!(says_retry, error.is_transient(), "{error}");
         let told = [
             error.is_unauthorized(),
             error.is_not_found(),

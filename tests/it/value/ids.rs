@@ -33,6 +33,20 @@ async fn the_error_of_a_call_says_why_its_id_is_refused() {
     );
 }
 
+/// The `http` crate rejects such a URL, which would look like a connection failure.
+#[tokio::test]
+async fn a_request_with_a_url_that_is_too_long_is_not_sent() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let (client, text) = (fake.client(), "x".repeat(70_000));
+    let in_path = client.get_patient().id(&text).await.unwrap_err();
+    let in_query = client.search_products().query(&text).await.unwrap_err();
+    for error in [in_path, in_query] {
+        assert!(error.is_invalid_request(), "{error}");
+        assert!(!error.may_have_arrived());
+    }
+    assert_eq!(paths(&fake), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_server_id_that_changes_the_path_is_kept_but_not_sent() {
     let fake = FakeFullscript::start().await.unwrap();

@@ -53,6 +53,9 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 
 /// Inlines a body schema that has no other reference. The overlay then finds it regardless of where
 /// the vendor wrote it, and its type is named after the operation.
+///
+/// The body of a PATCH is inlined in any case: its fields can be sent as `null`, which makes its type
+/// unsuitable for responses and other requests.
 fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> {
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     each_schema(document, &mut |_, schema| {
@@ -62,16 +65,19 @@ fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> 
     });
     let schemas = document["components"]["schemas"].clone();
     let mut inlined = Vec::new();
-    each_operation(document, |pointer, _, _, operation| {
+    each_operation(document, |pointer, _, method, operation| {
         for schema in body_schemas(operation) {
             let Some(name) = referenced(schema).map(str::to_string) else {
                 continue;
             };
-            if uses.get(&name) == Some(&1) && schemas[&name]["properties"].is_object() {
+            let is_own = uses.get(&name) == Some(&1);
+            if (is_own || method == "patch") && schemas[&name]["properties"].is_object() {
                 *schema = schemas[&name].clone();
                 let place = format!("{pointer}/requestBody");
                 report.note(place, format!("a reference to {name}"), "inlined");
-                inlined.push(name);
+                if is_own {
+                    inlined.push(name);
+                }
             }
         }
     });

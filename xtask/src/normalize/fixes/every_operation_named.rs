@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use heck::ToPascalCase;
 use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::names::{snake, unique};
+use crate::normalize::tree::names::{is_taken_type, snake, unique};
 use crate::normalize::tree::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
 /// Names that the generated client uses itself, and a keyword of the 2024 edition.
-const TAKEN: &str = "api_version baseurl builder client exec gen inner new new_with_client operation \
-    post pre request types";
+const TAKEN: &str = "api_version baseurl builder client download events exec gen inner new \
+    new_with_client operation post pre request types with with_options";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let mut given = BTreeSet::new();
@@ -37,7 +38,10 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             }
         };
         let is_keyword = syn::parse_str::<syn::Ident>(&wanted).is_err();
-        let wanted = if is_keyword || TAKEN.split_whitespace().any(|taken| taken == wanted) {
+        let is_taken = TAKEN.split_whitespace().any(|taken| taken == wanted)
+            // The request builder of `send` would be called `Send`.
+            || is_taken_type(&wanted.to_pascal_case());
+        let wanted = if is_keyword || is_taken {
             format!("{wanted}_operation")
         } else {
             wanted

@@ -13,6 +13,9 @@ use crate::refusal::Refusal;
 /// Headers that the client sets itself.
 const OWN_HEADERS: [&str; 3] = ["accept", "authorization", "content-type"];
 
+/// The Rust name of the body in generated code.
+pub(crate) const BODY: &str = "body";
+
 pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     let mut shared = Map::new();
@@ -40,6 +43,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
         let mut operation_parameters = Parameters {
             pointer: format!("{pointer}/parameters"),
             schemas: &schemas,
+            has_body: operation.contains_key("requestBody"),
             done: Vec::new(),
             report,
         };
@@ -57,6 +61,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 struct Parameters<'d> {
     pointer: String,
     schemas: &'d Value,
+    has_body: bool,
     done: Vec<Value>,
     report: &'d mut Report,
 }
@@ -101,6 +106,9 @@ impl Parameters<'_> {
     fn other(&mut self, mut parameter: Value) {
         let name = parameter["name"].as_str().unwrap_or_default().to_string();
         match parameter["in"].as_str().unwrap_or_default() {
+            "query" | "header" if self.has_body && snake(&name) == BODY => {
+                self.note(&name, "a parameter called as the body", "dropped");
+            }
             "query" => self.query(parameter, &name),
             "header" if OWN_HEADERS.contains(&name.to_lowercase().as_str()) => {
                 self.note(&name, "a header the client sets itself", "dropped");

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::parameters_are_sendable::BODY;
 use crate::normalize::report::Report;
+use crate::normalize::tree::names::snake;
 use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
@@ -50,8 +52,7 @@ fn renamed(
     let (collection, old) = split_variable(object)?;
     let new = objects.get(collection)?;
     let is_action = !action.contains('{') && item.get("get").is_none();
-    let is_free = !collection.contains(&format!("{{{new}}}"));
-    if new == old || !is_action || !is_free || !is_declared_in_place(item, old) {
+    if new == old || !is_action || !is_free(item, new) || !is_declared_in_place(item, old) {
         return None;
     }
     let path = format!("{collection}/{{{new}}}/{action}");
@@ -65,15 +66,29 @@ fn split_variable(path: &str) -> Option<(&str, &str)> {
     Some((collection, variable))
 }
 
+/// Whether no operation has another argument of this Rust name.
+fn is_free(item: &Value, name: &str) -> bool {
+    let is_same =
+        |parameter: &Value| snake(parameter["name"].as_str().unwrap_or_default()) == snake(name);
+    let has_body = |operation: &Value| operation.get("requestBody").is_some();
+    !parameters(item).any(is_same)
+        && !operations(item).any(|own| parameters(own).any(is_same))
+        && (snake(name) != BODY || !operations(item).any(has_body))
+}
+
 /// Whether each operation declares the variable itself, not by a reference.
 fn is_declared_in_place(item: &Value, variable: &str) -> bool {
-    let declares = |parameters: &Value| {
-        let mut parameters = parameters.as_array().into_iter().flatten();
-        parameters.any(|parameter| is_variable(parameter, variable))
-    };
+    let declares = |own: &Value| parameters(own).any(|own| is_variable(own, variable));
+    declares(item) || operations(item).all(declares)
+}
+
+fn operations(item: &Value) -> impl Iterator<Item = &Value> {
     let operations = item.as_object().into_iter().flatten();
-    let mut operations = operations.filter(|(_, operation)| operation.is_object());
-    declares(&item["parameters"]) || operations.all(|(_, own)| declares(&own["parameters"]))
+    operations.filter_map(|(_, own)| own.is_object().then_some(own))
+}
+
+fn parameters(of: &Value) -> impl Iterator<Item = &Value> {
+    of["parameters"].as_array().into_iter().flatten()
 }
 
 fn is_variable(parameter: &Value, name: &str) -> bool {
@@ -119,6 +134,20 @@ mod tests {
         });
         assert_eq!(document["paths"], expected);
         assert_eq!(repairs.len(), 2);
+    }
+
+    #[test]
+    fn a_variable_does_not_get_the_name_of_another_argument() {
+        let parameters = |query: &str| json!([{"in": "path", "name": "plan_id"}, {"in": "query", "name": query}]);
+        let paths = json!({
+            "/plans/{id}": {"get": {"parameters": own("id")}},
+            "/plans/{plan_id}/activate": {"patch": {"parameters": parameters("ID")}},
+            "/notes/{body}": {"get": {"parameters": own("body")}},
+            "/notes/{note_id}/send": {"post": {"parameters": own("note_id"), "requestBody": {}}},
+        });
+        let (document, repairs) = check(apply, json!({"paths": paths}));
+        assert_eq!(document["paths"], paths);
+        assert!(repairs.is_empty());
     }
 
     #[test]

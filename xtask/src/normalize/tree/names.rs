@@ -5,8 +5,13 @@ use heck::{ToPascalCase, ToSnakeCase};
 /// Type names that would conflict with types that the generated code uses.
 const TAKEN: &str = "\
     Box Client Clone Copy Debug Default Deserialize Display Eq Err Error From FromStr Hash Into \
-    Iterator None Ok Option Ord PartialEq PartialOrd Result Self Serialize Some String ToString \
-    TryFrom TryInto Vec";
+    Iterator None Ok Option Ord PartialEq PartialOrd RequestBuilderExt Result Self Send Serialize \
+    Some String ToString TryFrom TryInto Vec";
+
+/// Returns whether generated code uses a type of this name.
+pub(crate) fn is_taken_type(name: &str) -> bool {
+    TAKEN.split_whitespace().any(|taken| taken == name)
+}
 
 /// Returns a Rust type name that does not conflict with generated code.
 pub(crate) fn pascal(text: &str) -> String {
@@ -15,7 +20,7 @@ pub(crate) fn pascal(text: &str) -> String {
     match name.chars().next() {
         None => "Unnamed".into(),
         Some(first) if first.is_numeric() => format!("N{name}"),
-        Some(_) if TAKEN.split_whitespace().any(|taken| taken == name) => format!("{name}Object"),
+        Some(_) if is_taken_type(&name) => format!("{name}Object"),
         Some(_) => name,
     }
 }
