@@ -4,9 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Item, Type, parse_quote};
 
+use super::argument::{Argument, Passed};
 use super::docs::{Documented, of_optional_setter, of_setter};
 use super::lists::Known;
-use super::operation::{Argument, Operation, Passed, ResponseBody};
+use super::operation::{Operation, ResponseBody};
 use super::pages::{self, Streams};
 use crate::codegen::document::described;
 use crate::codegen::syntax::{lines_of_docs, taken, text};

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::operation::{Argument, Operation};
+use super::argument::Argument;
+use super::operation::Operation;
 use crate::codegen::document::{Described, alternatives};
 use crate::codegen::syntax::{self, lower_first};
 

@@ -1,5 +1,6 @@
 //! Adapts the generated client: documentation, errors, pagination.
 
+mod argument;
 pub(super) mod builder;
 mod docs;
 pub(super) mod index;

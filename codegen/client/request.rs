@@ -7,7 +7,7 @@ use quote::ToTokens;
 use syn::parse_quote;
 use syn::visit_mut::VisitMut;
 
-use super::operation::Argument;
+use super::argument::Argument;
 
 /// Returns the statements of a method up to the built request, with the request as their value.
 ///
