@@ -64,7 +64,7 @@
 //! | [`sqlite`] | A store of tokens and processed events in an SQLite file. |
 //! | [`embed`] | The HTML that embeds Fullscript in your page. |
 //! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |
-//! | [`value`] | Decimals, flags, timestamps, dates and secrets, which keep what the server sent. [`value::OrEmpty`] reads optional text; [`value::Update`] is a field of a partial update. |
+//! | [`value`] | Decimals, flags, timestamps, dates and secrets. Each keeps its value exactly as the server sent it. [`value::OrEmpty`] reads optional text; [`value::Update`] is a field of a partial update. |
 //! | [`testing`] | A fake server for your tests. |
 //! | [`builder`] | The request builders that the client's methods return. |
 //!
@@ -82,8 +82,8 @@
 //! - **Responses are decoded leniently.** A number sent as text, a flag sent as `1`, a missing
 //!   field, an unknown field or an unknown value does not cause an error. Nearly every field is an
 //!   `Option`, because the vendor does not document which fields are always present.
-//! - **`Debug` output contains no health data.** For a model it contains the names of the fields,
-//!   for an error the message. Serialize a model to see its values.
+//! - **`Debug` output contains no health data.** The output of a model contains the names of its
+//!   fields, and the output of an error contains its message. Serialize a model to see its values.
 //! - **Ids are typed.** If an id is empty or would change the path (such as `..`), the call fails
 //!   with [`ErrorKind::InvalidRequest`], and nothing is sent.
 //!
