@@ -220,7 +220,7 @@ impl OAuthApp {
         &self.inner.connected
     }
 
-    /// Returns the session of a user, and creates it if there is none.
+    /// Returns the session of a user, and creates a missing one.
     ///
     /// The lock is held for a look-up, and occasionally for removing idle sessions.
     pub(crate) fn session(&self, user: &str) -> Arc<Session> {

@@ -25,7 +25,7 @@
 /// assert_eq!(row(&patient), ["p-1", "Ana", "", "", "female"]);
 /// ```
 pub trait OrEmpty {
-    /// Returns the text of the value, or an empty string if there is none.
+    /// Returns the text of the value, or an empty string for a missing value.
     fn or_empty(&self) -> &str;
 }
 

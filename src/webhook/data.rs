@@ -19,7 +19,7 @@ macro_rules! events {
             $($(#[$meta])* $variant($payload),)+
             /// Any other payload: the event type is unknown to this version, its payload is not
             /// documented (`clinic_key.*`), or the payload is not an object (listed events have
-            /// none). Contains the payload, or `null` if there is none.
+            /// none). Contains the payload, or `null` for a missing one.
             Unknown(Value),
         }
 

@@ -438,7 +438,7 @@ fn has_union(value: &Value) -> bool {
     value.get("x-value").is_none() && (here || members(value).any(has_union))
 }
 
-/// Returns whether a text has an HTML tag; `<https://...>` and `a < b` are none.
+/// Returns whether a text has an HTML tag. `<https://...>` and `a < b` are not tags.
 fn has_tag(text: &str) -> bool {
     text.split('<').skip(1).any(|after| {
         let (inside, _) = after.split_once('>').unwrap_or_default();

@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Loads the user's tokens, and fails if there are none.
+    /// Loads the user's tokens, and fails if the store has no tokens of this user.
     async fn load_existing(&self) -> Result<TokenSet, AuthError> {
         let stored = self.load().await?;
         stored.ok_or_else(|| {

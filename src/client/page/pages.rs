@@ -56,7 +56,7 @@ pub struct Pages<T> {
     list: List,
     fetch: Box<dyn Fn(i64) -> Fetch<T> + Send + Sync>,
     reader: Reader,
-    /// The next page to request, or `None` if there is none.
+    /// The next page to request, or `None` after the last one.
     next: Option<i64>,
     /// Pages requested but not yet delivered, in order.
     requested: VecDeque<(i64, Requested<T>)>,

@@ -129,7 +129,7 @@ impl From<Refusal> for Script {
     }
 }
 
-/// Returns the id of an operation; panics if there is none.
+/// Returns the id of an operation; panics for an unknown id.
 pub(in crate::testing) fn known(operation_id: &str) -> &'static str {
     match operations::find(operation_id) {
         Some(operation) => operation.id,

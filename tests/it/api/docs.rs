@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
-use syn::{Attribute, ImplItem, Item, Visibility};
+use syn::{Attribute, ImplItem, Item};
+
+use crate::support::{is_public, rust_files};
 
 /// Phrases of a private style, with the field's words that replace them.
-const PHRASES: [(&str, &str); 24] = [
+const PHRASES: [(&str, &str); 26] = [
     ("whoever", "name the subject"),
     (" is none ", "missing, invalid"),
     (" are none ", "missing, invalid"),
+    ("there is none", "missing, without"),
+    ("there are none", "missing, without"),
     ("so many ", "the number of"),
     ("as good as", "equivalent to"),
     ("by hand of", "by"),
@@ -75,9 +79,6 @@ const GLOSSARY: [&str; 34] = [
 /// The place of the generated client in messages.
 const GENERATED: &str = "the generated client.rs";
 
-/// First words of functions whose documentation need not start with a verb, with the reason.
-const NO_VERB: [(&str, &str); 0] = [];
-
 #[test]
 fn the_first_line_of_each_public_function_starts_with_a_verb() {
     let mut found = Vec::new();
@@ -90,8 +91,7 @@ fn the_first_line_of_each_public_function_starts_with_a_verb() {
             };
             functions += 1;
             let first = line.split_whitespace().next().unwrap_or_default();
-            let allowed = NO_VERB.iter().any(|(allowed, _)| name == allowed);
-            if !is_third_person(first) && !allowed {
+            if !is_third_person(first) {
                 found.push(format!("{}: {name}: {line}", path.display()));
             }
         };
@@ -150,14 +150,32 @@ fn no_text_has_a_phrase_of_a_private_style() {
     let sources = sources()
         .into_iter()
         .filter(|(path, _)| !is_generated(path));
-    for (path, text) in sources.chain(rust_files(&root().join("codegen"))) {
+    for (path, text) in sources.chain(library_files("codegen")) {
         let mut texts = Texts::default();
         texts.visit_file(&syn::parse_file(&text).unwrap());
         texts.0.iter().for_each(|text| check(&path, text));
     }
-    for path in documents() {
+    let others =
+        ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name));
+    for path in documents().into_iter().chain(others) {
         let text = std::fs::read_to_string(&path).unwrap();
         text.lines().for_each(|line| check(&path, line));
+    }
+    // Comments and the names of functions, also in tests.
+    for folder in [
+        "src", "codegen", "tests", "xtask", "examples", "benches", "fuzz",
+    ] {
+        for (path, text) in rust_files(&root().join(folder)) {
+            let lines = text.lines().filter(|_| !path.ends_with(file!()));
+            for line in lines {
+                if let Some((_, comment)) = line.split_once("//") {
+                    check(&path, comment);
+                }
+                if let Some((_, name)) = line.split_once("fn ") {
+                    check(&path, &name.replace('_', " "));
+                }
+            }
+        }
     }
     assert!(found.is_empty(), "{}:\n{}", found.len(), found.join("\n"));
 }
@@ -170,9 +188,18 @@ fn users_find_the_words_that_they_search_for() {
         .collect();
     let missing: Vec<_> = GLOSSARY
         .iter()
-        .filter(|word| !texts.contains(&word.to_lowercase()))
+        .filter(|word| !has_word(&texts, &word.to_lowercase()))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Returns whether a text has a word or its plural, and not only as a part of another word.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        let after = after.strip_prefix('s').unwrap_or(after);
+        !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric)
+    })
 }
 
 /// The table of the errors guide holds the texts of the code, with `…` for what varies, up to the
@@ -231,19 +258,13 @@ fn display_texts(source: &str, ty: &str) -> BTreeSet<String> {
 /// `timed out waiting for …` of `timed out waiting for {place}; retry later`.
 fn listed(text: &str) -> String {
     let what_failed = text.split(';').next().unwrap_or_default();
-    let mut listed = String::new();
-    for part in what_failed.split('{') {
-        let fixed = part.split_once('}').map_or(part, |(_, fixed)| fixed);
-        if listed.is_empty() && std::ptr::eq(part, what_failed) || !what_failed.contains('{') {
-            listed.push_str(part);
-        } else if part.contains('}') {
-            listed.push('…');
-            listed.push_str(fixed);
-        } else {
-            listed.push_str(part);
-        }
-    }
-    listed.trim().to_string()
+    let parts = what_failed
+        .split('{')
+        .map(|part| match part.split_once('}') {
+            Some((_, fixed)) => format!("…{fixed}"),
+            None => part.to_string(),
+        });
+    parts.collect::<String>().trim().to_string()
 }
 
 /// Documentation and string literals.
@@ -295,10 +316,6 @@ fn is_client(block: &syn::ItemImpl) -> bool {
     matches!(&*block.self_ty, syn::Type::Path(own) if own.path.is_ident("Client"))
 }
 
-fn is_public(visibility: &Visibility) -> bool {
-    matches!(visibility, Visibility::Public(_))
-}
-
 fn first_line(attributes: &[Attribute]) -> Option<String> {
     attributes
         .iter()
@@ -334,25 +351,23 @@ fn sources() -> Vec<(PathBuf, String)> {
         PathBuf::from(GENERATED),
         include_str!(concat!(env!("OUT_DIR"), "/client.rs")).to_string(),
     )];
-    found.extend(rust_files(&root().join("src")));
+    found.extend(library_files("src"));
     found
 }
 
-fn rust_files(folder: &Path) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && name != "tests" {
-                folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                found.push((path, own.to_string()));
-            }
-        }
-    }
-    found
+/// The Rust files of a directory, without unit tests.
+fn library_files(folder: &str) -> impl Iterator<Item = (PathBuf, String)> {
+    let files = rust_files(&root().join(folder)).into_iter();
+    let files = files.filter(|(path, _)| {
+        !path
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+    });
+    files.map(|(path, text)| {
+        let own = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        (path, own.to_string())
+    })
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Item, UseTree};
 
+use crate::support::rust_files;
+
 /// From the top layer to the lowest, as in `ARCHITECTURE.md`. Modules of one layer may depend on
 /// each other, but not circularly.
 const LAYERS: [&[&str]; 9] = [
@@ -105,17 +107,14 @@ fn dependencies() -> Vec<Dependency> {
             place: format!("{name}:{line}"),
         }));
     };
-    for module in &modules {
-        let mut files = vec![source.join(format!("{module}.rs")), source.join(module)];
-        while let Some(file) = files.pop() {
-            if let Ok(folder) = file.read_dir() {
-                files.extend(folder.map(|entry| entry.unwrap().path()));
-            } else if let Ok(text) = std::fs::read_to_string(&file) {
-                let name = file.strip_prefix(&source).unwrap();
-                let is_folder = name.ends_with("mod.rs");
-                let depth = name.components().count() - usize::from(is_folder);
-                read(module, depth, &format!("src/{}", name.display()), &text);
-            }
+    for (file, text) in rust_files(&source) {
+        let name = file.strip_prefix(&source).unwrap();
+        let first = Path::new(name.iter().next().unwrap()).file_stem().unwrap();
+        let module = first.to_str().unwrap();
+        if modules.contains(module) {
+            let is_folder = name.ends_with("mod.rs");
+            let depth = name.components().count() - usize::from(is_folder);
+            read(module, depth, &format!("src/{}", name.display()), &text);
         }
     }
     let client = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));

@@ -78,7 +78,7 @@ async fn a_thousand_users_are_a_thousand_refreshes_and_one_that_hangs_delays_non
 }
 
 #[tokio::test]
-async fn a_caller_dropped_at_any_step_leaves_the_refresh_going() {
+async fn a_caller_dropped_at_any_step_does_not_cancel_the_refresh() {
     for step in [
         Step::Load,
         Step::Lease,
@@ -113,7 +113,7 @@ async fn stopped_at(step: Step, gate: &Gate, connected: &Connected) -> Call {
 }
 
 #[tokio::test]
-async fn a_caller_dropped_while_the_endpoint_thinks_leaves_the_refresh_going() {
+async fn a_caller_dropped_before_the_token_response_does_not_cancel_the_refresh() {
     let gate = Arc::new(Gate::default());
     let connected = Connected::hooked(&gate).await;
     connected.expire();
@@ -181,7 +181,7 @@ async fn a_body_that_is_a_stream_is_sent_once_and_the_error_says_so() {
 }
 
 #[tokio::test]
-async fn a_token_known_dead_is_sent_to_nobody() {
+async fn a_revoked_token_is_not_sent() {
     let connected = Connected::unlimited().await;
     connected.clock.advance(TWO_HOURS);
     let wrong = Script::html(404, "gone");
@@ -194,7 +194,7 @@ async fn a_token_known_dead_is_sent_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_starts_no_loop_of_refreshes() {
+async fn a_clock_that_jumps_causes_no_refresh_loop() {
     let hour = Duration::from_secs(3_600);
     let start = at(0);
     for times in [
@@ -218,7 +218,7 @@ async fn a_clock_that_jumps_starts_no_loop_of_refreshes() {
 }
 
 #[tokio::test]
-async fn two_clocks_that_disagree_start_no_loop_of_refreshes() {
+async fn two_clocks_that_disagree_cause_no_refresh_loop() {
     let connected = Connected::unlimited().await;
     let ahead = connected.another().clock(ManualClock::at(at(3_600)));
     let apps = [connected.app.clone(), ahead.build().unwrap()];

@@ -137,7 +137,7 @@ async fn a_refusal_names_the_scope_that_the_token_was_not_issued_with() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_flow_shows_a_secret() {
+async fn no_output_of_the_flow_contains_a_secret() {
     let connected = Connected::new().await;
     let tokens = connected.stored().await;
     let request = connected.app.authorize();

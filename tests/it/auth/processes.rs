@@ -208,17 +208,17 @@ async fn killed(role: Role) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_between_reply_and_save_costs_no_login() {
+async fn a_process_killed_between_response_and_save_disconnects_no_user() {
     assert_eq!(killed(Role::StopsBeforeSaving).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_between_save_and_first_use_costs_no_login() {
+async fn a_process_killed_between_save_and_first_use_disconnects_no_user() {
     assert_eq!(killed(Role::StopsAfterSaving).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_killed_at_any_moment_cost_no_login() {
+async fn processes_killed_at_any_moment_disconnect_no_user() {
     let connected = Connected::new(RefreshMode::RevokeOnFirstUse).await;
     for moment in 0..40 {
         connected.fake.expire_access_tokens();
@@ -270,11 +270,11 @@ async fn rounds_in_every_mode(processes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_refresh_once_and_lose_no_login() {
+async fn two_processes_refresh_once_and_disconnect_no_user() {
     rounds_in_every_mode(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_processes_refresh_once_and_lose_no_login() {
+async fn eight_processes_refresh_once_and_disconnect_no_user() {
     rounds_in_every_mode(8).await;
 }

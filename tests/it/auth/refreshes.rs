@@ -67,7 +67,7 @@ async fn two_apps_on_one_store_refresh_once() {
 }
 
 #[tokio::test]
-async fn a_dropped_call_leaves_the_refresh_going() {
+async fn a_dropped_call_does_not_cancel_the_refresh() {
     let connected = Connected::new().await;
     let before = connected.stored().await.generation;
     connected.expire();
@@ -121,7 +121,7 @@ async fn the_clock_of_the_server_does_not_matter_and_ours_may_jump() {
 }
 
 #[tokio::test]
-async fn a_hung_refresh_delays_nobody_else() {
+async fn a_hanging_refresh_does_not_delay_other_users() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = Connected::new().await;
     connect(&connected.fake, &connected.app, "slow").await;
@@ -154,7 +154,7 @@ async fn a_hung_refresh_delays_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_lasting_401_is_no_reason_to_refresh_again_and_again() {
+async fn a_repeated_401_causes_no_refresh_loop() {
     let connected = Connected::new().await;
     let client = connected.app.client("practitioner");
     connected.fake.answer("list_orders", Script::html(401, ""));
@@ -186,7 +186,7 @@ async fn a_failed_early_refresh_does_not_fail_the_call() {
 }
 
 #[tokio::test]
-async fn a_token_that_died_elsewhere_does_not_shut_an_operation_out() {
+async fn a_token_revoked_elsewhere_does_not_block_an_operation() {
     let connected = Connected::new().await;
     let other = connected.another().build().unwrap();
     let theirs = other.client("practitioner");

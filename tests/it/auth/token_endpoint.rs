@@ -1,4 +1,4 @@
-//! What the token endpoint may answer, and what becomes of the tokens.
+//! Responses of the token endpoint, and their effect on the stored token set.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,24 +16,23 @@ use crate::support::{
 
 const FLAT: &str = r#"{"access_token":"fake-access-9","refresh_token":"fake-refresh-9","expires_in":"7200","created_at":1767225600}"#;
 
-/// What is expected of a call whose refresh meets an answer again and again.
+/// The outcome of a call whose refreshes all get the same response.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ends {
-    /// In a new pair.
+    /// With a new token set.
     Refreshed,
-    /// In an error that may pass, after this many requests.
+    /// With a transient error, after this number of requests.
     Transient(usize),
-    /// In an error about the app's settings, after one request.
+    /// With an error about the app's settings, after one request.
     Misconfigured,
-    /// In the news that the user must connect again, after one request.
+    /// With an error that requires the user to reconnect, after one request.
     NeedsReconnect,
 }
 
-/// A user whose access token is dead by our clock, and whose token endpoint is
-/// another server than the fake.
+/// A user whose access token has expired by the client's clock, with a token endpoint of its own.
 ///
-/// Not a mock server: some responses break off, and the paused clock of tokio
-/// does not wait for a server on another thread.
+/// The endpoint is not a mock server: some responses are incomplete, and tokio's paused clock does
+/// not wait for a server on another thread.
 struct Expired {
     connected: Connected,
     endpoint: Misbehaving,
@@ -59,7 +58,7 @@ impl Expired {
         self.connected.stored().await
     }
 
-    /// Asks for a token and nothing else: the fake does not know new ones.
+    /// Makes a call and returns the outcome of its refresh. The fake rejects the new access token.
     async fn ends(&self) -> Ends {
         let client = self.app.client("practitioner");
         let requests = || self.endpoint.requests().len();
@@ -69,7 +68,7 @@ impl Expired {
                 Some(auth) if auth.needs_reconnect() => Ends::NeedsReconnect,
                 Some(auth) if auth.is_misconfigured() => Ends::Misconfigured,
                 Some(auth) if auth.is_transient() => Ends::Transient(requests()),
-                // The fake answers 401 to a token that it has not issued.
+                // The fake responds with 401 to a token that it has not issued.
                 _ => Ends::Refreshed,
             },
         }
@@ -80,9 +79,9 @@ fn json(status: u16, body: &str) -> Act {
     Act::Answer(answer(status, "application/json", body))
 }
 
-/// Every answer again and again, with time standing still but for time-outs.
+/// Each response is repeated for all requests. The paused clock advances only to the next timeout.
 #[tokio::test(start_paused = true)]
-async fn each_answer_ends_as_documented_and_keeps_the_pair() {
+async fn each_response_has_its_documented_outcome_and_loses_no_tokens() {
     let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
     let elsewhere = "location: http://localhost:1/api/oauth/token\r\n";
     for (act, expected) in [
@@ -180,22 +179,22 @@ async fn each_answer_ends_as_documented_and_keeps_the_pair() {
             expected == Ends::NeedsReconnect,
             "{told}"
         );
-        // A reply of a gigabyte is not read to its end.
+        // A response of one gigabyte is not read to its end.
         assert!(expired.endpoint.bytes_sent() < 64 << 20, "{told}");
     }
 }
 
 #[tokio::test]
-async fn a_good_answer_after_any_trouble_is_taken_wrapped_or_flat() {
+async fn a_token_response_after_a_failure_is_accepted_wrapped_or_flat() {
     let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
     for good in [FLAT, &wrapped] {
-        for trouble in [
+        for failure in [
             json(500, ""),
             Act::Answer(answer(502, "text/html", "<html>")),
             Act::AnswerAndClose(String::new()),
             Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
         ] {
-            let expired = Expired::new([trouble, json(200, good)]).await;
+            let expired = Expired::new([failure, json(200, good)]).await;
             expired.ends().await;
             let stored = expired.stored().await;
             assert!(stored.generation >= 2);
@@ -214,7 +213,7 @@ async fn a_good_answer_after_any_trouble_is_taken_wrapped_or_flat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_is_sent_once_whatever_the_answer() {
+async fn a_code_is_sent_once_regardless_of_the_response() {
     for act in [
         json(500, ""),
         json(200, "<html>"),
@@ -241,7 +240,7 @@ async fn a_code_is_sent_once_whatever_the_answer() {
 }
 
 #[tokio::test]
-async fn strange_lifetimes_start_no_loop_and_no_panic() {
+async fn invalid_lifetimes_cause_no_refresh_loop_and_no_panic() {
     for lifetime in [
         "0",
         "-5",
@@ -258,7 +257,7 @@ async fn strange_lifetimes_start_no_loop_and_no_panic() {
 }
 
 #[tokio::test]
-async fn tokens_of_somebody_else_are_not_taken() {
+async fn tokens_of_another_user_are_rejected() {
     let other = FLAT.replace(
         '{',
         r#"{"resource_owner":{"id":"somebody","type":"Staff"},"#,
@@ -271,8 +270,8 @@ async fn tokens_of_somebody_else_are_not_taken() {
     assert_eq!(connected.stored().await.generation, before.generation);
 }
 
-/// Makes a call whose refresh gets this response, and returns its error: the
-/// fake knows no token that it has not issued.
+/// Makes a call whose refresh gets this response, and returns its error. The call fails because the
+/// fake rejects tokens that it has not issued.
 async fn refresh_into(connected: &Connected, body: &str) -> fullscript::Error {
     connected.clock.advance(TWO_HOURS);
     let tokens = serde_json::from_str(body).unwrap();
@@ -283,7 +282,7 @@ async fn refresh_into(connected: &Connected, body: &str) -> fullscript::Error {
     call.send().await.unwrap_err()
 }
 
-/// Leads to one address after the other, and to the last from then on.
+/// Resolves to each address once, in order, and then always to the last one.
 struct Leads(Mutex<VecDeque<SocketAddr>>);
 
 impl Resolve for Leads {
@@ -299,7 +298,7 @@ impl Resolve for Leads {
 }
 
 #[tokio::test]
-async fn a_code_is_kept_until_it_leaves_this_machine() {
+async fn a_code_is_resent_until_a_connection_is_established() {
     let fake = FakeFullscript::start().await.unwrap();
     let owned = FLAT.replace('{', r#"{"resource_owner":{"id":"7","type":"Staff"},"#);
     let endpoint = MockServer::start_async().await;
@@ -310,11 +309,11 @@ async fn a_code_is_kept_until_it_leaves_this_machine() {
         then.status(200).body(owned);
     });
     let mock = mock.await;
-    // Refuses the connection, twice.
+    // The first two addresses refuse the connection.
     let closed = Closed::new();
     let leads = [closed.address(), closed.address(), *endpoint.address()];
     let leads = Arc::new(Leads(Mutex::new(leads.into())));
-    // Gives the process its TLS provider.
+    // Installs the TLS provider of the process.
     drop(fake.client());
     let http = reqwest::Client::builder().dns_resolver(Arc::clone(&leads));
     let app = fake
@@ -330,7 +329,7 @@ async fn a_code_is_kept_until_it_leaves_this_machine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_is_tried_again_and_keeps_the_tokens_until_it_is_done() {
+async fn a_revocation_is_retried_and_keeps_the_tokens_until_it_succeeds() {
     for (act, requests, misconfigured) in [
         (json(500, ""), 4, false),
         (json(429, ""), 4, false),

@@ -1,4 +1,4 @@
-//! Answers that are no answer, or not the one that was expected.
+//! Incomplete responses and responses of an unexpected type.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{CLINIC, good, post};
 use crate::support::{Act, Misbehaving, answer, builder, client, on_get};
 
 #[tokio::test]
-async fn a_wrong_length_is_no_answer() {
+async fn a_wrong_content_length_is_a_transport_error() {
     let length = CLINIC.len();
     let long = answer(200, "application/json", CLINIC).replace(
         &format!("content-length: {length}"),
@@ -23,8 +23,7 @@ async fn a_wrong_length_is_no_answer() {
     assert_eq!(error.status().unwrap(), 200);
     assert_eq!(error.body().unwrap(), CLINIC.as_bytes());
     assert_eq!(server.requests().len(), 2);
-    // More than was announced: the rest is not part of the answer, and of no
-    // other either.
+    // Bytes after the declared length belong neither to this response nor to the next one.
     let short = answer(200, "application/json", CLINIC) + "HTTP/1.1 200 OK\r\n\r\n{}";
     let server = Misbehaving::start([Act::Answer(short), good()]).await;
     let client = crate::support::client(&server.url());
@@ -35,7 +34,7 @@ async fn a_wrong_length_is_no_answer() {
 }
 
 #[tokio::test]
-async fn html_where_json_was_expected_is_a_decode_error_that_keeps_it_and_is_not_repeated() {
+async fn html_instead_of_json_is_a_decode_error_with_the_body_and_is_not_retried() {
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic", |then| {
         then.status(200)
@@ -52,7 +51,7 @@ async fn html_where_json_was_expected_is_a_decode_error_that_keeps_it_and_is_not
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_while_it_is_read_is_an_answer_all_the_same() {
+async fn a_truncated_body_stream_keeps_its_status_and_is_not_retried() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/pdf\r\ncontent-length: 100\r\n\r\n";
     let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}%PDF"))]).await;
     let client = client(&server.url());
@@ -71,14 +70,14 @@ async fn a_body_that_breaks_off_while_it_is_read_is_an_answer_all_the_same() {
     );
 }
 
-/// A head whose body never comes.
+/// A response whose body never arrives.
 fn stalled(head: &str) -> Act {
     let head = format!("HTTP/1.1 {head}\r\ncontent-length: 100\r\n\r\n");
     Act::Slow(head, "{".repeat(100), Duration::from_secs(60))
 }
 
 #[tokio::test]
-async fn a_refusal_is_acted_on_though_its_body_stalls() {
+async fn an_error_status_with_a_stalled_body_is_handled_by_its_status() {
     let server = Misbehaving::start([stalled("503 Service Unavailable"), good()]).await;
     let started = Instant::now();
     let clinic = client(&server.url()).get_clinic().send().await.unwrap();
@@ -92,7 +91,7 @@ async fn a_refusal_is_acted_on_though_its_body_stalls() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_done_once_whatever_becomes_of_a_body_that_nobody_wants() {
+async fn a_delete_with_a_truncated_unused_body_succeeds_once() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
     let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}gone"))]).await;
     let client = client(&server.url());
@@ -105,7 +104,7 @@ async fn a_deletion_is_done_once_whatever_becomes_of_a_body_that_nobody_wants() 
 }
 
 #[tokio::test]
-async fn a_body_that_is_read_once_has_all_the_time_of_the_call() {
+async fn a_streamed_body_may_use_the_whole_timeout() {
     let slow = Act::Slow(
         String::new(),
         answer(200, "application/json", CLINIC),

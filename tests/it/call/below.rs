@@ -1,4 +1,4 @@
-//! What lies below the operations: reports, any path, the HTTP client.
+//! Call reports, requests to any path, and custom HTTP clients.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use super::clinic;
 use crate::support::{any_request, builder, client, on_get};
 
 #[tokio::test]
-async fn reports_tell_what_happened_and_nothing_else() {
+async fn a_report_has_the_outcome_and_no_content() {
     let reports: Arc<Mutex<Vec<CallReport>>> = Arc::default();
     let told = Arc::clone(&reports);
     let server = MockServer::start_async().await;
@@ -42,7 +42,7 @@ async fn reports_tell_what_happened_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_binding_is_called_like_any_other() {
+async fn a_path_without_a_method_is_called_like_an_operation() {
     let server = MockServer::start_async().await;
     let got = server.mock_async(|when, then| {
         when.method(GET)
@@ -100,7 +100,7 @@ async fn a_path_without_a_binding_is_called_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_token_follows_no_redirect_to_another_host() {
+async fn a_redirect_to_another_host_does_not_receive_the_token() {
     let elsewhere = MockServer::start_async().await;
     let without_token = elsewhere.mock_async(|when, then| {
         when.path("/api/clinic").header_missing("authorization");
@@ -116,7 +116,7 @@ async fn a_token_follows_no_redirect_to_another_host() {
     let error = call.send().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 302);
     without_token.assert_calls_async(0).await;
-    // A client of the caller's that follows them leaves the token behind.
+    // A custom HTTP client that follows redirects does not forward the token.
     let follows = reqwest::Client::builder().build().unwrap();
     let client = builder(&server.base_url()).http_client(follows);
     let client = client.build().unwrap();
@@ -126,7 +126,7 @@ async fn a_token_follows_no_redirect_to_another_host() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_is_an_object_without_fields() {
+async fn a_response_without_a_body_is_an_object_without_fields() {
     let server = MockServer::start_async().await;
     let mock = server.mock_async(|when, then| {
         when.method(DELETE).path("/api/new/1");

@@ -1,4 +1,4 @@
-//! Files: where from, how large, and who gets the token.
+//! Downloads: allowed hosts, size limits, and the hosts that receive the token.
 
 use fullscript::{DownloadedFile, Error, Response};
 use httpmock::Method::GET;
@@ -23,7 +23,7 @@ async fn download(server: &MockServer, url: &str) -> Result<Response<DownloadedF
 }
 
 #[tokio::test]
-async fn a_file_of_the_api_comes_with_the_token() {
+async fn a_file_on_the_api_host_is_requested_with_the_token() {
     let server = MockServer::start_async().await;
     let busy = on_get(&server, "/1", |then| then.status(503).up_to_n_times(1)).await;
     let ready = on_get(&server, "/1", pdf).await;
@@ -63,7 +63,7 @@ async fn a_redirect_to_an_allowed_host_is_followed_without_the_token() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_the_vendors_is_not_asked() {
+async fn a_host_that_is_not_allowed_receives_no_request() {
     let server = MockServer::start_async().await;
     let requests = any_request(&server).await;
     for url in [
@@ -85,7 +85,7 @@ async fn an_address_that_is_not_the_vendors_is_not_asked() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_no_pdf_is_refused() {
+async fn a_file_that_is_too_large_or_not_a_pdf_is_rejected() {
     let server = MockServer::start_async().await;
     let sign_in = |then| pdf(then).body("<html>sign in</html>").up_to_n_times(1);
     on_get(&server, "/1", sign_in).await;
@@ -113,7 +113,7 @@ async fn what_is_too_large_or_no_pdf_is_refused() {
 }
 
 #[tokio::test]
-async fn an_expired_address_and_a_circle_are_clear_errors() {
+async fn an_expired_url_and_a_redirect_loop_are_clear_errors() {
     let server = MockServer::start_async().await;
     on_get(&server, "/gone", |then| then.status(403).body("<Expired/>")).await;
     let circle = on_get(&server, "/1", redirect("/1")).await;

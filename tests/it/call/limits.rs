@@ -1,4 +1,4 @@
-//! How long a call may take, how often it is repeated, how many may be sent.
+//! Deadlines, retry budgets, rate limits and concurrency limits.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn wait(status: u16, seconds: &str) -> impl FnOnce(Then) -> Then {
 }
 
 #[tokio::test]
-async fn the_time_of_a_call_holds_for_all_attempts() {
+async fn the_timeout_of_a_call_covers_all_attempts() {
     let server = Misbehaving::start([Act::Silence]).await;
     let options = CallOptions::new()
         .timeout(Duration::from_millis(600))
@@ -27,7 +27,7 @@ async fn the_time_of_a_call_holds_for_all_attempts() {
 }
 
 #[tokio::test]
-async fn retry_after_is_heeded_where_there_is_time_for_it() {
+async fn retry_after_is_honored_within_the_deadline() {
     let server = MockServer::start_async().await;
     let busy = on_get(&server, "/api/clinic", wait(429, "1")).await;
     busy.up_to_n_times_async(1).await;
@@ -36,7 +36,7 @@ async fn retry_after_is_heeded_where_there_is_time_for_it() {
     let call = client(&server.base_url()).get_clinic();
     assert_eq!(call.send().await.unwrap().attempts(), 2);
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // Longer than the call may take: told at once.
+    // The delay ends after the deadline, so the call fails immediately.
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic", wait(429, "120")).await;
     let client = client(&server.base_url());
@@ -44,7 +44,7 @@ async fn retry_after_is_heeded_where_there_is_time_for_it() {
     assert!(error.is_rate_limited() && error.is_transient(), "{error}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(120)));
     mock.assert_async().await;
-    // Whoever calls now would wait for the limit, and is told so too.
+    // The next call would wait past its deadline for a permit, so it fails without a request.
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(
         error.is_rate_limited() && !error.may_have_arrived(),
@@ -55,7 +55,7 @@ async fn retry_after_is_heeded_where_there_is_time_for_it() {
 }
 
 #[tokio::test]
-async fn no_number_of_a_server_or_a_caller_is_too_large() {
+async fn huge_delays_and_timeouts_cause_no_overflow() {
     let server = MockServer::start_async().await;
     let forever = wait(503, "18446744073709551615");
     let busy = on_get(&server, "/api/clinic", forever).await;
@@ -71,7 +71,7 @@ async fn no_number_of_a_server_or_a_caller_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_storm_of_429_ends_with_the_budget() {
+async fn retries_after_429_end_with_the_retry_budget() {
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic", wait(429, "0")).await;
     let client = builder(&server.base_url())
@@ -82,12 +82,12 @@ async fn a_storm_of_429_ends_with_the_budget() {
         let error = client.get_clinic().send().await.unwrap_err();
         assert!(error.is_rate_limited());
     }
-    // 500 tokens at 5 a retry: 100 retries besides the 200 calls.
+    // The budget of 500 tokens allows 100 retries at 5 tokens each, besides the 200 first attempts.
     mock.assert_calls_async(300).await;
 }
 
 #[tokio::test]
-async fn the_limit_of_requests_holds_and_can_be_turned_off() {
+async fn the_rate_limit_is_enforced_and_can_be_disabled() {
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic", clinic).await;
     let limit = RateLimit::new(3, Duration::from_secs(3_600));
@@ -121,7 +121,7 @@ async fn the_limit_of_requests_holds_and_can_be_turned_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_calls_at_once_are_all_answered() {
+async fn ten_thousand_concurrent_calls_all_complete() {
     let fake = testing::FakeFullscript::start().await.unwrap();
     let client = fake
         .client_builder()

@@ -1,4 +1,4 @@
-//! Calls that meet trouble on the way.
+//! Retries: failures before a successful response, and requests that are not repeated.
 
 mod answers;
 mod below;
@@ -43,8 +43,8 @@ async fn post(client: &Client) -> Result<(), Error> {
     answer.map(|_| ())
 }
 
-/// What happens before an answer that is good.
-fn troubles() -> Vec<(&'static str, Act)> {
+/// The failures that precede a successful response.
+fn failures() -> Vec<(&'static str, Act)> {
     let whole = answer(200, "application/json", CLINIC);
     let cut = whole[..whole.len() - 10].to_string();
     vec![
@@ -82,8 +82,8 @@ fn troubles() -> Vec<(&'static str, Act)> {
 }
 
 #[tokio::test]
-async fn a_get_survives_two_troubles_of_any_kind() {
-    for (name, act) in troubles() {
+async fn a_get_is_retried_after_two_failures_of_any_kind() {
+    for (name, act) in failures() {
         let server = Misbehaving::start([act.clone(), act, good()]).await;
         let options = CallOptions::new().attempt_timeout(Duration::from_millis(300));
         let client = builder(&server.url()).options(options).build().unwrap();
@@ -96,8 +96,8 @@ async fn a_get_survives_two_troubles_of_any_kind() {
 }
 
 #[tokio::test]
-async fn a_post_is_sent_once_whatever_happens_and_says_that_it_may_have_arrived() {
-    for (name, act) in troubles() {
+async fn a_post_is_sent_once_and_its_error_says_that_it_may_have_arrived() {
+    for (name, act) in failures() {
         let server = Misbehaving::start([act, good()]).await;
         let options = CallOptions::new().timeout(Duration::from_millis(500));
         let client = builder(&server.url()).options(options).build().unwrap();
@@ -116,7 +116,7 @@ async fn a_post_is_sent_once_whatever_happens_and_says_that_it_may_have_arrived(
 }
 
 #[tokio::test]
-async fn a_post_that_was_answered_or_dropped_is_not_sent_again() {
+async fn a_post_with_a_response_or_a_closed_connection_is_not_retried() {
     for act in [
         Act::Answer(answer(200, "text/html", "<html>")),
         Act::Answer(answer(200, "application/json", "{")),
@@ -137,7 +137,7 @@ async fn a_post_that_was_answered_or_dropped_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_post_with_a_key_is_repeated_with_the_same_key() {
+async fn a_post_with_an_idempotency_key_is_retried_with_the_same_key() {
     for options in [
         CallOptions::new().idempotency_key("visit-42"),
         CallOptions::new().random_idempotency_keys(),
@@ -169,7 +169,7 @@ fn key_of(request: &FakeRequest) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() {
+async fn a_key_of_the_call_overrides_the_options_and_is_retried() {
     let patient = fullscript::types::PatientId::new("1");
     let plan = || fullscript::types::CreateTreatmentPlanRequest::draft(vec![]);
     for options in [
@@ -200,7 +200,7 @@ async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() 
             mock.assert_async().await;
         }
     }
-    // As wrong as in the options.
+    // An invalid key is rejected here, as in the options.
     let server = MockServer::start_async().await;
     let requests = any_request(&server).await;
     let call = client(&server.base_url());
@@ -211,7 +211,7 @@ async fn a_key_of_the_call_goes_before_those_of_the_client_and_is_tried_again() 
 }
 
 #[tokio::test]
-async fn random_keys_differ_and_a_bad_key_is_not_sent() {
+async fn random_keys_differ_and_an_invalid_key_is_not_sent() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer("create_staff_member", created());
     let client = fake.client();
@@ -234,7 +234,7 @@ async fn random_keys_differ_and_a_bad_key_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_while_idle_costs_a_get_nothing() {
+async fn a_get_on_a_connection_closed_while_idle_is_retried() {
     let server = Misbehaving::start([
         Act::AnswerThenHangUp(answer(200, "application/json", CLINIC)),
         good(),
@@ -249,7 +249,7 @@ async fn a_connection_closed_while_idle_costs_a_get_nothing() {
 }
 
 #[tokio::test]
-async fn what_never_left_this_machine_is_sent_again_even_a_post() {
+async fn a_refused_connection_is_retried_even_for_a_post() {
     let closed = Closed::new();
     let options = CallOptions::new().max_attempts(3);
     let client = builder(&closed.url()).options(options).build().unwrap();
@@ -260,7 +260,7 @@ async fn what_never_left_this_machine_is_sent_again_even_a_post() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
+async fn retries_bridge_an_outage_of_five_seconds() {
     let closed = Closed::new();
     let options = CallOptions::new().max_attempts(30);
     let client = builder(&closed.url()).options(options).build().unwrap();
@@ -268,7 +268,7 @@ async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
         let got = client.get_clinic().send().await.map(|_| ());
         got.and(post(&client).await)
     });
-    // The five seconds are the point.
+    // Real time: the test shows that retries bridge an outage of five seconds.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let server = closed.open([good()]);
     calls.await.unwrap().unwrap();
@@ -276,7 +276,7 @@ async fn a_server_that_is_gone_for_five_seconds_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_and_a_server_without_tls_are_clear_errors() {
+async fn an_unknown_host_and_a_server_without_tls_are_clear_errors() {
     let server = MockServer::start_async().await;
     let requests = any_request(&server).await;
     // A mock server has no TLS, so the handshake fails.
@@ -292,7 +292,7 @@ async fn a_name_that_is_none_and_a_server_without_tls_are_clear_errors() {
 }
 
 #[tokio::test]
-async fn dropped_calls_leave_the_client_whole() {
+async fn dropped_calls_leave_the_client_usable() {
     let server = Misbehaving::start([Act::Silence, Act::Silence, Act::Silence, good()]).await;
     let client = builder(&server.url()).concurrency(1).build().unwrap();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! What goes over the wire, judged by somebody else's server.
+//! Query strings and bodies, matched by an independent server.
 
 use fullscript::types::{AllergenId, SortOrder};
 use httpmock::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::client;
 
 #[tokio::test]
-async fn pages_are_asked_for_with_brackets() {
+async fn page_parameters_are_sent_with_brackets() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -31,7 +31,7 @@ async fn pages_are_asked_for_with_brackets() {
 }
 
 #[tokio::test]
-async fn lists_are_repeated_under_their_name_with_brackets() {
+async fn list_parameters_are_repeated_with_brackets() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -56,7 +56,7 @@ async fn lists_are_repeated_under_their_name_with_brackets() {
 }
 
 #[tokio::test]
-async fn a_change_sends_what_was_set_and_nothing_else() {
+async fn an_update_sends_only_the_fields_that_were_set() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -76,7 +76,7 @@ async fn a_change_sends_what_was_set_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_value_that_the_document_does_not_know_can_be_asked_for() {
+async fn an_undocumented_enum_value_can_be_sent() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {

@@ -1,5 +1,5 @@
-//! Nothing that is shown holds a token or anything of a patient: whatever
-//! could is planted here, and looked for in all that can be printed.
+//! No printed output contains a token or patient data. The tests plant recognizable values in every
+//! place that could leak, and search all `Display` and `Debug` output for them.
 
 use std::fmt::Debug;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::support::{Act, Misbehaving, any_request, builder, client, on_get};
 
 #[tokio::test]
-async fn no_error_shows_the_call_or_the_answer() {
+async fn no_error_shows_the_request_or_the_response() {
     for answer in [
         "",
         "PLANTED/1.1 200 PLANTED\r\n\r\n",
@@ -48,7 +48,7 @@ async fn no_error_shows_the_call_or_the_answer() {
 }
 
 #[tokio::test]
-async fn no_error_shows_a_refused_argument() {
+async fn no_error_shows_a_rejected_argument() {
     let server = MockServer::start_async().await;
     let requests = any_request(&server).await;
     let client = client(&server.base_url());
@@ -85,7 +85,7 @@ async fn no_error_shows_a_refused_argument() {
 async fn no_error_shows_the_host() {
     // A mock server has no TLS, so the handshake fails.
     let server = MockServer::start_async().await;
-    // What the builder makes, but with a name that leads to this machine.
+    // Like the builder's own HTTP client, but with a host name that resolves to loopback.
     let _provider = Client::builder(Environment::UsSandbox).build().unwrap();
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -116,7 +116,7 @@ async fn no_error_shows_the_host() {
 }
 
 #[tokio::test]
-async fn no_answer_shows_its_value_or_headers() {
+async fn no_response_shows_its_value_or_headers() {
     let server = MockServer::start_async().await;
     let patient = json!({"patient": {"id": "PLANTED", "first_name": "PLANTED"}});
     on_get(&server, "/api/clinic/patients/1", |then| {
@@ -178,7 +178,7 @@ fn no_secret_is_shown() {
     check_debug(&token);
 }
 
-/// An error and all its sources, as a log would show them.
+/// Checks an error and all its sources, as a log would show them.
 #[track_caller]
 fn check_error(error: &(dyn std::error::Error + 'static)) {
     let mut link = Some(error);
@@ -212,7 +212,7 @@ fn planted_patient() -> types::CreatePatientRequest {
 }
 
 #[test]
-fn no_model_shows_what_it_holds() {
+fn no_model_shows_its_values() {
     let answer = json!({"id": "PLANTED", "first_name": "PLANTED", "gender": "PLANTED",
         "discount": "PLANTED", "date_of_birth": "PLANTED", "metadata": {"id": "PLANTED"}});
     let patient: fullscript::types::Patient = serde_json::from_value(answer).unwrap();

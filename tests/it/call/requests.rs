@@ -1,4 +1,4 @@
-//! What is sent, where to, and what is not sent at all.
+//! Requests: their URLs and headers, and calls that are rejected before anything is sent.
 
 use fullscript::types::{self, CreateOauthTokenRequest, GrantType};
 use fullscript::{AccessToken, Client, Environment, Error};
@@ -10,7 +10,7 @@ use super::clinic;
 use crate::support::{any_request, builder, client, on_get};
 
 #[test]
-fn an_address_without_tls_is_refused_unless_it_is_this_machine() {
+fn a_url_without_tls_is_rejected_except_for_loopback() {
     let build = |url: &str| {
         Client::builder(Environment::UsSandbox)
             .base_url(url)
@@ -49,7 +49,7 @@ fn an_address_without_tls_is_refused_unless_it_is_this_machine() {
 }
 
 #[tokio::test]
-async fn any_spelling_of_an_address_leads_there() {
+async fn equivalent_spellings_of_a_base_url_are_accepted() {
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic", clinic).await;
     let (url, port) = (server.base_url(), server.port());
@@ -67,7 +67,7 @@ async fn any_spelling_of_an_address_leads_there() {
 }
 
 #[tokio::test]
-async fn a_base_path_stands_before_every_path() {
+async fn a_base_path_precedes_every_path() {
     for (base, sent) in [
         ("/gateway", "/gateway"),
         ("/a b/ü", "/a%20b/%C3%BC"),
@@ -122,7 +122,7 @@ async fn the_oauth_operations_carry_no_token_and_all_others_do() {
 }
 
 #[tokio::test]
-async fn the_headers_are_those_that_the_vendor_knows() {
+async fn the_request_headers_are_the_documented_ones() {
     let server = MockServer::start_async().await;
     let known = |when: When| {
         when.header_missing("api-version")

@@ -1,4 +1,4 @@
-//! What `tracing` is told.
+//! The `tracing` spans of calls.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -8,7 +8,7 @@ use fullscript::testing::{FakeFullscript, Script};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Keeps what is written.
+/// A log in memory.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -37,15 +37,14 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// A second subscriber, which sees nothing.
+/// A second subscriber, which records nothing.
 ///
-/// With one alone, `tracing` asks that of the thread that comes to a span
-/// first; the threads of other tests have none, and the span would be off for
-/// good.
+/// With a single subscriber, `tracing` caches the interest of the first thread that reaches a span.
+/// The threads of other tests have no subscriber, so the span would stay disabled.
 static SECOND: LazyLock<tracing::Dispatch> =
     LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
 
-/// Logs all that this thread does while the guard lives.
+/// Records all spans and events of this thread until the guard is dropped.
 pub(crate) fn log_all() -> (Log, tracing::subscriber::DefaultGuard) {
     LazyLock::force(&SECOND);
     let log = Log::default();
@@ -59,7 +58,7 @@ pub(crate) fn log_all() -> (Log, tracing::subscriber::DefaultGuard) {
 }
 
 #[tokio::test]
-async fn a_call_is_one_span_with_the_names_of_the_conventions() {
+async fn a_call_is_one_span_with_conventional_field_names() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake.client();
     let (log, guard) = log_all();
@@ -95,7 +94,7 @@ async fn a_call_is_one_span_with_the_names_of_the_conventions() {
 }
 
 #[tokio::test]
-async fn a_failure_has_its_type() {
+async fn the_span_of_a_failure_has_the_error_type() {
     let fake = FakeFullscript::start().await.unwrap();
     let once = CallOptions::new().max_attempts(1);
     let client = fake.client_builder().options(once).build().unwrap();

@@ -1,4 +1,4 @@
-//! Servers whose certificate is not to be trusted get nothing of a call.
+//! A server with an untrusted certificate receives no part of a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use super::{CLINIC, post};
 use crate::support::{answer, builder};
 
-/// A server with TLS, and what it got after the handshake.
+/// A TLS server that counts the bytes received after the handshake.
 struct Encrypted {
     url: String,
     certificate: Certificate,
@@ -23,7 +23,7 @@ struct Encrypted {
 }
 
 impl Encrypted {
-    /// Serves on 127.0.0.1 with a certificate for this name.
+    /// Serves on loopback with a certificate for this name.
     async fn named(name: &str) -> Self {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
@@ -71,7 +71,7 @@ impl Encrypted {
 }
 
 #[tokio::test]
-async fn a_certificate_of_nobody_known_gets_no_token_and_no_body() {
+async fn a_server_with_an_untrusted_certificate_receives_no_token_and_no_body() {
     let server = Encrypted::named("127.0.0.1").await;
     let error = post(&builder(&server.url).build().unwrap())
         .await
@@ -87,9 +87,9 @@ async fn a_certificate_of_nobody_known_gets_no_token_and_no_body() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_gets_no_token_and_no_body() {
+async fn a_server_with_a_certificate_for_another_host_receives_no_token_and_no_body() {
     let server = Encrypted::named("elsewhere.example").await;
-    // Gives the process its TLS provider.
+    // Installs the TLS provider of the process.
     builder(&server.url).build().unwrap();
     let client = builder(&server.url).http_client(server.trusting());
     let error = post(&client.build().unwrap()).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn a_certificate_for_another_name_gets_no_token_and_no_body() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_trusted_for_the_name_gets_the_call() {
+async fn a_server_with_a_trusted_certificate_receives_the_request() {
     let server = Encrypted::named("127.0.0.1").await;
     builder(&server.url).build().unwrap();
     let client = builder(&server.url).http_client(server.trusting());

@@ -1,4 +1,4 @@
-//! What is made of whatever the server answers.
+//! Responses of every status and shape, and the resulting errors.
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateSessionGrantRequest;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{Act, Closed, Misbehaving, any_request, on_get, once};
 
 #[tokio::test]
-async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
+async fn an_error_status_keeps_its_headers_and_body() {
     for (status, content_type, body) in [
         (
             404,
@@ -59,7 +59,7 @@ async fn a_refusal_keeps_status_headers_and_body_whatever_they_are() {
 }
 
 #[tokio::test]
-async fn the_predicates_tell_refusals_apart() {
+async fn the_predicates_distinguish_error_statuses() {
     for (status, kind) in [
         (400, ErrorKind::Refused),
         (401, ErrorKind::Unauthorized),
@@ -122,7 +122,7 @@ async fn the_vendors_messages_are_read_from_every_shape() {
 }
 
 #[tokio::test]
-async fn a_refused_token_shows_the_servers_challenge() {
+async fn a_401_keeps_the_servers_challenge() {
     let fake = FakeFullscript::start().await.unwrap();
     let client = fake
         .client_builder()
@@ -139,7 +139,7 @@ async fn a_refused_token_shows_the_servers_challenge() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_shape_is_an_error_that_names_the_place() {
+async fn a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
     for (patients, place) in [
         (json!([{"id": {"secret": "PLANTED"}}]), "`patients[0].id`"),
         (
@@ -166,7 +166,7 @@ async fn an_answer_of_another_shape_is_an_error_that_names_the_place() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_a_transport_error_that_keeps_what_came() {
+async fn a_truncated_body_is_a_transport_error_that_keeps_the_received_part() {
     for head in [
         "content-length: 100\r\n\r\n",
         "transfer-encoding: chunked\r\n\r\n9\r\n",
@@ -182,14 +182,14 @@ async fn a_body_that_breaks_off_is_a_transport_error_that_keeps_what_came() {
 }
 
 #[tokio::test]
-async fn a_refusal_stays_one_though_its_body_breaks_off() {
+async fn an_error_status_with_a_truncated_body_keeps_its_status() {
     let error = broken("HTTP/1.1 404 X\r\ncontent-length: 100\r\n\r\n{\"error\"").await;
     assert!(error.is_not_found());
     assert_eq!(error.body(), Some(&b"{\"error\""[..]));
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_before_the_answer_is_a_transport_error() {
+async fn a_connection_closed_before_the_response_is_a_transport_error() {
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-ty", "SSH-2.0-OpenSSH\r\n"] {
         let error = broken(answer).await;
         assert!(error.is_transport(), "{error}");
@@ -201,14 +201,14 @@ async fn a_connection_that_breaks_before_the_answer_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn no_content_in_place_of_json_is_an_error_that_says_so() {
+async fn an_empty_body_instead_of_json_is_a_clear_error() {
     let error = refused(|then| then.status(204)).await;
     assert!(error.is_decode());
     assert_eq!(error.status().unwrap(), 204);
 }
 
 #[tokio::test]
-async fn any_success_is_one() {
+async fn every_2xx_status_is_a_success() {
     for status in [200, 201, 202, 299] {
         let server = MockServer::start_async().await;
         let mock = server.mock_async(|when, then| {
@@ -237,7 +237,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_a_marked_operation_explains_approval() {
+async fn a_403_of_a_restricted_operation_explains_approval() {
     let server = MockServer::start_async().await;
     on_get(&server, "/api/catalog/products", |then| then.status(403)).await;
     let client = once(&server.base_url());
@@ -251,7 +251,7 @@ async fn a_refusal_of_a_marked_operation_explains_approval() {
 }
 
 #[tokio::test]
-async fn another_refusal_names_the_scope_and_how_sure_that_is() {
+async fn any_other_403_names_the_scope_and_its_confidence() {
     let documented = refused(|then| then.status(403)).await;
     let server = MockServer::start_async().await;
     on_get(&server, "/api/catalog/allergens/1", |then| then.status(403)).await;
@@ -270,7 +270,7 @@ async fn another_refusal_names_the_scope_and_how_sure_that_is() {
     );
 }
 
-/// Calls `get_patient` on a server that responds so, and returns the error.
+/// Calls `get_patient` on a server with the given response, and returns the error.
 async fn refused(respond: impl FnOnce(Then) -> Then) -> Error {
     let server = MockServer::start_async().await;
     let mock = on_get(&server, "/api/clinic/patients/1", respond).await;

@@ -36,7 +36,7 @@ async fn read(fake: &FakeFullscript, prefetch: usize) -> (Vec<String>, ListChang
 }
 
 #[tokio::test]
-async fn pages_come_in_order_however_slow_each_is() {
+async fn pages_are_delivered_in_order_regardless_of_their_delays() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let number = asked(request, "page[number]");
@@ -56,7 +56,7 @@ async fn pages_come_in_order_however_slow_each_is() {
 }
 
 #[tokio::test]
-async fn as_many_pages_as_wanted_are_under_way_and_the_first_is_alone() {
+async fn prefetch_requests_n_pages_concurrently_after_the_first() {
     for (wanted, allowed) in [(1, 1), (3, 3), (1000, 10)] {
         let fake = FakeFullscript::start().await.unwrap();
         fake.answer_with("list_patients", |request| {
@@ -80,7 +80,7 @@ async fn as_many_pages_as_wanted_are_under_way_and_the_first_is_alone() {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_drops_all_that_is_under_way() {
+async fn a_dropped_stream_cancels_its_in_flight_requests() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         match asked(request, "page[number]") {
@@ -100,7 +100,7 @@ async fn a_dropped_stream_drops_all_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn no_request_is_under_way_while_a_page_is_worked_on() {
+async fn no_request_is_in_flight_while_a_page_is_processed() {
     let fake = clinic_of(100).await;
     let client = fake.client_builder().concurrency(1).build().unwrap();
     let mut items = client.list_patients().page_size(10).items().prefetch(4);
@@ -138,7 +138,7 @@ async fn a_dropped_wait_loses_no_page() {
 }
 
 #[tokio::test]
-async fn a_list_at_rest_reports_no_change() {
+async fn an_unchanged_list_reports_no_changes() {
     for prefetch in [1, 4] {
         let fake = changing(|_, _| {}).await;
         let (came, changes) = read(&fake, prefetch).await;
@@ -174,7 +174,7 @@ async fn a_list_that_grew_drops_duplicates_and_reports_them() {
 }
 
 #[tokio::test]
-async fn a_list_that_shrank_says_so() {
+async fn a_list_that_shrank_is_reported() {
     for prefetch in [1, 4] {
         let fake = changing(|number, patients| {
             if number == 1 {
@@ -228,7 +228,7 @@ async fn a_total_that_changes_and_reverts_is_detected() {
 }
 
 #[tokio::test]
-async fn a_list_that_grew_by_a_whole_page_in_front_is_no_circle() {
+async fn a_list_that_grew_by_a_full_page_is_not_a_loop() {
     for prefetch in [1, 4] {
         let fake = changing(|number, patients| {
             if number == 1 {

@@ -18,7 +18,7 @@ fn patients(ids: &[u32]) -> Value {
 }
 
 #[tokio::test]
-async fn the_end_is_found_whatever_the_server_leaves_out() {
+async fn the_end_is_detected_without_each_optional_meta_field() {
     let two = |meta: &Value| {
         vec![
             json!({"patients": patients(&[1, 2]), "meta": meta[0]}),
@@ -117,7 +117,7 @@ async fn a_list_without_pagination_is_one_page() {
 }
 
 #[tokio::test]
-async fn an_empty_page_ends_the_list_whatever_it_says_of_a_next_one() {
+async fn an_empty_page_ends_the_list_despite_a_next_page() {
     let fake = answering(vec![
         json!({"patients": patients(&[1]), "meta": {"next_page": 2, "total_pages": 9}}),
         json!({"patients": [], "meta": {"next_page": 3, "total_pages": 9}}),
@@ -187,7 +187,7 @@ async fn a_page_that_repeats_the_one_before_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_longer_circle_is_an_error_too() {
+async fn a_longer_loop_is_an_error_too() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("list_patients", |request| {
         let number = asked(request, "page[number]");

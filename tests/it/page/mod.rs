@@ -57,7 +57,7 @@ fn numbers(range: std::ops::RangeInclusive<usize>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_thousand_patients_come_in_ten_pages() {
+async fn a_thousand_patients_are_read_in_ten_pages() {
     let fake = clinic_of(1000).await;
     let patients = fake
         .client()
@@ -92,7 +92,7 @@ async fn nothing_is_sent_before_the_first_poll_and_no_page_before_it_is_wanted()
 }
 
 #[tokio::test]
-async fn a_dropped_stream_asks_for_no_more() {
+async fn a_dropped_stream_sends_no_further_requests() {
     let fake = clinic_of(1000).await;
     let client = fake.client();
     let taken: Vec<_> = client
@@ -109,7 +109,7 @@ async fn a_dropped_stream_asks_for_no_more() {
 }
 
 #[tokio::test]
-async fn every_page_carries_the_token() {
+async fn every_page_request_has_the_token() {
     let fake = clinic_of(500).await;
     let client = fake.client();
     client.list_patients().items().collect_all().await.unwrap();
@@ -171,7 +171,7 @@ async fn a_page_has_meta_and_response() {
 }
 
 #[tokio::test]
-async fn a_list_is_resumed_where_it_was_left() {
+async fn a_list_is_resumed_at_a_page() {
     let fake = clinic_of(1000).await;
     let client = fake.client();
     let mut pages = client.list_patients().pages();
@@ -191,7 +191,7 @@ async fn a_list_is_resumed_where_it_was_left() {
 }
 
 #[tokio::test]
-async fn the_arguments_of_the_call_go_with_every_page() {
+async fn the_arguments_of_the_call_are_sent_for_every_page() {
     let fake = FakeFullscript::start().await.unwrap();
     fake.answer_with("search_patients", |request| page(request, 20));
     let client = fake.client();

@@ -10,6 +10,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::call::spans::log_all;
+use crate::support::{is_public, rust_files};
 
 /// The secrets.
 #[derive(Clone, Debug)]
@@ -134,17 +135,10 @@ const HARMLESS: [&str; 19] = [
 /// The names of the handwritten public types.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
-                names.extend(file.items.iter().filter_map(public_name));
-            }
-        }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (_, text) in rust_files(&source) {
+        let file = syn::parse_file(&text).unwrap();
+        names.extend(file.items.iter().filter_map(public_name));
     }
     names
 }
@@ -155,5 +149,5 @@ fn public_name(item: &syn::Item) -> Option<String> {
         syn::Item::Enum(item) => (&item.vis, &item.ident),
         _ => return None,
     };
-    matches!(visibility, syn::Visibility::Public(_)).then(|| name.to_string())
+    is_public(visibility).then(|| name.to_string())
 }

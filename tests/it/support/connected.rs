@@ -1,4 +1,4 @@
-//! Users who have connected, as nearly every test of the tokens begins.
+//! An app with a connected user, the start of most token tests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
 use super::store::{Hook, Hooked};
 
-/// How long an access token lives.
+/// The lifetime of an access token.
 pub(crate) const TWO_HOURS: Duration = Duration::from_secs(7_200);
 
-/// Every way in which the old pair may die after a refresh.
+/// All ways in which the server may invalidate the old token set after a refresh.
 pub(crate) const MODES: [RefreshMode; 3] = [
     RefreshMode::RevokeOnFirstUse,
     RefreshMode::RevokeAtOnce,
@@ -26,7 +26,7 @@ pub(crate) const MODES: [RefreshMode; 3] = [
 pub(crate) struct Connected {
     pub(crate) fake: FakeFullscript,
     pub(crate) app: OAuthApp,
-    /// Where the tokens are in the end, whatever hook the app has before it.
+    /// The store that persists the tokens, behind the app's hook if it has one.
     pub(crate) store: MemoryStore,
     pub(crate) clock: ManualClock,
     limit: RateLimit,
@@ -38,12 +38,12 @@ impl Connected {
         Self::set_up(RateLimit::default(), |store| store).await
     }
 
-    /// No limit holds the requests back.
+    /// Creates an app without a rate limit.
     pub(crate) async fn unlimited() -> Self {
         Self::set_up(RateLimit::off(), |store| store).await
     }
 
-    /// The app has this hook in its store, and no limit.
+    /// Creates an app without a rate limit, with this hook in its store.
     pub(crate) async fn hooked(hook: &Arc<impl Hook>) -> Self {
         let hook = Arc::clone(hook);
         Self::set_up(RateLimit::off(), |inner| Hooked { inner, hook }).await
@@ -76,7 +76,7 @@ impl Connected {
         }
     }
 
-    /// Another app, as in another process: store and clock are all it shares.
+    /// Returns the builder of another app, as in another process: it shares only store and clock.
     pub(crate) fn another(&self) -> OAuthAppBuilder {
         self.fake
             .app_builder()
@@ -85,13 +85,13 @@ impl Connected {
             .clock(self.clock.clone())
     }
 
-    /// Two hours pass, here and at the server.
+    /// Lets the access token expire, on the client's clock and on the server.
     pub(crate) fn expire(&self) {
         self.clock.advance(TWO_HOURS);
         self.fake.expire_access_tokens();
     }
 
-    /// How often a refresh was asked for.
+    /// Returns the number of refresh requests.
     pub(crate) fn refreshes(&self) -> usize {
         let requests = self.fake.requests();
         let refreshes = requests.iter().filter(|request| {
@@ -107,13 +107,13 @@ impl Connected {
         self.store.load("practitioner").await.unwrap().unwrap()
     }
 
-    /// What the app was told so far.
+    /// Returns the events that the app's listener received.
     pub(crate) fn events(&self) -> Vec<AuthEvent> {
         self.events.lock().unwrap().clone()
     }
 }
 
-/// The code of a user who has said yes.
+/// Returns the authorization code of a user who has consented.
 pub(crate) fn consent(fake: &FakeFullscript, app: &OAuthApp, user: &str) -> AuthorizationCode {
     let request = app.authorize();
     let callback = fake.approve(request.url(), user);

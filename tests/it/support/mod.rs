@@ -1,20 +1,22 @@
-//! What the tests share: users who are connected, stores that can be stopped
-//! or fail, mock servers and their clients, a server that misbehaves.
+//! Shared helpers: connected users, stores that block or fail, mock servers and their clients, and a
+//! server that sends invalid HTTP.
 
 mod connected;
 mod mock;
 mod server;
+mod sources;
 mod store;
 
 pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
 pub(crate) use mock::{any_request, builder, client, on_get, once};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
+pub(crate) use sources::{is_public, rust_files};
 pub(crate) use store::{Failures, Gate, Hook, Hooked, Step};
 
 use std::time::{Duration, SystemTime};
 
-/// A time in 2026, so many seconds from its first, at which
-/// [`ManualClock`](fullscript::testing::ManualClock) stands.
+/// Returns the time that is this number of seconds after the start of 2026, the initial time of
+/// [`ManualClock`](fullscript::testing::ManualClock).
 pub(crate) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds)
 }

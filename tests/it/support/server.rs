@@ -1,5 +1,5 @@
-//! A server for what a mock server cannot send: broken HTTP, connections that
-//! break or stay silent, bodies too slow or too large.
+//! A server for responses that a mock server cannot send: invalid HTTP, connections that are closed
+//! or stay silent, slow bodies and large bodies.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,29 +9,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What the server does with one request.
+/// The server's reaction to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    /// Answers these bytes and keeps the connection.
+    /// Sends these bytes and keeps the connection open.
     Answer(String),
-    /// Answers these bytes and closes the connection: a whole answer with
-    /// `connection: close`, or a part of one.
+    /// Sends these bytes, which may be an incomplete response, and closes the connection.
     AnswerAndClose(String),
-    /// Answers these bytes, or none, and resets the connection.
+    /// Sends these bytes, which may be empty, and resets the connection.
     AnswerAndReset(String),
-    /// Answers the first and then, after each pause, one byte of the second.
+    /// Sends the first string, then one byte of the second after each delay.
     Slow(String, String, Duration),
-    /// Answers a body of so many bytes.
+    /// Sends a body with this number of bytes.
     Large(u64),
-    /// Says nothing, and keeps the connection.
+    /// Sends nothing and keeps the connection open.
     Silence,
-    /// Closes the connection as soon as the answer is sent, without saying so:
-    /// the next request finds it closed.
+    /// Sends these bytes, and closes the connection without a response when the next request arrives.
     AnswerThenHangUp(String),
 }
 
-/// A server on loopback that does one act for each request, and the last one
-/// for all that follow.
+/// A loopback server that performs one act per request, and repeats the last act.
 pub(crate) struct Misbehaving {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -73,12 +70,12 @@ impl Misbehaving {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far, as they came.
+    /// Returns the requests received so far, in order.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many bytes of large bodies were sent.
+    /// Returns the number of bytes sent of large bodies.
     pub(crate) fn bytes_sent(&self) -> u64 {
         *self.sent.lock().unwrap()
     }
@@ -90,8 +87,7 @@ impl Drop for Misbehaving {
     }
 }
 
-/// A port of this machine that refuses connections until it is opened, and
-/// that nobody else gets meanwhile.
+/// A reserved loopback port that refuses connections until it is opened.
 pub(crate) struct Closed(TcpSocket);
 
 impl Closed {
@@ -114,12 +110,12 @@ impl Closed {
     }
 }
 
-/// A whole answer.
+/// Returns a complete response.
 pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> String {
     answer_with(status, &format!("content-type: {content_type}\r\n"), body)
 }
 
-/// A whole answer with more headers, each with its line end.
+/// Returns a complete response with more headers, each with its line end.
 pub(crate) fn answer_with(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}")
@@ -150,7 +146,7 @@ async fn serve(
             }
             Act::AnswerThenHangUp(bytes) => {
                 stream.write_all(bytes.as_bytes()).await.ok()?;
-                // Reads the next request, and answers nothing.
+                // Reads the next request and does not respond.
                 let next = read_request(&mut stream).await?;
                 log.lock().unwrap().push(next);
                 return None;
@@ -158,8 +154,8 @@ async fn serve(
             Act::AnswerAndReset(bytes) => {
                 if !bytes.is_empty() {
                     stream.write_all(bytes.as_bytes()).await.ok()?;
-                    // A reset may overtake what was sent, and nothing here
-                    // tells when the other side has read it.
+                    // A reset may overtake the sent bytes, and the server cannot observe when the
+                    // client has read them.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 stream.set_zero_linger().ok()?;
@@ -188,7 +184,7 @@ async fn serve(
     }
 }
 
-/// Head and body of one request.
+/// Reads the head and body of one request.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! A store in which tests stop, fail or watch what an app does.
+//! A store in which tests block, fail or observe each step.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use fullscript::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
 use tokio::sync::Notify;
 
-/// A place in a method of a store, before it does its work or after.
+/// A step of a store method, before or after its work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Step {
     Load,
@@ -18,7 +18,7 @@ pub(crate) enum Step {
     Released,
 }
 
-/// What happens at each step; an error is the answer of the method.
+/// Runs at each step; the method returns its error.
 pub(crate) trait Hook: Send + Sync + 'static {
     fn at<'a>(&'a self, user: &'a str, step: Step) -> StoreFuture<'a, ()>;
 }
@@ -77,7 +77,7 @@ impl<S: TokenStore, H: Hook> TokenStore for Hooked<S, H> {
     }
 }
 
-/// Saving fails so many times.
+/// Fails the given number of saves.
 #[derive(Default)]
 pub(crate) struct Failures(AtomicUsize);
 
@@ -101,7 +101,7 @@ impl Hook for Failures {
     }
 }
 
-/// Stops one user at one step until it opens.
+/// Blocks one user at one step until it is opened.
 #[derive(Default)]
 pub(crate) struct Gate {
     closed: Mutex<Option<(&'static str, Step)>>,
@@ -115,7 +115,7 @@ impl Gate {
         *self.closed.lock().unwrap() = Some((user, step));
     }
 
-    /// The user has come to the closed step.
+    /// Waits until the user has reached the closed step.
     pub(crate) async fn reached(&self) {
         self.reached.notified().await;
     }
@@ -125,7 +125,7 @@ impl Gate {
         self.opened.notify_one();
     }
 
-    /// A refresh has given its lease back, its last step.
+    /// Waits until a refresh has released its lease, its last step.
     pub(crate) async fn released(&self) {
         self.released.notified().await;
     }

@@ -26,7 +26,7 @@ pub(crate) struct Committed {
 
 impl Committed {
     /// Reads the documents of the last commit, or those of the directory if git does not know them;
-    /// `None` if there are none to compare with.
+    /// `None` if neither has them.
     pub(crate) fn of(spec: &SpecDir) -> Option<Self> {
         let from_git = Self::read(|name| show(spec.path(), name));
         from_git.or_else(|| Self::read(|name| spec.file(name).map(<[u8]>::to_vec)))

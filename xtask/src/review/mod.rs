@@ -81,7 +81,7 @@ pub struct Line {
     pub wire: Wire,
     /// The change on the wire; empty if only code changes.
     pub change: String,
-    /// The effect on a caller's code; empty if there is none.
+    /// The effect on a caller's code, or an empty string.
     pub effect: String,
 }
 

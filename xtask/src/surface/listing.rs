@@ -49,7 +49,7 @@ impl Surface {
 }
 
 impl List {
-    /// The record, the field it is in, how records are told apart, and `meta`.
+    /// The record, the field it is in, how records are identified, and `meta`.
     pub fn text(&self) -> String {
         let List {
             record,

@@ -62,7 +62,7 @@ pub struct List {
     pub record: String,
     /// The field of the answer that holds the records.
     pub field: String,
-    /// Whether records are told apart by their id.
+    /// Whether records are identified by their id.
     pub by_id: bool,
     /// The type of `meta` beside the records.
     pub meta: String,

@@ -61,7 +61,7 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
         while sandbox.leftovers().is_empty() && child.try_wait().unwrap().is_none() {
             thread::yield_now();
         }
-        // Kills a later moment of the write each time.
+        // Chooses the moment of the kill: each iteration interrupts the write later.
         thread::sleep(Duration::from_micros(100) * kill);
         child.kill().unwrap();
         child.wait().unwrap();

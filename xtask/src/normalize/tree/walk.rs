@@ -44,7 +44,7 @@ pub(crate) fn body_schemas(operation: &mut Map<String, Value>) -> impl Iterator<
     content.filter_map(|(_, media)| media.get_mut("schema"))
 }
 
-/// Returns the string at a key; empty if there is none.
+/// Returns the string at a key, or an empty string.
 pub(crate) fn text<'v>(holder: &'v Map<String, Value>, key: &str) -> &'v str {
     holder.get(key).and_then(Value::as_str).unwrap_or_default()
 }
