@@ -148,18 +148,21 @@ impl Endpoint {
                 Ok(response) => classify(response),
                 Err(outcome) => outcome,
             };
-            let error = match outcome {
+            let (error, retry_after) = match outcome {
                 // The token is already invalid, which is the requested result.
                 Outcome::Refused => return Ok(()),
                 Outcome::Misconfigured(reason) => {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));
                 }
-                Outcome::Unclear { error, .. } => error,
+                Outcome::Unclear {
+                    error, retry_after, ..
+                } => (error, retry_after),
                 Outcome::Issued(_) => {
-                    AuthError::new(Kind::Unreadable("tokens instead of a revocation".into()))
+                    let kind = Kind::Unreadable("tokens instead of a revocation".into());
+                    (AuthError::new(kind), None)
                 }
             };
-            let delay = backoff.next(None).ok_or(error)?;
+            let delay = backoff.next(bounded(retry_after)).ok_or(error)?;
             tokio::time::sleep(delay).await;
         }
     }
@@ -174,7 +177,7 @@ impl Endpoint {
     /// Sends a request, which counts against the rate limit like any other.
     async fn post(&self, url: &Url, body: &Value, user: &str) -> Result<TokenResponse, Outcome> {
         let until = Instant::now() + MAX_PERMIT_WAIT;
-        let permit = self.calls.limiter.acquire(user, Some(until)).await;
+        let permit = self.calls.limiter.acquire(user, until).await;
         permit.map_err(|error| Outcome::Unclear {
             error: AuthError::new(Kind::NoPermit(error.wait)),
             retry_after: Some(error.wait),

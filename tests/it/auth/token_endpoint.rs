@@ -329,6 +329,22 @@ async fn a_code_is_resent_until_a_connection_is_established() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revocation_waits_for_the_servers_retry_after() {
+    let busy = Act::Answer(answer_with(503, "retry-after: 3\r\n", ""));
+    for (acts, delays) in [(vec![busy.clone()], 3), (vec![busy, json(200, "{}")], 1)] {
+        let connected = Connected::unlimited().await;
+        let endpoint = Misbehaving::start(acts).await;
+        let url = endpoint.url() + "/api/oauth/revoke";
+        let app = connected.another().revoke_url(url).build().unwrap();
+        let started = tokio::time::Instant::now();
+        let revoked = app.revoke("practitioner").await;
+        assert_eq!(revoked.is_ok(), delays == 1);
+        let waited = started.elapsed();
+        assert!(waited >= Duration::from_secs(3 * delays), "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revocation_is_retried_and_keeps_the_tokens_until_it_succeeds() {
     for (act, requests, misconfigured) in [
         (json(500, ""), 4, false),
