@@ -115,6 +115,7 @@ pub mod types;
 mod clock;
 pub mod embed;
 mod environment;
+mod lock;
 pub mod operations;
 mod text;
 mod treatment_plan;

@@ -64,22 +64,29 @@ fn streams(
     if paged && !has_number("page_number") {
         return Err("it has no integer `page_number`".into());
     }
-    let list = match (paged, has_number("page_size")) {
-        (true, true) => quote! {
-            let size = self.page_size.unwrap_or(crate::client::page::list::LARGEST_PAGE);
-            let first = self.page_number.unwrap_or(1);
-            let list = crate::client::page::list::List::in_pages(#id, first, Some(size));
-            let own = self.page_size(size);
-        },
-        (true, false) => quote! {
-            let first = self.page_number.unwrap_or(1);
-            let list = crate::client::page::list::List::in_pages(#id, first, None);
-            let own = self;
-        },
-        (false, _) => quote! {
-            let list = crate::client::page::list::List::at_once(#id);
-            let own = self;
-        },
+    let first = if paged {
+        quote!(self.page_number.unwrap_or(1))
+    } else {
+        quote!(1)
+    };
+    let (sized, size, own) = if paged && has_number("page_size") {
+        (
+            quote!(let size = self.page_size.unwrap_or(crate::client::page::list::LARGEST_PAGE);),
+            quote!(Some(size)),
+            quote!(self.page_size(size)),
+        )
+    } else {
+        (quote!(), quote!(None), quote!(self))
+    };
+    let list = quote! {
+        #sized
+        let list = crate::client::page::list::List {
+            operation_id: #id,
+            paged: #paged,
+            first: #first,
+            size: #size,
+        };
+        let own = #own;
     };
     let (number, call) = if paged {
         (quote!(number), quote!(own.clone().page_number(number)))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use reqwest::Url;
 
@@ -13,6 +13,7 @@ use super::session::Session;
 use super::shared::AppShared;
 use super::token::{Owner, Scope, TokenSet};
 use super::token_endpoint::Outcome;
+use crate::lock::lock;
 use crate::transport::Connected;
 
 /// The number of sessions below which idle sessions are not removed.
@@ -118,7 +119,7 @@ impl OAuthApp {
         callback: &str,
         remembered: &State,
     ) -> Result<AuthorizationCode, AuthError> {
-        let now = self.inner.shared.clock.now();
+        let now = self.inner.shared.now();
         self.authorizer().callback(callback, remembered, now)
     }
 
@@ -157,7 +158,7 @@ impl OAuthApp {
 
     async fn run_exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
         let shared = &self.inner.shared;
-        let requested_at = shared.clock.now();
+        let requested_at = shared.now();
         if code.is_expired(requested_at) {
             return Err(AuthError::new(Kind::CodeExpired));
         }
@@ -224,11 +225,7 @@ impl OAuthApp {
     ///
     /// The lock is held for a look-up, and occasionally for removing idle sessions.
     pub(crate) fn session(&self, user: &str) -> Arc<Session> {
-        let mut sessions = self
-            .inner
-            .sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.inner.sessions);
         if let Some(session) = sessions.by_user.get(user) {
             return Arc::clone(session);
         }
@@ -247,7 +244,7 @@ impl OAuthApp {
 impl fmt::Debug for OAuthApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuthApp")
-            .field("base_url", &self.inner.connected.base_url)
+            .field("base_url", &self.inner.connected.base.as_str())
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,6 @@ use super::shared::{AppShared, Listener};
 use super::store::{MemoryStore, TokenStore};
 use super::token::ClientSecret;
 use super::token_endpoint::Endpoint;
-use crate::clock::{Clock, SystemClock};
 use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
 use crate::transport::{BuildError, Connection, base_url, connection_setters};
 
@@ -29,7 +28,6 @@ impl OAuthApp {
             client_secret: None,
             redirect_uri: None,
             store: Arc::new(MemoryStore::new()),
-            clock: Arc::new(SystemClock),
             listener: None,
             pkce: false,
             token_http: None,
@@ -47,7 +45,6 @@ pub struct OAuthAppBuilder {
     client_secret: Option<ClientSecret>,
     redirect_uri: Option<String>,
     store: Arc<dyn TokenStore>,
-    clock: Arc<dyn Clock>,
     listener: Option<Listener>,
     pkce: bool,
     token_http: Option<reqwest::Client>,
@@ -84,18 +81,9 @@ impl OAuthAppBuilder {
         self
     }
 
-    /// Overrides the environment's base URL, for example to use a proxy or a fake.
-    ///
-    /// The OAuth URLs are derived from it unless they are set, too.
-    #[must_use]
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.connection.base_url = base_url.into();
-        self
-    }
-
     /// Overrides the authorization URL.
     ///
-    /// Older guides of the vendor use the host of the web app.
+    /// Default: derived from the base URL, like the other OAuth URLs. Older guides of the vendor use the host of the web app.
     #[must_use]
     pub fn authorize_url(mut self, url: impl Into<String>) -> Self {
         self.authorize_url = Some(url.into());
@@ -122,13 +110,6 @@ impl OAuthAppBuilder {
     #[must_use]
     pub fn pkce(mut self, pkce: bool) -> Self {
         self.pkce = pkce;
-        self
-    }
-
-    /// Sets the clock, for tests. Default: [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
         self
     }
 
@@ -167,18 +148,13 @@ impl OAuthAppBuilder {
             None => self.connection.token_http_client()?,
         };
         let environment = self.connection.environment;
-        let connected = self.connection.open(Arc::clone(&self.clock))?;
-        let base = connected.base_url.clone();
+        let connected = self.connection.open()?;
         let url = |given: Option<String>, path: &str| {
+            let base = connected.base.as_str().trim_end_matches('/');
             base_url(&given.unwrap_or_else(|| format!("{base}{path}")))
         };
-        let required = |value: Option<String>, missing: &'static str| {
-            value
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| BuildError::new(missing))
-        };
         let redirect_uri = required(
-            self.redirect_uri,
+            self.redirect_uri.filter(|uri| !uri.is_empty()),
             "redirect URI: missing; set it with `redirect_uri`",
         )?;
         let randomness = Randomness::new()
@@ -189,21 +165,19 @@ impl OAuthAppBuilder {
             token_url: url(self.token_url, TOKEN_PATH)?,
             revoke_url: url(self.revoke_url, REVOKE_PATH)?,
             client_id: required(
-                self.client_id,
+                self.client_id.filter(|id| !id.is_empty()),
                 "client id: missing; set it with `client_id`",
             )?,
-            client_secret: self
-                .client_secret
-                .filter(|secret| !secret.expose().is_empty())
-                .ok_or_else(|| {
-                    BuildError::new("client secret: missing; set it with `client_secret`")
-                })?,
+            client_secret: required(
+                self.client_secret
+                    .filter(|secret| !secret.expose().is_empty()),
+                "client secret: missing; set it with `client_secret`",
+            )?,
             redirect_uri: parse_redirect_uri(&redirect_uri)?,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
         let shared = AppShared {
             store: self.store,
-            clock: self.clock,
             endpoint,
             issuer,
             lease_owner: randomness.text().to_string(),
@@ -220,6 +194,10 @@ impl OAuthAppBuilder {
             }),
         })
     }
+}
+
+fn required<T>(value: Option<T>, missing: &'static str) -> Result<T, BuildError> {
+    value.ok_or_else(|| BuildError::new(missing))
 }
 
 /// Parses the redirect URI, and rejects a spelling that parsing changes.

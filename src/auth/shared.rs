@@ -1,16 +1,15 @@
 //! State that the sessions of one app share.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::event::{AuthEvent, log_event};
 use super::store::TokenStore;
 use super::token_endpoint::Endpoint;
-use crate::clock::Clock;
 
 /// State that the sessions of one app share.
 pub(super) struct AppShared {
     pub(super) store: Arc<dyn TokenStore>,
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) endpoint: Endpoint,
     /// The environment and the client id. Tokens of another issuer are neither used nor
     /// replaced.
@@ -21,6 +20,10 @@ pub(super) struct AppShared {
 }
 
 impl AppShared {
+    pub(super) fn now(&self) -> SystemTime {
+        self.endpoint.calls.clock.now()
+    }
+
     /// Logs an event and passes it to the listener.
     pub(super) fn emit(&self, event: AuthEvent) {
         log_event(&event);

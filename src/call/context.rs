@@ -8,8 +8,7 @@ use reqwest::{Request, Url};
 
 use super::outcome::Failure;
 use crate::auth::{AccessToken, Session};
-use crate::transport::CallOptions;
-use crate::transport::Calls;
+use crate::transport::{CallOptions, Calls, Connected};
 
 /// State that all calls of one client share.
 #[derive(Clone)]
@@ -33,6 +32,16 @@ pub(crate) enum Credentials {
 }
 
 impl Context {
+    pub(crate) fn new(connected: Connected, credentials: Credentials) -> Self {
+        Self {
+            http: connected.http,
+            base: connected.base,
+            credentials,
+            calls: connected.calls,
+            options: connected.options,
+        }
+    }
+
     /// Returns the URL of a path below the base URL.
     ///
     /// The base URL is parsed only once, because parsing costs more than all other work before a

@@ -334,7 +334,7 @@ impl<'c> Call<'c> {
             Credentials::User(session) => session.user(),
             _ => "",
         };
-        let permit = self.calls.limiter.acquire(user, Some(self.deadline)).await;
+        let permit = self.calls.limiter.acquire(user, self.deadline).await;
         permit.map_err(|error| {
             self.trace.retry_after = Some(error.wait);
             Failure::NoPermit

@@ -102,11 +102,7 @@ impl ByteStream {
     }
 
     fn incomplete(&self, error: reqwest::Error) -> Error {
-        let response = RawResponse {
-            status: self.response.status(),
-            headers: self.response.headers().clone(),
-            body: bytes::Bytes::new(),
-        };
+        let response = RawResponse::without_body(self.response.status(), self.response.headers());
         Error::incomplete(self.operation_id, response, error).traced(self.trace.clone())
     }
 
@@ -227,7 +223,7 @@ impl Success {
 /// them an operation returns.
 fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error> {
     let Ending { trace, outcome } = ending;
-    let (response, body) = match outcome {
+    let (mut response, body) = match outcome {
         Outcome::Response(response, body) => (response, body.unwrap_or(Ok(bytes::Bytes::new()))),
         Outcome::Failed(failure) => return Err(failure.into_error(operation_id, trace)),
     };
@@ -240,7 +236,7 @@ fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error>
     }
     let response = RawResponse {
         status: response.status(),
-        headers: response.headers().clone(),
+        headers: std::mem::take(response.headers_mut()),
         // The status decides, even if the body is incomplete.
         body: body.unwrap_or_else(IncompleteBody::into_bytes),
     };

@@ -237,19 +237,11 @@ fn redirect_error(ending: Ending, reason: &str) -> Error {
         Outcome::Response(response, body) => (response, body),
         Outcome::Failed(failure) => return failure.into_error(ID, ending.trace),
     };
-    let answer = RawResponse {
-        status: response.status(),
-        headers: response.headers().clone(),
-        body: bytes::Bytes::new(),
-    };
+    let answer = RawResponse::without_body(response.status(), response.headers());
     Error::not_as_expected(ID, answer, reason.into()).traced(ending.trace)
 }
 
 fn refused(response: &Response<ByteStream>, reason: String) -> Error {
-    let seen = RawResponse {
-        status: response.status(),
-        headers: response.headers().clone(),
-        body: bytes::Bytes::new(),
-    };
+    let seen = RawResponse::without_body(response.status(), response.headers());
     Error::not_as_expected(ID, seen, reason).traced(response.trace().clone())
 }

@@ -11,10 +11,8 @@ use std::sync::Arc;
 
 use crate::auth::AccessToken;
 use crate::call::context::{Context, Credentials};
-use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
-use crate::transport::CallOptions;
-use crate::transport::{BuildError, Connection, connection_setters};
+use crate::transport::{BuildError, CallOptions, Connection, connection_setters};
 
 pub use self::download::{Download, DownloadedFile};
 pub use self::generated::builder;
@@ -70,7 +68,6 @@ impl Client {
         ClientBuilder {
             connection: Connection::to(environment),
             token: None,
-            clock: Arc::new(SystemClock),
         }
     }
 
@@ -103,7 +100,6 @@ impl fmt::Debug for Client {
 pub struct ClientBuilder {
     connection: Connection,
     token: Option<AccessToken>,
-    clock: Arc<dyn Clock>,
 }
 
 /// Shows only the type name: the base URL is not validated yet and may contain a password, and a
@@ -122,22 +118,6 @@ impl ClientBuilder {
         self
     }
 
-    /// Overrides the environment's base URL, for example to use a proxy or a fake.
-    ///
-    /// The scheme must be `https`; `http` is accepted only for loopback addresses.
-    #[must_use]
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.connection.base_url = base_url.into();
-        self
-    }
-
-    /// Sets the clock, for tests. Default: [`SystemClock`].
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
     connection_setters!();
 
     /// Builds the client.
@@ -146,13 +126,8 @@ impl ClientBuilder {
     /// Returns a [`BuildError`] if the base URL is invalid, if it is neither `https` nor a loopback
     /// address, or if TLS cannot be initialized.
     pub fn build(self) -> Result<Client, BuildError> {
-        let connected = self.connection.open(self.clock)?;
-        Ok(Client::with(Context {
-            http: connected.http,
-            base: connected.base,
-            credentials: self.token.map_or(Credentials::Missing, Credentials::Fixed),
-            calls: connected.calls,
-            options: connected.options,
-        }))
+        let credentials = self.token.map_or(Credentials::Missing, Credentials::Fixed);
+        let connected = self.connection.open()?;
+        Ok(Client::with(Context::new(connected, credentials)))
     }
 }

@@ -1,7 +1,5 @@
 //! Creates the client of a connected user.
 
-use std::sync::Arc;
-
 use super::Client;
 use crate::auth::OAuthApp;
 use crate::call::context::{Context, Credentials};
@@ -13,13 +11,7 @@ impl OAuthApp {
     /// user share tokens. If the user is not connected, the first call returns an error.
     #[must_use]
     pub fn client(&self, user: &str) -> Client {
-        let connected = self.connected();
-        Client::with(Context {
-            http: connected.http.clone(),
-            base: Arc::clone(&connected.base),
-            credentials: Credentials::User(self.session(user)),
-            calls: Arc::clone(&connected.calls),
-            options: connected.options.clone(),
-        })
+        let credentials = Credentials::User(self.session(user));
+        Client::with(Context::new(self.connected().clone(), credentials))
     }
 }

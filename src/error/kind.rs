@@ -63,7 +63,7 @@ impl Error {
             Cause::Auth(_) => ErrorKind::Auth,
             Cause::NoPermit => ErrorKind::RateLimited,
             Cause::WaitTimedOut(_) | Cause::TimedOut => ErrorKind::Timeout,
-            Cause::Transport if self.is_timeout() => ErrorKind::Timeout,
+            Cause::Transport if self.has_timeout_source() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
             Cause::Decode(_) => ErrorKind::Decode,
             Cause::Pagination(_) => ErrorKind::Pagination,
@@ -77,6 +77,12 @@ impl Error {
                 _ => ErrorKind::Refused,
             },
         }
+    }
+
+    fn has_timeout_source(&self) -> bool {
+        let source = self.inner.source.as_ref();
+        let source = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
+        source.is_some_and(reqwest::Error::is_timeout)
     }
 }
 

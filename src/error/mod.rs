@@ -193,7 +193,7 @@ impl Error {
     /// Returns whether the request was not sent because an argument is missing or not valid.
     #[must_use]
     pub fn is_invalid_request(&self) -> bool {
-        matches!(self.inner.cause, Cause::InvalidRequest(_))
+        self.kind() == ErrorKind::InvalidRequest
     }
 
     /// Returns whether the user is disconnected and must reconnect.
@@ -232,10 +232,7 @@ impl Error {
     /// Returns whether the call exceeded a timeout.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        let source = self.inner.source.as_ref();
-        let transport = source.and_then(|source| source.downcast_ref::<reqwest::Error>());
-        matches!(self.inner.cause, Cause::TimedOut | Cause::WaitTimedOut(_))
-            || transport.is_some_and(reqwest::Error::is_timeout)
+        self.kind() == ErrorKind::Timeout
     }
 
     /// Returns whether no complete response arrived.
@@ -250,7 +247,7 @@ impl Error {
     /// Returns whether the server returned a success status with a body that cannot be decoded.
     #[must_use]
     pub fn is_decode(&self) -> bool {
-        matches!(self.inner.cause, Cause::Decode(_))
+        self.kind() == ErrorKind::Decode
     }
 
     /// Returns whether the pages of a list are inconsistent.
@@ -260,13 +257,13 @@ impl Error {
     /// A stream stops at this error instead of requesting pages in an endless loop.
     #[must_use]
     pub fn is_pagination(&self) -> bool {
-        matches!(self.inner.cause, Cause::Pagination(_))
+        self.kind() == ErrorKind::Pagination
     }
 
     /// Returns whether the object does not exist (404).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.refused_with(StatusCode::NOT_FOUND)
+        self.kind() == ErrorKind::NotFound
     }
 
     /// Returns whether the server rejected the values (422).
@@ -274,7 +271,7 @@ impl Error {
     /// [`Error::messages`] names the rejected values.
     #[must_use]
     pub fn is_validation(&self) -> bool {
-        self.refused_with(StatusCode::UNPROCESSABLE_ENTITY)
+        self.kind() == ErrorKind::Validation
     }
 
     /// Returns whether a rate limit was exceeded.
@@ -283,17 +280,13 @@ impl Error {
     /// deadline.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        match &self.inner.cause {
-            Cause::NoPermit => true,
-            Cause::Auth(error) => error.retry_after().is_some(),
-            _ => self.refused_with(StatusCode::TOO_MANY_REQUESTS),
-        }
+        self.kind() == ErrorKind::RateLimited
     }
 
     /// Returns whether the access token is missing, expired or revoked (401).
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
-        self.refused_with(StatusCode::UNAUTHORIZED)
+        self.kind() == ErrorKind::Unauthorized
     }
 
     /// Returns whether a 403 may be caused by the operation's restriction to approved partners.

@@ -49,6 +49,16 @@ pub(crate) struct RawResponse {
     pub(crate) body: bytes::Bytes,
 }
 
+impl RawResponse {
+    pub(crate) fn without_body(status: StatusCode, headers: &HeaderMap) -> Self {
+        Self {
+            status,
+            headers: headers.clone(),
+            body: bytes::Bytes::new(),
+        }
+    }
+}
+
 /// Returns the value of `X-Request-Id`.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-request-id")?.to_str().ok()

@@ -1,9 +1,10 @@
 //! Tracks events that are not processed, which limits how far the cursor may advance.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Cursor, EventList};
+use crate::lock::lock;
 
 const LISTS: usize = EventList::ALL.len();
 
@@ -91,7 +92,7 @@ impl Progress {
 
     /// Each change is atomic, so a poisoned lock leaves no partial change.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::error::{Failure, Kind};
+use crate::lock::lock;
 
 /// Held while a file is created. On POSIX, closing any handle of a file releases all locks that
 /// this process has on it, including those of SQLite. Therefore no thread may open the file in
@@ -55,7 +56,7 @@ pub(super) fn narrow(_: &Path) -> Result<(), Failure> {
 }
 
 fn create(path: &Path) -> Result<(), Failure> {
-    let _held = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _held = lock(&CREATING);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! A clock that tests control.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
+use crate::lock::lock;
 
 /// A clock that tests move. Clones share the same time.
 ///
@@ -125,10 +126,7 @@ impl ManualClock {
     }
 
     fn reading(&self) -> MutexGuard<'_, Reading> {
-        self.0
-            .reading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.reading)
     }
 }
 

@@ -107,7 +107,7 @@ mod state;
 mod webhooks;
 
 mod clock;
-mod lock;
+mod planned;
 mod round_trip;
 mod seed;
 mod settings;

@@ -1,12 +1,13 @@
 //! The state that the handle of a fake and its server share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::clock::ManualClock;
+use super::planned::Planned;
 use super::server::drift::Drift;
-use super::server::fault::Faults;
+use super::server::fault::Fault;
 use super::server::oauth::TokenServer;
 use super::server::rate::Rate;
 use super::server::script::{FakeRequest, Script};
@@ -17,13 +18,13 @@ use super::webhooks::Webhooks;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) handlers: Mutex<HashMap<&'static str, Handler>>,
-    /// The responses to give first, the next one at the front.
-    pub(super) next: Mutex<HashMap<&'static str, VecDeque<Script>>>,
-    /// The drifts of the next responses, the next one at the front.
-    pub(super) drifts: Mutex<HashMap<&'static str, VecDeque<Drift>>>,
+    /// The responses to give first.
+    pub(super) next: Mutex<Planned<&'static str, Script>>,
+    /// The drifts of the next responses.
+    pub(super) drifts: Mutex<Planned<&'static str, Drift>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
-    pub(super) faults: Mutex<Faults>,
+    pub(super) faults: Mutex<Planned<&'static str, Fault>>,
     pub(super) rate: Mutex<Rate>,
     pub(super) state: Mutex<State>,
     pub(super) webhooks: Arc<Webhooks>,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::shared::Listener;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
 pub(crate) use self::limit::Permit;
@@ -37,6 +37,7 @@ const CONCURRENCY: usize = 256;
 pub(crate) struct Connection {
     pub(crate) environment: Environment,
     pub(crate) base_url: String,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Option<reqwest::Client>,
     pub(crate) connect_timeout: Duration,
     pub(crate) user_agent: String,
@@ -48,9 +49,8 @@ pub(crate) struct Connection {
 }
 
 /// The HTTP client, the limits and the options that are built from the settings.
+#[derive(Clone)]
 pub(crate) struct Connected {
-    /// The base URL as requests spell it, so that their paths can be compared.
-    pub(crate) base_url: String,
     pub(crate) base: Arc<reqwest::Url>,
     pub(crate) http: reqwest::Client,
     pub(crate) calls: Arc<Calls>,
@@ -60,6 +60,22 @@ pub(crate) struct Connected {
 /// Defines the setters of the shared settings, for a builder with a field `connection`.
 macro_rules! connection_setters {
     () => {
+        /// Overrides the environment's base URL, for example to use a proxy or a fake.
+        ///
+        /// The scheme must be `https`; `http` is accepted only for loopback addresses.
+        #[must_use]
+        pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+            self.connection.base_url = base_url.into();
+            self
+        }
+
+        /// Sets the clock, for tests. Default: [`SystemClock`](crate::SystemClock).
+        #[must_use]
+        pub fn clock(mut self, clock: impl $crate::Clock) -> Self {
+            self.connection.clock = std::sync::Arc::new(clock);
+            self
+        }
+
         /// Sets the HTTP client for calls, for example to configure TLS, pooling or protocols.
         ///
         /// It replaces [`connect_timeout`](Self::connect_timeout),
@@ -142,6 +158,7 @@ impl Connection {
         Self {
             environment,
             base_url: environment.base_url().into(),
+            clock: Arc::new(SystemClock),
             http: None,
             connect_timeout: CONNECT_TIMEOUT,
             user_agent: USER_AGENT.into(),
@@ -154,16 +171,15 @@ impl Connection {
     }
 
     /// Builds the HTTP client and the shared state of calls.
-    pub(crate) fn open(self, clock: Arc<dyn Clock>) -> Result<Connected, BuildError> {
-        let base_url = base_url(&self.base_url)?;
+    pub(crate) fn open(self) -> Result<Connected, BuildError> {
+        let base = base_url(&self.base_url)?;
         let http = match &self.http {
             Some(http) => http.clone(),
             None => build_http_client(self.http_client_builder())?,
         };
-        let calls = Calls::new(self.concurrency, self.rate_limit, clock, self.listener);
+        let calls = Calls::new(self.concurrency, self.rate_limit, self.clock, self.listener);
         Ok(Connected {
-            base_url: base_url.as_str().trim_end_matches('/').into(),
-            base: Arc::new(base_url),
+            base: Arc::new(base),
             http,
             calls: Arc::new(calls),
             options: self.options,

@@ -45,6 +45,7 @@ pub(crate) trait FromScalar: Sized {
 
     fn from_number(text: &str) -> Option<Self>;
 
+    #[inline]
     fn from_integer(value: i64) -> Option<Self> {
         Self::from_number(itoa::Buffer::new().format(value))
     }
@@ -82,9 +83,7 @@ impl Number {
             Self::Long(text) => text,
         }
     }
-}
 
-impl Number {
     /// Moves the text to the heap and overwrites the inline copy.
     pub(crate) fn move_to_heap(&mut self) {
         let moved = Self::Long(self.as_str().into());
@@ -182,11 +181,6 @@ impl FromScalar for Scalar {
     #[inline]
     fn from_number(text: &str) -> Option<Self> {
         Some(Self::Number(text.into()))
-    }
-
-    #[inline]
-    fn from_integer(value: i64) -> Option<Self> {
-        Self::from_number(itoa::Buffer::new().format(value))
     }
 
     #[inline]

@@ -98,7 +98,7 @@ mod signature;
 mod view;
 
 #[cfg(feature = "client")]
-pub(crate) use event_log::AGE as DEFAULT_AGE;
+pub(crate) use event_log::DEFAULT_AGE;
 
 pub use data::{
     BrandData, DosageData, EventData, LabOrderData, LabRecommendationData, LabTestData,

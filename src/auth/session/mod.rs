@@ -5,7 +5,7 @@ mod save;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use super::error::{AuthError, Kind};
 use super::event::AuthEvent;
 use super::shared::AppShared;
 use super::token::TokenSet;
+use crate::lock::lock;
 use crate::transport::retry::jitter;
 
 /// The maximum time before expiry at which a refresh starts: 5 min.
@@ -116,7 +117,7 @@ impl Session {
     /// The generation is 0 if there are no cached tokens. An early refresh starts in the
     /// background if it is due.
     pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
-        let now = self.app.clock.now();
+        let now = self.app.now();
         let state = self.lock();
         let current = state.current.as_ref().ok_or(0_u64)?;
         let tokens = Arc::clone(&current.tokens);
@@ -299,7 +300,7 @@ impl Session {
 
     /// Locks the state. A poisoned lock is usable, because no code that could panic runs under it.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -318,7 +319,7 @@ struct Completion {
 
 impl Completion {
     fn complete(self, result: TaskResult) {
-        let now = self.session.app.clock.now();
+        let now = self.session.app.now();
         let mut state = self.session.lock();
         if result.is_err() {
             state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);

@@ -75,7 +75,7 @@ impl Session {
     }
 
     async fn acquire_lease(&self) -> Result<Lease, AuthError> {
-        let now = self.app.clock.now();
+        let now = self.app.now();
         let lease =
             self.app
                 .store
@@ -127,7 +127,7 @@ impl Session {
     /// Returns whether the stored tokens replace those that failed, or are marked as disconnected.
     fn has_replacement(&self, stored: &TokenSet, failed: u64) -> bool {
         stored.needs_reconnect
-            || (stored.generation != failed && !is_expired(stored, self.app.clock.now()))
+            || (stored.generation != failed && !is_expired(stored, self.app.now()))
     }
 
     /// Publishes tokens that another process has saved.
@@ -153,7 +153,7 @@ impl Session {
         };
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let requested_at = self.app.clock.now();
+            let requested_at = self.app.now();
             match self.app.endpoint.refresh(&refresh_token, &self.user).await {
                 Outcome::Issued(issued) => {
                     let new = Unsaved {

@@ -26,7 +26,7 @@ impl Session {
         mut tokens: TokenSet,
     ) -> Result<(), AuthError> {
         // A generation is never reused, not even after the user was deleted.
-        let since = self.app.clock.now().duration_since(UNIX_EPOCH);
+        let since = self.app.now().duration_since(UNIX_EPOCH);
         let millis = since.map_or(1, |since| since.as_millis());
         tokens.generation = u64::try_from(millis).unwrap_or(1).max(1);
         let new = Unsaved {

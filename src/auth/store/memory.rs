@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use super::{Lease, StoreFuture, Swap, TokenStore};
 use crate::auth::token::TokenSet;
+use crate::lock::lock;
 
 /// A token store in the memory of this process.
 ///
@@ -32,7 +33,7 @@ impl MemoryStore {
 
     /// Locks the rows. A poisoned lock is usable, because each row is written as a whole.
     fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rows)
     }
 }
 

@@ -37,30 +37,6 @@ pub(crate) struct List {
     pub(crate) size: Option<i64>,
 }
 
-impl List {
-    pub(crate) fn in_pages(operation_id: &'static str, first: i64, size: Option<i64>) -> Self {
-        Self {
-            operation_id,
-            paged: true,
-            first,
-            size,
-        }
-    }
-
-    #[allow(
-        dead_code,
-        reason = "unused if all lists of the document are paginated"
-    )]
-    pub(crate) fn at_once(operation_id: &'static str) -> Self {
-        Self {
-            operation_id,
-            paged: false,
-            first: 1,
-            size: None,
-        }
-    }
-}
-
 /// The content of one page, independent of its response type.
 pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,
@@ -96,7 +72,10 @@ impl<T: Serialize> PageBody<T> {
 }
 
 /// A response of unknown shape: an array, or an object with exactly one array.
-#[allow(dead_code, reason = "unused if the document describes every list")]
+#[allow(
+    dead_code,
+    reason = "used by the generated code for lists that the document does not describe"
+)]
 pub(crate) struct OneArray(pub(crate) Value);
 
 impl From<OneArray> for PageBody<Value> {

@@ -168,11 +168,7 @@ impl<T> Pages<T> {
                     may_have_arrived: true,
                     ..Trace::default()
                 };
-                let answer = RawResponse {
-                    status: response.status(),
-                    headers: response.headers().clone(),
-                    body: bytes::Bytes::new(),
-                };
+                let answer = RawResponse::without_body(response.status(), response.headers());
                 let id = self.list.operation_id;
                 return Err(Error::pagination(id, reason, answer).traced(trace));
             }
@@ -262,16 +258,23 @@ mod tests {
         })
     }
 
+    const ALL: List = List {
+        operation_id: "",
+        paged: false,
+        first: 1,
+        size: None,
+    };
+
     #[tokio::test]
     async fn a_list_that_is_not_paginated_is_requested_once() {
         let all =
             json!({"things": [{"id": 1}, {"id": 2}], "meta": {"next_page": 2, "total_pages": 9}});
         for prefetch in [1, 4] {
-            let mut pages = responding(List::at_once(""), all.clone()).prefetch(prefetch);
+            let mut pages = responding(ALL, all.clone()).prefetch(prefetch);
             assert_eq!(pages.next().await.unwrap().unwrap().items().len(), 2);
             assert!(pages.next().await.is_none());
         }
-        let mut items = responding(List::at_once(""), json!([1, 2, 3])).into_items();
+        let mut items = responding(ALL, json!([1, 2, 3])).into_items();
         assert_eq!(items.collect_all().await.unwrap(), [1, 2, 3]);
         assert!(items.changes().is_empty());
     }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::FakeFullscript;
 use crate::RateLimit;
-use crate::testing::lock::lock;
+use crate::lock::lock;
+use crate::testing::planned::Planned;
 use crate::testing::server::call::known;
-use crate::testing::server::fault::{Fault, Faults};
+use crate::testing::server::fault::Fault;
 use crate::testing::server::rate::Rate;
 
 impl FakeFullscript {
@@ -21,8 +22,7 @@ impl FakeFullscript {
     /// # Panics
     /// Panics if no operation has this id.
     pub fn fault(&self, operation_id: &str, fault: Fault) {
-        let mut faults = lock(&self.shared.faults);
-        faults.lasting.insert(known(operation_id), fault);
+        lock(&self.shared.faults).always(known(operation_id), fault);
     }
 
     /// Applies a fault to the next `times` requests of an operation.
@@ -56,14 +56,12 @@ impl FakeFullscript {
     /// # Panics
     /// Panics if no operation has this id.
     pub fn fault_times(&self, operation_id: &str, times: usize, fault: Fault) {
-        let mut faults = lock(&self.shared.faults);
-        let queue = faults.next.entry(known(operation_id)).or_default();
-        queue.extend(std::iter::repeat_n(fault, times));
+        lock(&self.shared.faults).times(known(operation_id), times, fault);
     }
 
     /// Removes the faults of all operations.
     pub fn end_faults(&self) {
-        *lock(&self.shared.faults) = Faults::default();
+        *lock(&self.shared.faults) = Planned::default();
     }
 
     /// Rejects requests above a limit with 429 and a `Retry-After` header. Default: no limit.

@@ -17,8 +17,8 @@ use url::Url;
 use crate::auth::{OAuthApp, OAuthAppBuilder};
 use crate::client::ClientBuilder;
 use crate::clock::Clock;
+use crate::lock::lock;
 use crate::testing::fake::web_app::WebApp;
-use crate::testing::lock::lock;
 use crate::testing::server::call::known;
 use crate::testing::server::drift::Drift;
 use crate::testing::server::oauth::RefreshMode;
@@ -163,10 +163,7 @@ impl FakeFullscript {
     /// # Panics
     /// Panics if no operation has this id.
     pub fn answer_times(&self, operation_id: &str, times: usize, script: Script) {
-        let operation_id = known(operation_id);
-        let mut next = lock(&self.shared.next);
-        let queue = next.entry(operation_id).or_default();
-        queue.extend(std::iter::repeat_n(script, times));
+        lock(&self.shared.next).times(known(operation_id), times, script);
     }
 
     /// Changes the next `times` successful responses of an operation as the API may change in the
@@ -175,10 +172,7 @@ impl FakeFullscript {
     /// # Panics
     /// Panics if no operation has this id.
     pub fn drift(&self, operation_id: &str, times: usize, drift: Drift) {
-        let operation_id = known(operation_id);
-        let mut drifts = lock(&self.shared.drifts);
-        let queue = drifts.entry(operation_id).or_default();
-        queue.extend(std::iter::repeat_n(drift, times));
+        lock(&self.shared.drifts).times(known(operation_id), times, drift);
     }
 
     /// Returns an app builder with the fake's URL and [`clock`](Self::clock).

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::testing::lock::lock;
+use crate::lock::lock;
 use crate::testing::shared::Shared;
 
 /// Changes that practitioners and patients make without your app, created by

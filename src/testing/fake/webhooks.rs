@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::FakeFullscript;
-use crate::testing::lock::lock;
-use crate::testing::webhooks::{DeliveryAttempt, DeliveryFailure, Faults, Webhook, WebhookFault};
+use crate::lock::lock;
+use crate::testing::planned::Planned;
+use crate::testing::webhooks::{DeliveryAttempt, DeliveryFailure, Webhook, WebhookFault};
 use crate::transport::install_tls_provider;
 use crate::webhook::Event;
 
@@ -107,7 +108,7 @@ impl FakeFullscript {
     /// [`end_webhook_faults`](Self::end_webhook_faults) is called or another fault is set.
     pub fn webhook_fault(&self, event_type: impl Into<String>, fault: WebhookFault) {
         let mut state = self.shared.webhooks.lock();
-        state.faults.lasting.insert(event_type.into(), fault);
+        state.faults.always(event_type.into(), fault);
     }
 
     /// Applies a fault to the deliveries of the next `times` events of a type.
@@ -122,12 +123,11 @@ impl FakeFullscript {
         fault: WebhookFault,
     ) {
         let mut state = self.shared.webhooks.lock();
-        let queue = state.faults.next.entry(event_type.into()).or_default();
-        queue.extend(std::iter::repeat_n(fault, times));
+        state.faults.times(event_type.into(), times, fault);
     }
 
     /// Removes the faults of events that happen from now on.
     pub fn end_webhook_faults(&self) {
-        self.shared.webhooks.lock().faults = Faults::default();
+        self.shared.webhooks.lock().faults = Planned::default();
     }
 }

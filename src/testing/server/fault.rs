@@ -1,6 +1,6 @@
 //! Faults of a request and of its response.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -235,23 +235,5 @@ impl fmt::Debug for Fault {
             None => write!(f, "Fault({name})"),
             Some(time) => write!(f, "Fault({name}, {time:?})"),
         }
-    }
-}
-
-/// The faults of each operation.
-#[derive(Default)]
-pub(in crate::testing) struct Faults {
-    /// The faults of the next requests, the next one at the front.
-    pub(in crate::testing) next: HashMap<&'static str, VecDeque<Fault>>,
-    pub(in crate::testing) lasting: HashMap<&'static str, Fault>,
-}
-
-impl Faults {
-    /// Returns the fault of a new request, and removes it from the queue.
-    pub(in crate::testing) fn take(&mut self, operation_id: &str) -> Fault {
-        let next = self.next.get_mut(operation_id);
-        next.and_then(VecDeque::pop_front)
-            .or_else(|| self.lasting.get(operation_id).cloned())
-            .unwrap_or_else(Fault::none)
     }
 }

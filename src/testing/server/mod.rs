@@ -27,8 +27,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::lock::lock;
 use crate::operations::{self, Operation};
-use crate::testing::lock::lock;
 use crate::testing::server::body::{Body, Cut, Link, Piece, Sending};
 use crate::testing::server::call::Call;
 use crate::testing::server::fault::Fault;
@@ -95,7 +95,9 @@ async fn answer(
             let refusal = lock(&shared.rate).refuse(now);
             let fault = match refusal {
                 Some(refusal) => Fault::answer(refusal),
-                None => lock(&shared.faults).take(operation.id),
+                None => lock(&shared.faults)
+                    .take(operation.id)
+                    .unwrap_or_else(Fault::none),
             };
             fault.apply(|| with_drift(&shared, operation, respond(&shared, operation, &asked, now)))
         }
@@ -201,9 +203,7 @@ fn with_drift(shared: &Shared, operation: &Operation, script: Script) -> Script 
     if !(200..300).contains(&script.status) {
         return script;
     }
-    let drift = lock(&shared.drifts)
-        .get_mut(operation.id)
-        .and_then(VecDeque::pop_front);
+    let drift = lock(&shared.drifts).take(operation.id);
     match drift {
         Some(drift) => drift.apply(operation, script),
         None => script,
@@ -252,9 +252,7 @@ fn page_at(shared: &Shared, head: &Parts) -> Option<Script> {
 
 /// Returns the response that a test has set.
 fn scripted(shared: &Shared, operation_id: &str, asked: &FakeRequest) -> Option<Script> {
-    let next = lock(&shared.next)
-        .get_mut(operation_id)
-        .and_then(VecDeque::pop_front);
+    let next = lock(&shared.next).take(operation_id);
     next.or_else(|| {
         // The handler is called without the lock, so that it may use the fake.
         let handler = lock(&shared.handlers).get(operation_id).cloned();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::transport::retry::whole_seconds;
+
 /// A response to send instead of the fake's own.
 #[derive(Clone)]
 pub struct Script {
@@ -105,7 +107,7 @@ impl fmt::Debug for FakeRequest {
 
 /// Returns the response to a request above the rate limit.
 pub(in crate::testing) fn rate_limited(retry_after: Duration) -> Script {
-    let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let whole = whole_seconds(retry_after);
     let body = json!({"status": 429, "error": "Too Many Requests"});
     Script::json(429, &body).header("retry-after", whole.to_string())
 }

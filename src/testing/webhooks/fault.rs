@@ -1,6 +1,5 @@
 //! Faults of webhook deliveries.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// A fault of the delivery of an event; see
@@ -55,23 +54,5 @@ impl WebhookFault {
     #[must_use]
     pub fn wrong_signature() -> Self {
         Self(Kind::WrongSignature)
-    }
-}
-
-/// The faults of each event type.
-#[derive(Default)]
-pub(in crate::testing) struct Faults {
-    pub(in crate::testing) next: HashMap<String, VecDeque<WebhookFault>>,
-    pub(in crate::testing) lasting: HashMap<String, WebhookFault>,
-}
-
-impl Faults {
-    /// Returns the fault of a new event, and removes it from the queue.
-    pub(in crate::testing) fn take(&mut self, event_type: &str) -> Kind {
-        let next = self.next.get_mut(event_type);
-        let fault = next
-            .and_then(VecDeque::pop_front)
-            .or_else(|| self.lasting.get(event_type).copied());
-        fault.map_or(Kind::None, |fault| fault.0)
     }
 }

@@ -8,7 +8,6 @@ mod send;
 mod subscription;
 
 pub use attempt::{DeliveryAttempt, DeliveryFailure};
-pub(super) use fault::Faults;
 pub use fault::WebhookFault;
 pub(super) use queue::Webhooks;
 pub use subscription::{Envelope, Webhook};

@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::attempt::{DeliveryAttempt, DeliveryFailure};
-use super::fault::{Faults, Kind};
+use super::fault::{Kind, WebhookFault};
 use super::send::Answer;
 use super::subscription::Webhook;
 use crate::clock::Clock;
+use crate::lock::lock;
 use crate::testing::clock::ManualClock;
-use crate::testing::lock::lock;
+use crate::testing::planned::Planned;
 use crate::types::WebhookDeliveryId;
 use crate::webhook::Event;
 
@@ -47,7 +48,8 @@ pub(in crate::testing) struct Webhooks {
 #[derive(Default)]
 pub(in crate::testing) struct State {
     pub(in crate::testing) webhook: Option<Arc<Webhook>>,
-    pub(in crate::testing) faults: Faults,
+    /// The faults by event type.
+    pub(in crate::testing) faults: Planned<String, WebhookFault>,
     pub(in crate::testing) attempts: Vec<DeliveryAttempt>,
     /// Sorted by due time, then by the order of the events.
     waiting: BTreeMap<(SystemTime, u64), Attempt>,
@@ -189,7 +191,8 @@ impl State {
         if !wanted || self.is_disabled {
             return;
         }
-        let fault = self.faults.take(event["type"].as_str().unwrap_or_default());
+        let planned = self.faults.take(event["type"].as_str().unwrap_or_default());
+        let fault = planned.map_or(Kind::None, |fault| fault.0);
         let (copies, wait) = match fault {
             Kind::Dropped => (0, Duration::ZERO),
             Kind::Duplicate => (2, Duration::ZERO),

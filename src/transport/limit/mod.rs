@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use budget::{Budget, Nanos, nanos};
 use queue::{Admission, Check, Queue, Waiter};
+
+use crate::lock::lock;
 
 /// A maximum number of requests within a time window.
 ///
@@ -113,8 +115,6 @@ pub(crate) struct NoPermit {
 enum Next {
     /// Send the request.
     Send,
-    /// Check again after a notification.
-    OnNotify,
     /// Check again after a notification, or at this time at the latest.
     At(Instant),
 }
@@ -130,11 +130,7 @@ impl Limiter {
     /// Waits until a user's request may be sent, and counts it as sent.
     ///
     /// Dropping the future removes the request from the queue.
-    pub(crate) async fn acquire(
-        &self,
-        user: &str,
-        until: Option<Instant>,
-    ) -> Result<Permit, NoPermit> {
+    pub(crate) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit, NoPermit> {
         let Some(shared) = &self.0 else {
             return Ok(Permit::Immediate);
         };
@@ -147,7 +143,6 @@ impl Limiter {
             match next {
                 Next::Send => return Ok(Permit::AfterWait),
                 Next::At(at) => drop(timeout_at(at, notified).await),
-                Next::OnNotify => notified.await,
             }
         }
     }
@@ -179,7 +174,7 @@ impl Shared {
     ///
     /// The time is read under the lock, so that requests are recorded in order.
     fn lock(&self) -> (MutexGuard<'_, Queue<Arc<Notify>>>, Nanos) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = lock(&self.queue);
         let now = self.nanos(Instant::now());
         (queue, now)
     }
@@ -189,10 +184,9 @@ impl Shared {
     }
 
     /// Returns a place in the queue, or `None` if the request may be sent at once.
-    fn admit(&self, user: &str, until: Option<Instant>) -> Result<Option<Place<'_>>, NoPermit> {
-        let until = until.map(|until| self.nanos(until));
+    fn admit(&self, user: &str, until: Instant) -> Result<Option<Place<'_>>, NoPermit> {
         let (mut queue, now) = self.lock();
-        match queue.admit(now, user, until) {
+        match queue.admit(now, user, self.nanos(until)) {
             Admission::Granted => Ok(None),
             Admission::TooLate(at) => Err(NoPermit::before(at, now)),
             Admission::Wait => {
@@ -221,31 +215,23 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// Returns the next step of the request, or an error if it cannot be sent before the deadline.
-    fn check(&self, until: Option<Instant>) -> Result<Next, NoPermit> {
+    fn check(&self, until: Instant) -> Result<Next, NoPermit> {
         let mut woken = Vec::new();
         let (mut queue, now) = self.shared.lock();
-        let deadline = until.map(|until| self.shared.nanos(until));
-        let check = if deadline.is_some_and(|deadline| deadline < now) {
-            None
-        } else {
-            Some(queue.check(now, &self.waiter, &mut woken))
-        };
+        let deadline = self.shared.nanos(until);
+        let check = (deadline >= now).then(|| queue.check(now, &self.waiter, &mut woken));
         drop(queue);
         wake(woken);
         match check {
             None => Err(NoPermit::before(now, now)),
             Some(Check::Granted) => Ok(Next::Send),
             Some(Check::Wait { earliest, check_at }) => {
-                if deadline.is_some_and(|deadline| deadline < earliest || deadline == now) {
+                if deadline < earliest || deadline == now {
                     return Err(NoPermit::before(earliest, now));
                 }
                 let check_at = check_at.map(Duration::from_nanos);
                 let check_at = check_at.and_then(|at| self.shared.start.checked_add(at));
-                let at = match (check_at, until) {
-                    (Some(check_at), Some(until)) => Some(check_at.min(until)),
-                    (check_at, until) => check_at.or(until),
-                };
-                Ok(at.map_or(Next::OnNotify, Next::At))
+                Ok(Next::At(check_at.map_or(until, |at| at.min(until))))
             }
         }
     }

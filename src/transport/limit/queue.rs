@@ -78,15 +78,12 @@ impl<H: Clone> Queue<H> {
     }
 
     /// Decides on a new request of a user.
-    pub(super) fn admit(&mut self, now: Nanos, user: &str, until: Option<Nanos>) -> Admission {
+    pub(super) fn admit(&mut self, now: Nanos, user: &str, until: Nanos) -> Admission {
         self.expire_grants(now);
         let is_empty = self.users.is_empty();
-        if !is_empty && until.is_none() {
-            return Admission::Wait;
-        }
         let n = self.granted.len() as u64 + self.permits_ahead(user) + 1;
         let at = self.budget.earliest(now, n);
-        if until.is_some_and(|until| until < at) {
+        if until < at {
             return Admission::TooLate(at);
         }
         if is_empty && at <= now {

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::ready;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use super::{Claim, EventKey, EventLog, EventLogFuture, Grant};
-
-/// Default retention: as long as the Events API lists events.
-pub(crate) const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use super::{Claim, DEFAULT_AGE, EventKey, EventLog, EventLogFuture, Grant};
+use crate::lock::lock;
 
 /// Default capacity in events: a few tens of megabytes at most.
 const CAPACITY: usize = 100_000;
@@ -53,7 +51,7 @@ impl MemoryEventLog {
         Self {
             records: Arc::default(),
             capacity: CAPACITY,
-            age: AGE,
+            age: DEFAULT_AGE,
         }
     }
 
@@ -76,7 +74,7 @@ impl MemoryEventLog {
 
     /// Records are written atomically, so a poisoned lock leaves no partial record.
     fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.records)
     }
 }
 

@@ -7,14 +7,15 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::value::Hidden;
 
 pub use key::EventKey;
-#[cfg(feature = "client")]
-pub(crate) use memory::AGE;
 pub use memory::MemoryEventLog;
+
+/// The default retention, as long as the Events API lists events.
+pub(crate) const DEFAULT_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The future that the methods of [`EventLog`] return.
 pub type EventLogFuture<'a, T> =

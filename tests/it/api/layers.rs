@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 9] = [
     &[
         "clock",
         "environment",
+        "lock",
         "operations",
         "text",
         "types",

@@ -219,6 +219,6 @@ fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
         field: field.unwrap_or("the one list").to_string(),
         by_id: body.contains("known(item.id") || body.contains("OneArray("),
         meta: meta(answer, types),
-        paged: body.contains("in_pages("),
+        paged: body.contains("paged:true"),
     })
 }

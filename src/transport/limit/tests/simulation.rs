@@ -158,7 +158,7 @@ impl Simulation {
 
     fn request(&mut self, user: usize) {
         let id = &self.users[user].id;
-        match self.queue.admit(self.now, id, None) {
+        match self.queue.admit(self.now, id, Nanos::MAX) {
             Admission::Granted => self.send(user, self.now),
             Admission::TooLate(_) => unreachable!("no deadline was given"),
             Admission::Wait => {

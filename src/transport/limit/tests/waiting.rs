@@ -14,6 +14,11 @@ use crate::transport::limit::{Limiter, NoPermit, Permit, RateLimit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A deadline after all permits of a test.
+fn far() -> Instant {
+    Instant::now() + 1_000_000 * SECOND
+}
+
 /// Creates a limiter of one request per second; the margin adds 1/300 of a second.
 fn one_per_second() -> Arc<Limiter> {
     Arc::new(Limiter::new(RateLimit::new(1, SECOND)))
@@ -27,7 +32,7 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 /// Acquires a permit, and returns how long that took.
 async fn timed(limiter: &Limiter, user: &str) -> Duration {
     let start = Instant::now();
-    limiter.acquire(user, None).await.unwrap();
+    limiter.acquire(user, far()).await.unwrap();
     start.elapsed()
 }
 
@@ -46,7 +51,7 @@ async fn requests_of_one_user_are_sent_in_order() {
     for number in 0..10 {
         let limiter = limiter.clone();
         waiting.spawn(async move {
-            limiter.acquire("user", None).await.unwrap();
+            limiter.acquire("user", far()).await.unwrap();
             number
         });
     }
@@ -61,7 +66,7 @@ async fn a_new_user_is_served_beside_a_user_with_many_requests() {
     let mut waiting = JoinSet::new();
     for _ in 0..1_000 {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire("bulk", None).await });
+        waiting.spawn(async move { limiter.acquire("bulk", far()).await });
     }
     sleep(SECOND / 2).await;
     // The next permit was already due to the bulk user.
@@ -72,9 +77,9 @@ async fn a_new_user_is_served_beside_a_user_with_many_requests() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_after_the_deadline_is_refused_at_once() {
     let limiter = one_per_second();
-    limiter.acquire("user", None).await.unwrap();
+    limiter.acquire("user", far()).await.unwrap();
     let start = Instant::now();
-    let refused = limiter.acquire("user", Some(start + SECOND / 2)).await;
+    let refused = limiter.acquire("user", start + SECOND / 2).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     check_seconds(refused.unwrap_err().wait, 1);
     // The refusal uses no permit.
@@ -87,24 +92,24 @@ async fn requests_ahead_in_the_queue_count_against_the_deadline() {
     let mut waiting = JoinSet::new();
     for user in ["a", "a", "a", "a", "a", "b", "b"] {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire(user, None).await });
+        waiting.spawn(async move { limiter.acquire(user, far()).await });
     }
     sleep(Duration::from_millis(1)).await;
-    let soon = Some(Instant::now() + 3 * SECOND);
+    let soon = Instant::now() + 3 * SECOND;
     // Four requests of the same user and two of the other are ahead.
     check_seconds(limiter.acquire("a", soon).await.unwrap_err().wait, 7);
     // Each of the other two users has one permit ahead.
     check_seconds(limiter.acquire("c", soon).await.unwrap_err().wait, 3);
-    let late = Some(Instant::now() + 4 * SECOND);
+    let late = Instant::now() + 4 * SECOND;
     limiter.acquire("c", late).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_request_fails_at_its_deadline_at_the_latest() {
     let limiter = one_per_second();
-    limiter.acquire("a", None).await.unwrap();
+    limiter.acquire("a", far()).await.unwrap();
     let until = Instant::now() + SECOND * 3 / 2;
-    let mut second = pin!(limiter.acquire("a", Some(until)));
+    let mut second = pin!(limiter.acquire("a", until));
     assert!(poll(second.as_mut()).is_pending());
     // Without `Retry-After`, the pause is one second from now.
     advance(SECOND * 9 / 10).await;
@@ -119,7 +124,7 @@ async fn a_passed_deadline_gets_no_permit() {
     let limiter = one_per_second();
     let until = Instant::now();
     advance(SECOND).await;
-    let refused = limiter.acquire("user", Some(until)).await;
+    let refused = limiter.acquire("user", until).await;
     assert_eq!(
         refused,
         Err(NoPermit {
@@ -132,10 +137,10 @@ async fn a_passed_deadline_gets_no_permit() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_future_leaves_the_queue() {
     let limiter = one_per_second();
-    limiter.acquire("user", None).await.unwrap();
+    limiter.acquire("user", far()).await.unwrap();
     {
-        let mut first = pin!(limiter.acquire("user", None));
-        let mut other = pin!(limiter.acquire("other", None));
+        let mut first = pin!(limiter.acquire("user", far()));
+        let mut other = pin!(limiter.acquire("other", far()));
         assert!(poll(first.as_mut()).is_pending());
         assert!(poll(other.as_mut()).is_pending());
     }
@@ -146,12 +151,12 @@ async fn a_dropped_future_leaves_the_queue() {
 async fn the_next_request_after_a_dropped_future_is_notified() {
     for dropped in ["user", "other"] {
         let limiter = one_per_second();
-        limiter.acquire("user", None).await.unwrap();
+        limiter.acquire("user", far()).await.unwrap();
         let start = Instant::now();
-        let mut first = Box::pin(limiter.acquire(dropped, None));
+        let mut first = Box::pin(limiter.acquire(dropped, far()));
         assert!(poll(first.as_mut()).is_pending());
         let behind = limiter.clone();
-        let behind = tokio::spawn(async move { behind.acquire("user", None).await });
+        let behind = tokio::spawn(async move { behind.acquire("user", far()).await });
         sleep(SECOND / 2).await;
         drop(first);
         behind.await.unwrap().unwrap();
@@ -162,12 +167,12 @@ async fn the_next_request_after_a_dropped_future_is_notified() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_of_a_dropped_future_goes_to_the_next_request() {
     let limiter = one_per_second();
-    limiter.acquire("a", None).await.unwrap();
+    limiter.acquire("a", far()).await.unwrap();
     let start = Instant::now();
-    let mut first = Box::pin(limiter.acquire("b", None));
+    let mut first = Box::pin(limiter.acquire("b", far()));
     assert!(poll(first.as_mut()).is_pending());
     let next = limiter.clone();
-    let next = tokio::spawn(async move { next.acquire("c", None).await });
+    let next = tokio::spawn(async move { next.acquire("c", far()).await });
     // The task of the second request grants the permit to the first, which is not polled.
     sleep(SECOND * 3 / 2).await;
     assert!(!next.is_finished());
@@ -179,13 +184,13 @@ async fn a_permit_of_a_dropped_future_goes_to_the_next_request() {
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_future_delays_no_other_user_and_keeps_its_place() {
     let limiter = one_per_second();
-    limiter.acquire("a", None).await.unwrap();
-    let mut idle = Box::pin(limiter.acquire("idle", None));
+    limiter.acquire("a", far()).await.unwrap();
+    let mut idle = Box::pin(limiter.acquire("idle", far()));
     assert!(poll(idle.as_mut()).is_pending());
     // A permit that is not redeemed expires after a second.
     assert!(timed(&limiter, "a").await < SECOND * 7 / 2);
     let behind = limiter.clone();
-    let behind = tokio::spawn(async move { behind.acquire("idle", None).await });
+    let behind = tokio::spawn(async move { behind.acquire("idle", far()).await });
     sleep(Duration::from_millis(1)).await;
     idle.await.unwrap();
     assert!(!behind.is_finished());
@@ -198,10 +203,10 @@ async fn waiting_requests_of_a_user_pass_an_unpolled_future_of_another() {
     let mut waiting = JoinSet::new();
     for _ in 0..3 {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire("a", None).await });
+        waiting.spawn(async move { limiter.acquire("a", far()).await });
     }
     sleep(SECOND / 2).await;
-    let mut idle = Box::pin(limiter.acquire("idle", None));
+    let mut idle = Box::pin(limiter.acquire("idle", far()));
     assert!(poll(idle.as_mut()).is_pending());
     let all = tokio::time::timeout(10 * SECOND, waiting.join_all());
     let permits = all.await.unwrap();
@@ -218,7 +223,7 @@ async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
             sleep(Duration::from_millis(number * 7_919 % 5_000)).await;
             let user = format!("user {}", number % 17);
             let timeout = Duration::from_millis(number * 104_729 % 1_000);
-            let permit = tokio::time::timeout(timeout, limiter.acquire(&user, None));
+            let permit = tokio::time::timeout(timeout, limiter.acquire(&user, far()));
             permit.await.is_ok()
         });
     }
@@ -236,10 +241,10 @@ async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
 #[tokio::test(start_paused = true)]
 async fn a_429_delays_all_users() {
     let limiter = Arc::new(Limiter::new(RateLimit::default()));
-    limiter.acquire("user", None).await.unwrap();
+    limiter.acquire("user", far()).await.unwrap();
     limiter.throttled(Some(30 * SECOND));
     let start = Instant::now();
-    let until = Some(start + 29 * SECOND);
+    let until = start + 29 * SECOND;
     let refused = limiter.acquire("other", until).await;
     assert_eq!(refused, Err(NoPermit { wait: 30 * SECOND }));
     let took = timed(&limiter, "other").await;
@@ -249,11 +254,11 @@ async fn a_429_delays_all_users() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_granted_before_a_429_is_not_redeemed_after_it() {
     let limiter = one_per_second();
-    limiter.acquire("a", None).await.unwrap();
-    let mut first = Box::pin(limiter.acquire("a", None));
+    limiter.acquire("a", far()).await.unwrap();
+    let mut first = Box::pin(limiter.acquire("a", far()));
     assert!(poll(first.as_mut()).is_pending());
     advance(SECOND * 11 / 10).await;
-    let mut second = Box::pin(limiter.acquire("b", None));
+    let mut second = Box::pin(limiter.acquire("b", far()));
     assert!(poll(second.as_mut()).is_pending());
     limiter.throttled(Some(SECOND));
     let start = Instant::now();
@@ -267,7 +272,7 @@ async fn without_a_limit_no_request_waits() {
         let limiter = Limiter::new(off);
         limiter.throttled(Some(SECOND));
         for _ in 0..10_000 {
-            let permit = pin!(limiter.acquire("user", Some(Instant::now())));
+            let permit = pin!(limiter.acquire("user", Instant::now()));
             assert_eq!(poll(permit), Poll::Ready(Ok(Permit::Immediate)));
         }
     }
@@ -277,7 +282,7 @@ async fn without_a_limit_no_request_waits() {
 fn permits_can_be_awaited_on_any_thread() {
     fn check(_: impl Send) {}
     let limiter = one_per_second();
-    check(limiter.acquire("user", None));
+    check(limiter.acquire("user", far()));
 }
 
 #[test]
