@@ -1,9 +1,10 @@
 //! Our document compared with the canonical description of the same API.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
+
+use crate::support::{shape, upstream};
 
 const OURS: &str = include_str!("../../../spec/openapi.normalized.json");
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -184,7 +185,10 @@ impl<'d> Compared<'d> {
     fn parameter(&mut self, id: &str, ours: &'d Value, theirs: &'d Value) {
         let place = format!("{id} {} {}", text(&theirs["in"]), text(&theirs["name"]));
         let mut all = ours["parameters"].as_array().into_iter().flatten();
-        let same = all.find(|own| own["in"] == theirs["in"] && own["name"] == theirs["name"]);
+        // The normalizer gives the variable at one position of a path one name.
+        let same = all.find(|own| {
+            own["in"] == theirs["in"] && (own["in"] == "path" || own["name"] == theirs["name"])
+        });
         let Some(own) = same else {
             return self.differ(&place, "no such parameter");
         };
@@ -301,28 +305,19 @@ fn takes_null(document: &Value, schema: &Value) -> bool {
     schema["nullable"] == true || resolve(document, schema)["nullable"] == true
 }
 
-#[allow(clippy::print_stdout, reason = "says what was not tested")]
 fn documents() -> Option<(Value, Value)> {
-    let Some(folder) = upstream_dir() else {
-        println!("skipped: FULLSCRIPT_UPSTREAM_DIR is not set");
-        return None;
-    };
-    let path = folder.join("../api/openapi.json");
-    let canonical = std::fs::read_to_string(path).unwrap();
-    Some((
-        serde_json::from_str(OURS).unwrap(),
-        serde_json::from_str(&canonical).unwrap(),
-    ))
+    let canonical = upstream("../api/openapi.json")?;
+    Some((serde_json::from_str(OURS).unwrap(), canonical))
 }
 
-/// The operations by method and path.
+/// The operations by method and shape of the path.
 fn operations(document: &Value) -> BTreeMap<String, &Value> {
     let paths = document["paths"].as_object().unwrap().iter();
     let all = paths.flat_map(|(path, item)| {
         let methods = METHODS
             .iter()
             .filter_map(move |method| Some((method, item.get(*method)?)));
-        methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
+        methods.map(move |(method, operation)| (format!("{method} {}", shape(path)), operation))
     });
     all.collect()
 }
@@ -361,9 +356,4 @@ fn json_schema(message: &Value) -> &Value {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-fn upstream_dir() -> Option<PathBuf> {
-    let folder = std::env::var_os("FULLSCRIPT_UPSTREAM_DIR").map(PathBuf::from)?;
-    folder.is_dir().then_some(folder)
 }

@@ -1,17 +1,19 @@
-//! Shared helpers: connected users, stores that block or fail, mock servers and their clients, and a
-//! server that sends invalid HTTP.
+//! Shared helpers: connected users, stores that block or fail, mock servers and their clients, a server
+//! that sends invalid HTTP, and the upstream documents.
 
 mod connected;
 mod mock;
 mod server;
 mod sources;
 mod store;
+mod upstream;
 
 pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
 pub(crate) use mock::{any_request, builder, client, on_get, once};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
 pub(crate) use sources::{is_public, rust_files};
 pub(crate) use store::{Failures, Gate, Hook, Hooked, Step};
+pub(crate) use upstream::{shape, upstream};
 
 use std::time::{Duration, SystemTime};
 

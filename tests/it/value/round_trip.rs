@@ -1,10 +1,10 @@
 //! Every recorded response is decoded and encoded again without loss.
 
-use std::path::PathBuf;
-
 use fullscript::operations;
 use fullscript::testing::round_trip;
 use serde_json::{Map, Value};
+
+use crate::support::{shape, upstream};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
@@ -55,16 +55,6 @@ fn a_lost_or_changed_field_does_not_go_unseen() {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "says what was not tested")]
-fn upstream(name: &str) -> Option<Value> {
-    let Some(folder) = upstream_dir() else {
-        println!("skipped: FULLSCRIPT_UPSTREAM_DIR is not set");
-        return None;
-    };
-    let text = std::fs::read_to_string(folder.join(name)).unwrap();
-    Some(serde_json::from_str(&text).unwrap())
-}
-
 /// Decodes and encodes every recorded response; there are `count` of them.
 fn check(document: &Value, count: usize) {
     let mut checked = 0;
@@ -100,9 +90,9 @@ fn there_and_back(
     example: &Value,
     found: &mut Vec<String>,
 ) {
-    let operation = operations::all()
-        .iter()
-        .find(|known| known.method.eq_ignore_ascii_case(method) && known.path == path);
+    let operation = operations::all().iter().find(|known| {
+        known.method.eq_ignore_ascii_case(method) && shape(known.path) == shape(path)
+    });
     let Some(operation) = operation else {
         return found.push(": no such operation".into());
     };
@@ -143,9 +133,4 @@ fn number(value: &Value) -> Option<f64> {
         Value::String(text) => text.parse().ok(),
         _ => value.as_f64(),
     }
-}
-
-fn upstream_dir() -> Option<PathBuf> {
-    let folder = std::env::var_os("FULLSCRIPT_UPSTREAM_DIR").map(PathBuf::from)?;
-    folder.is_dir().then_some(folder)
 }
