@@ -1,41 +1,33 @@
 //! Reads the normalized OpenAPI document: ids, operations, scopes.
 
-use heck::ToSnakeCase;
 use serde_json::Value;
 
 /// An operation in the document, with its path and method.
+#[derive(Clone, Copy)]
 pub(super) struct Described<'d> {
+    pub(super) id: &'d str,
     pub(super) path: &'d str,
     pub(super) method: &'d str,
     pub(super) value: &'d Value,
 }
 
-/// Returns the ids of all operations, in the order of the operations table.
-pub(super) fn ids(document: &Value) -> Vec<String> {
+/// Returns all operations, sorted by id, which is the order of the operations table.
+pub(super) fn operations(document: &Value) -> Vec<Described<'_>> {
     let items = document["paths"].as_object().into_iter().flatten();
-    let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
-    let mut ids: Vec<String> = operations
-        .filter_map(|(_, operation)| operation["operationId"].as_str().map(str::to_string))
-        .collect();
-    ids.sort();
-    ids
-}
-
-/// Returns the document's entry for an operation, by operation id or method name.
-pub(super) fn described<'d>(document: &'d Value, id: &str) -> Option<Described<'d>> {
-    let items = document["paths"].as_object().into_iter().flatten();
-    let mut operations = items.flat_map(|(path, item)| {
+    let operations = items.flat_map(|(path, item)| {
         let operations = item.as_object().into_iter().flatten();
-        operations.map(move |(method, value)| Described {
-            path,
-            method,
-            value,
+        operations.filter_map(move |(method, value)| {
+            Some(Described {
+                id: value["operationId"].as_str()?,
+                path,
+                method,
+                value,
+            })
         })
     });
-    operations.find(|operation| {
-        let own = operation.value["operationId"].as_str();
-        own.is_some_and(|own| own == id || own.to_snake_case() == id)
-    })
+    let mut operations: Vec<_> = operations.collect();
+    operations.sort_by_key(|operation| operation.id);
+    operations
 }
 
 /// Returns the scopes of an operation as alternatives; all scopes of an alternative are needed

@@ -92,15 +92,15 @@ pub fn code(spec: &str) -> Result<Code, String> {
             other => methods.push(other),
         }
     }
-    let operations = client::operation::operations(&methods, &document::ids(&document))?;
-    let response_types = client::operation::response_types(&operations);
+    let table = document::operations(&document);
+    let operations = client::operation::operations(&methods, &table)?;
     let known = Known {
         types: &types,
         document: &document,
     };
     let client = client::builder::client(&operations, &known);
     types::docs::write(&mut types, &operations);
-    types::setters::let_updates_clear(&mut types, &operations, &document);
+    types::setters::let_updates_clear(&mut types, &operations);
     types::setters::add(&mut types, &document);
     types::models::adapt_types(&mut types);
     sound::check(&types, "types::")?;
@@ -109,9 +109,9 @@ pub fn code(spec: &str) -> Result<Code, String> {
         types,
         own_types: types::own_types::own_types(&document),
         client,
-        operations: tables::table(&document),
+        operations: tables::table(&document, &table),
         index: client::index::index(&operations, &document),
-        round_trip: tables::round_trip(&response_types),
+        round_trip: tables::round_trip(&operations),
     })
 }
 

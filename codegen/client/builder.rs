@@ -9,11 +9,11 @@ use super::docs::{Documented, of_optional_setter, of_setter};
 use super::lists::Known;
 use super::operation::{Operation, ResponseBody};
 use super::pages::{self, Streams};
-use crate::codegen::document::described;
 use crate::codegen::syntax::{lines_of_docs, taken, text};
+use crate::codegen::types::models::opaque_debug;
 
 /// Writes the methods of the client and the module of the builders.
-pub(crate) fn client(operations: &[Operation], known: &Known<'_>) -> Vec<Item> {
+pub(crate) fn client(operations: &[Operation<'_>], known: &Known<'_>) -> Vec<Item> {
     let mut methods = Vec::new();
     let mut builders: Vec<Item> = vec![
         parse_quote!(
@@ -31,7 +31,6 @@ pub(crate) fn client(operations: &[Operation], known: &Known<'_>) -> Vec<Item> {
         let streams = pages::methods(operation, known, can_repeat);
         let documented = Documented {
             operation,
-            described: described(known.document, &operation.id),
             streams: matches!(streams, Streams::Methods(_)),
         };
         let (id, name) = (format_ident!("{}", operation.id), &operation.builder);
@@ -74,6 +73,7 @@ fn builder(
         arguments,
         response,
         request,
+        ..
     } = operation;
     let fields = arguments
         .iter()
@@ -112,7 +112,6 @@ fn builder(
         quote!(#[doc = ""] #[doc = #note])
     });
     let derived = can_repeat.then(|| quote!(#[derive(Clone)]));
-    let text = builder.to_string();
     vec![
         parse_quote! {
             #docs
@@ -173,21 +172,14 @@ fn builder(
                 }
             }
         },
-        parse_quote! {
-            /// Shows only the type name, because the arguments may be health data.
-            impl ::std::fmt::Debug for #builder {
-                fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                    f.debug_struct(#text).finish_non_exhaustive()
-                }
-            }
-        },
+        opaque_debug(builder, &syn::Generics::default()),
     ]
 }
 
 /// Returns whether the request can be sent more than once.
 ///
 /// A raw body (`reqwest::Body`) may be a stream, which can be sent only once.
-fn can_repeat(operation: &Operation) -> bool {
+fn can_repeat(operation: &Operation<'_>) -> bool {
     let mut arguments = operation.arguments.iter();
     !arguments.any(|argument| text(&argument.ty) == "::reqwest::Body")
 }

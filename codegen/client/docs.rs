@@ -16,11 +16,9 @@ use crate::codegen::syntax::{self, lower_first};
 /// First words of the documentation of an operation that requires commercial approval.
 const APPROVAL: &str = "Requires commercial approval";
 
-/// An operation to document: the generated code, the document's entry, and whether `items()` and
-/// `pages()` exist for it.
+/// An operation to document, and whether `items()` and `pages()` exist for it.
 pub(crate) struct Documented<'o> {
-    pub(crate) operation: &'o Operation,
-    pub(crate) described: Option<Described<'o>>,
+    pub(crate) operation: &'o Operation<'o>,
     pub(crate) streams: bool,
 }
 
@@ -29,25 +27,20 @@ impl Documented<'_> {
     ///
     /// Order: commercial approval, what the operation does, facts, arguments, example.
     pub(crate) fn method(&self) -> String {
-        match &self.described {
-            Some(described) => of_operation(described, self),
-            None => String::new(),
-        }
+        of_operation(&self.operation.described, self)
     }
 
     /// Returns the documentation of the request builder.
     pub(crate) fn builder(&self) -> String {
-        let Operation { id, .. } = self.operation;
-        let what = self.described.as_ref();
-        let what = what.map(|described| format!(": {}", first_line(described.value)));
+        let Operation { id, described, .. } = self.operation;
+        let what = first_line(described.value);
         let end = if self.streams {
             "[`send`](Self::send) or `.await` returns one page; [`items`](Self::items) and \
              [`pages`](Self::pages) stream the whole list."
         } else {
             "Send it with [`send`](Self::send) or `.await`."
         };
-        let what = what.unwrap_or_default();
-        format!("Request builder for [`{id}`](crate::Client::{id}){what}\n\n{end}")
+        format!("Request builder for [`{id}`](crate::Client::{id}): {what}\n\n{end}")
     }
 }
 
@@ -59,10 +52,15 @@ pub(crate) fn of_setter(argument: &Argument) -> String {
         "Required."
     };
     let Argument { name, .. } = argument;
+    format!("Sets `{name}`{}\n\n{need}", what(argument))
+}
+
+/// Returns the description of an argument, as the end of a sentence.
+fn what(argument: &Argument) -> String {
     match (argument.description.as_str(), own_type(argument)) {
-        ("", Some(own)) => format!("Sets `{name}`: see {own}.\n\n{need}"),
-        ("", None) => format!("Sets `{name}`.\n\n{need}"),
-        (known, _) => format!("Sets `{name}`: {}\n\n{need}", lower_first(&sentence(known))),
+        ("", Some(own)) => format!(": see {own}."),
+        ("", None) => ".".into(),
+        (known, _) => format!(": {}", lower_first(&sentence(known))),
     }
 }
 
@@ -92,11 +90,7 @@ fn of_operation(described: &Described<'_>, documented: &Documented<'_>) -> Strin
         for argument in arguments {
             let (name, setter) = (&argument.name, argument.setter());
             let need = if argument.optional { "" } else { ", required" };
-            let what = match (argument.description.as_str(), own_type(argument)) {
-                ("", Some(own)) => format!(": see {own}."),
-                ("", None) => ".".into(),
-                (known, _) => format!(": {}", lower_first(&sentence(known))),
-            };
+            let what = what(argument);
             let _ = write!(
                 list,
                 "\n- [`{name}`](builder::{builder}::{setter}){need}{what}"

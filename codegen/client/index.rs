@@ -6,17 +6,14 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::operation::Operation;
-use crate::codegen::document::described;
 
 /// Writes one row per tag, in the order of the document's tags.
-pub(crate) fn index(operations: &[Operation], document: &Value) -> String {
+pub(crate) fn index(operations: &[Operation<'_>], document: &Value) -> String {
     let tags = document["tags"].as_array().into_iter().flatten();
     let order: Vec<&str> = tags.filter_map(|tag| tag["name"].as_str()).collect();
     let mut topics: BTreeMap<(usize, &str), Vec<String>> = BTreeMap::new();
-    for Operation { id, .. } in operations {
-        let described = described(document, id);
-        let topic = described.and_then(|own| own.value["tags"][0].as_str());
-        let topic = topic.unwrap_or("Other");
+    for Operation { id, described, .. } in operations {
+        let topic = described.value["tags"][0].as_str().unwrap_or("Other");
         let position = order.iter().position(|tag| *tag == topic);
         let link = format!("[`{id}`](Client::{id})");
         let position = position.unwrap_or(order.len());

@@ -6,13 +6,15 @@ use syn::{FnArg, Ident, ImplItem, ImplItemFn, Item, Type};
 
 use super::argument::{Argument, parameter};
 use super::request;
+use crate::codegen::document::Described;
 use crate::codegen::syntax::{argument, documentation};
-use crate::codegen::tables::ResponseTypes;
 
 /// An operation with its arguments, its response type, and the code that builds its request.
-pub(crate) struct Operation {
+pub(crate) struct Operation<'d> {
     /// The operation's id, which is also the name of the client method.
     pub(crate) id: String,
+    /// The document's entry.
+    pub(crate) described: Described<'d>,
     /// Row in the table of operations.
     pub(crate) row: usize,
     /// Name of the request builder.
@@ -33,34 +35,29 @@ pub(crate) enum ResponseBody {
 
 /// Reads all operations, in the order of the generated methods.
 ///
-/// `ids` are the operation ids in the order of the operations table.
-pub(crate) fn operations(client: &[Item], ids: &[String]) -> Result<Vec<Operation>, String> {
+/// `table` are the document's operations in the order of the operations table.
+pub(crate) fn operations<'d>(
+    client: &[Item],
+    table: &[Described<'d>],
+) -> Result<Vec<Operation<'d>>, String> {
     let methods = client.iter().flat_map(|item| match item {
         Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
         _ => &[],
     });
     let operations = methods.filter_map(|item| match item {
-        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, ids)),
+        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, table)),
         _ => None,
     });
     operations.collect()
 }
 
-/// Returns the response type of each operation, for the round-trip table.
-pub(crate) fn response_types(operations: &[Operation]) -> ResponseTypes {
-    let response = |operation: &Operation| match &operation.response {
-        ResponseBody::Json(ty) => (operation.id.clone(), Some(Type::clone(ty))),
-        ResponseBody::Nothing | ResponseBody::Bytes => (operation.id.clone(), None),
-    };
-    operations.iter().map(response).collect()
-}
-
-fn operation(method: &ImplItemFn, ids: &[String]) -> Result<Operation, String> {
+fn operation<'d>(method: &ImplItemFn, table: &[Described<'d>]) -> Result<Operation<'d>, String> {
     let id = method.sig.ident.to_string();
     // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
-    let row = ids
+    let (row, described) = table
         .iter()
-        .position(|own| *own == id || own.to_snake_case() == id)
+        .enumerate()
+        .find(|(_, own)| own.id == id || own.id.to_snake_case() == id)
         .ok_or_else(|| format!("{id}: not an operation of the document"))?;
     let docs = documentation(&method.attrs);
     let arguments = method.sig.inputs.iter().filter_map(|input| match input {
@@ -75,6 +72,7 @@ fn operation(method: &ImplItemFn, ids: &[String]) -> Result<Operation, String> {
     Ok(Operation {
         builder: format_ident!("{}", id.to_pascal_case()),
         id,
+        described: *described,
         row,
         arguments,
         response,

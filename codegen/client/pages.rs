@@ -5,7 +5,6 @@ use quote::quote;
 
 use super::lists::{Known, Shape};
 use super::operation::{Operation, ResponseBody};
-use crate::codegen::document::described;
 use crate::codegen::syntax::text;
 
 /// The streaming methods of a builder.
@@ -21,10 +20,9 @@ pub(crate) enum Streams {
 /// Writes both methods for an operation whose response is a list.
 ///
 /// `can_repeat` says whether the builder can be cloned.
-pub(crate) fn methods(operation: &Operation, known: &Known<'_>, can_repeat: bool) -> Streams {
-    let described = described(known.document, &operation.id);
-    let is_get = described.as_ref().is_some_and(|own| own.method == "get");
-    let marked = described.is_some_and(|own| own.value["x-paged"] == true);
+pub(crate) fn methods(operation: &Operation<'_>, known: &Known<'_>, can_repeat: bool) -> Streams {
+    let is_get = operation.described.method == "get";
+    let marked = operation.described.value["x-paged"] == true;
     // A `page_number` argument means pagination even without the `x-paged` mark.
     let paged = marked || has_argument(operation, "page_number");
     if !paged && !is_get {
@@ -41,13 +39,13 @@ pub(crate) fn methods(operation: &Operation, known: &Known<'_>, can_repeat: bool
     }
 }
 
-fn has_argument(operation: &Operation, name: &str) -> bool {
+fn has_argument(operation: &Operation<'_>, name: &str) -> bool {
     let mut arguments = operation.arguments.iter();
     arguments.any(|argument| argument.name == name)
 }
 
 fn streams(
-    operation: &Operation,
+    operation: &Operation<'_>,
     shape: &Shape,
     paged: bool,
     can_repeat: bool,

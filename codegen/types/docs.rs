@@ -8,7 +8,7 @@ use crate::codegen::client::operation::{Operation, ResponseBody};
 use crate::codegen::syntax::{documentation, set, text};
 
 /// Adds documentation to the models without a description.
-pub(crate) fn write(types: &mut [Item], operations: &[Operation]) {
+pub(crate) fn write(types: &mut [Item], operations: &[Operation<'_>]) {
     let models: Vec<Model> = types.iter().filter_map(model).collect();
     for item in types {
         if let Item::Struct(model) = item {
@@ -47,7 +47,7 @@ fn is_bare(docs: &str, name: &str) -> bool {
     docs.trim().is_empty() || docs.trim() == format!("`{name}`")
 }
 
-fn of_model(name: &str, operations: &[Operation], models: &[Model]) -> String {
+fn of_model(name: &str, operations: &[Operation<'_>], models: &[Model]) -> String {
     let path = format!("types::{name}");
     let links = |operations: Vec<&Operation>| -> Vec<String> {
         let link = |id: &String| format!("[`{id}`](crate::Client::{id})");

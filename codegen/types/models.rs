@@ -5,6 +5,8 @@ use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 use syn::{Item, ItemStruct, Token, parse_quote};
 
+use crate::codegen::syntax;
+
 /// Native field types and the functions that decode them leniently.
 const LENIENT: [(&str, &str); 4] = [
     (
@@ -52,7 +54,7 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
     items.extend(added);
 }
 
-fn opaque_debug(name: &syn::Ident, generics: &syn::Generics) -> Item {
+pub(crate) fn opaque_debug(name: &syn::Ident, generics: &syn::Generics) -> Item {
     let text = name.to_string();
     let (implemented, of, bounds) = generics.split_for_impl();
     parse_quote! {
@@ -73,7 +75,7 @@ fn hiding_debug(model: &ItemStruct) -> Item {
     let shown = fields.named.iter().filter_map(|field| {
         let ident = field.ident.as_ref()?;
         let text = ident.to_string();
-        let optional = field.ty.to_token_stream().to_string().replace(' ', "");
+        let optional = syntax::text(&field.ty);
         Some(if optional.starts_with("::std::option::Option") {
             quote!(if self.#ident.is_some() { shown.field(#text, &crate::value::Hidden); })
         } else if optional.starts_with("crate::value::Update") {
@@ -111,7 +113,7 @@ fn without_debug(attributes: &mut [syn::Attribute]) {
 
 fn lenient_fields(model: &mut ItemStruct) {
     for field in &mut model.fields {
-        let native = field.ty.to_token_stream().to_string().replace(' ', "");
+        let native = syntax::text(&field.ty);
         if let Some((name, decoder)) = LENIENT.iter().find(|(name, _)| *name == native) {
             // progenitor's own decoder requires the field to be present, though it may be null.
             field.attrs.retain(|attribute| {

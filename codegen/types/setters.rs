@@ -6,7 +6,7 @@ use serde_json::Value;
 use syn::{Attribute, Field, Ident, Item, ItemStruct, Type, parse_quote};
 
 use crate::codegen::client::operation::Operation;
-use crate::codegen::document::{Described, described};
+use crate::codegen::document::Described;
 use crate::codegen::syntax::{
     argument, documentation, is_named, lines_of_docs, lower_first, taken,
 };
@@ -19,10 +19,10 @@ const TAKEN: [&str; 8] = ["clone", "default", "eq", "fmt", "from", "into", "ne",
 /// `null`.
 ///
 /// A form has no `null`, so the bodies of forms are not changed.
-pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation], document: &Value) {
+pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation<'_>]) {
     let updates: Vec<&Type> = operations
         .iter()
-        .filter(|operation| described(document, &operation.id).is_some_and(is_json_patch))
+        .filter(|operation| is_json_patch(&operation.described))
         .flat_map(|operation| &operation.arguments)
         .filter(|argument| argument.name == "body")
         .map(|argument| &argument.ty)
@@ -38,7 +38,7 @@ pub(crate) fn let_updates_clear(types: &mut [Item], operations: &[Operation], do
     }
 }
 
-fn is_json_patch(operation: Described<'_>) -> bool {
+fn is_json_patch(operation: &Described<'_>) -> bool {
     let content = &operation.value["requestBody"]["content"];
     operation.method == "patch" && content.get("application/json").is_some()
 }

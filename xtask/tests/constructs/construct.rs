@@ -13,7 +13,7 @@ pub(crate) const OVERLAY: &str =
 #[derive(Debug, Deserialize)]
 pub(crate) struct Construct {
     pub(crate) refused: Option<String>,
-    pub(crate) streamed: Option<(String, String)>,
+    pub(crate) streamed: Option<(String, bool)>,
     pub(crate) not_streamed: Option<String>,
     whole: Option<Value>,
     schema: Option<Value>,

@@ -18,13 +18,13 @@ fn client_of(construct: &Construct) -> String {
 fn a_list_is_streamed_from_any_place_of_its_response() {
     let mut count = 0;
     for (name, construct) in constructs() {
-        let Some((record, list)) = &construct.streamed else {
+        let Some((record, paged)) = &construct.streamed else {
             continue;
         };
         let client = client_of(&construct);
         let stream = format!("pubfnpages(self)->crate::Pages<{record}>");
         assert!(client.contains(&stream), "{name}");
-        assert!(client.contains(&format!("List::{list}(")), "{name}");
+        assert!(client.contains(&format!("paged:{paged},")), "{name}");
         count += 1;
     }
     assert_eq!(count, 10);

@@ -103,8 +103,11 @@ fn each_construct_can_be_reviewed() {
             Ok(side) => side,
             Err(error) => return Some(format!("{name}: {error}")),
         };
-        let report = last.as_ref().map(|last| review(last, &side).to_string());
-        assert_ne!(report.as_deref(), Some(""), "{name}");
+        if let Some(last) = &last {
+            let report = review(last, &side).to_string();
+            let is_same = last.generated == side.generated;
+            assert!(is_same || report.starts_with("# "), "{name}: {report}");
+        }
         last = Some(side);
         None
     }));
