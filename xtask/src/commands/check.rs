@@ -102,7 +102,11 @@ impl Report {
             Ok(side) => side.surface,
             Err(fault) => return self.found(format!("{NORMALIZED}: {fault}"), Repair::Fetch),
         };
-        match workspace.draft(&surface) {
+        let release = match workspace.release() {
+            Ok(release) => release,
+            Err(fault) => return self.findings.push(fault),
+        };
+        match workspace.draft(release.as_ref(), &surface) {
             Ok(None) => {}
             Ok(Some(_)) => {
                 let finding = format!(
@@ -113,8 +117,8 @@ impl Report {
             }
             Err(fault) => self.findings.push(fault),
         }
-        self.findings
-            .extend(workspace.behind(&surface).unwrap_or_else(Some));
+        let behind = workspace.behind(release.as_ref(), &surface);
+        self.findings.extend(behind.unwrap_or_else(Some));
     }
 
     /// Returns the exit status of the command.

@@ -54,13 +54,24 @@ impl Workspace {
             .ok_or_else(|| "Cargo.toml: its version is not three numbers".into())
     }
 
+    /// Returns the record of the last release, if there was one.
+    ///
+    /// # Errors
+    /// Returns one line about what is wrong with the record.
+    pub fn release(&self) -> Result<Option<Release>, String> {
+        Release::of(&self.path).map_err(|fault| format!("{PATH}: {fault}"))
+    }
+
     /// Returns a message if the version in `Cargo.toml` increased less than the changes since the
     /// release require.
     ///
     /// # Errors
-    /// Returns one line about what is wrong with the record or the manifest.
-    pub fn behind(&self, surface: &Surface) -> Result<Option<String>, String> {
-        let release = Release::of(&self.path).map_err(|fault| format!("{PATH}: {fault}"))?;
+    /// Returns one line about what is wrong with the manifest.
+    pub fn behind(
+        &self,
+        release: Option<&Release>,
+        surface: &Surface,
+    ) -> Result<Option<String>, String> {
         let (Some(release), Some(version)) = (release, self.version()?) else {
             return Ok(None);
         };
@@ -87,16 +98,16 @@ impl Workspace {
     /// would not change.
     ///
     /// # Errors
-    /// Returns one line about what is wrong with the release record or the changelog.
-    pub fn draft(&self, surface: &Surface) -> Result<Option<Change>, String> {
+    /// Returns one line about what is wrong with the changelog.
+    pub fn draft(
+        &self,
+        release: Option<&Release>,
+        surface: &Surface,
+    ) -> Result<Option<Change>, String> {
         let Some(before) = self.read(changelog::NAME)? else {
             return Ok(None);
         };
-        let release = Release::of(&self.path).map_err(|fault| format!("released.json: {fault}"))?;
-        let after = changelog::drafted(
-            &before,
-            changelog::entry(release.as_ref(), surface).as_deref(),
-        )?;
+        let after = changelog::drafted(&before, changelog::entry(release, surface).as_deref())?;
         Ok((after != before).then_some(Change {
             name: changelog::NAME,
             before: Some(before),

@@ -2,8 +2,6 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use crate::documents::{document, with};
 use crate::sandbox::{Run, Sandbox, says};
@@ -38,6 +36,8 @@ fn a_write_that_fails_leaves_the_old_files() {
 #[test]
 fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
     const KILLS: u32 = 24;
+    // Four files are staged and then renamed.
+    const STEPS: u32 = 8;
     let sandbox = Sandbox::filled();
     let names = ["one.json", "two.json"];
     let bring = |name: &str| {
@@ -58,11 +58,13 @@ fn a_kill_at_any_moment_leaves_each_file_old_or_new() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        while sandbox.leftovers().is_empty() && child.try_wait().unwrap().is_none() {
-            thread::yield_now();
+        // Kills after another number of created or renamed files each time.
+        let (mut steps, mut seen) = (0, sandbox.leftovers());
+        while steps <= kill % STEPS && child.try_wait().unwrap().is_none() {
+            let now = sandbox.leftovers();
+            steps += u32::from(now != seen);
+            seen = now;
         }
-        // Chooses the moment of the kill: each iteration interrupts the write later.
-        thread::sleep(Duration::from_micros(100) * kill);
         child.kill().unwrap();
         child.wait().unwrap();
 

@@ -67,21 +67,23 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let is_news = changes
         .iter()
         .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
-    let committed = Committed::of(&spec).filter(|_| is_news);
+    let committed = is_news.then(|| Committed::of(&spec)).flatten();
     let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
 
     let unmatched = after.unmatched.clone();
     let workspace = Workspace::of(&spec);
-    // An invalid release record is reported by `draft`, which reads it too.
-    let behind = workspace.behind(&after.surface).unwrap_or_default();
-    let draft = workspace.draft(&after.surface);
-    let draft = draft.map_err(|fault| {
+    let refused = |fault| {
         refuse(
             fault,
             "a changelog to draft in",
             "fix the place named above",
         )
-    })?;
+    };
+    let release = workspace.release().map_err(refused)?;
+    let behind = workspace.behind(release.as_ref(), &after.surface);
+    let behind = behind.unwrap_or_default();
+    let draft = workspace.draft(release.as_ref(), &after.surface);
+    let draft = draft.map_err(refused)?;
     let news = match (is_news, before) {
         (false, _) => News::Unchanged,
         (true, None) => News::First(Box::new(after)),
