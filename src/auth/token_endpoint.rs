@@ -175,12 +175,12 @@ impl Endpoint {
     }
 
     /// Sends a request, which counts against the rate limit like any other.
-    async fn post(&self, url: &Url, body: &Value, user: &str) -> Result<TokenResponse, Outcome> {
+    async fn post(&self, url: &Url, body: &Value, _user: &str) -> Result<TokenResponse, Outcome> {
         let until = Instant::now() + MAX_PERMIT_WAIT;
-        let permit = self.calls.limiter.acquire(user, until).await;
+        let permit = self.calls.limiter.acquire_oauth(until).await;
         permit.map_err(|error| Outcome::Unclear {
-            error: AuthError::new(Kind::NoPermit(error.wait)),
-            retry_after: Some(error.wait),
+            error: AuthError::new(Kind::NoPermit(error.wait.unwrap_or_default())),
+            retry_after: error.wait,
             sent: false,
         })?;
         let sent = self.http.post(url.clone()).json(body).send().await;
@@ -192,7 +192,7 @@ impl Endpoint {
         let status = response.status();
         let retry_after = retry_after(response.headers(), self.calls.clock.now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            self.calls.limiter.throttled(retry_after);
+            self.calls.limiter.oauth_throttled(retry_after);
         }
         let challenge = challenged_error(response.headers());
         let media_type = media_type(response.headers());

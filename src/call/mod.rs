@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::HeaderName;
+use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, Request, Response, StatusCode, Url};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use self::body::{read_body, run_until};
@@ -31,10 +30,6 @@ use crate::transport::{CallReport, Calls};
 
 /// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The age at which a rate-limit permit is acquired again, because the limiter counts requests
-/// when they are sent.
-const PERMIT_MAX_AGE: Duration = Duration::from_millis(500);
 
 /// The timeout for reading the body of an unsuccessful response.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -207,7 +202,7 @@ impl<'c> Call<'c> {
 
     /// Makes one attempt, after acquiring its token and its permits.
     async fn attempt(&mut self) -> Result<(Bearer<'c>, Attempt), Failure> {
-        let (bearer, _slot) = self.admit().await?;
+        let (bearer, _permit) = self.admit().await?;
         let now = Instant::now();
         if now >= self.deadline {
             return Err(RATE_LIMITER);
@@ -271,10 +266,13 @@ impl<'c> Call<'c> {
             },
             Some(Ok(response)) => {
                 // Before the body is read, because other calls are about to be sent.
-                if retry::retry_reason(response.status()) == Some(Reason::Throttle) {
-                    self.calls
-                        .limiter
-                        .throttled(self.requested_delay(&response));
+                // A file host that was asked without a token says nothing about the API.
+                if retry::retry_reason(response.status()) == Some(Reason::Throttle)
+                    && !matches!(self.credentials, Credentials::NotNeeded)
+                {
+                    let delay = self.requested_delay(&response);
+                    let for_all = concerns_all_users(response.headers());
+                    self.calls.limiter.throttled(self.user(), delay, for_all);
                 }
                 if self.buffered {
                     read(response, timer).await
@@ -299,46 +297,32 @@ impl<'c> Call<'c> {
         own.or(self.sent_to.as_ref()) == Some(url)
     }
 
-    /// Waits for an access token, a rate-limit permit and a slot in the concurrency limit.
-    async fn admit(&mut self) -> Result<(Bearer<'c>, SemaphorePermit<'c>), Failure> {
+    /// Waits for an access token and a permit.
+    async fn admit(&mut self) -> Result<(Bearer<'c>, Permit<'c>), Failure> {
         loop {
             // The token comes first, so that a call that waits for a token holds no permit.
-            let mut bearer = Some(self.bearer().await?);
-            if self.rate_limit_permit().await? == Permit::AfterWait {
-                bearer = None;
+            let bearer = self.bearer().await?;
+            let permit = self.calls.limiter.acquire(self.user(), self.deadline).await;
+            let permit = permit.map_err(|error| {
+                self.trace.retry_after = error.wait;
+                error.wait.map_or(CONCURRENCY_LIMIT, |_| Failure::NoPermit)
+            })?;
+            // The token may have expired during the wait. Then the call starts over.
+            if !permit.waited {
+                return Ok((bearer, permit));
             }
-            let slot = match self.calls.in_flight.try_acquire() {
-                Ok(slot) => slot,
-                Err(_) => {
-                    bearer = None;
-                    let wait_started = Instant::now();
-                    let acquiring = timeout_at(self.deadline, self.calls.in_flight.acquire());
-                    let slot = Box::pin(acquiring).await;
-                    let slot = slot.map_err(|_| CONCURRENCY_LIMIT)?;
-                    if wait_started.elapsed() > PERMIT_MAX_AGE {
-                        self.rate_limit_permit().await?;
-                    }
-                    slot.map_err(|_| CONCURRENCY_LIMIT)?
-                }
-            };
-            // The token may have expired during a wait. Then the call releases its slot and
-            // starts over.
-            if let Some(bearer) = bearer.or_else(|| self.cached_bearer()) {
-                return Ok((bearer, slot));
+            if let Some(bearer) = self.cached_bearer() {
+                return Ok((bearer, permit));
             }
         }
     }
 
-    async fn rate_limit_permit(&mut self) -> Result<Permit, Failure> {
-        let user = match self.credentials {
+    /// Returns the id of the user whose token the call uses, empty for the app's own calls.
+    fn user(&self) -> &'c str {
+        match self.credentials {
             Credentials::User(session) => session.user(),
             _ => "",
-        };
-        let permit = self.calls.limiter.acquire(user, self.deadline).await;
-        permit.map_err(|error| {
-            self.trace.retry_after = Some(error.wait);
-            Failure::NoPermit
-        })
+        }
     }
 
     async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
@@ -454,6 +438,15 @@ impl Attempt {
         }
         false
     }
+}
+
+/// Returns whether the headers of a 429 say that it concerns all users of the app.
+fn concerns_all_users(headers: &HeaderMap) -> bool {
+    let is = |name: &str, expected: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.eq_ignore_ascii_case(expected))
+    };
+    is("x-ratelimit-global", "true") || is("x-ratelimit-scope", "global")
 }
 
 /// Reads the body within the attempt, so that an incomplete response can be retried.

@@ -130,7 +130,9 @@ macro_rules! connection_setters {
 
         /// Sets the maximum number of in-flight requests.
         ///
-        /// Further requests wait. Default: 256.
+        /// Further requests wait in a queue per user, served round-robin. One connected user can
+        /// have three quarters of them, so that slow requests of one user leave room for the
+        /// others. Requests to the token endpoint do not count. Default: 256.
         #[must_use]
         pub fn concurrency(mut self, requests: usize) -> Self {
             self.connection.concurrency = requests;

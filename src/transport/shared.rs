@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::transport::limit::{Limiter, RateLimit};
@@ -33,7 +32,6 @@ pub struct CallReport {
 
 /// The limits, the retry budget and the listener that the clients of one app share.
 pub(crate) struct Calls {
-    pub(crate) in_flight: Semaphore,
     pub(crate) limiter: Limiter,
     pub(crate) retry_budget: RetryBudget,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,8 +46,7 @@ impl Calls {
         listener: Option<Listener>,
     ) -> Self {
         Self {
-            in_flight: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            limiter: Limiter::new(limit),
+            limiter: Limiter::new(limit, concurrency),
             retry_budget: RetryBudget::new(),
             clock,
             listener,

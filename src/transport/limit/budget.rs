@@ -25,10 +25,16 @@ const GUARD: u64 = 300;
 /// The first pause after a 429 without `Retry-After`, doubled by each further one: 1 s.
 const FIRST_PAUSE: Nanos = 1_000_000_000;
 
-/// The longest doubled pause: 60 s.
+/// The longest pause, also if `Retry-After` is longer: 60 s.
 ///
-/// It frees a fifth of a 5-minute window, and an unnecessary pause costs at most a minute.
+/// It frees a fifth of a 5-minute window, and an unnecessary pause costs at most a minute. If the
+/// server still refuses requests, the next 429 starts the next pause.
 const MAX_PAUSE: Nanos = 60_000_000_000;
+
+/// The part of the limit that OAuth requests can take in a window, in bursts: 2,000 of 5,000.
+///
+/// Bursts of calls leave room for it.
+const OAUTH_BURSTS: u64 = 2;
 
 /// The requests that were sent within the last window, and the rules for the next ones.
 ///
@@ -42,6 +48,9 @@ const MAX_PAUSE: Nanos = 60_000_000_000;
 /// The second rule keeps enough of the limit free that one request can be sent every `pace`
 /// forever, however the last ones are spread. It delays nothing else: after one `span` of
 /// saturation, every slot is used as soon as it is free.
+///
+/// OAuth requests count for the first rule only, and have a limit of their own. Many users whose
+/// tokens expire at the same time therefore do not slow down the calls of the others.
 pub(super) struct Budget {
     requests: u64,
     span: Nanos,
@@ -54,15 +63,43 @@ pub(super) struct Budget {
     /// The numbers of those requests in `sent` that can become the binding ones of rule 2, the
     /// currently binding one first: the minima of a sliding window.
     binding: VecDeque<u64>,
-    pause: Option<Pause>,
+    /// The pause of all calls, and the value of `count` when it started.
+    pause: Option<(Pause, u64)>,
+    /// The times of the OAuth requests within the last span, oldest first.
+    oauth: VecDeque<Nanos>,
+    oauth_pause: Option<Pause>,
 }
 
 /// A pause after a 429.
-struct Pause {
-    until: Nanos,
+pub(super) struct Pause {
+    pub(super) until: Nanos,
     length: Nanos,
-    /// The value of `Budget::count` when the pause started.
-    count: u64,
+}
+
+impl Pause {
+    /// Returns the pause after a 429, or `None` if it ends no later than the last one.
+    pub(super) fn after(
+        last: Option<&Self>,
+        now: Nanos,
+        retry_after: Option<Nanos>,
+    ) -> Option<Self> {
+        let length = match (retry_after, last) {
+            (Some(length), _) => length.min(MAX_PAUSE),
+            // A 429 for a request that was in flight when the pause started is no new
+            // information.
+            (None, Some(last)) if now < last.until => return None,
+            (None, Some(last)) => last.length.saturating_mul(2).clamp(FIRST_PAUSE, MAX_PAUSE),
+            (None, None) => FIRST_PAUSE,
+        };
+        let until = now.saturating_add(length);
+        let is_later = last.is_none_or(|last| last.until < until);
+        is_later.then_some(Self { until, length })
+    }
+
+    /// Returns the time after which the next pause is a first one again.
+    pub(super) fn forget_at(&self) -> Nanos {
+        self.until.saturating_add(MAX_PAUSE)
+    }
 }
 
 pub(super) fn nanos(duration: Duration) -> Nanos {
@@ -86,6 +123,8 @@ impl Budget {
             count: 0,
             binding: VecDeque::new(),
             pause: None,
+            oauth: VecDeque::new(),
+            oauth_pause: None,
         }
     }
 
@@ -95,21 +134,20 @@ impl Budget {
     pub(super) fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
         self.forget(now);
         let mut at = now.max(self.paced(now, n));
-        let in_use = self.sent.len() as u64;
-        if let Some(beyond) = n.checked_sub(self.requests - in_use + 1) {
+        if let Some(beyond) = n.checked_sub(self.requests.saturating_sub(self.in_use()) + 1) {
             let round = beyond / self.requests + 1;
-            let slot = self.sent.get((beyond % self.requests) as usize);
+            let slot = self.oldest((beyond % self.requests) as usize);
             let back = self.span.saturating_mul(round);
-            at = at.max(slot.unwrap_or(&now).saturating_add(back));
+            at = at.max(slot.unwrap_or(now).saturating_add(back));
         }
         if let Some(&number) = self.binding.front() {
             let sent = self.sent_at(number);
             let forgotten_at = sent.saturating_add(self.span);
             at = at.max(self.paced(sent, self.count - number + n).min(forgotten_at));
         }
-        if let Some(pause) = &self.pause {
+        if let Some((pause, count)) = &self.pause {
             // A pause leaves no burst.
-            let since = self.burst + self.count - pause.count + n - 1;
+            let since = self.burst + self.count - count + n - 1;
             let forgotten_at = pause.until.saturating_add(self.span);
             at = at.max(self.paced(pause.until, since).min(forgotten_at));
         }
@@ -135,26 +173,41 @@ impl Budget {
     /// Applies a 429, and returns whether permits come later than before.
     pub(super) fn throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) -> bool {
         self.forget(now);
-        let length = match (retry_after, &self.pause) {
-            (Some(length), _) => length,
-            // A 429 for a request that was in flight when the pause started is no new
-            // information.
-            (None, Some(pause)) if now < pause.until => return false,
-            (None, Some(pause)) => pause.length.saturating_mul(2).clamp(FIRST_PAUSE, MAX_PAUSE),
-            (None, None) => FIRST_PAUSE,
-        };
-        let length = length.min(self.span);
-        let until = now.saturating_add(length);
-        if matches!(&self.pause, Some(pause) if pause.until >= until) {
-            return false;
+        let last = self.pause.as_ref().map(|(pause, _)| pause);
+        let pause = Pause::after(last, now, retry_after);
+        let is_later = pause.is_some();
+        if let Some(pause) = pause {
+            self.pause = Some((pause, self.count));
         }
-        let count = self.count;
-        self.pause = Some(Pause {
-            until,
-            length,
-            count,
-        });
-        true
+        is_later
+    }
+
+    /// Returns the earliest time at which an OAuth request can be sent, or `now`.
+    ///
+    /// `granted` calls are about to be sent.
+    pub(super) fn earliest_oauth(&mut self, now: Nanos, granted: u64) -> Nanos {
+        self.forget(now);
+        let share = (self.burst * OAUTH_BURSTS).min(self.requests) as usize;
+        let own = self.oauth.len().checked_sub(share);
+        let own = own.and_then(|excess| self.oauth.get(excess)).copied();
+        let all = (self.in_use() + granted).checked_sub(self.requests);
+        let all = all.and_then(|excess| self.oldest(excess as usize));
+        let limits = [own, all].into_iter().flatten();
+        let at = limits.map(|sent| sent.saturating_add(self.span)).max();
+        let resumed_at = self.oauth_pause.as_ref().map(|pause| pause.until);
+        now.max(at.unwrap_or(now)).max(resumed_at.unwrap_or(now))
+    }
+
+    /// Counts an OAuth request that is sent now.
+    pub(super) fn record_oauth(&mut self, now: Nanos) {
+        self.oauth.push_back(now);
+    }
+
+    /// Applies a 429 for an OAuth request, which pauses no calls.
+    pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) {
+        if let Some(pause) = Pause::after(self.oauth_pause.as_ref(), now, retry_after) {
+            self.oauth_pause = Some(pause);
+        }
     }
 
     /// Returns when rule 2 allows the `n`th request since a time, including one at that time.
@@ -168,15 +221,45 @@ impl Budget {
         self.sent[(number - first) as usize]
     }
 
+    /// Returns the number of requests within the last span.
+    fn in_use(&self) -> u64 {
+        (self.sent.len() + self.oauth.len()) as u64
+    }
+
+    /// Returns when the `n`th oldest request was sent, counted from 0.
+    fn oldest(&self, n: usize) -> Option<Nanos> {
+        // The number of OAuth requests before it, by binary search.
+        let (mut low, mut high) = (0, self.oauth.len().min(n));
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let call = self.sent.get(n - middle - 1);
+            if call.is_none_or(|call| self.oauth[middle] <= *call) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let next = [self.oauth.get(low), self.sent.get(n - low)];
+        next.into_iter().flatten().min().copied()
+    }
+
     /// Removes requests and a pause that are older than `span`.
     fn forget(&mut self, now: Nanos) {
         let is_expired = |at: Nanos| at.saturating_add(self.span) <= now;
         while self.sent.front().is_some_and(|&sent| is_expired(sent)) {
             self.sent.pop_front();
         }
-        if self.pause.as_ref().is_some_and(|p| is_expired(p.until)) {
+        while self.oauth.front().is_some_and(|&sent| is_expired(sent)) {
+            self.oauth.pop_front();
+        }
+        if self
+            .pause
+            .as_ref()
+            .is_some_and(|(pause, _)| is_expired(pause.until))
+        {
             self.pause = None;
         }
+        self.oauth_pause.take_if(|pause| pause.forget_at() <= now);
         let first = self.count - self.sent.len() as u64;
         while self.binding.front().is_some_and(|&number| number < first) {
             self.binding.pop_front();

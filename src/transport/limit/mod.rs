@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use budget::{Budget, Nanos, nanos};
 use queue::{Admission, Check, Queue, Waiter};
@@ -24,13 +24,18 @@ use crate::lock::lock;
 /// and all users of an app.
 /// [The vendor's page](https://fullscript.dev/technical-reference/rate-limits) documents no more
 /// than that; in particular, it does not document the response to a request above the limit.
-/// The client therefore also slows down after each 429, for the time in `Retry-After` if present.
+/// The client therefore also slows down after each 429, for the time in `Retry-After` if present,
+/// at most 60 s. Only the user whose request was refused is paused; all users are, if a second one
+/// is refused at the same time or if the response says so (`X-RateLimit-Global: true` or
+/// `X-RateLimit-Scope: global`).
 ///
 /// Requests above the limit wait in a queue per user.
 /// The queues are served round-robin, so a job of one user with thousands of requests barely delays
 /// the other users.
 /// Requests of one user are sent in the order in which they were made.
 /// A fifth of the limit may be sent as a burst; the rest is spread over the window.
+/// OAuth requests count against the limit and may take two fifths of it, but do not wait behind
+/// calls, nor calls behind them.
 ///
 /// The limit applies to one process.
 /// If several processes share an app, give each process its share.
@@ -85,30 +90,33 @@ impl Default for RateLimit {
     }
 }
 
-/// A rate limiter that all calls of a client or an app share.
+/// The rate limiter and the concurrency limit that all calls of a client or an app share.
 ///
 /// The limiter has no task of its own. The first waiting request of each user has a timer for the
 /// time at which its permit should be due, and every check grants all due permits.
-pub(crate) struct Limiter(Option<Shared>);
-
-struct Shared {
+pub(crate) struct Limiter {
     start: Instant,
     /// Locked only for a look-up, never across an await.
     queue: Mutex<Queue<Arc<Notify>>>,
 }
 
 /// The permission to send one request, which is already counted as sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Permit {
-    Immediate,
-    AfterWait,
+///
+/// It occupies a slot of the concurrency limit until it is dropped.
+#[must_use]
+pub(crate) struct Permit<'l> {
+    limiter: &'l Limiter,
+    user: Arc<str>,
+    /// Whether the request waited for the permit.
+    pub(crate) waited: bool,
 }
 
 /// An error: no permit is available before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoPermit {
-    /// The minimum time until a permit is available.
-    pub(crate) wait: Duration,
+    /// The minimum time until a permit is available, or `None` if the concurrency limit is the
+    /// cause.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// The next step of a waiting request.
@@ -120,56 +128,82 @@ enum Next {
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: RateLimit) -> Self {
-        Self(limit.0.map(|Quota { requests, window }| Shared {
+    pub(crate) fn new(limit: RateLimit, concurrency: usize) -> Self {
+        let budget = limit
+            .0
+            .map(|quota| Budget::new(quota.requests, quota.window));
+        Self {
             start: Instant::now(),
-            queue: Mutex::new(Queue::new(Budget::new(requests, window))),
-        }))
+            queue: Mutex::new(Queue::new(budget, concurrency.max(1))),
+        }
     }
 
     /// Waits until a user's request may be sent, and counts it as sent.
     ///
     /// Dropping the future removes the request from the queue.
-    pub(crate) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit, NoPermit> {
-        let Some(shared) = &self.0 else {
-            return Ok(Permit::Immediate);
-        };
-        let Some(place) = shared.admit(user, until)? else {
-            return Ok(Permit::Immediate);
+    pub(crate) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit<'_>, NoPermit> {
+        let place = match self.admit(user, until)? {
+            Ok(permit) => return Ok(permit),
+            Err(place) => place,
         };
         loop {
             let next = place.check(until)?;
             let notified = place.waiter.handle.notified();
             match next {
-                Next::Send => return Ok(Permit::AfterWait),
+                Next::Send => {
+                    return Ok(Permit {
+                        limiter: self,
+                        user: Arc::clone(&place.waiter.user),
+                        waited: true,
+                    });
+                }
                 Next::At(at) => drop(timeout_at(at, notified).await),
             }
         }
     }
 
-    /// Applies a 429 of the server.
+    /// Waits until an OAuth request may be sent, and counts it as sent.
     ///
-    /// No request is sent before `retry_after` has passed. Without `retry_after`, the pause starts
-    /// at 1 s and doubles with each further 429, up to 60 s. Afterwards, no burst is allowed for
-    /// the length of a window.
-    pub(crate) fn throttled(&self, retry_after: Option<Duration>) {
-        if let Some(shared) = &self.0 {
-            let mut woken = Vec::new();
-            let (mut queue, now) = shared.lock();
-            queue.throttled(now, retry_after.map(nanos), &mut woken);
-            drop(queue);
-            wake(woken);
+    /// OAuth requests count against the rate limit, but wait neither behind calls nor for a slot.
+    pub(crate) async fn acquire_oauth(&self, until: Instant) -> Result<(), NoPermit> {
+        loop {
+            let at = {
+                let (mut queue, now) = self.lock();
+                match queue.send_oauth(now) {
+                    Ok(()) => return Ok(()),
+                    Err(at) if at > self.nanos(until) => return Err(NoPermit::before(at, now)),
+                    Err(at) => at,
+                }
+            };
+            sleep_until(self.start + Duration::from_nanos(at)).await;
         }
     }
-}
 
-impl fmt::Debug for Limiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Limiter(..)")
+    /// Applies a 429 that a request of a user received.
+    ///
+    /// No request of this user is sent before `retry_after` has passed, at most 60 s. Without
+    /// `retry_after`, the pause starts at 1 s and doubles with each further 429, up to 60 s.
+    /// If `for_all`, or if another user is paused at the same time, the requests of all users are
+    /// paused; afterwards, no burst is allowed for the length of a window.
+    pub(crate) fn throttled(&self, user: &str, retry_after: Option<Duration>, for_all: bool) {
+        let mut woken = Vec::new();
+        let (mut queue, now) = self.lock();
+        let after = retry_after.map(nanos);
+        if for_all {
+            queue.all_throttled(now, after, &mut woken);
+        } else {
+            queue.throttled(now, user, after, &mut woken);
+        }
+        drop(queue);
+        wake(woken);
     }
-}
 
-impl Shared {
+    /// Applies a 429 that an OAuth request received. It pauses OAuth requests only.
+    pub(crate) fn oauth_throttled(&self, retry_after: Option<Duration>) {
+        let (mut queue, now) = self.lock();
+        queue.oauth_throttled(now, retry_after.map(nanos));
+    }
+
     /// Locks the queue and reads the time.
     ///
     /// The time is read under the lock, so that requests are recorded in order.
@@ -183,16 +217,20 @@ impl Shared {
         nanos(at.saturating_duration_since(self.start))
     }
 
-    /// Returns a place in the queue, or `None` if the request may be sent at once.
-    fn admit(&self, user: &str, until: Instant) -> Result<Option<Place<'_>>, NoPermit> {
+    /// Returns a permit if the request may be sent at once, or else a place in the queue.
+    fn admit(&self, user: &str, until: Instant) -> Result<Result<Permit<'_>, Place<'_>>, NoPermit> {
         let (mut queue, now) = self.lock();
         match queue.admit(now, user, self.nanos(until)) {
-            Admission::Granted => Ok(None),
+            Admission::Granted(user) => Ok(Ok(Permit {
+                limiter: self,
+                user,
+                waited: false,
+            })),
             Admission::TooLate(at) => Err(NoPermit::before(at, now)),
             Admission::Wait => {
-                let waiter = queue.wait(user, Arc::default());
-                Ok(Some(Place {
-                    shared: self,
+                let waiter = queue.wait(now, user, Arc::default());
+                Ok(Err(Place {
+                    limiter: self,
                     waiter,
                 }))
             }
@@ -200,16 +238,38 @@ impl Shared {
     }
 }
 
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit(..)")
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut woken = Vec::new();
+        let (mut queue, now) = self.limiter.lock();
+        queue.release(now, &self.user, &mut woken);
+        drop(queue);
+        wake(woken);
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Limiter(..)")
+    }
+}
+
 impl NoPermit {
     fn before(at: Nanos, now: Nanos) -> Self {
         let wait = Duration::from_nanos(at.saturating_sub(now));
-        Self { wait }
+        Self { wait: Some(wait) }
     }
 }
 
 /// A place in the queue, removed when dropped.
 struct Place<'a> {
-    shared: &'a Shared,
+    limiter: &'a Limiter,
     waiter: Waiter<Arc<Notify>>,
 }
 
@@ -217,8 +277,8 @@ impl Place<'_> {
     /// Returns the next step of the request, or an error if it cannot be sent before the deadline.
     fn check(&self, until: Instant) -> Result<Next, NoPermit> {
         let mut woken = Vec::new();
-        let (mut queue, now) = self.shared.lock();
-        let deadline = self.shared.nanos(until);
+        let (mut queue, now) = self.limiter.lock();
+        let deadline = self.limiter.nanos(until);
         let check = (deadline >= now).then(|| queue.check(now, &self.waiter, &mut woken));
         drop(queue);
         wake(woken);
@@ -226,11 +286,12 @@ impl Place<'_> {
             None => Err(NoPermit::before(now, now)),
             Some(Check::Granted) => Ok(Next::Send),
             Some(Check::Wait { earliest, check_at }) => {
-                if deadline < earliest || deadline == now {
-                    return Err(NoPermit::before(earliest, now));
+                if deadline < earliest.unwrap_or(now) || deadline == now {
+                    let wait = earliest.map(|at| Duration::from_nanos(at.saturating_sub(now)));
+                    return Err(NoPermit { wait });
                 }
                 let check_at = check_at.map(Duration::from_nanos);
-                let check_at = check_at.and_then(|at| self.shared.start.checked_add(at));
+                let check_at = check_at.and_then(|at| self.limiter.start.checked_add(at));
                 Ok(Next::At(check_at.map_or(until, |at| at.min(until))))
             }
         }
@@ -240,7 +301,7 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut woken = Vec::new();
-        let (mut queue, now) = self.shared.lock();
+        let (mut queue, now) = self.limiter.lock();
         queue.cancel(now, &self.waiter, &mut woken);
         drop(queue);
         wake(woken);

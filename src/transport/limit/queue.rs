@@ -1,9 +1,9 @@
 //! The queue of waiting requests: one queue per user, served round-robin.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::budget::{Budget, Nanos};
+use super::budget::{Budget, Nanos, Pause};
 
 /// The time within which a granted permit must be redeemed: 1 s.
 ///
@@ -11,7 +11,15 @@ use super::budget::{Budget, Nanos};
 /// redeem its permit. After this time, the permit goes to another request.
 const GRANT_TIMEOUT: Nanos = 1_000_000_000;
 
-/// The waiting requests, and the request budget that they wait for.
+/// The divisor of the concurrency limit that no single user can take: a quarter.
+///
+/// Slow requests of one user therefore leave slots for the others.
+const RESERVED: usize = 4;
+
+/// The waiting requests, and what they wait for: the request budget and a slot of the concurrency
+/// limit.
+///
+/// A permit includes both, so that a request that waits for one does not use up the other.
 ///
 /// The queue knows no clock and no task: callers pass the time, and the queue returns the handles
 /// (of type `H`) of the requests that must check again.
@@ -20,33 +28,48 @@ const GRANT_TIMEOUT: Nanos = 1_000_000_000;
 /// always the one that gets them. A granted permit is reserved in the budget; a redeemed permit is
 /// counted as sent.
 pub(super) struct Queue<H> {
-    budget: Budget,
-    /// The users with waiting requests, by position: the first one gets the next permit.
-    users: BTreeMap<u64, UserQueue<H>>,
-    positions: HashMap<Arc<str>, u64>,
+    budget: Option<Budget>,
+    /// The number of free slots.
+    slots: usize,
+    slots_per_user: usize,
+    /// The users with a waiting or in-flight request or a pause.
+    users: HashMap<Arc<str>, UserQueue<H>>,
+    /// The users that can get a permit, by position: the first one gets the next permit.
+    rotation: BTreeMap<u64, Arc<str>>,
     last_position: u64,
-    /// The permits that were granted and not yet redeemed: the time and the waiter.
-    granted: VecDeque<(Nanos, u64)>,
+    /// The number of users in `rotation` by their number of waiting requests.
+    lengths: BTreeMap<usize, u64>,
+    /// The paused users, by the time at which their pause changes.
+    pauses: BTreeSet<(Nanos, Arc<str>)>,
+    /// The users of the permits that were granted and not yet redeemed, by waiter number.
+    granted: HashMap<u64, Arc<str>>,
+    /// The times of grants by waiter number, oldest first; some may no longer be in `granted`.
+    grants: VecDeque<(Nanos, u64)>,
     next_waiter: u64,
 }
 
 struct UserQueue<H> {
-    user: Arc<str>,
     /// The waiting requests, by waiter number: the first one gets the user's next permit.
     waiting: BTreeMap<u64, H>,
+    /// The number of granted and in-flight requests, each of which has a slot.
+    in_flight: usize,
+    pause: Option<Pause>,
+    position: Option<u64>,
+    /// The number of waiting requests for which the user is counted in `lengths`.
+    counted: usize,
 }
 
 /// A waiting request, which keeps its place in its user's queue until it is cancelled.
 pub(super) struct Waiter<H> {
     number: u64,
-    user: Arc<str>,
+    pub(super) user: Arc<str>,
     pub(super) handle: H,
 }
 
 /// The decision on a new request.
 pub(super) enum Admission {
-    /// The request may be sent, and is counted as sent.
-    Granted,
+    /// The request of this user may be sent, and is counted as sent.
+    Granted(Arc<str>),
     /// The request must wait.
     Wait,
     /// The permit would come at this time at the earliest, which is after the deadline.
@@ -58,47 +81,59 @@ pub(super) enum Check {
     /// The request may be sent, and is counted as sent.
     Granted,
     Wait {
-        /// The earliest time of the next permit.
-        earliest: Nanos,
+        /// The earliest time of the next permit, or `None` if the request waits for a slot.
+        earliest: Option<Nanos>,
         /// The time of the next check, for the first request of a user. The others are notified.
         check_at: Option<Nanos>,
     },
 }
 
 impl<H: Clone> Queue<H> {
-    pub(super) fn new(budget: Budget) -> Self {
+    /// Creates a queue without limits if there is no budget and `slots` is `usize::MAX`.
+    pub(super) fn new(budget: Option<Budget>, slots: usize) -> Self {
         Self {
             budget,
-            users: BTreeMap::new(),
-            positions: HashMap::new(),
+            slots,
+            slots_per_user: slots - slots / RESERVED,
+            users: HashMap::new(),
+            rotation: BTreeMap::new(),
             last_position: 0,
-            granted: VecDeque::new(),
+            lengths: BTreeMap::new(),
+            pauses: BTreeSet::new(),
+            granted: HashMap::new(),
+            grants: VecDeque::new(),
             next_waiter: 0,
         }
     }
 
     /// Decides on a new request of a user.
     pub(super) fn admit(&mut self, now: Nanos, user: &str, until: Nanos) -> Admission {
-        self.expire_grants(now);
-        let is_empty = self.users.is_empty();
-        let n = self.granted.len() as u64 + self.permits_ahead(user) + 1;
-        let at = self.budget.earliest(now, n);
+        self.update_time(now);
+        let ahead = self.granted.len() as u64 + self.permits_ahead(user);
+        let at = self.earliest(now, ahead + 1).max(self.paused_until(user));
         if until < at {
             return Admission::TooLate(at);
         }
-        if is_empty && at <= now {
-            self.budget.record(now);
-            return Admission::Granted;
+        let own = self.users.get_key_value(user);
+        let has_slot =
+            self.slots > 0 && own.is_none_or(|(user, queue)| queue.in_flight < self.slots_of(user));
+        // Requests that cannot be sent now, for example those of a paused user, delay no others.
+        let is_first =
+            self.rotation.is_empty() && own.is_none_or(|(_, queue)| queue.waiting.is_empty());
+        if is_first && has_slot && at <= now {
+            let user = own.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
+            self.queue_of(&user).in_flight += 1;
+            self.slots -= 1;
+            self.record(now);
+            return Admission::Granted(user);
         }
         Admission::Wait
     }
 
     /// Adds a request to its user's queue.
-    pub(super) fn wait(&mut self, user: &str, handle: H) -> Waiter<H> {
-        let user = match self.positions.get_key_value(user) {
-            Some((user, _)) => user.clone(),
-            None => user.into(),
-        };
+    pub(super) fn wait(&mut self, now: Nanos, user: &str, handle: H) -> Waiter<H> {
+        let known = self.users.get_key_value(user);
+        let user = known.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
         let number = self.next_waiter;
         self.next_waiter += 1;
         let waiter = Waiter {
@@ -106,7 +141,7 @@ impl<H: Clone> Queue<H> {
             user,
             handle,
         };
-        self.enqueue(&waiter);
+        self.enqueue(now, &waiter);
         waiter
     }
 
@@ -118,173 +153,356 @@ impl<H: Clone> Queue<H> {
             }
             // The request did not redeem its permit in time. It waits again, before all later
             // requests of its user.
-            self.enqueue(waiter);
+            self.enqueue(now, waiter);
         }
         if self.grant_due(now, wake) && !self.is_waiting(waiter) && self.redeem(now, waiter) {
             return Check::Granted;
         }
+        let earliest = self.earliest(now, 1).max(self.paused_until(&waiter.user));
         Check::Wait {
-            earliest: self.budget.earliest(now, 1),
+            earliest: (earliest > now || self.is_in_rotation(&waiter.user)).then_some(earliest),
             check_at: self.check_at(now, waiter),
         }
     }
 
     /// Removes a request, and passes its unredeemed permit on.
     pub(super) fn cancel(&mut self, now: Nanos, waiter: &Waiter<H>, wake: &mut Vec<H>) {
-        if self.remove_grant(waiter) {
+        if self.granted.remove(&waiter.number).is_some() {
+            self.free_slot(now, &waiter.user);
             self.grant_due(now, wake);
-        } else if let Some(&position) = self.positions.get(&waiter.user)
-            && let Some(queue) = self.users.get_mut(&position)
+        } else if let Some(queue) = self.users.get_mut(&waiter.user)
             && queue.waiting.remove(&waiter.number).is_some()
         {
             wake.extend(queue.waiting.first_key_value().map(|(_, h)| h.clone()));
-            if queue.waiting.is_empty() {
-                self.users.remove(&position);
-                self.positions.remove(&waiter.user);
-            }
+            self.place(now, &waiter.user);
         } else {
             return;
         }
         self.wake_first(wake);
     }
 
-    /// Applies a 429 of the server.
-    pub(super) fn throttled(&mut self, now: Nanos, after: Option<Nanos>, wake: &mut Vec<H>) {
-        if self.budget.throttled(now, after) {
+    /// Ends an in-flight request of a user, whose slot is free again.
+    pub(super) fn release(&mut self, now: Nanos, user: &Arc<str>, wake: &mut Vec<H>) {
+        self.free_slot(now, user);
+        if !self.rotation.is_empty() {
+            self.grant_due(now, wake);
+            self.wake_first(wake);
+        }
+    }
+
+    /// Applies a 429 that a request of this user received.
+    ///
+    /// Only this user is paused, unless another one is paused at the same time: then the server
+    /// refuses requests of the app, not of a user.
+    pub(super) fn throttled(
+        &mut self,
+        now: Nanos,
+        user: &str,
+        after: Option<Nanos>,
+        wake: &mut Vec<H>,
+    ) {
+        if self.budget.is_none() {
+            // Every request is sent at once if the limit is off.
+            return;
+        }
+        self.update_time(now);
+        let is_paused = |user: &Arc<str>| {
+            let pause = self.users.get(user).and_then(|queue| queue.pause.as_ref());
+            pause.is_some_and(|pause| pause.until > now)
+        };
+        let mut paused = self.pauses.iter().map(|(_, paused)| paused);
+        if paused.any(|paused| **paused != *user && is_paused(paused)) {
+            return self.all_throttled(now, after, wake);
+        }
+        let known = self.users.get_key_value(user);
+        let user = known.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
+        let queue = self.queue_of(&user);
+        let Some(pause) = Pause::after(queue.pause.as_ref(), now, after) else {
+            return;
+        };
+        let until = pause.until;
+        let before = queue.pause.replace(pause);
+        wake.extend(queue.waiting.values().cloned());
+        if let Some(before) = before {
+            self.pauses.remove(&(before.until, Arc::clone(&user)));
+            self.pauses.remove(&(before.forget_at(), Arc::clone(&user)));
+        }
+        self.pauses.insert((until, Arc::clone(&user)));
+        self.withdraw_grants(now, Some(&user));
+        self.place(now, &user);
+    }
+
+    /// Applies a 429 that concerns all users.
+    pub(super) fn all_throttled(&mut self, now: Nanos, after: Option<Nanos>, wake: &mut Vec<H>) {
+        let budget = self.budget.as_mut();
+        if budget.is_some_and(|budget| budget.throttled(now, after)) {
             // Requests with a granted permit wait again, and all requests check whether they can
             // still meet their deadline.
-            self.granted.clear();
+            self.withdraw_grants(now, None);
             let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
             wake.extend(waiting.cloned());
+        }
+    }
+
+    /// Counts an OAuth request as sent if it can be sent now, or returns the earliest time for it.
+    ///
+    /// OAuth requests need no slot and wait in no queue.
+    pub(super) fn send_oauth(&mut self, now: Nanos) -> Result<(), Nanos> {
+        self.update_time(now);
+        let granted = self.granted.len() as u64;
+        let Some(budget) = &mut self.budget else {
+            return Ok(());
+        };
+        let at = budget.earliest_oauth(now, granted);
+        if at > now {
+            return Err(at);
+        }
+        budget.record_oauth(now);
+        Ok(())
+    }
+
+    /// Applies a 429 for an OAuth request.
+    pub(super) fn oauth_throttled(&mut self, now: Nanos, after: Option<Nanos>) {
+        if let Some(budget) = &mut self.budget {
+            budget.oauth_throttled(now, after);
         }
     }
 
     /// Returns the minimum number of permits before a new request of a user, if no request is
     /// cancelled.
     fn permits_ahead(&self, user: &str) -> u64 {
-        let Some(own) = self.queue_of(user) else {
-            return self.users.len() as u64;
+        let before = match self.users.get(user) {
+            Some(own) if own.counted > 0 => own.counted,
+            _ => return self.rotation.len() as u64,
         };
-        let before = own.waiting.len();
-        let queues = self.users.values();
-        queues
-            .map(|queue| queue.waiting.len().min(before) as u64)
+        let lengths = self.lengths.iter();
+        lengths
+            .map(|(&length, users)| length.min(before) as u64 * users)
             .sum()
     }
 
-    fn queue_of(&self, user: &str) -> Option<&UserQueue<H>> {
-        self.users.get(self.positions.get(user)?)
+    fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
+        self.budget
+            .as_mut()
+            .map_or(now, |budget| budget.earliest(now, n))
+    }
+
+    fn record(&mut self, now: Nanos) {
+        if let Some(budget) = &mut self.budget {
+            budget.record(now);
+        }
+    }
+
+    fn paused_until(&self, user: &str) -> Nanos {
+        let pause = self.users.get(user).and_then(|queue| queue.pause.as_ref());
+        pause.map_or(0, |pause| pause.until)
+    }
+
+    /// Returns the slots that requests of a user can have. Requests of the app itself have no user.
+    fn slots_of(&self, user: &str) -> usize {
+        if user.is_empty() {
+            usize::MAX
+        } else {
+            self.slots_per_user
+        }
+    }
+
+    fn queue_of(&mut self, user: &Arc<str>) -> &mut UserQueue<H> {
+        self.users
+            .entry(Arc::clone(user))
+            .or_insert_with(|| UserQueue {
+                waiting: BTreeMap::new(),
+                in_flight: 0,
+                pause: None,
+                position: None,
+                counted: 0,
+            })
     }
 
     fn is_waiting(&self, waiter: &Waiter<H>) -> bool {
-        self.queue_of(&waiter.user)
-            .is_some_and(|queue| queue.waiting.contains_key(&waiter.number))
+        let queue = self.users.get(&waiter.user);
+        queue.is_some_and(|queue| queue.waiting.contains_key(&waiter.number))
     }
 
-    fn enqueue(&mut self, waiter: &Waiter<H>) {
-        let position = *self
-            .positions
-            .entry(waiter.user.clone())
-            .or_insert_with(|| {
-                self.last_position += 1;
-                self.last_position
-            });
-        let queue = self.users.entry(position).or_insert_with(|| UserQueue {
-            user: waiter.user.clone(),
-            waiting: BTreeMap::new(),
-        });
+    fn is_in_rotation(&self, user: &str) -> bool {
+        self.slots > 0
+            && self
+                .users
+                .get(user)
+                .is_some_and(|queue| queue.position.is_some())
+    }
+
+    fn enqueue(&mut self, now: Nanos, waiter: &Waiter<H>) {
+        let queue = self.queue_of(&waiter.user);
         queue.waiting.insert(waiter.number, waiter.handle.clone());
+        self.place(now, &waiter.user);
+    }
+
+    /// Adds a user to the rotation or removes it, after its queue has changed.
+    fn place(&mut self, now: Nanos, user: &Arc<str>) {
+        let slots = self.slots_of(user);
+        let Some(queue) = self.users.get_mut(user) else {
+            return;
+        };
+        let is_paused = queue.pause.as_ref().is_some_and(|pause| pause.until > now);
+        let can_get_permit = !is_paused && queue.in_flight < slots;
+        let counted = if can_get_permit {
+            queue.waiting.len()
+        } else {
+            0
+        };
+        if counted != queue.counted {
+            if let Some(users) = self.lengths.get_mut(&queue.counted) {
+                *users -= 1;
+                if *users == 0 {
+                    self.lengths.remove(&queue.counted);
+                }
+            }
+            if counted > 0 {
+                *self.lengths.entry(counted).or_default() += 1;
+            }
+            queue.counted = counted;
+        }
+        if counted == 0 {
+            if let Some(position) = queue.position.take() {
+                self.rotation.remove(&position);
+            }
+            if queue.waiting.is_empty() && queue.in_flight == 0 && queue.pause.is_none() {
+                self.users.remove(user);
+            }
+        } else if queue.position.is_none() {
+            self.last_position += 1;
+            queue.position = Some(self.last_position);
+            self.rotation.insert(self.last_position, Arc::clone(user));
+        }
     }
 
     /// Grants the permits that are due, and returns whether there were any.
     fn grant_due(&mut self, now: Nanos, wake: &mut Vec<H>) -> bool {
-        self.expire_grants(now);
+        self.update_time(now);
         let last_position = self.last_position;
         let granted_before = self.granted.len();
-        while !self.users.is_empty()
-            && self.budget.earliest(now, self.granted.len() as u64 + 1) <= now
-            && let Some((_, mut queue)) = self.users.pop_first()
+        while self.slots > 0
+            && !self.rotation.is_empty()
+            && self.earliest(now, self.granted.len() as u64 + 1) <= now
+            && let Some((_, user)) = self.rotation.pop_first()
         {
+            let queue = self.queue_of(&user);
+            queue.position = None;
             if let Some((number, handle)) = queue.waiting.pop_first() {
-                self.granted.push_back((now, number));
+                queue.in_flight += 1;
+                self.slots -= 1;
                 wake.push(handle);
+                self.grants.push_back((now, number));
+                self.granted.insert(number, Arc::clone(&user));
             }
-            if queue.waiting.is_empty() {
-                self.positions.remove(&queue.user);
-            } else {
-                self.last_position += 1;
-                self.positions
-                    .insert(queue.user.clone(), self.last_position);
-                self.users.insert(self.last_position, queue);
-            }
+            self.place(now, &user);
         }
         let any = self.granted.len() > granted_before;
         if any {
             // A request that is now the first of its user must learn when to check.
-            for queue in self
-                .users
+            for user in self
+                .rotation
                 .range(last_position + 1..)
-                .map(|(_, queue)| queue)
+                .map(|(_, user)| user)
             {
-                wake.extend(queue.waiting.values().next().cloned());
+                wake.extend(self.first_of(user).cloned());
             }
             self.wake_first(wake);
         }
         any
     }
 
-    fn wake_first(&self, wake: &mut Vec<H>) {
-        let queue = self.users.values().next();
-        wake.extend(
-            queue
-                .and_then(|queue| queue.waiting.values().next())
-                .cloned(),
-        );
+    fn first_of(&self, user: &Arc<str>) -> Option<&H> {
+        self.users.get(user)?.waiting.values().next()
     }
 
-    /// Redeems the permit of a request, if it has one.
+    fn wake_first(&self, wake: &mut Vec<H>) {
+        let user = self.rotation.values().next();
+        wake.extend(user.and_then(|user| self.first_of(user)).cloned());
+    }
+
+    /// Redeems the permit of a request, if it has one. The request keeps its slot.
     fn redeem(&mut self, now: Nanos, waiter: &Waiter<H>) -> bool {
-        let redeemed = self.remove_grant(waiter);
+        let redeemed = self.granted.remove(&waiter.number).is_some();
         if redeemed {
-            self.budget.record(now);
+            self.record(now);
         }
         redeemed
     }
 
-    fn remove_grant(&mut self, waiter: &Waiter<H>) -> bool {
-        let index = self
-            .granted
-            .iter()
-            .position(|grant| grant.1 == waiter.number);
-        index.and_then(|index| self.granted.remove(index)).is_some()
+    fn free_slot(&mut self, now: Nanos, user: &Arc<str>) {
+        self.slots += 1;
+        self.queue_of(user).in_flight -= 1;
+        self.place(now, user);
     }
 
-    fn expire_grants(&mut self, now: Nanos) {
-        while matches!(self.granted.front(), Some(grant) if expiry(grant) <= now) {
-            self.granted.pop_front();
+    /// Withdraws the unredeemed permits of a user, or of all users.
+    fn withdraw_grants(&mut self, now: Nanos, of: Option<&Arc<str>>) {
+        let is_affected = |user: &mut Arc<str>| of.is_none_or(|of| of == user);
+        let withdrawn = self.granted.extract_if(|_, user| is_affected(user));
+        for (_, user) in Vec::from_iter(withdrawn) {
+            self.free_slot(now, &user);
+        }
+    }
+
+    /// Ends grants and pauses whose time has passed.
+    fn update_time(&mut self, now: Nanos) {
+        while let Some((granted_at, number)) = self.grants.front() {
+            let is_redeemed = !self.granted.contains_key(number);
+            if !is_redeemed && expiry(*granted_at) > now {
+                break;
+            }
+            let expired = self.granted.remove(number);
+            self.grants.pop_front();
+            if let Some(user) = expired {
+                self.free_slot(now, &user);
+            }
+        }
+        while self.pauses.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, user)) = self.pauses.pop_first()
+        {
+            let queue = self.queue_of(&user);
+            // A pause is remembered for a while, because the next one is longer.
+            let forget_at = queue.pause.as_ref().map(Pause::forget_at);
+            match forget_at.filter(|at| *at > now) {
+                Some(at) => {
+                    self.pauses.insert((at, Arc::clone(&user)));
+                }
+                None => queue.pause = None,
+            }
+            self.place(now, &user);
         }
     }
 
     /// Returns the time at which the first request of a user should get its permit.
     fn check_at(&mut self, now: Nanos, waiter: &Waiter<H>) -> Option<Nanos> {
-        let position = self.positions.get(&waiter.user)?;
-        let first = self.users.get(position)?.waiting.keys().next()?;
-        if *first != waiter.number {
+        let queue = self.users.get(&waiter.user)?;
+        if *queue.waiting.keys().next()? != waiter.number {
             return None;
         }
-        // Positions of users without requests may lie in between, so the difference is an upper
-        // bound.
-        let users_ahead = position - self.users.keys().next()?;
-        let users_ahead = users_ahead.min(self.users.len() as u64 - 1);
-        let at = self
-            .budget
-            .earliest(now, self.granted.len() as u64 + users_ahead + 1);
-        let expiry = self.granted.front().map(expiry);
-        Some(expiry.map_or(at, |expiry| expiry.min(at)))
+        let resumed_at = queue.pause.as_ref().map(|pause| pause.until);
+        let resumed_at = resumed_at.filter(|until| *until > now);
+        let grant_expires_at = self.grants.front().map(|grant| expiry(grant.0));
+        let permit_at = match queue.position {
+            Some(position) if self.slots > 0 => {
+                // Positions of users without requests may lie in between, so the difference is an
+                // upper bound.
+                let users_ahead = position - self.rotation.keys().next()?;
+                let users_ahead = users_ahead.min(self.rotation.len() as u64 - 1);
+                Some(self.earliest(now, self.granted.len() as u64 + users_ahead + 1))
+            }
+            // A free slot wakes the first user, whose future may not be polled for a while.
+            _ => Some(now.saturating_add(GRANT_TIMEOUT)),
+        };
+        [resumed_at, grant_expires_at, permit_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
 /// Returns the time at which a granted permit expires.
-fn expiry(grant: &(Nanos, u64)) -> Nanos {
-    grant.0.saturating_add(GRANT_TIMEOUT)
+fn expiry(granted_at: Nanos) -> Nanos {
+    granted_at.saturating_add(GRANT_TIMEOUT)
 }

@@ -187,14 +187,123 @@ fn a_429_delays_all_users_for_its_retry_after() {
 }
 
 #[test]
-fn a_429_delays_no_user_for_longer_than_a_window() {
+fn a_429_delays_no_user_for_longer_than_a_minute() {
+    for retry_after in [61, 300, 86_400, u64::MAX] {
+        let mut simulation = Simulation::new();
+        let users = [simulation.bulk_user(0, 100), simulation.bulk_user(0, 100)];
+        simulation.run_for(60 * SECOND);
+        let retry_after = Some(Duration::from_secs(retry_after));
+        simulation.user_throttled(users[0], retry_after);
+        simulation.run_for(10 * SECOND);
+        simulation.throttled(retry_after);
+        let before = users.map(|user| simulation.sent_by(user));
+        simulation.run_for(61 * SECOND);
+        for (user, before) in users.into_iter().zip(before) {
+            assert!(simulation.sent_by(user) > before);
+        }
+    }
+}
+
+#[test]
+fn a_429_of_one_user_delays_no_other() {
     let mut simulation = Simulation::new();
-    simulation.bulk_user(0, 100);
+    let [refused, other] = [(); 2].map(|()| simulation.bulk_user(0, 100));
+    let light = simulation.light_user();
     simulation.run_for(60 * SECOND);
+    for _ in 0..3 {
+        let before = simulation.sent_by(refused);
+        let others_before = simulation.sent_by(other);
+        simulation.user_throttled(refused, Some(Duration::from_secs(30)));
+        // A second 429 of the same user, for a request that was in flight.
+        simulation.user_throttled(refused, Some(Duration::from_secs(20)));
+        simulation.run_for(30 * SECOND - 1);
+        assert_eq!(simulation.sent_by(refused), before);
+        let others = simulation.sent_by(other) - others_before;
+        assert!(others > 350, "{others}");
+        simulation.run_for(30 * SECOND);
+        assert!(simulation.sent_by(refused) > before);
+    }
+    check_limit(&simulation);
+    check_wait(&simulation, &[light]);
+}
+
+#[test]
+fn refusals_of_two_users_pause_all() {
+    let mut simulation = Simulation::new();
+    let users = [(); 3].map(|()| simulation.bulk_user(0, 100));
+    simulation.run_for(60 * SECOND);
+    let half_minute = Some(Duration::from_secs(30));
+    simulation.user_throttled(users[0], half_minute);
+    simulation.run_for(10 * SECOND);
     let before = simulation.sent.len();
-    simulation.throttled(Some(Duration::MAX));
+    simulation.user_throttled(users[1], half_minute);
+    simulation.run_for(30 * SECOND - 1);
+    assert_eq!(simulation.sent.len(), before);
+    // One after the other, they do not.
+    simulation.run_for(100 * SECOND);
+    simulation.user_throttled(users[0], half_minute);
+    simulation.run_for(31 * SECOND);
+    let before = simulation.sent_by(users[2]);
+    simulation.user_throttled(users[1], half_minute);
+    simulation.run_for(10 * SECOND);
+    assert!(simulation.sent_by(users[2]) > before);
+}
+
+#[test]
+fn the_pause_of_one_user_doubles_with_each_429_without_retry_after() {
+    let mut simulation = Simulation::new();
+    let refused = simulation.bulk_user(0, 100);
+    let other = simulation.bulk_user(0, 100);
+    for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let before = [refused, other].map(|user| simulation.sent_by(user));
+        simulation.user_throttled(refused, None);
+        simulation.user_throttled(refused, None);
+        simulation.run_for(pause * SECOND - 1);
+        assert_eq!(simulation.sent_by(refused), before[0], "{pause} s");
+        assert!(simulation.sent_by(other) > before[1], "{pause} s");
+        simulation.run_for(SECOND);
+        assert!(simulation.sent_by(refused) > before[0], "{pause} s");
+    }
+    simulation.run_for(61 * SECOND);
+    let before = simulation.sent_by(refused);
+    simulation.user_throttled(refused, None);
+    simulation.run_for(2 * SECOND);
+    assert!(simulation.sent_by(refused) > before);
+}
+
+#[test]
+fn oauth_requests_keep_the_limit_and_do_not_delay_calls() {
+    for calls in [0, 1, 100] {
+        let mut simulation = Simulation::new();
+        if calls > 0 {
+            simulation.bulk_user(0, calls);
+        }
+        let light = simulation.light_user();
+        simulation.run_for(400 * SECOND);
+        // Two thousand users whose tokens expire at the same time, ten times in a row.
+        for _ in 0..10 {
+            let mut sent = 0;
+            for _ in 0..100 {
+                sent += (0..20).filter(|_| simulation.oauth()).count();
+                simulation.run_for(SECOND / 10);
+            }
+            assert!(sent <= 2_000);
+            simulation.run_for(90 * SECOND);
+        }
+        check_limit(&simulation);
+        check_wait(&simulation, &[light]);
+    }
+}
+
+#[test]
+fn oauth_requests_of_many_users_are_sent_at_once_if_the_window_is_empty() {
+    let mut simulation = Simulation::new();
+    assert_eq!((0..3_000).filter(|_| simulation.oauth()).count(), 2_000);
     simulation.run_for(302 * SECOND);
-    assert!(simulation.sent.len() > before);
+    assert_eq!((0..3_000).filter(|_| simulation.oauth()).count(), 2_000);
+    let small = Simulation::with_limit(3, Duration::from_secs(1));
+    let mut small = small;
+    assert_eq!((0..10).filter(|_| small.oauth()).count(), 2);
 }
 
 #[test]

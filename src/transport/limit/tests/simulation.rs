@@ -72,7 +72,7 @@ impl Simulation {
     pub(super) fn with_limit(requests: u32, window: Duration) -> Self {
         let requests = NonZeroU32::new(requests).unwrap();
         Self {
-            queue: Queue::new(Budget::new(requests, window)),
+            queue: Queue::new(Some(Budget::new(requests, window)), usize::MAX),
             users: Vec::new(),
             events: BinaryHeap::new(),
             scheduled: 0,
@@ -136,11 +136,30 @@ impl Simulation {
         self.now = end;
     }
 
+    /// Applies a 429 that concerns all users.
     pub(super) fn throttled(&mut self, retry_after: Option<Duration>) {
         let mut wake = Vec::new();
         self.queue
-            .throttled(self.now, retry_after.map(nanos), &mut wake);
+            .all_throttled(self.now, retry_after.map(nanos), &mut wake);
         self.wake(wake);
+    }
+
+    /// Applies a 429 for a request of one user.
+    pub(super) fn user_throttled(&mut self, user: usize, retry_after: Option<Duration>) {
+        let mut wake = Vec::new();
+        let id = &self.users[user].id;
+        self.queue
+            .throttled(self.now, id, retry_after.map(nanos), &mut wake);
+        self.wake(wake);
+    }
+
+    /// Sends an OAuth request if that is possible now.
+    pub(super) fn oauth(&mut self) -> bool {
+        let sent = self.queue.send_oauth(self.now).is_ok();
+        if sent {
+            self.sent.push(self.now);
+        }
+        sent
     }
 
     pub(super) fn sent_by(&self, user: usize) -> usize {
@@ -159,13 +178,13 @@ impl Simulation {
     fn request(&mut self, user: usize) {
         let id = &self.users[user].id;
         match self.queue.admit(self.now, id, Nanos::MAX) {
-            Admission::Granted => self.send(user, self.now),
+            Admission::Granted(_) => self.send(user, self.now),
             Admission::TooLate(_) => unreachable!("no deadline was given"),
             Admission::Wait => {
                 let requested_at = self.now;
                 self.waited += 1;
                 let number = self.waited;
-                let waiter = self.queue.wait(id, number);
+                let waiter = self.queue.wait(self.now, id, number);
                 self.requests.insert(
                     number,
                     Request {
@@ -216,6 +235,11 @@ impl Simulation {
 
     fn send(&mut self, number: usize, requested_at: Nanos) {
         self.sent.push(self.now);
+        // The response arrives at once.
+        let mut wake = Vec::new();
+        let id = self.users[number].id.as_str().into();
+        self.queue.release(self.now, &id, &mut wake);
+        self.wake(wake);
         let user = &mut self.users[number];
         user.sent += 1;
         user.longest_wait = user.longest_wait.max(self.now - requested_at);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::transport::limit::{Limiter, NoPermit, Permit, RateLimit};
+use crate::transport::limit::{Limiter, RateLimit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ fn far() -> Instant {
 
 /// Creates a limiter of one request per second; the margin adds 1/300 of a second.
 fn one_per_second() -> Arc<Limiter> {
-    Arc::new(Limiter::new(RateLimit::new(1, SECOND)))
+    Arc::new(Limiter::new(RateLimit::new(1, SECOND), 1_000))
 }
 
 /// Polls a future once, like a stream whose consumer is then busy.
@@ -32,7 +32,7 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 /// Acquires a permit, and returns how long that took.
 async fn timed(limiter: &Limiter, user: &str) -> Duration {
     let start = Instant::now();
-    limiter.acquire(user, far()).await.unwrap();
+    drop(limiter.acquire(user, far()).await.unwrap());
     start.elapsed()
 }
 
@@ -51,7 +51,7 @@ async fn requests_of_one_user_are_sent_in_order() {
     for number in 0..10 {
         let limiter = limiter.clone();
         waiting.spawn(async move {
-            limiter.acquire("user", far()).await.unwrap();
+            let _permit = limiter.acquire("user", far()).await.unwrap();
             number
         });
     }
@@ -66,7 +66,7 @@ async fn a_new_user_is_served_beside_a_user_with_many_requests() {
     let mut waiting = JoinSet::new();
     for _ in 0..1_000 {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire("bulk", far()).await });
+        waiting.spawn(async move { limiter.acquire("bulk", far()).await.is_ok() });
     }
     sleep(SECOND / 2).await;
     // The next permit was already due to the bulk user.
@@ -77,11 +77,11 @@ async fn a_new_user_is_served_beside_a_user_with_many_requests() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_after_the_deadline_is_refused_at_once() {
     let limiter = one_per_second();
-    limiter.acquire("user", far()).await.unwrap();
+    drop(limiter.acquire("user", far()).await.unwrap());
     let start = Instant::now();
     let refused = limiter.acquire("user", start + SECOND / 2).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
-    check_seconds(refused.unwrap_err().wait, 1);
+    check_seconds(refused.unwrap_err().wait.unwrap(), 1);
     // The refusal uses no permit.
     check_seconds(timed(&limiter, "user").await, 1);
 }
@@ -92,30 +92,36 @@ async fn requests_ahead_in_the_queue_count_against_the_deadline() {
     let mut waiting = JoinSet::new();
     for user in ["a", "a", "a", "a", "a", "b", "b"] {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire(user, far()).await });
+        waiting.spawn(async move { limiter.acquire(user, far()).await.is_ok() });
     }
     sleep(Duration::from_millis(1)).await;
     let soon = Instant::now() + 3 * SECOND;
     // Four requests of the same user and two of the other are ahead.
-    check_seconds(limiter.acquire("a", soon).await.unwrap_err().wait, 7);
+    check_seconds(
+        limiter.acquire("a", soon).await.unwrap_err().wait.unwrap(),
+        7,
+    );
     // Each of the other two users has one permit ahead.
-    check_seconds(limiter.acquire("c", soon).await.unwrap_err().wait, 3);
+    check_seconds(
+        limiter.acquire("c", soon).await.unwrap_err().wait.unwrap(),
+        3,
+    );
     let late = Instant::now() + 4 * SECOND;
-    limiter.acquire("c", late).await.unwrap();
+    drop(limiter.acquire("c", late).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_request_fails_at_its_deadline_at_the_latest() {
     let limiter = one_per_second();
-    limiter.acquire("a", far()).await.unwrap();
+    drop(limiter.acquire("a", far()).await.unwrap());
     let until = Instant::now() + SECOND * 3 / 2;
     let mut second = pin!(limiter.acquire("a", until));
     assert!(poll(second.as_mut()).is_pending());
     // Without `Retry-After`, the pause is one second from now.
     advance(SECOND * 9 / 10).await;
-    limiter.throttled(None);
+    limiter.throttled("", None, true);
     let refused = second.await.unwrap_err();
-    assert_eq!(refused.wait, SECOND);
+    assert_eq!(refused.wait, Some(SECOND));
     assert!(Instant::now() < until);
 }
 
@@ -125,19 +131,14 @@ async fn a_passed_deadline_gets_no_permit() {
     let until = Instant::now();
     advance(SECOND).await;
     let refused = limiter.acquire("user", until).await;
-    assert_eq!(
-        refused,
-        Err(NoPermit {
-            wait: Duration::ZERO
-        })
-    );
+    assert_eq!(refused.unwrap_err().wait, Some(Duration::ZERO));
     assert_eq!(timed(&limiter, "user").await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_future_leaves_the_queue() {
     let limiter = one_per_second();
-    limiter.acquire("user", far()).await.unwrap();
+    drop(limiter.acquire("user", far()).await.unwrap());
     {
         let mut first = pin!(limiter.acquire("user", far()));
         let mut other = pin!(limiter.acquire("other", far()));
@@ -151,15 +152,15 @@ async fn a_dropped_future_leaves_the_queue() {
 async fn the_next_request_after_a_dropped_future_is_notified() {
     for dropped in ["user", "other"] {
         let limiter = one_per_second();
-        limiter.acquire("user", far()).await.unwrap();
+        drop(limiter.acquire("user", far()).await.unwrap());
         let start = Instant::now();
         let mut first = Box::pin(limiter.acquire(dropped, far()));
         assert!(poll(first.as_mut()).is_pending());
         let behind = limiter.clone();
-        let behind = tokio::spawn(async move { behind.acquire("user", far()).await });
+        let behind = tokio::spawn(async move { behind.acquire("user", far()).await.is_ok() });
         sleep(SECOND / 2).await;
         drop(first);
-        behind.await.unwrap().unwrap();
+        assert!(behind.await.unwrap());
         check_seconds(start.elapsed(), 1);
     }
 }
@@ -167,34 +168,34 @@ async fn the_next_request_after_a_dropped_future_is_notified() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_of_a_dropped_future_goes_to_the_next_request() {
     let limiter = one_per_second();
-    limiter.acquire("a", far()).await.unwrap();
+    drop(limiter.acquire("a", far()).await.unwrap());
     let start = Instant::now();
     let mut first = Box::pin(limiter.acquire("b", far()));
     assert!(poll(first.as_mut()).is_pending());
     let next = limiter.clone();
-    let next = tokio::spawn(async move { next.acquire("c", far()).await });
+    let next = tokio::spawn(async move { next.acquire("c", far()).await.is_ok() });
     // The task of the second request grants the permit to the first, which is not polled.
     sleep(SECOND * 3 / 2).await;
     assert!(!next.is_finished());
     drop(first);
-    next.await.unwrap().unwrap();
+    assert!(next.await.unwrap());
     assert!(start.elapsed() < SECOND * 21 / 10, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_future_delays_no_other_user_and_keeps_its_place() {
     let limiter = one_per_second();
-    limiter.acquire("a", far()).await.unwrap();
+    drop(limiter.acquire("a", far()).await.unwrap());
     let mut idle = Box::pin(limiter.acquire("idle", far()));
     assert!(poll(idle.as_mut()).is_pending());
     // A permit that is not redeemed expires after a second.
     assert!(timed(&limiter, "a").await < SECOND * 7 / 2);
     let behind = limiter.clone();
-    let behind = tokio::spawn(async move { behind.acquire("idle", far()).await });
+    let behind = tokio::spawn(async move { behind.acquire("idle", far()).await.is_ok() });
     sleep(Duration::from_millis(1)).await;
-    idle.await.unwrap();
+    drop(idle.await.unwrap());
     assert!(!behind.is_finished());
-    behind.await.unwrap().unwrap();
+    assert!(behind.await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,19 +204,19 @@ async fn waiting_requests_of_a_user_pass_an_unpolled_future_of_another() {
     let mut waiting = JoinSet::new();
     for _ in 0..3 {
         let limiter = limiter.clone();
-        waiting.spawn(async move { limiter.acquire("a", far()).await });
+        waiting.spawn(async move { limiter.acquire("a", far()).await.is_ok() });
     }
     sleep(SECOND / 2).await;
     let mut idle = Box::pin(limiter.acquire("idle", far()));
     assert!(poll(idle.as_mut()).is_pending());
     let all = tokio::time::timeout(10 * SECOND, waiting.join_all());
     let permits = all.await.unwrap();
-    assert!(permits.iter().all(Result::is_ok), "{permits:?}");
+    assert!(permits.iter().all(|sent| *sent), "{permits:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
-    let limiter = Arc::new(Limiter::new(RateLimit::new(100, SECOND)));
+    let limiter = Arc::new(Limiter::new(RateLimit::new(100, SECOND), 10_000));
     let mut waiting = JoinSet::new();
     for number in 0..3_000_u64 {
         let limiter = limiter.clone();
@@ -240,13 +241,13 @@ async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_delays_all_users() {
-    let limiter = Arc::new(Limiter::new(RateLimit::default()));
-    limiter.acquire("user", far()).await.unwrap();
-    limiter.throttled(Some(30 * SECOND));
+    let limiter = Arc::new(Limiter::new(RateLimit::default(), 256));
+    drop(limiter.acquire("user", far()).await.unwrap());
+    limiter.throttled("", Some(30 * SECOND), true);
     let start = Instant::now();
     let until = start + 29 * SECOND;
     let refused = limiter.acquire("other", until).await;
-    assert_eq!(refused, Err(NoPermit { wait: 30 * SECOND }));
+    assert_eq!(refused.unwrap_err().wait, Some(30 * SECOND));
     let took = timed(&limiter, "other").await;
     assert!((30 * SECOND..31 * SECOND).contains(&took), "{took:?}");
 }
@@ -254,26 +255,26 @@ async fn a_429_delays_all_users() {
 #[tokio::test(start_paused = true)]
 async fn a_permit_granted_before_a_429_is_not_redeemed_after_it() {
     let limiter = one_per_second();
-    limiter.acquire("a", far()).await.unwrap();
+    drop(limiter.acquire("a", far()).await.unwrap());
     let mut first = Box::pin(limiter.acquire("a", far()));
     assert!(poll(first.as_mut()).is_pending());
     advance(SECOND * 11 / 10).await;
     let mut second = Box::pin(limiter.acquire("b", far()));
     assert!(poll(second.as_mut()).is_pending());
-    limiter.throttled(Some(SECOND));
+    limiter.throttled("", Some(SECOND), true);
     let start = Instant::now();
-    first.await.unwrap();
+    drop(first.await.unwrap());
     assert!(start.elapsed() >= SECOND, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_no_request_waits() {
     for off in [RateLimit::off(), RateLimit::new(5, Duration::ZERO)] {
-        let limiter = Limiter::new(off);
-        limiter.throttled(Some(SECOND));
+        let limiter = Limiter::new(off, usize::MAX);
+        limiter.throttled("", Some(SECOND), true);
         for _ in 0..10_000 {
             let permit = pin!(limiter.acquire("user", Instant::now()));
-            assert_eq!(poll(permit), Poll::Ready(Ok(Permit::Immediate)));
+            assert!(matches!(poll(permit), Poll::Ready(Ok(permit)) if !permit.waited));
         }
     }
 }
@@ -289,4 +290,114 @@ fn permits_can_be_awaited_on_any_thread() {
 fn debug_shows_no_user() {
     let limiter = one_per_second();
     assert_eq!(format!("{limiter:?}"), "Limiter(..)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_with_slow_requests_leaves_slots_for_the_others() {
+    for concurrency in [4, 20, 256] {
+        let limiter = Arc::new(Limiter::new(RateLimit::default(), concurrency));
+        let mut slow = JoinSet::new();
+        for _ in 0..900 {
+            let limiter = limiter.clone();
+            slow.spawn(async move {
+                let _permit = limiter.acquire("slow", far()).await.unwrap();
+                sleep(10 * SECOND).await;
+            });
+        }
+        sleep(SECOND).await;
+        let start = Instant::now();
+        let reserved = concurrency / 4;
+        let others: Vec<_> = (0..reserved)
+            .map(|number| format!("user {number}"))
+            .collect();
+        let mut permits = Vec::new();
+        for user in &others {
+            permits.push(limiter.acquire(user, far()).await.unwrap());
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // The next user waits for the first slot that is free, before the other 800 requests.
+        let took = timed(&limiter, "next").await;
+        assert!(took <= 9 * SECOND, "{took:?}");
+        drop(permits);
+        slow.join_all().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_go_round_robin_to_the_users_that_wait() {
+    let limiter = Arc::new(Limiter::new(RateLimit::off(), 2));
+    let mut waiting = JoinSet::new();
+    for (number, user) in ["a", "a", "a", "a", "b", "b", "c"].into_iter().enumerate() {
+        let limiter = limiter.clone();
+        waiting.spawn(async move {
+            sleep(Duration::from_millis(number as u64)).await;
+            let _permit = limiter.acquire(user, far()).await.unwrap();
+            sleep(SECOND).await;
+            user
+        });
+    }
+    let mut order = Vec::new();
+    while let Some(user) = waiting.join_next().await {
+        order.push(user.unwrap());
+    }
+    assert_eq!(order, ["a", "a", "b", "c", "a", "b", "a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_slot_fails_at_its_deadline_and_names_the_concurrency_limit() {
+    let limiter = Limiter::new(RateLimit::default(), 1);
+    let _permit = limiter.acquire("a", far()).await.unwrap();
+    let start = Instant::now();
+    let refused = limiter.acquire("b", start + 5 * SECOND).await;
+    assert_eq!(refused.unwrap_err().wait, None);
+    assert_eq!(start.elapsed(), 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_passes_an_unpolled_future() {
+    let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+    let permit = limiter.acquire("a", far()).await.unwrap();
+    let mut idle = Box::pin(limiter.acquire("idle", far()));
+    assert!(poll(idle.as_mut()).is_pending());
+    let behind = limiter.clone();
+    let behind = tokio::spawn(async move { behind.acquire("b", far()).await.is_ok() });
+    sleep(SECOND).await;
+    let start = Instant::now();
+    drop(permit);
+    assert!(behind.await.unwrap());
+    assert!(start.elapsed() <= 2 * SECOND, "{:?}", start.elapsed());
+    drop(idle.await.unwrap());
+}
+
+#[test]
+fn a_permit_costs_little_beside_fifty_thousand_waiting_users() {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut took = [0, 50_000].map(|waiting| {
+            let limiter = Limiter::new(RateLimit::new(10, SECOND), 100_000);
+            let users: Vec<_> = (0..waiting)
+                .map(|number| format!("user {number}"))
+                .collect();
+            let mut places: Vec<_> = users
+                .iter()
+                .map(|user| Box::pin(limiter.acquire(user, far())))
+                .collect();
+            for place in &mut places {
+                let _first_ten = poll(place.as_mut());
+            }
+            let start = std::time::Instant::now();
+            for _ in 0..10_000 {
+                let mut place = pin!(limiter.acquire("another", far()));
+                let _waits = poll(place.as_mut());
+            }
+            start.elapsed()
+        });
+        took.sort();
+        assert!(took[1] < 20 * took[0], "{took:?}");
+    });
 }
