@@ -7,6 +7,7 @@ pub(crate) mod prepare;
 pub(crate) mod response;
 mod span;
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,28 +166,36 @@ impl<'c> Call<'c> {
         loop {
             let (bearer, attempt) = self.attempt().await?;
             if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
-                && attempt.status() == Some(StatusCode::UNAUTHORIZED)
-                && !session.rejects_new_tokens(self.operation_id(), tokens.generation)
+                && let Some(status) = attempt.status()
             {
-                if let Some(is_new) = retried_with_new_token {
+                if status.is_success() {
+                    session.note_accepted(|| self.refusing(), tokens.generation);
+                }
+                if status == StatusCode::UNAUTHORIZED && retried_with_new_token == Some(true) {
+                    session.note_refused(&self.refusing());
+                }
+                if status == StatusCode::UNAUTHORIZED
+                    && retried_with_new_token.is_none()
+                    && session.may_refresh_after_401(&self.refusing(), tokens.generation)
+                {
+                    // Another process may have refreshed the token, or the vendor may have revoked
+                    // it. `renew` returns a newer token if there is one, or refreshes.
+                    let requested_at = self.calls.clock.now();
+                    let renewal = timeout_at(self.deadline, session.renew(tokens.generation));
+                    let renewed = Box::pin(renewal).await;
+                    let renewed = renewed.map_err(|_| TOKEN_REFRESH)?;
+                    let renewed = renewed.map_err(Failure::Auth)?;
+                    let is_new = renewed.issued_at >= requested_at;
                     if is_new {
-                        session.note_rejection(self.operation_id(), tokens.generation);
+                        session.note_issued_after_401(renewed.generation);
                     }
-                    return Ok(attempt);
+                    retried_with_new_token = Some(is_new);
+                    if self.request.is_none() {
+                        self.trace.body_not_replayable = true;
+                        return Ok(attempt);
+                    }
+                    continue;
                 }
-                // Another process may have refreshed the token, or the vendor may have revoked
-                // it. `renew` returns a newer token if there is one, or refreshes.
-                let requested_at = self.calls.clock.now();
-                let renewal = timeout_at(self.deadline, session.renew(tokens.generation));
-                let renewed = Box::pin(renewal).await;
-                let renewed = renewed.map_err(|_| TOKEN_REFRESH)?;
-                let renewed = renewed.map_err(Failure::Auth)?;
-                retried_with_new_token = Some(renewed.issued_at >= requested_at);
-                if self.request.is_none() {
-                    self.trace.body_not_replayable = true;
-                    return Ok(attempt);
-                }
-                continue;
             }
             self.note_missing_scopes(&bearer, &attempt);
             match self.retry_delay(&attempt) {
@@ -349,6 +358,17 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// Returns the name under which a 401 of this call is remembered.
+    fn refusing(&self) -> Cow<'static, str> {
+        if let Some(operation) = self.operation {
+            return operation.id.into();
+        }
+        let own = self.request.as_ref();
+        let sent = own.map(Request::url).or(self.sent_to.as_ref());
+        let method = own.map_or("", |request| request.method().as_str());
+        format!("{method} {}", sent.map_or("", Url::path)).into()
+    }
+
     fn operation_id(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.id)
     }
@@ -398,8 +418,11 @@ impl<'c> Call<'c> {
     }
 
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {
-        if let (Bearer::User(tokens), Some(operation), Some(StatusCode::FORBIDDEN)) =
-            (bearer, self.operation, attempt.status())
+        // The vendor's guide says "Unauthorized" of a missing scope.
+        const REFUSED: [Option<StatusCode>; 2] =
+            [Some(StatusCode::FORBIDDEN), Some(StatusCode::UNAUTHORIZED)];
+        if let (Bearer::User(tokens), Some(operation)) = (bearer, self.operation)
+            && REFUSED.contains(&attempt.status())
         {
             self.trace.missing_scopes = missing_scopes(operation.scopes, &tokens.scopes);
         }

@@ -13,7 +13,7 @@ const SUPPORT: &str = "api-support@fullscript.com";
 impl Error {
     /// Returns the advice that ends the error message.
     pub(super) fn advice(&self) -> Option<String> {
-        if self.refused_with(StatusCode::FORBIDDEN) {
+        if self.refused_with(StatusCode::FORBIDDEN) || self.is_missing_scope() {
             return self.forbidden_advice();
         }
         if self.may_have_arrived()

@@ -298,13 +298,14 @@ impl Error {
                 .is_some_and(|operation| operation.requires_commercial_approval)
     }
 
-    /// Returns whether a 403 is caused by a scope that the token lacks.
+    /// Returns whether a 403 or a 401 is caused by a scope that the token lacks.
     ///
     /// This is the case if the known scopes of the operation are not among those that the token
-    /// was issued with, or if the server reports `insufficient_scope`.
+    /// was issued with, or if the server reports `insufficient_scope`. The vendor's guide names
+    /// the response "Unauthorized", and does not document its status.
     #[must_use]
     pub fn is_missing_scope(&self) -> bool {
-        self.refused_with(StatusCode::FORBIDDEN)
+        (self.refused_with(StatusCode::FORBIDDEN) || self.refused_with(StatusCode::UNAUTHORIZED))
             && (!self.missing_scopes().is_empty() || self.reports_insufficient_scope())
     }
 

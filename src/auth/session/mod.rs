@@ -1,6 +1,7 @@
 //! The session of one user: caches, refreshes and revokes the user's tokens.
 
 mod refresh;
+mod refusals;
 mod save;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
+use self::refusals::Refusals;
 use super::error::{AuthError, Kind};
 use super::event::AuthEvent;
 use super::shared::AppShared;
@@ -63,8 +65,8 @@ struct State {
     next_early_refresh: Option<SystemTime>,
     /// Whether a background task is retrying to save `unsaved`.
     retrying_save: bool,
-    /// The operations that reject even a new token.
-    rejections: Option<Box<Rejections>>,
+    /// Boxed, because they are rare.
+    refusals: Option<Box<Refusals>>,
 }
 
 struct Current {
@@ -80,14 +82,6 @@ struct Unsaved {
     expected: Option<u64>,
     /// Whether it belongs to a new connection, which overwrites any stored tokens.
     new_connection: bool,
-}
-
-/// The operations that returned 401 for a token that had just been issued.
-///
-/// A further refresh would not help them.
-struct Rejections {
-    generation: u64,
-    operations: Vec<&'static str>,
 }
 
 impl Session {
@@ -150,28 +144,35 @@ impl Session {
         }
     }
 
-    /// Returns whether an operation has rejected a token of this generation that was new.
-    pub(crate) fn rejects_new_tokens(&self, operation: &'static str, generation: u64) -> bool {
+    /// Returns whether a refresh may help an operation that refused tokens of this generation.
+    pub(crate) fn may_refresh_after_401(&self, operation: &str, generation: u64) -> bool {
+        let now = self.app.now();
         let state = self.lock();
-        state.rejections.as_ref().is_some_and(|rejections| {
-            rejections.generation == generation && rejections.operations.contains(&operation)
-        })
+        let refusals = state.refusals.as_ref();
+        refusals.is_none_or(|refusals| refusals.may_refresh(operation, generation, now))
     }
 
-    /// Records that an operation rejected a token that had just been issued.
-    pub(crate) fn note_rejection(&self, operation: &'static str, generation: u64) {
+    /// Records that tokens were issued after a 401.
+    pub(crate) fn note_issued_after_401(&self, generation: u64) {
+        let now = self.app.now();
         let mut state = self.lock();
-        match &mut state.rejections {
-            Some(rejections) if rejections.generation == generation => {
-                if !rejections.operations.contains(&operation) {
-                    rejections.operations.push(operation);
-                }
-            }
-            rejections => {
-                *rejections = Some(Box::new(Rejections {
-                    generation,
-                    operations: vec![operation],
-                }));
+        let refusals = state.refusals.get_or_insert_default();
+        refusals.issued(generation, now);
+    }
+
+    /// Records that an operation refused tokens that had just been issued.
+    pub(crate) fn note_refused(&self, operation: &str) {
+        let mut state = self.lock();
+        state.refusals.get_or_insert_default().refused(operation);
+    }
+
+    /// Records that an operation accepted tokens of this generation.
+    pub(crate) fn note_accepted<S: AsRef<str>>(&self, operation: impl Fn() -> S, generation: u64) {
+        let mut state = self.lock();
+        if let Some(refusals) = &mut state.refusals {
+            refusals.accepted(operation().as_ref(), generation);
+            if refusals.is_empty() {
+                state.refusals = None;
             }
         }
     }

@@ -6,6 +6,7 @@ mod elsewhere;
 mod failures;
 mod processes;
 mod refreshes;
+mod refusals;
 mod token_endpoint;
 
 use fullscript::auth::{AuthEvent, Scope};
