@@ -41,6 +41,7 @@ impl TokenStore for Imagined {
             Duration::from_secs(7_200),
         )
         .refresh_token(RefreshToken::new(format!("{user:1>64}")))
+        .replaced_access_token(AccessToken::new(format!("{user:2>64}")))
         .scopes(scopes.map(Scope::new));
         Box::pin(ready(Ok(Some(tokens))))
     }
@@ -54,17 +55,11 @@ impl TokenStore for Imagined {
         Box::pin(ready(Ok(Swap::Done)))
     }
 
-    fn delete<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(ready(Ok(())))
+    fn delete<'a>(&'a self, _: &'a str, _: Option<u64>) -> StoreFuture<'a, Swap> {
+        Box::pin(ready(Ok(Swap::Done)))
     }
 
-    fn lease<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: SystemTime,
-        _: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
+    fn lease<'a>(&'a self, _: &'a str, _: &'a str, _: Duration) -> StoreFuture<'a, Lease> {
         Box::pin(ready(Ok(Lease::Granted)))
     }
 

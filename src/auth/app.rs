@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::Url;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::authorize::{AuthorizationCode, AuthorizationRequest, Authorize, State};
 use super::error::{AuthError, Kind};
 use super::randomness::Randomness;
 use super::session::Session;
 use super::shared::AppShared;
+use super::shutdown::Unfinished;
 use super::token::{Owner, Scope, TokenSet};
 use super::token_endpoint::Outcome;
 use crate::lock::lock;
@@ -150,8 +154,13 @@ impl OAuthApp {
     /// - [`AuthError::is_misconfigured`]: the server rejected the client id, the client secret or
     ///   the redirect URI.
     pub async fn exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
+        self.inner.shared.ensure_open()?;
         let app = self.clone();
-        let task = tokio::spawn(async move { app.run_exchange(code).await });
+        let running = self.inner.shared.task();
+        let task = tokio::spawn(async move {
+            let _running = running;
+            app.run_exchange(code).await
+        });
         task.await
             .unwrap_or_else(|_| Err(AuthError::new(Kind::CodeUnanswered(None))))
     }
@@ -174,7 +183,8 @@ impl OAuthApp {
             }
             Outcome::Unclear { error, .. } => return Err(error.of_a_code()),
         };
-        let Some(owner) = issued.owner.clone() else {
+        let owner = issued.owner.clone();
+        let Some(owner) = owner.filter(|_| issued.access_token.is_sendable()) else {
             return Err(AuthError::new(Kind::CodeUnanswered(None)));
         };
         let user = User {
@@ -190,6 +200,7 @@ impl OAuthApp {
             lifetime: issued.lifetime,
             generation: 1,
             needs_reconnect: false,
+            replaced_access_token: None,
             owner,
         };
         self.session(user.id()).connect(tokens).await?;
@@ -198,22 +209,83 @@ impl OAuthApp {
 
     /// Disconnects a user: revokes the tokens at the server, then deletes them from the store.
     ///
+    /// Revokes the token set that is stored at that moment, also if another process has just
+    /// refreshed it, and the one that it replaced. Ends or fails within 2 minutes.
+    /// Another process stops using its cached tokens after 30 s at most, and they are invalid
+    /// at once.
+    ///
     /// # Errors
     ///
     /// Returns an error if the server cannot be reached; the tokens stay in the store, so that the
-    /// revocation can be retried. Returns an error if the tokens were issued in another
+    /// revocation can be retried. Returns an error if the user has no tokens
+    /// ([`AuthError::needs_reconnect`]). Returns an error if the tokens were issued in another
     /// environment; revoke them there.
     pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
+        self.inner.shared.ensure_open()?;
         self.session(user).revoke().await
     }
 
     /// Deletes a user's tokens from the store without revoking them at the server.
     ///
+    /// A call of this process that starts later does not use them. Another process compares its
+    /// cached tokens with the store every 30 s, so it stops using them after 30 s at most, unless
+    /// the store fails. Ends or fails within 2 minutes.
+    ///
     /// # Errors
     ///
     /// Returns an error if the store fails.
     pub async fn forget(&self, user: &str) -> Result<(), AuthError> {
+        self.inner.shared.ensure_open()?;
         self.session(user).forget().await
+    }
+
+    /// Shuts down the app: waits for running token requests and saves, for `deadline` at most.
+    ///
+    /// From now on, calls of all clients of this app fail before they are sent, and so do
+    /// [`exchange`](Self::exchange), [`revoke`](Self::revoke) and [`forget`](Self::forget), with an
+    /// error whose [`AuthError::is_shut_down`] is true. Requests that were sent already are not
+    /// interrupted.
+    /// A refresh that ends releases its lease; the lease of one that does not expires 2 s after its
+    /// process ended.
+    /// A token set that the store could not save is saved again. Call this before the process
+    /// ends, and before the runtime does.
+    ///
+    /// # Errors
+    ///
+    /// Returns the users whose tokens were not finished before the deadline.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), Unfinished> {
+        let shared = &self.inner.shared;
+        shared.shut_down();
+        let finished = async {
+            shared.idle().await;
+            let mut saves = JoinSet::new();
+            for session in self.sessions_with(Session::has_unsaved) {
+                saves.spawn(async move { session.save_unsaved().await });
+            }
+            while saves.join_next().await.is_some() {}
+            shared.idle().await;
+        };
+        let _reported_below = timeout(deadline, finished).await;
+        let users = |sessions: Vec<Arc<Session>>| {
+            let users = sessions.iter().map(|session| session.user().to_string());
+            users.collect::<Vec<_>>()
+        };
+        let unfinished = Unfinished {
+            unsaved: users(self.sessions_with(Session::has_unsaved)),
+            running: users(self.sessions_with(Session::is_busy)),
+            tasks: shared.running().tasks,
+        };
+        if unfinished.is_empty() {
+            Ok(())
+        } else {
+            Err(unfinished)
+        }
+    }
+
+    fn sessions_with(&self, has: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let sessions = lock(&self.inner.sessions);
+        let found = sessions.by_user.values().filter(|session| has(session));
+        found.map(Arc::clone).collect()
     }
 
     /// Returns the HTTP client and the limits that the clients of this app share.

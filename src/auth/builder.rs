@@ -116,6 +116,7 @@ impl OAuthAppBuilder {
     /// Sets a listener for [`AuthEvent`]s.
     ///
     /// It runs on the task that caused the event and must not block.
+    /// A panic of the listener is logged and fails no call.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&AuthEvent) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
@@ -176,13 +177,13 @@ impl OAuthAppBuilder {
             redirect_uri: parse_redirect_uri(&redirect_uri)?,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
-        let shared = AppShared {
-            store: self.store,
+        let shared = AppShared::new(
+            self.store,
             endpoint,
             issuer,
-            lease_owner: randomness.text().to_string(),
-            listener: self.listener,
-        };
+            randomness.text().to_string(),
+            self.listener,
+        );
         Ok(OAuthApp {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),

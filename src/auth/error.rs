@@ -37,6 +37,8 @@ pub(super) enum Kind {
     WrongEnvironment,
     /// No response, or a temporary failure of the server; no token is lost.
     Unreachable(Option<reqwest::Error>),
+    /// No response within the timeout of a token request.
+    Silent,
     /// The response is not a token response; the text describes it without quoting it.
     Unreadable(Cow<'static, str>),
     /// The rate limiter has no permit within the time that a token request waits for one; a
@@ -44,6 +46,12 @@ pub(super) enum Kind {
     NoPermit(Duration),
     /// The store failed; unsaved tokens stay in memory.
     Store(StoreError),
+    /// The task that changes the user's tokens did not end within this time.
+    Overdue(Duration),
+    /// The endpoint issued a token set that is not used, for this reason.
+    Unusable(&'static str),
+    /// The app was shut down.
+    ShutDown,
 }
 
 impl AuthError {
@@ -59,7 +67,9 @@ impl AuthError {
     pub(super) fn of_a_code(self) -> Self {
         match Arc::into_inner(self.kind) {
             Some(Kind::Unreachable(error)) => Self::new(Kind::CodeUnanswered(error)),
-            Some(Kind::Unreadable(_)) | None => Self::new(Kind::CodeUnanswered(None)),
+            Some(Kind::Silent | Kind::Unreadable(_)) | None => {
+                Self::new(Kind::CodeUnanswered(None))
+            }
             Some(other) => Self::new(other),
         }
     }
@@ -119,7 +129,13 @@ impl AuthError {
     pub fn is_transient(&self) -> bool {
         matches!(
             *self.kind,
-            Kind::Unreachable(_) | Kind::Unreadable(_) | Kind::NoPermit(_) | Kind::Store(_)
+            Kind::Unreachable(_)
+                | Kind::Silent
+                | Kind::Unreadable(_)
+                | Kind::NoPermit(_)
+                | Kind::Store(_)
+                | Kind::Overdue(_)
+                | Kind::Unusable(_)
         )
     }
 
@@ -130,6 +146,12 @@ impl AuthError {
             Kind::NoPermit(wait) => Some(wait),
             _ => None,
         }
+    }
+
+    /// Returns whether [`OAuthApp::shutdown`](super::OAuthApp::shutdown) was called.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        matches!(*self.kind, Kind::ShutDown)
     }
 
     /// Returns whether the token store failed.
@@ -191,6 +213,7 @@ impl fmt::Display for AuthError {
             Kind::Unreachable(Some(error)) if error.is_timeout() => {
                 f.write_str("timed out waiting for the token endpoint; retry later")
             }
+            Kind::Silent => f.write_str("timed out waiting for the token endpoint; retry later"),
             Kind::Unreachable(Some(_)) => {
                 f.write_str("the connection to the token endpoint failed; retry later")
             }
@@ -203,6 +226,19 @@ impl fmt::Display for AuthError {
             ),
             Kind::Store(_) => f.write_str(
                 "the token store failed; unsaved tokens stay in memory and are saved later",
+            ),
+            Kind::Overdue(limit) => write!(
+                f,
+                "timed out: the user's token operation was not finished within {} s; retry later",
+                limit.as_secs()
+            ),
+            Kind::Unusable(reason) => write!(
+                f,
+                "token refresh: the token endpoint issued an unusable token set ({reason}), which \
+                 was not saved; retry later"
+            ),
+            Kind::ShutDown => f.write_str(
+                "the app was shut down; send the request to another process, or build a new app",
             ),
         }
     }

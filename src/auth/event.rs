@@ -23,6 +23,8 @@ pub enum AuthEvent {
     /// The store failed to save new tokens.
     ///
     /// The tokens stay in memory, unused, until a background retry or the next call saves them.
+    /// While the store keeps failing, the event is repeated for the user with backoff: 1, 2, 4, 8
+    /// and 16 minutes after the event before, then every 30 minutes.
     SaveFailed {
         /// The user's id.
         user: String,

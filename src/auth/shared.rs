@@ -1,35 +1,155 @@
 //! State that the sessions of one app share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
+use super::error::{AuthError, Kind};
 use super::event::{AuthEvent, log_event};
-use super::store::TokenStore;
+use super::store::{Store, TokenStore};
+use super::token::AccessToken;
 use super::token_endpoint::Endpoint;
+
+/// The number of revocations that run in the background at the same time. Further ones are
+/// skipped, because they only tidy up.
+const MAX_BACKGROUND_REVOCATIONS: usize = 64;
 
 /// State that the sessions of one app share.
 pub(super) struct AppShared {
-    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) store: Store,
     pub(super) endpoint: Endpoint,
     /// The environment and the client id. Tokens of another issuer are neither used nor
     /// replaced.
     pub(super) issuer: String,
-    /// The owner name of this process's leases, new for each process.
-    pub(super) lease_owner: String,
-    pub(super) listener: Option<Listener>,
+    listener: Option<Listener>,
+    /// The prefix of this process's lease owners, new for each process.
+    lease_owner: String,
+    leases: AtomicU64,
+    is_shut_down: AtomicBool,
+    /// The numbers of tasks that a shutdown waits for, and of background revocations among them.
+    running: watch::Sender<Running>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Running {
+    pub(super) tasks: usize,
+    pub(super) revocations: usize,
+}
+
+/// Counts a running task until it is dropped.
+pub(super) struct RunningTask {
+    app: Arc<AppShared>,
+    is_revocation: bool,
 }
 
 impl AppShared {
+    pub(super) fn new(
+        store: Arc<dyn TokenStore>,
+        endpoint: Endpoint,
+        issuer: String,
+        lease_owner: String,
+        listener: Option<Listener>,
+    ) -> Self {
+        Self {
+            store: Store::new(store),
+            endpoint,
+            issuer,
+            listener,
+            lease_owner,
+            leases: AtomicU64::new(0),
+            is_shut_down: AtomicBool::new(false),
+            running: watch::Sender::default(),
+        }
+    }
+
     pub(super) fn now(&self) -> SystemTime {
         self.endpoint.calls.clock.now()
     }
 
-    /// Logs an event and passes it to the listener.
+    /// Returns a lease owner that no other task of any process has.
+    pub(super) fn new_lease_owner(&self) -> String {
+        let number = self.leases.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.lease_owner)
+    }
+
+    /// Logs an event and passes it to the listener, whose panics are logged.
     pub(super) fn emit(&self, event: AuthEvent) {
         log_event(&event);
-        if let Some(listener) = &self.listener {
-            listener(&event);
+        if let Some(listener) = &self.listener
+            && catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err()
+        {
+            #[cfg(feature = "tracing")]
+            tracing::error!(target: "fullscript", "the on_event listener panicked; fix the listener");
         }
+    }
+
+    /// Returns an error if the app was shut down.
+    pub(super) fn ensure_open(&self) -> Result<(), AuthError> {
+        if self.is_shut_down.load(Ordering::SeqCst) {
+            Err(AuthError::new(Kind::ShutDown))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn shut_down(&self) {
+        self.is_shut_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Counts a task that a shutdown waits for.
+    pub(super) fn task(self: &Arc<Self>) -> RunningTask {
+        self.running.send_modify(|running| running.tasks += 1);
+        RunningTask {
+            app: Arc::clone(self),
+            is_revocation: false,
+        }
+    }
+
+    pub(super) fn running(&self) -> Running {
+        *self.running.borrow()
+    }
+
+    /// Waits until no task is running.
+    pub(super) async fn idle(&self) {
+        let mut running = self.running.subscribe();
+        let idle = running.wait_for(|running| *running == Running::default());
+        // The sender lives as long as `self`.
+        let _idle = idle.await;
+    }
+
+    /// Revokes token sets that are saved nowhere, in the background.
+    ///
+    /// A failure leaves them valid at the server, but nobody has them.
+    pub(super) fn revoke_in_background(self: &Arc<Self>, tokens: Vec<AccessToken>, user: &str) {
+        if tokens.is_empty() || self.running().revocations >= MAX_BACKGROUND_REVOCATIONS {
+            return;
+        }
+        self.running.send_modify(|running| {
+            running.tasks += 1;
+            running.revocations += 1;
+        });
+        let task = RunningTask {
+            app: Arc::clone(self),
+            is_revocation: true,
+        };
+        let user = user.to_string();
+        tokio::spawn(async move {
+            for token in tokens {
+                let _only_tidies_up = task.app.endpoint.revoke(&token, &user).await;
+            }
+        });
+    }
+}
+
+impl Drop for RunningTask {
+    fn drop(&mut self) {
+        self.app.running.send_modify(|running| {
+            running.tasks -= 1;
+            running.revocations -= usize::from(self.is_revocation);
+        });
     }
 }
 

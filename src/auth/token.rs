@@ -54,6 +54,13 @@ secret! {
     ClientSecret
 }
 
+impl AccessToken {
+    /// Returns whether the token can be sent in a header: it consists of visible ASCII.
+    pub(crate) fn is_sendable(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
+
 /// A permission of an access token.
 ///
 /// The set is open: the vendor documents the scopes below, and third parties report more.
@@ -163,6 +170,11 @@ pub struct TokenSet {
     pub generation: u64,
     /// Whether the server rejected the refresh token and the user must reconnect.
     pub needs_reconnect: bool,
+    /// The access token of the token set that this one replaced.
+    ///
+    /// The server accepts the replaced token set until this one is first used, so
+    /// [`OAuthApp::revoke`](super::OAuthApp::revoke) revokes it too.
+    pub replaced_access_token: Option<AccessToken>,
 }
 
 impl TokenSet {
@@ -188,6 +200,7 @@ impl TokenSet {
             lifetime,
             generation: 1,
             needs_reconnect: false,
+            replaced_access_token: None,
         }
     }
 
@@ -216,6 +229,13 @@ impl TokenSet {
     #[must_use]
     pub fn needs_reconnect(mut self, needs_reconnect: bool) -> Self {
         self.needs_reconnect = needs_reconnect;
+        self
+    }
+
+    /// Sets the access token of the token set that this one replaced.
+    #[must_use]
+    pub fn replaced_access_token(mut self, access_token: AccessToken) -> Self {
+        self.replaced_access_token = Some(access_token);
         self
     }
 

@@ -29,6 +29,11 @@ const MAX_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 /// The longest wait of a token request for a rate-limit permit: 30 s.
 const MAX_PERMIT_WAIT: Duration = Duration::from_secs(30);
 
+/// The timeout of a token request, whatever HTTP client the application has set: 12 s.
+///
+/// It is longer than the timeout of the default client, whose error says more.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// The lifetime of the vendor's access tokens, used if a response does not contain it: 2 h.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(7_200);
 
@@ -183,6 +188,13 @@ impl Endpoint {
             retry_after: error.wait,
             sent: false,
         })?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.send(url, body)).await {
+            Ok(response) => response,
+            Err(_) => Err(Outcome::unclear(Kind::Silent, None)),
+        }
+    }
+
+    async fn send(&self, url: &Url, body: &Value) -> Result<TokenResponse, Outcome> {
         let sent = self.http.post(url.clone()).json(body).send().await;
         let mut response = sent.map_err(|error| Outcome::Unclear {
             sent: !error.is_connect(),

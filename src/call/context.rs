@@ -81,9 +81,8 @@ pub(crate) fn authorize(request: &mut Request, token: &AccessToken) -> Result<()
 ///
 /// `HeaderValue` alone would also accept spaces and non-ASCII bytes.
 fn bearer(token: &AccessToken) -> Option<HeaderValue> {
-    let token = token.expose();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !token.is_sendable() {
         return None;
     }
-    HeaderValue::try_from(["Bearer ", token].concat()).ok()
+    HeaderValue::try_from(["Bearer ", token.expose()].concat()).ok()
 }

@@ -32,6 +32,12 @@ use crate::transport::{CallReport, Calls};
 /// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// The number of times that a call renews its token after a 401.
+///
+/// The first renewal may return a token of another process, which may be as invalid as the first
+/// one.
+const MAX_RENEWALS: u32 = 2;
+
 /// The timeout for reading the body of an unsuccessful response.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -161,8 +167,9 @@ impl<'c> Call<'c> {
                 self.trace.idempotent = true;
             }
         }
-        // Set after a 401 was retried: whether the token of the retry was issued after that 401.
-        let mut retried_with_new_token = None;
+        // After a renewal: whether this process requested the token after the 401.
+        let mut is_new = false;
+        let mut renewals = 0;
         loop {
             let (bearer, attempt) = self.attempt().await?;
             if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
@@ -171,11 +178,12 @@ impl<'c> Call<'c> {
                 if status.is_success() {
                     session.note_accepted(|| self.refusing(), tokens.generation);
                 }
-                if status == StatusCode::UNAUTHORIZED && retried_with_new_token == Some(true) {
+                if status == StatusCode::UNAUTHORIZED && is_new {
                     session.note_refused(&self.refusing());
                 }
                 if status == StatusCode::UNAUTHORIZED
-                    && retried_with_new_token.is_none()
+                    && !is_new
+                    && renewals < MAX_RENEWALS
                     && session.may_refresh_after_401(&self.refusing(), tokens.generation)
                 {
                     // Another process may have refreshed the token, or the vendor may have revoked
@@ -185,11 +193,12 @@ impl<'c> Call<'c> {
                     let renewed = Box::pin(renewal).await;
                     let renewed = renewed.map_err(|_| TOKEN_REFRESH)?;
                     let renewed = renewed.map_err(Failure::Auth)?;
-                    let is_new = renewed.issued_at >= requested_at;
+                    renewals += 1;
+                    is_new =
+                        session.has_issued(renewed.generation) && renewed.issued_at >= requested_at;
                     if is_new {
                         session.note_issued_after_401(renewed.generation);
                     }
-                    retried_with_new_token = Some(is_new);
                     if self.request.is_none() {
                         self.trace.body_not_replayable = true;
                         return Ok(attempt);

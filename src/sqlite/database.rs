@@ -235,6 +235,7 @@ mod tests {
             lifetime: Duration::from_secs(7_200),
             generation: 1,
             needs_reconnect: false,
+            replaced_access_token: None,
         }
     }
 

@@ -11,12 +11,13 @@ mod worker;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use self::cipher::Keys;
 use self::database::Database;
 use self::worker::{Access, Worker};
 use crate::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
+use crate::clock::{Clock, SystemClock};
 
 pub use self::cipher::EncryptionKey;
 use self::error::Failure;
@@ -102,21 +103,19 @@ impl TokenStore for SqliteStore {
         })
     }
 
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
+    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
         let user = user.to_string();
-        self.submit(Access::Write, move |database| database.rows().delete(&user))
+        self.submit(Access::Write, move |database| {
+            database.rows().delete(&user, expected)
+        })
     }
 
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
+    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
         let (user, owner) = (user.to_string(), owner.to_string());
         self.submit(Access::Relaxed, move |database| {
-            database.rows().lease(&user, &owner, now, deadline)
+            // Read when the work runs, because it may have been queued for long.
+            let now = SystemClock.now();
+            database.rows().lease(&user, &owner, now, ttl)
         })
     }
 

@@ -20,7 +20,8 @@ pub(super) struct Rows<'d> {
 impl Rows<'_> {
     pub(super) fn load(self, user: &str) -> Result<Option<TokenSet>, Failure> {
         let sql = "SELECT access_token, refresh_token, owner_id, owner_kind, scopes, issuer, \
-                   issued_at, lifetime, generation, needs_reconnect FROM tokens WHERE user = ?1";
+                   issued_at, lifetime, generation, needs_reconnect, replaced_access_token \
+                   FROM tokens WHERE user = ?1";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([user])?;
         rows.next()?.map(|row| self.read(user, row)).transpose()
@@ -47,14 +48,15 @@ impl Rows<'_> {
         Ok(Swap::Lost(self.load(user)?))
     }
 
-    pub(super) fn delete(self, user: &str) -> Result<(), Failure> {
-        for sql in [
-            "DELETE FROM tokens WHERE user = ?1",
-            "DELETE FROM leases WHERE user = ?1",
-        ] {
-            self.connection.execute(sql, [user])?;
+    pub(super) fn delete(self, user: &str, expected: Option<u64>) -> Result<Swap, Failure> {
+        let deleted = self.connection.execute(
+            "DELETE FROM tokens WHERE user = ?1 AND (?2 IS NULL OR generation = ?2)",
+            params![user, expected.map(u64::cast_signed)],
+        )?;
+        if deleted > 0 {
+            return Ok(Swap::Done);
         }
-        Ok(())
+        Ok(Swap::Lost(self.load(user)?))
     }
 
     pub(super) fn lease(
@@ -62,7 +64,7 @@ impl Rows<'_> {
         user: &str,
         owner: &str,
         now: SystemTime,
-        deadline: SystemTime,
+        ttl: Duration,
     ) -> Result<Lease, Failure> {
         let held: Option<(String, i64)> = self
             .connection
@@ -74,13 +76,14 @@ impl Rows<'_> {
             .optional()?;
         if let Some((holder, until)) = held
             && holder != owner
-            && until > to_nanos(now)
+            && let Ok(remaining) = from_nanos(until).duration_since(now)
+            && !remaining.is_zero()
         {
-            return Ok(Lease::HeldUntil(from_nanos(until)));
+            return Ok(Lease::Held { remaining });
         }
         self.connection.execute(
             "INSERT OR REPLACE INTO leases (user, owner, until) VALUES (?1, ?2, ?3)",
-            params![user, owner, to_nanos(deadline)],
+            params![user, owner, to_nanos(now + ttl)],
         )?;
         Ok(Lease::Granted)
     }
@@ -118,11 +121,16 @@ impl Rows<'_> {
             Some(token) => Some(seal("refresh_token", token.expose())?),
             None => None,
         };
+        let replaced = match &new.replaced_access_token {
+            Some(token) => Some(seal("replaced_access_token", token.expose())?),
+            None => None,
+        };
         let scopes: serde_json::Value = new.scopes.iter().map(Scope::as_str).collect();
         self.connection.execute(
             "INSERT OR REPLACE INTO tokens (user, access_token, refresh_token, owner_id, \
-             owner_kind, scopes, issuer, issued_at, lifetime, generation, needs_reconnect) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             owner_kind, scopes, issuer, issued_at, lifetime, generation, needs_reconnect, \
+             replaced_access_token) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 user,
                 *access_token,
@@ -135,6 +143,7 @@ impl Rows<'_> {
                 i64::try_from(new.lifetime.as_nanos()).unwrap_or(i64::MAX),
                 new.generation.cast_signed(),
                 new.needs_reconnect,
+                replaced.as_deref(),
             ],
         )?;
         Ok(())
@@ -160,6 +169,10 @@ impl Rows<'_> {
         let refresh_token = refresh_token
             .map(|bytes| open("refresh_token", bytes))
             .transpose()?;
+        let replaced: Option<Vec<u8>> = row.get("replaced_access_token")?;
+        let replaced = replaced
+            .map(|bytes| open("replaced_access_token", bytes))
+            .transpose()?;
         let scopes: String = row.get("scopes")?;
         let scopes: Vec<String> = serde_json::from_str(&scopes).map_err(|_| damaged())?;
         let lifetime: i64 = row.get("lifetime")?;
@@ -176,6 +189,7 @@ impl Rows<'_> {
             lifetime: Duration::from_nanos(lifetime.unsigned_abs()),
             generation: generation.cast_unsigned(),
             needs_reconnect: row.get("needs_reconnect")?,
+            replaced_access_token: replaced.map(AccessToken::new),
             issuer,
         })
     }

@@ -53,6 +53,9 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX webhook_subjects_at ON webhook_subjects (at);
 ",
+    "
+    ALTER TABLE tokens ADD COLUMN replaced_access_token BLOB;
+",
 ];
 
 /// Returns the version of the file: the number of migrations applied.

@@ -1,21 +1,23 @@
 //! The session of one user: caches, refreshes and revokes the user's tokens.
 
+mod flight;
 mod refresh;
 mod refusals;
+mod revoke;
 mod save;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
+use self::flight::{Flight, TaskResult};
 use self::refusals::Refusals;
+use self::save::SaveFailures;
 use super::error::{AuthError, Kind};
-use super::event::AuthEvent;
 use super::shared::AppShared;
-use super::token::TokenSet;
+use super::token::{AccessToken, TokenSet};
 use crate::lock::lock;
 use crate::transport::retry::jitter;
 
@@ -35,13 +37,20 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
 /// 30 s.
 const EARLY_REFRESH_DELAY: Duration = Duration::from_secs(30);
 
+/// The time after which cached tokens are compared with the store before they are used: 30 s.
+///
+/// A user whom another process forgot, revoked or reconnected makes no call with the old tokens
+/// after this time, unless the store fails.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The timeout of the comparison with the store: 1 s. After it, the cached tokens are used.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The number of store tasks that a caller waits for, because a task may die, or may have another
+/// purpose than the caller's.
+const MAX_FLIGHTS: u32 = 4;
+
 type TokensResult = Result<Arc<TokenSet>, AuthError>;
-
-/// The result of a store task: tokens, or `None` if they were deleted.
-type TaskResult = Result<Option<Arc<TokenSet>>, AuthError>;
-
-/// A handle to a running store task, for callers that wait for its result.
-type StoreTask = watch::Receiver<Option<TaskResult>>;
 
 /// The tokens of one user, shared by all clients of that user in this process.
 ///
@@ -57,14 +66,19 @@ pub(crate) struct Session {
 struct State {
     current: Option<Current>,
     /// The running store task, for other callers to wait for.
-    task: Option<StoreTask>,
+    flight: Option<Arc<Flight>>,
     /// Tokens that the server issued and the store has not saved yet. They are not used before
     /// they are saved. Boxed, because they are rare.
     unsaved: Option<Box<Unsaved>>,
     /// The time before which no early refresh starts.
     next_early_refresh: Option<SystemTime>,
-    /// Whether a background task is retrying to save `unsaved`.
-    retrying_save: bool,
+    /// The time of the last comparison with the store.
+    checked_at: Option<Instant>,
+    /// The generation of the last token set that this process requested and saved.
+    issued: u64,
+    save_failures: Option<Box<SaveFailures>>,
+    /// An unusable response to a refresh of this generation, which is not repeated for a while.
+    unusable: Option<Box<Unusable>>,
     /// Boxed, because they are rare.
     refusals: Option<Box<Refusals>>,
 }
@@ -72,6 +86,8 @@ struct State {
 struct Current {
     tokens: Arc<TokenSet>,
     refresh_from: SystemTime,
+    /// Whether the tokens were given to a call.
+    used: bool,
 }
 
 /// A token set that is not saved yet.
@@ -82,6 +98,22 @@ struct Unsaved {
     expected: Option<u64>,
     /// Whether it belongs to a new connection, which overwrites any stored tokens.
     new_connection: bool,
+    /// Access tokens of older token sets to revoke after this one is saved.
+    superseded: Vec<AccessToken>,
+}
+
+struct Unusable {
+    generation: u64,
+    until: Instant,
+    error: AuthError,
+}
+
+/// The reason why cached tokens cannot be used.
+pub(crate) enum Missing {
+    /// The tokens of this generation are invalid; 0 if there are no cached tokens.
+    Invalid(u64),
+    /// The tokens were last compared with the store too long ago, or the app was shut down.
+    Unchecked,
 }
 
 impl Session {
@@ -100,28 +132,36 @@ impl Session {
 
     /// Returns valid tokens: cached, stored or refreshed ones.
     pub(crate) async fn tokens(self: &Arc<Self>) -> TokensResult {
+        self.app.ensure_open()?;
         match self.cached() {
             Ok(tokens) => Ok(tokens),
-            Err(generation) => self.renew(generation).await,
+            Err(Missing::Invalid(generation)) => self.renew(generation).await,
+            Err(Missing::Unchecked) => self.check().await,
         }
     }
 
-    /// Returns the cached tokens if they are valid, or else the generation of the invalid ones.
+    /// Returns the cached tokens if they are valid.
     ///
-    /// The generation is 0 if there are no cached tokens. An early refresh starts in the
-    /// background if it is due.
-    pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, u64> {
+    /// An early refresh starts in the background if it is due.
+    pub(crate) fn cached(self: &Arc<Self>) -> Result<Arc<TokenSet>, Missing> {
+        self.app.ensure_open().map_err(|_| Missing::Unchecked)?;
         let now = self.app.now();
-        let state = self.lock();
-        let current = state.current.as_ref().ok_or(0_u64)?;
+        let mut state = self.lock();
+        let checked_at = state.checked_at;
+        let next_early_refresh = state.next_early_refresh;
+        let current = state.current.as_mut().ok_or(Missing::Invalid(0))?;
         let tokens = Arc::clone(&current.tokens);
         // Marked tokens are loaded again, because the user may have reconnected in another
         // process.
         if tokens.needs_reconnect || is_expired(&tokens, now) {
-            return Err(tokens.generation);
+            return Err(Missing::Invalid(tokens.generation));
         }
+        if checked_at.is_none_or(|checked_at| checked_at.elapsed() >= CHECK_INTERVAL) {
+            return Err(Missing::Unchecked);
+        }
+        current.used = true;
         let refresh_early =
-            now >= current.refresh_from && state.next_early_refresh.is_none_or(|next| now >= next);
+            now >= current.refresh_from && next_early_refresh.is_none_or(|next| now >= next);
         drop(state);
         if refresh_early {
             // The current token is still valid, so the caller does not wait.
@@ -134,14 +174,95 @@ impl Session {
     ///
     /// Concurrent callers share one refresh and its result.
     pub(crate) async fn renew(self: &Arc<Self>, failed: u64) -> TokensResult {
-        match self.refresh_or_join(failed) {
-            Ok(tokens) if tokens.needs_reconnect => Err(AuthError::new(Kind::NeedsReconnect)),
-            Ok(tokens) => Ok(tokens),
-            Err(task) => {
-                let tokens = result_of(task).await?;
-                tokens.ok_or_else(|| AuthError::new(Kind::NotConnected))
+        self.app.ensure_open()?;
+        for _ in 0..MAX_FLIGHTS {
+            let flight = match self.refresh_or_join(failed) {
+                Ok(tokens) if tokens.needs_reconnect => {
+                    return Err(AuthError::new(Kind::NeedsReconnect));
+                }
+                Ok(tokens) => return Ok(tokens),
+                Err(flight) => flight,
+            };
+            match flight.result().await {
+                // The task died, or only compared the tokens with the store.
+                None => {}
+                Some(Ok(Some(tokens))) if tokens.generation == failed => {}
+                Some(result) => {
+                    let tokens = result?.ok_or_else(|| AuthError::new(Kind::NotConnected))?;
+                    self.note_use(tokens.generation);
+                    return Ok(tokens);
+                }
             }
         }
+        Err(AuthError::new(Kind::Overdue(flight::DEADLINE)))
+    }
+
+    /// Returns whether this process requested the tokens of this generation.
+    ///
+    /// Tokens that another process requested may have become invalid long ago.
+    pub(crate) fn has_issued(&self, generation: u64) -> bool {
+        self.lock().issued == generation
+    }
+
+    /// Records that the tokens are given to a call, whose request invalidates the ones before.
+    fn note_use(&self, generation: u64) {
+        let mut state = self.lock();
+        if let Some(current) = &mut state.current
+            && current.tokens.generation == generation
+        {
+            current.used = true;
+        }
+    }
+
+    /// Returns the cached tokens after they were compared with the store.
+    async fn check(self: &Arc<Self>) -> TokensResult {
+        let flight = {
+            let state = self.lock();
+            match state.live_flight() {
+                Some(flight) => flight,
+                None => {
+                    let session = Arc::clone(self);
+                    self.spawn(state, |flight| async move {
+                        session.compare_with_store(&flight).await
+                    })
+                }
+            }
+        };
+        // A slow store, or a slow refresh, does not delay a call with valid tokens any longer.
+        let _the_cache_knows = timeout(2 * CHECK_TIMEOUT, flight.result()).await;
+        self.lock().checked_at = Some(Instant::now());
+        match self.cached() {
+            Ok(tokens) => Ok(tokens),
+            Err(Missing::Invalid(generation)) => self.renew(generation).await,
+            Err(Missing::Unchecked) => Err(AuthError::new(Kind::ShutDown)),
+        }
+    }
+
+    /// Replaces the cached tokens if the store contains others.
+    async fn compare_with_store(&self, flight: &Arc<Flight>) -> TaskResult {
+        let current = |session: &Self| {
+            let state = session.lock();
+            state
+                .current
+                .as_ref()
+                .map(|current| Arc::clone(&current.tokens))
+        };
+        match timeout(CHECK_TIMEOUT, self.load()).await {
+            Ok(Ok(Some(stored))) => {
+                if current(self).is_none_or(|known| known.generation != stored.generation) {
+                    self.publish(flight, stored);
+                }
+            }
+            Ok(Ok(None)) => self.clear(flight),
+            // The tokens are valid, so a store that fails for a while does not end their use.
+            Ok(Err(error)) if error.is_store() => {}
+            Ok(Err(error)) => {
+                self.clear(flight);
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+        Ok(current(self))
     }
 
     /// Returns whether a refresh may help an operation that refused tokens of this generation.
@@ -180,108 +301,39 @@ impl Session {
     /// Returns whether the session has no tokens and no running store task.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.current.is_none() && state.task.is_none() && state.unsaved.is_none()
+        state.current.is_none() && state.flight.is_none() && state.unsaved.is_none()
     }
 
-    /// Revokes the tokens at the server, then deletes them from the store.
-    pub(super) async fn revoke(self: &Arc<Self>) -> Result<(), AuthError> {
-        let session = Arc::clone(self);
-        let revoked = self.run_exclusive(async move {
-            let unsaved = session.lock().unsaved.clone();
-            let stored = session.load().await?;
-            let unsaved = unsaved.map(|unsaved| unsaved.tokens);
-            for tokens in [unsaved, stored].into_iter().flatten() {
-                session
-                    .app
-                    .endpoint
-                    .revoke(&tokens.access_token, &session.user)
-                    .await?;
-            }
-            let deleted = session.delete().await?;
-            session.app.emit(AuthEvent::Revoked {
-                user: session.user.clone(),
-            });
-            Ok(deleted)
-        });
-        revoked.await.map(|_none| ())
-    }
-
-    /// Deletes the tokens from the store.
-    pub(super) async fn forget(self: &Arc<Self>) -> Result<(), AuthError> {
-        let session = Arc::clone(self);
-        let forgotten = self.run_exclusive(async move { session.delete().await });
-        forgotten.await.map(|_none| ())
-    }
-
-    async fn delete(&self) -> TaskResult {
-        self.app.store.delete(&self.user).await?;
-        let mut state = self.lock();
-        (state.current, state.unsaved) = (None, None);
-        Ok(None)
+    /// Returns whether a store task is running.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().flight.is_some()
     }
 
     /// Joins the running store task, or starts a refresh that replaces the tokens that failed.
     ///
     /// Returns the cached tokens if they are not those that failed.
-    fn refresh_or_join(self: &Arc<Self>, failed: u64) -> Result<Arc<TokenSet>, StoreTask> {
+    fn refresh_or_join(self: &Arc<Self>, failed: u64) -> Result<Arc<TokenSet>, Arc<Flight>> {
         let state = self.lock();
         if let Some(current) = &state.current
             && current.tokens.generation != failed
         {
             return Ok(Arc::clone(&current.tokens));
         }
-        if let Some(task) = &state.task {
-            return Err(task.clone());
+        if let Some(flight) = state.live_flight() {
+            return Err(flight);
         }
         let session = Arc::clone(self);
-        let refresh = async move { session.refresh(failed).await.map(Some) };
-        Err(self.spawn(state, refresh))
-    }
-
-    /// Runs `work` as a store task, after the running one.
-    async fn run_exclusive(
-        self: &Arc<Self>,
-        work: impl Future<Output = TaskResult> + Send + 'static,
-    ) -> TaskResult {
-        let own = loop {
-            let other = {
-                let state = self.lock();
-                match state.task.clone() {
-                    Some(task) => task,
-                    None => break self.spawn(state, work),
-                }
-            };
-            // The callers of the other task handle its result.
-            let _result = result_of(other).await;
-        };
-        result_of(own).await
-    }
-
-    /// Spawns a store task and registers it in the state.
-    fn spawn(
-        self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
-        work: impl Future<Output = TaskResult> + Send + 'static,
-    ) -> StoreTask {
-        let (sender, task) = watch::channel(None);
-        state.task = Some(task.clone());
-        drop(state);
-        let completion = Completion {
-            session: Arc::clone(self),
-            sender,
-        };
-        tokio::spawn(async move {
-            // Captured by the future, so that it is dropped and unregisters the task even if the
-            // task never runs.
-            let completion = completion;
-            let result = work.await;
-            completion.complete(result);
-        });
-        task
+        Err(self.spawn(state, |flight| async move {
+            session.refresh(&flight, failed).await.map(Some)
+        }))
     }
 
     /// Caches saved tokens for calls, and schedules their early refresh.
-    fn publish(&self, tokens: TokenSet) -> Arc<TokenSet> {
+    ///
+    /// Tokens of a store task that is no longer current are not cached.
+    fn publish(&self, flight: &Arc<Flight>, mut tokens: TokenSet) -> Arc<TokenSet> {
+        // Read from the store when it is needed.
+        tokens.replaced_access_token = None;
         let refresh_ahead = (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD);
         // Jitter keeps tokens that were issued together from being refreshed together.
         let refresh_ahead = refresh_ahead.mul_f64(0.5 + jitter() / 2.0);
@@ -291,12 +343,24 @@ impl Session {
             .unwrap_or(tokens.issued_at);
         let tokens = Arc::new(tokens);
         let mut state = self.lock();
-        state.current = Some(Current {
-            tokens: Arc::clone(&tokens),
-            refresh_from,
-        });
-        state.next_early_refresh = None;
+        if state.is_current(flight) {
+            state.current = Some(Current {
+                tokens: Arc::clone(&tokens),
+                refresh_from,
+                used: false,
+            });
+            state.checked_at = Some(Instant::now());
+            state.next_early_refresh = None;
+        }
         tokens
+    }
+
+    /// Removes the cached tokens of a user who is no longer connected.
+    fn clear(&self, flight: &Arc<Flight>) {
+        let mut state = self.lock();
+        if state.is_current(flight) {
+            state.current = None;
+        }
     }
 
     /// Locks the state. A poisoned lock is usable, because no code that could panic runs under it.
@@ -309,47 +373,6 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session(..)")
     }
-}
-
-/// Publishes the result of a store task, and unregisters the task when it ends for any reason, so
-/// that another one can start.
-struct Completion {
-    session: Arc<Session>,
-    sender: watch::Sender<Option<TaskResult>>,
-}
-
-impl Completion {
-    fn complete(self, result: TaskResult) {
-        let now = self.session.app.now();
-        let mut state = self.session.lock();
-        if result.is_err() {
-            state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);
-        }
-        state.task = None;
-        drop(state);
-        // All waiting callers may have been dropped.
-        let _no_receiver = self.sender.send(Some(result));
-    }
-}
-
-impl Drop for Completion {
-    fn drop(&mut self) {
-        let mut state = self.session.lock();
-        let is_own = state
-            .task
-            .as_ref()
-            .is_some_and(|task| task.same_channel(&self.sender.subscribe()));
-        if is_own {
-            state.task = None;
-        }
-    }
-}
-
-/// Waits for the result of a store task.
-async fn result_of(mut task: StoreTask) -> TaskResult {
-    let result = task.wait_for(Option::is_some).await;
-    let result = result.ok().and_then(|result| result.clone());
-    result.unwrap_or_else(|| Err(AuthError::new(Kind::Unreachable(None))))
 }
 
 /// Returns whether a token is expired, or could expire before it reaches the server.

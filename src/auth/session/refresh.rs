@@ -1,104 +1,47 @@
 //! Token refresh: new tokens from the store or the token endpoint.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use super::{Session, TokensResult, Unsaved, is_expired};
+use tokio::time::Instant;
+
+use super::flight::{Flight, LeasePolls};
+use super::{Session, TokensResult, Unsaved, Unusable, is_expired};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
-use crate::auth::store::{Lease, Swap};
-use crate::auth::token::TokenSet;
+use crate::auth::store::Swap;
+use crate::auth::token::{Owner, TokenSet};
 use crate::auth::token_endpoint::{Issued, MAX_ATTEMPTS, Outcome, bounded};
 use crate::transport::retry::Backoff;
 
-/// The duration of a lease: 10 s.
-///
-/// A process that crashed blocks the others for this time at most. A running process renews its
-/// lease before it expires.
-const LEASE_DURATION: Duration = Duration::from_secs(10);
+/// The time for which a refresh is not repeated after the endpoint issued an unusable token set:
+/// 10 min. Each repetition would issue another one.
+const UNUSABLE_DELAY: Duration = Duration::from_secs(600);
 
-/// The interval at which a lease is renewed: 3 s.
-const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
-
-/// The interval at which the store is polled while another process holds the lease: 50 ms.
-const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The error if the store returns the token set of another user.
+const OTHER_USERS_ROW: &str = "token store: returned the token set of another user; fix the store";
 
 impl Session {
     /// Refreshes the tokens, unless another process has already done so.
     ///
     /// The steps: acquire the lease, read the store again, request tokens, save them, publish them.
-    pub(super) async fn refresh(self: &Arc<Self>, failed: u64) -> TokensResult {
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        flight: &Arc<Flight>,
+        failed: u64,
+    ) -> TokensResult {
         let unsaved = self.lock().unsaved.clone();
         if let Some(unsaved) = unsaved {
-            return self.save(*unsaved).await;
+            return self.save(flight, *unsaved).await;
         }
-        if let Some(result) = self.wait_for_lease(failed).await? {
-            return result;
-        }
-        let result = self.while_renewing_lease(self.request_tokens(failed)).await;
-        // A lease that cannot be released expires.
-        let _expires = self
-            .app
-            .store
-            .release(&self.user, &self.app.lease_owner)
-            .await;
-        result
-    }
-
-    /// Waits for the lease. Returns the tokens if another process refreshes them in the meantime.
-    async fn wait_for_lease(&self, failed: u64) -> Result<Option<TokensResult>, AuthError> {
-        let mut last_seen = None;
+        let mut polls = LeasePolls::new();
         loop {
-            let stored = self.load_existing().await?;
+            let stored = self.load_existing(flight).await?;
             if self.has_replacement(&stored, failed) {
-                return Ok(Some(self.adopt(stored)));
+                return self.adopt(flight, stored);
             }
-            let Lease::HeldUntil(until) = self.acquire_lease().await? else {
-                return Ok(None);
-            };
-            let now = tokio::time::Instant::now();
-            match last_seen {
-                Some((before, since)) if before == until => {
-                    // The holder's clock is far ahead of ours. The lease is advisory, so it is
-                    // ignored after its regular duration.
-                    if now.duration_since(since) > LEASE_DURATION {
-                        return Ok(None);
-                    }
-                }
-                _ => last_seen = Some((until, now)),
-            }
-            tokio::time::sleep(LEASE_POLL_INTERVAL).await;
-        }
-    }
-
-    async fn acquire_lease(&self) -> Result<Lease, AuthError> {
-        let now = self.app.now();
-        let lease =
-            self.app
-                .store
-                .lease(&self.user, &self.app.lease_owner, now, now + LEASE_DURATION);
-        Ok(lease.await?)
-    }
-
-    /// Runs `work` while renewing the lease at an interval.
-    async fn while_renewing_lease<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        loop {
-            if let Ok(output) = tokio::time::timeout(LEASE_RENEWAL_INTERVAL, work.as_mut()).await {
-                return output;
-            }
-            let mut renewal = pin!(self.acquire_lease());
-            let output = poll_fn(|context| match work.as_mut().poll(context) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                // If the store fails now, the lease may expire. Then two processes may refresh
-                // at once, and the compare-and-swap decides.
-                Poll::Pending => renewal.as_mut().poll(context).map(|_| None),
-            });
-            if let Some(output) = output.await {
-                return output;
+            if self.acquire_lease(flight, &mut polls).await? {
+                return self.request_tokens(flight, failed).await;
             }
         }
     }
@@ -106,20 +49,30 @@ impl Session {
     /// Loads the user's tokens from the store.
     pub(super) async fn load(&self) -> Result<Option<TokenSet>, AuthError> {
         let stored = self.app.store.load(&self.user).await?;
-        match stored {
-            Some(stored) if stored.issuer != self.app.issuer => {
-                Err(AuthError::new(Kind::WrongEnvironment))
-            }
-            stored => Ok(stored),
+        self.lock().checked_at = Some(Instant::now());
+        if let Some(stored) = &stored {
+            self.ensure_owned(stored)?;
         }
+        Ok(stored)
+    }
+
+    /// Returns an error if stored tokens belong to another environment, app or user.
+    pub(super) fn ensure_owned(&self, stored: &TokenSet) -> Result<(), AuthError> {
+        if stored.issuer != self.app.issuer {
+            return Err(AuthError::new(Kind::WrongEnvironment));
+        }
+        if stored.owner.id != self.user {
+            return Err(AuthError::new(Kind::Misconfigured(OTHER_USERS_ROW)));
+        }
+        Ok(())
     }
 
     /// Loads the user's tokens, and fails if the store has no tokens of this user.
-    async fn load_existing(&self) -> Result<TokenSet, AuthError> {
+    async fn load_existing(&self, flight: &Arc<Flight>) -> Result<TokenSet, AuthError> {
         let stored = self.load().await?;
         stored.ok_or_else(|| {
             // Another process revoked or forgot the user.
-            self.lock().current = None;
+            self.clear(flight);
             AuthError::new(Kind::NotConnected)
         })
     }
@@ -131,9 +84,9 @@ impl Session {
     }
 
     /// Publishes tokens that another process has saved.
-    fn adopt(&self, stored: TokenSet) -> TokensResult {
+    pub(super) fn adopt(&self, flight: &Arc<Flight>, stored: TokenSet) -> TokensResult {
         let needs_reconnect = stored.needs_reconnect;
-        let tokens = self.publish(stored);
+        let tokens = self.publish(flight, stored);
         if needs_reconnect {
             Err(AuthError::new(Kind::NeedsReconnect))
         } else {
@@ -142,28 +95,31 @@ impl Session {
     }
 
     /// Requests tokens from the token endpoint, and saves them.
-    async fn request_tokens(self: &Arc<Self>, failed: u64) -> TokensResult {
+    async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
         // Another process may have finished between the last load and the lease.
-        let stored = self.load_existing().await?;
+        let stored = self.load_existing(flight).await?;
         if self.has_replacement(&stored, failed) {
-            return self.adopt(stored);
+            return self.adopt(flight, stored);
+        }
+        if let Some(error) = self.recent_unusable_response(stored.generation) {
+            return Err(error);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
-            return self.mark_needs_reconnect(stored).await;
+            return self.mark_needs_reconnect(flight, stored).await;
         };
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
             let requested_at = self.app.now();
             match self.app.endpoint.refresh(&refresh_token, &self.user).await {
                 Outcome::Issued(issued) => {
-                    let new = Unsaved {
-                        expected: Some(stored.generation),
-                        tokens: next_token_set(stored, issued, requested_at)?,
-                        new_connection: false,
-                    };
-                    return self.save(new).await;
+                    // Judged before any retry, which would issue another token set.
+                    if let Some(reason) = unusable(&stored.owner, &issued) {
+                        return Err(self.note_unusable_response(stored.generation, reason));
+                    }
+                    let new = self.next_token_set(stored, issued, requested_at);
+                    return self.save(flight, new).await;
                 }
-                Outcome::Refused => return self.mark_needs_reconnect(stored).await,
+                Outcome::Refused => return self.mark_needs_reconnect(flight, stored).await,
                 Outcome::Misconfigured(reason) => {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));
                 }
@@ -181,7 +137,7 @@ impl Session {
     ///
     /// The rejection is final, unless the store contains a newer token set by now. The rejected
     /// token set stays in the store, with the mark.
-    async fn mark_needs_reconnect(&self, refused: TokenSet) -> TokensResult {
+    async fn mark_needs_reconnect(&self, flight: &Arc<Flight>, refused: TokenSet) -> TokensResult {
         let generation = refused.generation;
         let marked = TokenSet {
             generation: generation + 1,
@@ -195,51 +151,124 @@ impl Session {
             .await?;
         match swap {
             Swap::Done => {
-                self.publish(marked);
+                self.publish(flight, marked);
                 self.app.emit(AuthEvent::NeedsReconnect {
                     user: self.user.clone(),
                 });
                 Err(AuthError::new(Kind::NeedsReconnect))
             }
-            Swap::Lost(Some(present)) if present.issuer == self.app.issuer => self.adopt(present),
-            Swap::Lost(Some(_)) => Err(AuthError::new(Kind::WrongEnvironment)),
+            Swap::Lost(Some(present)) => {
+                self.ensure_owned(&present)?;
+                self.adopt(flight, present)
+            }
             Swap::Lost(None) => {
-                self.lock().current = None;
+                self.clear(flight);
                 Err(AuthError::new(Kind::NotConnected))
             }
         }
     }
+
+    /// Creates the next token set. Fields that the response omits are taken from the old one.
+    fn next_token_set(&self, old: TokenSet, issued: Issued, requested_at: SystemTime) -> Unsaved {
+        // The old token set's predecessor became invalid when a call used the old one. If no call
+        // of this process did, it may be valid still.
+        let was_used = self
+            .lock()
+            .current
+            .as_ref()
+            .is_some_and(|current| current.used && current.tokens.generation == old.generation);
+        let superseded = old.replaced_access_token.filter(|_| !was_used);
+        Unsaved {
+            expected: Some(old.generation),
+            new_connection: false,
+            superseded: superseded.into_iter().collect(),
+            tokens: TokenSet {
+                access_token: issued.access_token,
+                refresh_token: issued.refresh_token.or(old.refresh_token),
+                owner: Owner {
+                    // The application knows the user by the old id.
+                    id: old.owner.id,
+                    kind: issued.owner.map_or(old.owner.kind, |owner| owner.kind),
+                },
+                scopes: if issued.scopes.is_empty() {
+                    old.scopes
+                } else {
+                    issued.scopes
+                },
+                issuer: old.issuer,
+                issued_at: requested_at,
+                lifetime: issued.lifetime,
+                generation: old.generation + 1,
+                needs_reconnect: false,
+                replaced_access_token: Some(old.access_token),
+            },
+        }
+    }
+
+    fn recent_unusable_response(&self, generation: u64) -> Option<AuthError> {
+        let state = self.lock();
+        let unusable = state.unusable.as_ref()?;
+        let is_recent = unusable.generation == generation && Instant::now() < unusable.until;
+        is_recent.then(|| unusable.error.clone())
+    }
+
+    fn note_unusable_response(&self, generation: u64, reason: &'static str) -> AuthError {
+        let error = AuthError::new(Kind::Unusable(reason));
+        self.lock().unusable = Some(Box::new(Unusable {
+            generation,
+            until: Instant::now() + UNUSABLE_DELAY,
+            error: error.clone(),
+        }));
+        error
+    }
 }
 
-/// Creates the next token set. Fields that the response omits are taken from the old one.
-fn next_token_set(
-    old: TokenSet,
-    issued: Issued,
-    requested_at: SystemTime,
-) -> Result<TokenSet, AuthError> {
-    let owner = match issued.owner {
+/// Returns the reason why an issued token set cannot be used for this owner.
+fn unusable(owner: &Owner, issued: &Issued) -> Option<&'static str> {
+    if !issued.access_token.is_sendable() {
+        return Some("the access token cannot be sent in a header");
+    }
+    match &issued.owner {
         // Tokens of another user must not be used for this one, whatever the server's reason.
-        Some(owner) if owner.id != old.owner.id => {
-            return Err(AuthError::new(Kind::Unreadable(
-                "tokens of another user".into(),
-            )));
-        }
-        Some(owner) => owner,
-        None => old.owner,
-    };
-    Ok(TokenSet {
-        access_token: issued.access_token,
-        refresh_token: issued.refresh_token.or(old.refresh_token),
-        owner,
-        scopes: if issued.scopes.is_empty() {
-            old.scopes
-        } else {
-            issued.scopes
-        },
-        issuer: old.issuer,
-        issued_at: requested_at,
-        lifetime: issued.lifetime,
-        generation: old.generation + 1,
-        needs_reconnect: false,
-    })
+        Some(new) if !is_same_user(owner, new) => Some("the owner is another user"),
+        _ => None,
+    }
+}
+
+/// Returns whether the owner of rotated tokens is the owner of the refresh token.
+///
+/// The request proves it, unless a server or a proxy mixes up responses. An id of another user
+/// would have the format of the old one. So an id of another format is a new id of the same user,
+/// if the kind is equal too.
+fn is_same_user(old: &Owner, new: &Owner) -> bool {
+    old.id == new.id
+        || (old.kind.eq_ignore_ascii_case(&new.kind)
+            && (old.id.eq_ignore_ascii_case(&new.id) || format(&old.id) != format(&new.id)))
+}
+
+/// The format of an id.
+#[derive(PartialEq, Eq)]
+enum Format {
+    Digits,
+    Uuid,
+    /// Other characters, with these ones between letters and digits.
+    Other(Vec<char>),
+}
+
+fn format(id: &str) -> Format {
+    let is_separator = |character: &char| !character.is_alphanumeric();
+    let mut parts = id.split('-');
+    let is_uuid = [8, 4, 4, 4, 12].iter().all(|length| {
+        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        parts
+            .next()
+            .is_some_and(|part| part.len() == *length && is_hex(part))
+    });
+    if id.bytes().all(|byte| byte.is_ascii_digit()) {
+        Format::Digits
+    } else if is_uuid && parts.next().is_none() {
+        Format::Uuid
+    } else {
+        Format::Other(id.chars().filter(is_separator).collect())
+    }
 }

@@ -1,21 +1,39 @@
 //! Saving new token sets in the store.
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::time::{Instant, sleep};
+
+use super::flight::{DEADLINE, Flight};
 use super::{Session, TokensResult, Unsaved};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swap;
-use crate::auth::token::TokenSet;
+use crate::auth::token::{AccessToken, TokenSet};
 use crate::transport::retry::Backoff;
 
 /// The number of attempts to save a token set before the call fails.
 const SAVE_ATTEMPTS: u32 = 4;
 
+/// The first interval between two reports of failed saves of a user: 1 min. It doubles each time.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The longest interval between two reports of failed saves of a user: 30 min.
+const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(30 * 60);
+
 /// The error if two environments or apps have a user with the same id in one store.
 const SHARED_STORE: &str = "token store: contains tokens of this user from another environment or \
                             app; use a separate store for each";
+
+/// Failed saves of one token set.
+#[derive(Default)]
+pub(super) struct SaveFailures {
+    next_report: Option<Instant>,
+    report_interval: Duration,
+    /// The time until which the background task that retries counts as alive.
+    retrying_until: Option<Instant>,
+}
 
 impl Session {
     /// Saves the tokens of a new connection.
@@ -29,112 +47,234 @@ impl Session {
         let since = self.app.now().duration_since(UNIX_EPOCH);
         let millis = since.map_or(1, |since| since.as_millis());
         tokens.generation = u64::try_from(millis).unwrap_or(1).max(1);
-        let new = Unsaved {
+        // Kept before the wait for another store task, which may fail.
+        self.keep_unsaved(Unsaved {
             tokens,
             expected: None,
             new_connection: true,
-        };
-        let session = Arc::clone(self);
-        let saved = self.run_exclusive(async move { session.save(new).await.map(Some) });
-        saved.await.map(|_| ())
+            superseded: Vec::new(),
+        });
+        let saved = self.save_unsaved().await;
+        if saved.is_err() {
+            self.save_later();
+        }
+        saved
     }
 
     /// Saves a new token set. The tokens must not be used before this succeeds.
-    pub(super) async fn save(self: &Arc<Self>, mut new: Unsaved) -> TokensResult {
+    pub(super) async fn save(self: &Arc<Self>, flight: &Arc<Flight>, new: Unsaved) -> TokensResult {
+        let mut new = self.keep_unsaved(new);
         let mut backoff = Backoff::new(SAVE_ATTEMPTS);
         loop {
-            self.lock().unsaved = Some(Box::new(new.clone()));
-            let swap =
-                self.app
-                    .store
-                    .compare_and_swap(&self.user, new.expected, new.tokens.clone());
-            match swap.await {
-                Ok(Swap::Done) => {
-                    self.lock().unsaved = None;
-                    let user = self.user.clone();
-                    let event = if new.new_connection {
-                        AuthEvent::Connected { user }
-                    } else {
-                        AuthEvent::Refreshed { user }
-                    };
-                    let tokens = self.publish(new.tokens);
-                    self.app.emit(event);
-                    return Ok(tokens);
-                }
-                // Neither token set may replace the other.
-                Ok(Swap::Lost(Some(present))) if present.issuer != self.app.issuer => {
-                    self.lock().unsaved = None;
-                    return Err(AuthError::new(Kind::Misconfigured(SHARED_STORE)));
-                }
-                // A new connection overwrites any stored tokens. A newly issued token set
-                // overwrites a "needs reconnect" mark written by a process that refreshed with
-                // the older token.
-                Ok(Swap::Lost(Some(present))) if new.new_connection || present.needs_reconnect => {
-                    new.expected = Some(present.generation);
-                    new.tokens.generation = new.tokens.generation.max(present.generation + 1);
-                }
-                Ok(Swap::Lost(None)) if new.new_connection => new.expected = None,
-                // Another process saved the token set of a later refresh. Use that one, because
-                // using either token set invalidates the other.
-                Ok(Swap::Lost(Some(present))) => {
-                    self.lock().unsaved = None;
-                    return Ok(self.publish(present));
-                }
-                // The user was revoked or forgotten in the meantime.
-                Ok(Swap::Lost(None)) => {
-                    let mut state = self.lock();
-                    (state.current, state.unsaved) = (None, None);
-                    return Err(AuthError::new(Kind::NotConnected));
-                }
+            let store = &self.app.store;
+            let swap = store.compare_and_swap(&self.user, new.expected, new.tokens.clone());
+            let present = match swap.await {
+                Ok(Swap::Done) => return Ok(self.saved(flight, new)),
+                Ok(Swap::Lost(present)) => present,
                 Err(error) => {
                     let Some(delay) = backoff.next(None) else {
-                        self.app.emit(AuthEvent::SaveFailed {
-                            user: self.user.clone(),
-                        });
-                        self.retry_save_in_background();
+                        self.save_later();
                         return Err(error.into());
                     };
-                    tokio::time::sleep(delay).await;
+                    sleep(delay).await;
+                    continue;
+                }
+            };
+            match present {
+                // Neither token set may replace the other.
+                Some(present) if present.issuer != self.app.issuer => {
+                    self.revoke_unsaved(new);
+                    return Err(AuthError::new(Kind::Misconfigured(SHARED_STORE)));
+                }
+                // An earlier attempt was applied, although it failed.
+                Some(present) if new.is_applied(&present) => {
+                    if present.needs_reconnect {
+                        self.discard_unsaved(&present.access_token);
+                        return self.adopt(flight, present);
+                    }
+                    return Ok(self.saved(flight, new));
+                }
+                // A new connection overwrites any stored tokens, which nobody uses any longer.
+                Some(present) if new.new_connection => {
+                    new.follow(&present);
+                    if present.owner.id == self.user {
+                        let replaced = present.replaced_access_token;
+                        new.tokens.replaced_access_token = Some(present.access_token.clone());
+                        new.superseded.push(present.access_token);
+                        new.superseded.extend(replaced);
+                    }
+                    self.keep_unsaved(new.clone());
+                }
+                // A newly issued token set overwrites a "needs reconnect" mark written by a
+                // process that refreshed with the older token.
+                Some(present) if present.needs_reconnect => {
+                    new.follow(&present);
+                    self.keep_unsaved(new.clone());
+                }
+                None if new.new_connection => new.expected = None,
+                // Another process saved the token set of a later refresh. Use that one, because
+                // using either token set invalidates the other.
+                Some(present) => {
+                    self.revoke_unsaved(new);
+                    self.ensure_owned(&present)?;
+                    return self.adopt(flight, present);
+                }
+                // The user was revoked or forgotten in the meantime.
+                None => {
+                    self.revoke_unsaved(new);
+                    self.clear(flight);
+                    return Err(AuthError::new(Kind::NotConnected));
                 }
             }
         }
     }
 
-    /// Starts a task that retries saving, because there may be no further call for this user.
-    fn retry_save_in_background(self: &Arc<Self>) {
+    /// Publishes a saved token set.
+    fn saved(self: &Arc<Self>, flight: &Arc<Flight>, new: Unsaved) -> Arc<TokenSet> {
+        let Unsaved {
+            tokens,
+            new_connection,
+            mut superseded,
+            ..
+        } = new;
+        self.discard_unsaved(&tokens.access_token);
+        superseded.retain(|old| !is_same(old, &tokens.access_token));
+        self.lock().issued = tokens.generation;
+        let tokens = self.publish(flight, tokens);
+        let user = self.user.clone();
+        self.app.emit(if new_connection {
+            AuthEvent::Connected { user }
+        } else {
+            AuthEvent::Refreshed { user }
+        });
+        self.app.revoke_in_background(superseded, &self.user);
+        tokens
+    }
+
+    /// Keeps a token set in memory until it is saved, and returns the one to save.
+    ///
+    /// Of two token sets, that of a new connection is kept, or else the later one. The other is
+    /// revoked.
+    fn keep_unsaved(self: &Arc<Self>, new: Unsaved) -> Unsaved {
         let mut state = self.lock();
-        if std::mem::replace(&mut state.retrying_save, true) {
+        let other = state.unsaved.take().map(|other| *other);
+        let other = other.filter(|it| !is_same(&it.tokens.access_token, &new.tokens.access_token));
+        let (kept, dropped) = match other {
+            Some(other) if other.new_connection && !new.new_connection => (other, Some(new)),
+            other => (new, other),
+        };
+        state.unsaved = Some(Box::new(kept.clone()));
+        drop(state);
+        if let Some(dropped) = dropped {
+            self.revoke_unsaved(dropped);
+        }
+        kept
+    }
+
+    /// Revokes a token set that will not be saved, in the background.
+    fn revoke_unsaved(&self, dropped: Unsaved) {
+        let access_token = dropped.tokens.access_token;
+        self.discard_unsaved(&access_token);
+        self.app
+            .revoke_in_background(vec![access_token], &self.user);
+    }
+
+    /// Removes a token set from memory.
+    pub(super) fn discard_unsaved(&self, access_token: &AccessToken) {
+        let mut state = self.lock();
+        let is_it = |it: &mut Box<Unsaved>| is_same(&it.tokens.access_token, access_token);
+        if state.unsaved.take_if(is_it).is_some() {
+            state.save_failures = None;
+        }
+    }
+
+    /// Reports a token set that could not be saved, and starts a background task that retries,
+    /// because there may be no further call for this user.
+    pub(super) fn save_later(self: &Arc<Self>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.unsaved.is_none() {
             return;
         }
+        let failures = state.save_failures.get_or_insert_default();
+        let report = failures.next_report.is_none_or(|next| now >= next);
+        if report {
+            failures.report_interval =
+                (2 * failures.report_interval).clamp(MIN_REPORT_INTERVAL, MAX_REPORT_INTERVAL);
+            failures.next_report = Some(now + failures.report_interval);
+        }
+        let retry = failures.retrying_until.is_none_or(|until| now >= until);
+        if retry {
+            failures.retrying_until = Some(now + DEADLINE);
+        }
         drop(state);
-        let saving = SaveRetry(Arc::clone(self));
-        tokio::spawn(async move {
-            let saving = saving;
-            let mut backoff = Backoff::unlimited();
-            while let Some(delay) = backoff.next(None) {
-                if saving.0.lock().unsaved.is_none() {
-                    return;
-                }
-                tokio::time::sleep(delay).await;
-                let session = Arc::clone(&saving.0);
-                let save = async move {
-                    let unsaved = session.lock().unsaved.clone();
-                    match unsaved {
-                        Some(unsaved) => session.save(*unsaved).await.map(Some),
-                        None => Ok(None),
-                    }
-                };
-                let _retried_if_failed = saving.0.run_exclusive(save).await;
+        if report {
+            self.app.emit(AuthEvent::SaveFailed {
+                user: self.user.clone(),
+            });
+        }
+        if retry {
+            tokio::spawn(Arc::clone(self).retry_saving());
+        }
+    }
+
+    async fn retry_saving(self: Arc<Self>) {
+        let mut backoff = Backoff::unlimited();
+        while let Some(delay) = backoff.next(None) {
+            if !self.is_still_retrying(delay) {
+                return;
+            }
+            sleep(delay).await;
+            let _retried_if_failed = self.save_unsaved().await;
+        }
+    }
+
+    /// Notes that the background task is alive. Returns `false` if nothing is left to save.
+    fn is_still_retrying(&self, delay: Duration) -> bool {
+        let mut state = self.lock();
+        if state.unsaved.is_none() {
+            state.save_failures = None;
+            return false;
+        }
+        // The task may wait for one store task and then for its own.
+        let failures = state.save_failures.get_or_insert_default();
+        failures.retrying_until = Some(Instant::now() + delay + 3 * DEADLINE);
+        true
+    }
+
+    /// Saves the token set that is kept in memory, if there is one.
+    pub(in crate::auth) async fn save_unsaved(self: &Arc<Self>) -> Result<(), AuthError> {
+        let session = Arc::clone(self);
+        let saved = self.run_exclusive(|flight| async move {
+            let unsaved = session.lock().unsaved.clone();
+            match unsaved {
+                Some(unsaved) => session.save(&flight, *unsaved).await.map(Some),
+                None => Ok(None),
             }
         });
+        saved.await.map(|_| ())
+    }
+
+    /// Returns whether a token set waits to be saved.
+    pub(in crate::auth) fn has_unsaved(&self) -> bool {
+        self.lock().unsaved.is_some()
     }
 }
 
-/// Clears the flag of the background task when it ends for any reason, so that another can start.
-struct SaveRetry(Arc<Session>);
-
-impl Drop for SaveRetry {
-    fn drop(&mut self) {
-        self.0.lock().retrying_save = false;
+impl Unsaved {
+    /// Returns whether the stored token set is this one, perhaps marked as disconnected since.
+    fn is_applied(&self, present: &TokenSet) -> bool {
+        is_same(&present.access_token, &self.tokens.access_token)
+            && present.generation >= self.tokens.generation
     }
+
+    /// Replaces the token set that is stored now.
+    fn follow(&mut self, present: &TokenSet) {
+        self.expected = Some(present.generation);
+        self.tokens.generation = self.tokens.generation.max(present.generation + 1);
+    }
+}
+
+fn is_same(one: &AccessToken, other: &AccessToken) -> bool {
+    one.expose() == other.expose()
 }

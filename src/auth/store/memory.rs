@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Lease, StoreFuture, Swap, TokenStore};
 use crate::auth::token::TokenSet;
@@ -21,7 +23,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Row {
     tokens: Option<TokenSet>,
-    lease: Option<(String, SystemTime)>,
+    lease: Option<(String, Instant)>,
 }
 
 impl MemoryStore {
@@ -68,24 +70,29 @@ impl TokenStore for MemoryStore {
         Box::pin(ready(Ok(swap)))
     }
 
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
-        self.rows().remove(user);
-        Box::pin(ready(Ok(())))
+    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+        let mut rows = self.rows();
+        let row = rows.entry(user.to_string()).or_default();
+        let fits = |stored: &mut TokenSet| expected.is_none_or(|it| it == stored.generation);
+        let swap = match row.tokens.take_if(fits) {
+            Some(_) => Swap::Done,
+            None => Swap::Lost(row.tokens.clone()),
+        };
+        remove_if_empty(&mut rows, user);
+        drop(rows);
+        Box::pin(ready(Ok(swap)))
     }
 
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
+    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+        let now = Instant::now();
         let mut rows = self.rows();
         let row = rows.entry(user.to_string()).or_default();
         let lease = match &row.lease {
-            Some((holder, until)) if holder != owner && *until > now => Lease::HeldUntil(*until),
+            Some((holder, until)) if holder != owner && *until > now => Lease::Held {
+                remaining: *until - now,
+            },
             _ => {
-                row.lease = Some((owner.to_string(), deadline));
+                row.lease = Some((owner.to_string(), now + ttl));
                 Lease::Granted
             }
         };
@@ -97,8 +104,16 @@ impl TokenStore for MemoryStore {
         let mut rows = self.rows();
         if let Some(row) = rows.get_mut(user) {
             row.lease.take_if(|(holder, _)| holder == owner);
+            remove_if_empty(&mut rows, user);
         }
         drop(rows);
         Box::pin(ready(Ok(())))
+    }
+}
+
+fn remove_if_empty(rows: &mut HashMap<String, Row>, user: &str) {
+    let empty = |row: &Row| row.tokens.is_none() && row.lease.is_none();
+    if rows.get(user).is_some_and(empty) {
+        rows.remove(user);
     }
 }

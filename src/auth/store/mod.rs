@@ -1,15 +1,17 @@
 //! The token store: the trait, its results and its error.
 
+mod guarded;
 mod memory;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use super::token::TokenSet;
 
+pub(super) use guarded::{STORE_TIMEOUT, Store};
 pub use memory::MemoryStore;
 
 /// The future that the methods of a [`TokenStore`] return.
@@ -35,9 +37,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// - **Deletion.** Only [`delete`](TokenStore::delete) deletes tokens: no expiry, no eviction.
 /// - **Fidelity.** Every field of a [`TokenSet`] is returned as it was stored; times and lifetimes
 ///   are precise to the millisecond or better.
+/// - **Deadlines.** A call that takes longer than 10 s counts as failed, and its future is dropped.
 /// - **Leases.** A lease is advisory; a swap never depends on it, and it may be lost in a crash. A
-///   lease can be acquired for a user without tokens, and [`delete`](TokenStore::delete) removes
-///   it.
+///   lease can be acquired for a user without tokens. The store measures leases with its own
+///   clock: that of the database, or of the machine if all processes are on it.
 /// - **Cancellation.** Dropping a future leaves its operation either done or not started, and
 ///   leaves nothing locked.
 ///
@@ -57,34 +60,35 @@ pub trait TokenStore: Send + Sync + 'static {
         new: TokenSet,
     ) -> StoreFuture<'a, Swap>;
 
-    /// Deletes the tokens and the lease of a user.
+    /// Deletes the tokens of a user, if their generation equals `expected`.
+    ///
+    /// `None` deletes the tokens of any generation, also tokens that cannot be read.
+    /// Returns [`Swap::Done`] if tokens were deleted, and [`Swap::Lost`] with the tokens that are
+    /// stored now otherwise. The lease of the user is unchanged.
     ///
     /// Only [`OAuthApp::revoke`](crate::auth::OAuthApp::revoke) and
     /// [`OAuthApp::forget`](crate::auth::OAuthApp::forget) call this method.
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()>;
+    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap>;
 
-    /// Acquires or renews the lease to refresh a user's tokens until `deadline`.
+    /// Acquires or renews the lease to change a user's tokens, for the duration `ttl` from now.
     ///
-    /// The lease is granted to `owner` if no other owner holds it, or if the holder's deadline is
-    /// not after `now`.
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease>;
+    /// The lease is granted to `owner` if no other owner holds it, or if it has expired.
+    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease>;
 
-    /// Releases a lease before its deadline.
+    /// Releases a lease before it expires.
     ///
     /// Does nothing if `owner` does not hold the lease.
     fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()>;
 }
 
-/// The result of [`TokenStore::compare_and_swap`].
+/// The result of [`TokenStore::compare_and_swap`] and [`TokenStore::delete`].
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a result is created and matched once"
+)]
 pub enum Swap {
-    /// The new tokens are saved.
+    /// The new tokens are saved, or the tokens are deleted.
     Done,
     /// The generation differed; contains the tokens that are stored now, if there are any.
     Lost(Option<TokenSet>),
@@ -93,10 +97,13 @@ pub enum Swap {
 /// The result of [`TokenStore::lease`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// The owner holds the lease until the deadline.
+    /// The owner holds the lease for the requested duration.
     Granted,
-    /// Another owner holds the lease, until this time at the latest.
-    HeldUntil(SystemTime),
+    /// Another owner holds the lease.
+    Held {
+        /// The time until the lease expires, unless its owner renews it.
+        remaining: Duration,
+    },
 }
 
 /// A failure of a [`TokenStore`].
@@ -112,7 +119,43 @@ impl StoreError {
             source: Arc::new(source),
         }
     }
+
+    /// Returns whether a call of the store did not end within 10 s.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.source.downcast_ref(), Some(Fault::TimedOut(_)))
+    }
+
+    /// Returns whether the store panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.source.downcast_ref(), Some(Fault::Panicked(_)))
+    }
 }
+
+/// A failure of a store that did not return an error, with the name of its method.
+#[derive(Debug)]
+enum Fault {
+    TimedOut(&'static str),
+    Panicked(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(method) => write!(
+                f,
+                "timed out waiting for the token store: no result of `{method}` within {} s",
+                STORE_TIMEOUT.as_secs()
+            ),
+            Self::Panicked(method) => {
+                write!(f, "the token store panicked in `{method}`; fix the store")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,11 +2,15 @@
 
 mod concurrent;
 mod connect;
+mod deadlines;
 mod elsewhere;
 mod failures;
+mod owners;
 mod processes;
 mod refreshes;
 mod refusals;
+mod revocation;
+mod shutdown;
 mod token_endpoint;
 
 use fullscript::auth::{AuthEvent, Scope};

@@ -194,10 +194,13 @@ async fn killed(role: Role) -> usize {
     assert_eq!(dies.hear(), "stopped");
     assert_eq!(connected.refreshes(), 1);
     drop(dies);
-    // After the lease of the killed process has expired.
+    // The lease of the killed process expires within 2 s.
     let mut lives = connected.start(Role::Works);
+    let started = std::time::Instant::now();
     lives.call(15);
     assert_eq!(lives.hear(), "done");
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
     let refreshes = connected.refreshes();
     // The current token set can be refreshed again.
     connected.fake.expire_access_tokens();

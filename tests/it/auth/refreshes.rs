@@ -187,18 +187,38 @@ async fn a_failed_early_refresh_does_not_fail_the_call() {
 }
 
 #[tokio::test]
-async fn a_token_revoked_elsewhere_does_not_block_an_operation() {
+async fn a_call_whose_adopted_token_is_dead_too_refreshes() {
+    // The clock stands still, or shows that the adopted token is older than the call.
+    for seconds in [0, 10] {
+        let connected = Connected::new().await;
+        let other = connected.another().build().unwrap();
+        let theirs = other.client("practitioner");
+        theirs.get_clinic().send().await.unwrap();
+        connected.fake.expire_access_tokens();
+        theirs.get_clinic().send().await.unwrap();
+        // The saved token set is expired too, and this client knows neither.
+        connected.clock.advance(Duration::from_secs(seconds));
+        connected.fake.expire_access_tokens();
+        let before = connected.refreshes();
+        let ours = connected.app.client("practitioner");
+        ours.get_clinic().send().await.unwrap();
+        assert_eq!(connected.refreshes(), before + 1);
+        assert_eq!(connected.fake.count("get_clinic"), 6);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_after_a_refresh_of_its_own_ends() {
     let connected = Connected::new().await;
     let other = connected.another().build().unwrap();
     let theirs = other.client("practitioner");
     theirs.get_clinic().send().await.unwrap();
     connected.fake.expire_access_tokens();
     theirs.get_clinic().send().await.unwrap();
-    // The saved token set is revoked too, and this client knows neither.
-    connected.clock.advance(Duration::from_secs(10));
-    connected.fake.expire_access_tokens();
+    connected.fake.answer("list_orders", Script::html(401, ""));
+    let before = connected.refreshes();
     let ours = connected.app.client("practitioner");
-    let error = ours.get_clinic().send().await.unwrap_err();
-    assert!(error.is_unauthorized() && error.attempts() == 2, "{error}");
-    ours.get_clinic().send().await.unwrap();
+    let error = ours.list_orders().send().await.unwrap_err();
+    assert!(error.is_unauthorized() && error.attempts() == 3, "{error}");
+    assert_eq!(connected.refreshes(), before + 1);
 }

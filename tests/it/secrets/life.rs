@@ -1,6 +1,7 @@
 //! All uses of secrets in an app, with the output that they produce.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::FromRequest;
 use fullscript::auth::{
@@ -20,7 +21,7 @@ use fullscript::{Clock, SystemClock};
 
 use super::deliveries::show_deliveries;
 use super::{Secrets, Shown};
-use crate::support::{Act, Misbehaving, answer};
+use crate::support::{Act, Misbehaving, answer, consent};
 
 /// The full life of a connection, with a server that repeats all of its input.
 pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
@@ -193,13 +194,24 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&memory.compare_and_swap("1", None, tokens).await.unwrap());
     shown.debug(
         &memory
-            .lease("1", "me", SystemClock.now(), SystemClock.now())
+            .lease("1", "me", Duration::from_secs(2))
             .await
             .unwrap(),
     );
     shown.debug(&memory);
     shown.debug(&AuthEvent::Refreshed { user: "1".into() });
     let fake = FakeFullscript::start().await.unwrap();
+    let silent = Misbehaving::start([Act::Silence]).await;
+    let app = fake.app_builder().token_url(silent.url()).build().unwrap();
+    let code = consent(&fake, &app, &secrets.patient);
+    let exchanging = app.clone();
+    let exchange = tokio::spawn(async move { exchanging.exchange(code).await });
+    while silent.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    shown.error(&app.shutdown(Duration::ZERO).await.unwrap_err());
+    exchange.abort();
+    shown.error(&app.forget("1").await.unwrap_err());
     let collected: Arc<Mutex<Vec<CallReport>>> = Arc::default();
     let reports = Arc::clone(&collected);
     let client = fake

@@ -51,7 +51,7 @@ async fn enabling_encryption_leaves_no_plain_text() {
     fill(&plain, 300).await;
     // Old content may remain in free pages and in the log.
     for user in 100..300 {
-        plain.delete(&user.to_string()).await.unwrap();
+        plain.delete(&user.to_string(), None).await.unwrap();
     }
     assert!(place.holds(PLANTED));
     let store = place.open_with(&key).await.unwrap();
@@ -64,7 +64,7 @@ async fn enabling_encryption_leaves_no_plain_text() {
             .compare_and_swap("0", Some(1), tokens(2))
             .await
             .unwrap_err(),
-        plain.delete("0").await.unwrap_err(),
+        plain.delete("0", None).await.unwrap_err(),
     ] {
         assert!(cause(&error).contains("open the file again"), "{error:?}");
     }

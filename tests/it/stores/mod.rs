@@ -29,6 +29,7 @@ pub(crate) fn tokens(generation: u64) -> TokenSet {
     )
     .refresh_token(RefreshToken::new(format!("planted-refresh-{generation}")))
     .scopes([Scope::CATALOG_READ, Scope::CLINIC_READ].map(Scope::new))
+    .replaced_access_token(AccessToken::new(format!("planted-replaced-{generation}")))
     .generation(generation)
 }
 
@@ -44,12 +45,14 @@ pub(crate) fn shown(tokens: &TokenSet) -> String {
         lifetime,
         generation,
         needs_reconnect,
+        replaced_access_token,
         ..
     } = tokens;
     let refresh_token = refresh_token.as_ref().map(RefreshToken::expose);
+    let replaced = replaced_access_token.as_ref().map(AccessToken::expose);
     format!(
         "{:?} {refresh_token:?} {:?} {:?} {scopes:?} {issuer:?} {issued_at:?} {lifetime:?} \
-         {generation} {needs_reconnect}",
+         {generation} {needs_reconnect} {replaced:?}",
         access_token.expose(),
         owner.id,
         owner.kind,
@@ -115,6 +118,7 @@ async fn a_failed_swap_changes_nothing_and_returns_the_current_tokens() {
 async fn every_field_is_preserved() {
     let mut sets = vec![tokens(1); 8];
     sets[1].refresh_token = None;
+    sets[1].replaced_access_token = None;
     sets[2].needs_reconnect = true;
     sets[3].scopes = Vec::new();
     sets[4].access_token = AccessToken::new("");
@@ -123,6 +127,7 @@ async fn every_field_is_preserved() {
     sets[4].issuer = String::new();
     sets[5].access_token = AccessToken::new(ODD.repeat(1_000));
     sets[5].refresh_token = Some(RefreshToken::new(ODD));
+    sets[5].replaced_access_token = Some(AccessToken::new(ODD));
     sets[5].owner = Owner::new(ODD, ODD);
     sets[5].scopes = vec![Scope::new(ODD), Scope::new(""), Scope::new("a b,c\"")];
     sets[5].issuer = ODD.into();
@@ -144,21 +149,25 @@ async fn every_field_is_preserved() {
     .await;
 }
 
+/// A duration that does not pass during a test.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Returns whether another owner holds the lease, for a time within the duration of the lease.
+fn is_held(lease: Lease) -> bool {
+    matches!(lease, Lease::Held { remaining } if !remaining.is_zero() && remaining <= MINUTE)
+}
+
 #[tokio::test]
 async fn a_deleted_user_leaves_nothing_and_can_reconnect() {
     on_each(async |store: Arc<dyn TokenStore>| {
         for user in ["a", "b"] {
             store.compare_and_swap(user, None, tokens(1)).await.unwrap();
-            store.lease(user, "first", at(0), at(60)).await.unwrap();
         }
-        store.delete("a").await.unwrap();
-        store.delete("a").await.unwrap();
+        assert!(is_done(&store.delete("a", None).await.unwrap()));
+        let again = store.delete("a", None).await.unwrap();
+        assert!(matches!(again, Swap::Lost(None)));
         assert_eq!(loaded(&*store, "a").await, None);
         assert_eq!(loaded(&*store, "b").await, Some(shown(&tokens(1))));
-        let lease = store.lease("a", "second", at(0), at(60)).await.unwrap();
-        assert_eq!(lease, Lease::Granted);
-        let lease = store.lease("b", "second", at(0), at(60)).await.unwrap();
-        assert_eq!(lease, Lease::HeldUntil(at(60)));
         let swap = store.compare_and_swap("a", None, tokens(1)).await.unwrap();
         assert!(is_done(&swap));
     })
@@ -166,38 +175,60 @@ async fn a_deleted_user_leaves_nothing_and_can_reconnect() {
 }
 
 #[tokio::test]
-async fn a_lease_is_of_one_owner_until_its_deadline_or_release() {
+async fn a_deletion_of_another_generation_deletes_nothing_and_returns_the_current_tokens() {
     on_each(async |store: Arc<dyn TokenStore>| {
-        let lease = async |owner, now, deadline| {
-            let lease = store.lease("a", owner, at(now), at(deadline));
-            lease.await.unwrap()
-        };
+        store.compare_and_swap("a", None, tokens(5)).await.unwrap();
+        for expected in [0, 4, 6, u64::MAX] {
+            let Swap::Lost(Some(present)) = store.delete("a", Some(expected)).await.unwrap() else {
+                panic!("generation {expected} was deleted");
+            };
+            assert_eq!(shown(&present), shown(&tokens(5)));
+        }
+        let absent = store.delete("nobody", Some(5)).await.unwrap();
+        assert!(matches!(absent, Swap::Lost(None)));
+        assert!(is_done(&store.delete("a", Some(5)).await.unwrap()));
+        assert_eq!(loaded(&*store, "a").await, None);
+        let mut last = tokens(5);
+        last.generation = u64::MAX;
+        store.compare_and_swap("a", None, last).await.unwrap();
+        let deleted = store.delete("a", Some(u64::MAX)).await.unwrap();
+        assert!(is_done(&deleted));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_is_of_one_owner_until_it_expires_or_is_released() {
+    on_each(async |store: Arc<dyn TokenStore>| {
+        let lease = async |owner, ttl| store.lease("a", owner, ttl).await.unwrap();
         // This user has no tokens yet.
-        assert_eq!(lease("first", 0, 10).await, Lease::Granted);
-        assert_eq!(lease("second", 9, 19).await, Lease::HeldUntil(at(10)));
-        assert_eq!(lease("first", 9, 20).await, Lease::Granted);
-        assert_eq!(lease("second", 19, 29).await, Lease::HeldUntil(at(20)));
-        assert_eq!(lease("second", 20, 30).await, Lease::Granted);
+        assert_eq!(lease("first", MINUTE).await, Lease::Granted);
+        assert!(is_held(lease("second", MINUTE).await));
+        // A renewal replaces the duration; this one has expired at once.
+        assert_eq!(lease("first", Duration::ZERO).await, Lease::Granted);
+        assert_eq!(lease("second", MINUTE).await, Lease::Granted);
+        assert!(is_held(lease("first", MINUTE).await));
         // No effect: the lease no longer belongs to the first owner.
         store.release("a", "first").await.unwrap();
-        assert_eq!(lease("first", 21, 31).await, Lease::HeldUntil(at(30)));
+        assert!(is_held(lease("first", MINUTE).await));
         store.release("a", "second").await.unwrap();
-        assert_eq!(lease("first", 21, 31).await, Lease::Granted);
+        assert_eq!(lease("first", MINUTE).await, Lease::Granted);
         store.release("nobody", "first").await.unwrap();
-        let other = store.lease("b", "second", at(21), at(31)).await.unwrap();
+        let other = store.lease("b", "second", MINUTE).await.unwrap();
         assert_eq!(other, Lease::Granted);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_swap_ignores_leases_and_releases_none() {
+async fn swaps_and_deletions_ignore_leases_and_release_none() {
     on_each(async |store: Arc<dyn TokenStore>| {
-        store.lease("a", "first", at(0), at(10)).await.unwrap();
+        store.lease("a", "first", MINUTE).await.unwrap();
         let swap = store.compare_and_swap("a", None, tokens(1)).await.unwrap();
         assert!(is_done(&swap));
-        let lease = store.lease("a", "second", at(1), at(11)).await.unwrap();
-        assert_eq!(lease, Lease::HeldUntil(at(10)));
+        assert!(is_held(store.lease("a", "second", MINUTE).await.unwrap()));
+        assert!(is_done(&store.delete("a", Some(1)).await.unwrap()));
+        assert!(is_held(store.lease("a", "second", MINUTE).await.unwrap()));
     })
     .await;
 }
@@ -234,10 +265,9 @@ async fn of_many_swaps_with_the_same_expectation_one_is_done() {
 async fn a_started_operation_completes_without_a_waiting_caller() {
     on_each(async |store: Arc<dyn TokenStore>| {
         drop(store.compare_and_swap("a", None, tokens(1)));
-        drop(store.lease("a", "first", at(0), at(10)));
+        drop(store.lease("a", "first", MINUTE));
         assert_eq!(loaded(&*store, "a").await, Some(shown(&tokens(1))));
-        let lease = store.lease("a", "second", at(1), at(11)).await.unwrap();
-        assert_eq!(lease, Lease::HeldUntil(at(10)));
+        assert!(is_held(store.lease("a", "second", MINUTE).await.unwrap()));
     })
     .await;
 }

@@ -159,7 +159,7 @@ async fn the_files_are_their_owners_alone() {
         for suffix in ["", "-wal", "-shm"] {
             assert_eq!(mode(place.beside(suffix)), 0o600, "{suffix}");
         }
-        store.delete("0").await.unwrap();
+        store.delete("0", None).await.unwrap();
         drop(store);
         for suffix in ["", "-wal", "-shm"] {
             let open = std::fs::Permissions::from_mode(0o666);
@@ -246,10 +246,14 @@ async fn a_file_of_an_older_version_is_brought_up_to_date_with_its_tokens() {
     let place = Place::new();
     fill(&place.open().await.unwrap(), 1).await;
     // Columns that the first version did not have.
-    let first = "DROP TABLE webhook_events; DROP TABLE webhook_subjects; PRAGMA user_version = 1";
+    let first = "DROP TABLE webhook_events; DROP TABLE webhook_subjects; PRAGMA user_version = 1;
+                 ALTER TABLE tokens DROP COLUMN replaced_access_token";
     place.inside().execute_batch(first).unwrap();
     let store = place.open().await.unwrap();
-    is_filled(&store, 1).await;
+    let mut expected = tokens(1);
+    expected.replaced_access_token = None;
+    let found = store.load("0").await.unwrap().unwrap();
+    assert_eq!(shown(&found), shown(&expected));
     let key = EventKey::from(&Event::from_body(br#"{"id":"1","type":"order.placed"}"#));
     let now = std::time::SystemTime::UNIX_EPOCH;
     let claim = store.event_log().claim(&key, now, now).await.unwrap();
@@ -318,7 +322,7 @@ async fn tokens_that_others_changed_are_an_error_for_that_user_alone() {
     let [damaged, sound] = swaps;
     damaged.await.unwrap_err();
     assert!(matches!(sound.await.unwrap(), Swap::Lost(Some(_))));
-    store.delete("0").await.unwrap();
+    store.delete("0", None).await.unwrap();
     assert!(store.load("0").await.unwrap().is_none());
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use fullscript::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ pub(crate) enum Step {
     Lease,
     Swap,
     Swapped,
+    Delete,
     Release,
     Released,
 }
@@ -51,20 +52,17 @@ impl<S: TokenStore, H: Hook> TokenStore for Hooked<S, H> {
         })
     }
 
-    fn delete<'a>(&'a self, user: &'a str) -> StoreFuture<'a, ()> {
-        self.inner.delete(user)
+    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+        Box::pin(async move {
+            self.hook.at(user, Step::Delete).await?;
+            self.inner.delete(user, expected).await
+        })
     }
 
-    fn lease<'a>(
-        &'a self,
-        user: &'a str,
-        owner: &'a str,
-        now: SystemTime,
-        deadline: SystemTime,
-    ) -> StoreFuture<'a, Lease> {
+    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
         Box::pin(async move {
             self.hook.at(user, Step::Lease).await?;
-            self.inner.lease(user, owner, now, deadline).await
+            self.inner.lease(user, owner, ttl).await
         })
     }
 
@@ -123,6 +121,11 @@ impl Gate {
     pub(crate) fn open(&self) {
         *self.closed.lock().unwrap() = None;
         self.opened.notify_one();
+    }
+
+    /// Stops nobody from now on. Who has stopped already goes on after [`open`](Self::open).
+    pub(crate) fn open_for_later(&self) {
+        *self.closed.lock().unwrap() = None;
     }
 
     /// Waits until a refresh has released its lease, its last step.

@@ -1,0 +1,281 @@
+//! Store tasks: one at a time for each user, each with a deadline.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{EARLY_REFRESH_DELAY, Session, State};
+use crate::auth::error::{AuthError, Kind};
+use crate::auth::shared::RunningTask;
+use crate::auth::store::Lease;
+use crate::auth::token::TokenSet;
+use crate::transport::retry::jitter;
+
+/// The deadline of a store task: 60 s. It leaves time for four token requests that time out.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The duration of a lease: 2 s.
+///
+/// A process that was killed delays the others for this time at most.
+pub(super) const LEASE_TTL: Duration = Duration::from_secs(2);
+
+/// The interval at which a store task notes that it runs, and renews its lease: 500 ms.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// The time without a beat after which a store task counts as dead: 5 s.
+///
+/// Its runtime is no longer driven, or is blocked.
+const DEAD_AFTER: Duration = Duration::from_secs(5);
+
+/// The shortest delay between two attempts to acquire a lease: 50 ms.
+const MIN_LEASE_POLL: Duration = Duration::from_millis(50);
+
+/// The longest delay between two attempts to acquire a lease: 500 ms.
+const MAX_LEASE_POLL: Duration = Duration::from_millis(500);
+
+/// The result of a store task: tokens, or `None` if they were deleted.
+pub(super) type TaskResult = Result<Option<Arc<TokenSet>>, AuthError>;
+
+/// A running store task.
+///
+/// Other callers wait for its result. A task that is no longer current, because it counted as dead,
+/// may still end later; it then changes neither the cache nor its successor.
+pub(super) struct Flight {
+    /// The owner of the task's lease.
+    lease_owner: String,
+    holds_lease: AtomicBool,
+    started: Instant,
+    /// The milliseconds from the start to the last beat.
+    beat: AtomicU64,
+    result: watch::Receiver<Option<TaskResult>>,
+}
+
+/// Attempts to acquire a lease.
+pub(super) struct LeasePolls {
+    started: Instant,
+    delay: Duration,
+}
+
+impl Flight {
+    /// Waits for the result. Returns `None` if the task died.
+    pub(super) async fn result(&self) -> Option<TaskResult> {
+        let mut result = self.result.clone();
+        loop {
+            let beat = self.beat.load(Ordering::Relaxed);
+            let dead_at = self.started + Duration::from_millis(beat) + DEAD_AFTER;
+            match timeout_at(dead_at, result.wait_for(Option::is_some)).await {
+                Ok(Ok(result)) => return result.clone(),
+                // The task was dropped with its runtime, or panicked.
+                Ok(Err(_)) => return None,
+                Err(_) if self.beat.load(Ordering::Relaxed) == beat => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
+        Instant::now() >= self.started + beat + DEAD_AFTER
+    }
+
+    fn note_beat(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis());
+        self.beat
+            .store(millis.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl LeasePolls {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            delay: MIN_LEASE_POLL,
+        }
+    }
+}
+
+impl Session {
+    /// Runs `work` as a store task, after the running one.
+    ///
+    /// Fails if the running tasks take longer than the deadline of one.
+    pub(super) async fn run_exclusive<W>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Flight>) -> W,
+    ) -> TaskResult
+    where
+        W: Future<Output = TaskResult> + Send + 'static,
+    {
+        let until = Instant::now() + DEADLINE;
+        let own = loop {
+            let other = {
+                let state = self.lock();
+                match state.live_flight() {
+                    Some(flight) => flight,
+                    None => break self.spawn(state, work),
+                }
+            };
+            // The callers of the other task handle its result.
+            let waited = timeout_at(until, other.result()).await;
+            waited.map_err(|_| AuthError::new(Kind::Overdue(DEADLINE)))?;
+        };
+        let died = || Err(AuthError::new(Kind::Overdue(DEADLINE)));
+        own.result().await.unwrap_or_else(died)
+    }
+
+    /// Spawns a store task and registers it in the state.
+    pub(super) fn spawn<W>(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        work: impl FnOnce(Arc<Flight>) -> W,
+    ) -> Arc<Flight>
+    where
+        W: Future<Output = TaskResult> + Send + 'static,
+    {
+        let (sender, result) = watch::channel(None);
+        let flight = Arc::new(Flight {
+            lease_owner: self.app.new_lease_owner(),
+            holds_lease: AtomicBool::new(false),
+            started: Instant::now(),
+            beat: AtomicU64::new(0),
+            result,
+        });
+        state.flight = Some(Arc::clone(&flight));
+        drop(state);
+        let completion = Completion {
+            session: Arc::clone(self),
+            flight: Arc::clone(&flight),
+            sender,
+            _running: self.app.task(),
+        };
+        let work = work(Arc::clone(&flight));
+        tokio::spawn(async move {
+            // Captured by the future, so that it is dropped and unregisters the task even if the
+            // task never runs.
+            let completion = completion;
+            let (session, flight) = (&completion.session, &completion.flight);
+            let result = session.drive(flight, work).await;
+            if flight.holds_lease.load(Ordering::Relaxed) {
+                let store = &session.app.store;
+                let release = store.release(&session.user, &flight.lease_owner);
+                // A lease that cannot be released expires.
+                let _expires = timeout(BEAT, release).await;
+            }
+            completion.complete(result);
+        });
+        flight
+    }
+
+    /// Runs `work` until its deadline, and meanwhile renews its lease.
+    async fn drive(
+        self: &Arc<Self>,
+        flight: &Flight,
+        work: impl Future<Output = TaskResult>,
+    ) -> TaskResult {
+        let mut work = pin!(work);
+        loop {
+            if let Ok(result) = timeout(BEAT, work.as_mut()).await {
+                return result;
+            }
+            flight.note_beat();
+            if flight.started.elapsed() >= DEADLINE {
+                // Tokens that are not saved yet are saved in the background.
+                self.save_later();
+                return Err(AuthError::new(Kind::Overdue(DEADLINE)));
+            }
+            if flight.holds_lease.load(Ordering::Relaxed) {
+                let renewal = timeout(BEAT, self.lease(flight));
+                let mut renewal = pin!(renewal);
+                let result = poll_fn(|context| match work.as_mut().poll(context) {
+                    Poll::Ready(result) => Poll::Ready(Some(result)),
+                    // If the store fails now, the lease may expire. Then two processes may refresh
+                    // at once, and the compare-and-swap decides.
+                    Poll::Pending => renewal.as_mut().poll(context).map(|_| None),
+                });
+                if let Some(result) = result.await {
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Acquires the lease, or waits a while and returns `false` if another task holds it.
+    pub(super) async fn acquire_lease(
+        &self,
+        flight: &Flight,
+        polls: &mut LeasePolls,
+    ) -> Result<bool, AuthError> {
+        let Lease::Held { remaining } = self.lease(flight).await? else {
+            flight.holds_lease.store(true, Ordering::Relaxed);
+            return Ok(true);
+        };
+        // Nobody asks for more than the regular duration: the clock of the store was set back.
+        // The lease is advisory, so it is ignored.
+        if remaining > LEASE_TTL && polls.started.elapsed() >= LEASE_TTL {
+            return Ok(true);
+        }
+        let delay = polls.delay.mul_f64(0.5 + jitter() / 2.0);
+        sleep(delay.min(remaining).max(Duration::from_millis(1))).await;
+        polls.delay = (polls.delay * 2).min(MAX_LEASE_POLL);
+        Ok(false)
+    }
+
+    async fn lease(&self, flight: &Flight) -> Result<Lease, AuthError> {
+        let store = &self.app.store;
+        let lease = store.lease(&self.user, &flight.lease_owner, LEASE_TTL);
+        Ok(lease.await?)
+    }
+}
+
+impl State {
+    /// Returns the running store task, unless it died.
+    pub(super) fn live_flight(&self) -> Option<Arc<Flight>> {
+        self.flight.clone().filter(|flight| !flight.is_dead())
+    }
+
+    /// Returns whether no other store task has replaced this one.
+    pub(super) fn is_current(&self, flight: &Arc<Flight>) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, flight))
+    }
+}
+
+/// Publishes the result of a store task, and unregisters the task when it ends for any reason, so
+/// that another one can start.
+struct Completion {
+    session: Arc<Session>,
+    flight: Arc<Flight>,
+    sender: watch::Sender<Option<TaskResult>>,
+    _running: RunningTask,
+}
+
+impl Completion {
+    fn complete(self, result: TaskResult) {
+        let now = self.session.app.now();
+        let mut state = self.session.lock();
+        if state.is_current(&self.flight) {
+            state.flight = None;
+            if result.is_err() {
+                state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);
+            }
+        }
+        drop(state);
+        // All waiting callers may have been dropped.
+        let _no_receiver = self.sender.send(Some(result));
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        let mut state = self.session.lock();
+        if state.is_current(&self.flight) {
+            state.flight = None;
+        }
+    }
+}

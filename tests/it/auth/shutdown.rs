@@ -1,0 +1,150 @@
+//! Shutting down an app.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fullscript::auth::{Lease, OAuthApp, TokenStore};
+
+use crate::support::{Connected, Failures, Gate, Step, connect, consent};
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn call(app: OAuthApp) -> Result<(), fullscript::Error> {
+    let client = app.client("practitioner");
+    client.get_clinic().send().await.map(|_| ())
+}
+
+#[tokio::test]
+async fn an_app_that_was_shut_down_sends_nothing() {
+    // The tokens are valid, or have expired.
+    for expired in [false, true] {
+        let connected = Connected::new().await;
+        let app = connected.app.clone();
+        let client = app.client("practitioner");
+        client.get_clinic().send().await.unwrap();
+        let code = consent(&connected.fake, &app, "practitioner");
+        if expired {
+            connected.expire();
+        }
+        for _ in 0..2 {
+            app.shutdown(SOON).await.unwrap();
+        }
+        let before = connected.fake.requests().len();
+        let error = client.get_clinic().send().await.unwrap_err();
+        assert!(error.auth_error().unwrap().is_shut_down(), "{error}");
+        let error = call(app.clone()).await.unwrap_err();
+        assert!(error.to_string().contains("shut down"), "{error}");
+        for error in [
+            app.exchange(code).await.unwrap_err(),
+            app.revoke("practitioner").await.unwrap_err(),
+            app.forget("practitioner").await.unwrap_err(),
+        ] {
+            assert!(error.is_shut_down() && !error.needs_reconnect(), "{error}");
+        }
+        assert_eq!(connected.fake.requests().len(), before);
+        // Another process goes on.
+        call(connected.another().build().unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_refresh_and_releases_its_lease() {
+    for step in [
+        Step::Load,
+        Step::Lease,
+        Step::Swap,
+        Step::Swapped,
+        Step::Release,
+    ] {
+        let gate = Arc::new(Gate::default());
+        let connected = Connected::hooked(&gate).await;
+        let before = connected.stored().await.generation;
+        connected.expire();
+        gate.close("practitioner", step);
+        let caller = tokio::spawn(call(connected.app.clone()));
+        gate.reached().await;
+        let app = connected.app.clone();
+        let shutdown = tokio::spawn(async move { app.shutdown(SOON).await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!shutdown.is_finished(), "{step:?}");
+        gate.open();
+        shutdown.await.unwrap().unwrap();
+        assert_eq!(connected.stored().await.generation, before + 1, "{step:?}");
+        let ttl = Duration::from_secs(2);
+        let lease = connected.store.lease("practitioner", "next", ttl).await;
+        assert_eq!(lease.unwrap(), Lease::Granted, "{step:?}");
+        let _before_or_after = caller.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_at_its_deadline_and_names_the_users_with_running_refreshes() {
+    for deadline in [Duration::ZERO, Duration::from_millis(300), SOON] {
+        let gate = Arc::new(Gate::default());
+        let connected = Connected::hooked(&gate).await;
+        connected.expire();
+        gate.close("practitioner", Step::Swap);
+        let caller = tokio::spawn(call(connected.app.clone()));
+        gate.reached().await;
+        let started = tokio::time::Instant::now();
+        let unfinished = connected.app.shutdown(deadline).await.unwrap_err();
+        let waited = started.elapsed();
+        assert!(waited <= deadline + Duration::from_millis(10), "{waited:?}");
+        assert_eq!(unfinished.running_users(), ["practitioner"]);
+        assert_eq!(unfinished.unsaved_users(), ["practitioner"]);
+        assert_eq!(unfinished.running_tasks(), 1);
+        let shown = format!("{unfinished} {unfinished:?}");
+        assert!(!shown.contains("practitioner"), "{shown}");
+        gate.open();
+        let _before_or_after = caller.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_saves_tokens_that_could_not_be_saved_before() {
+    for repaired in [true, false] {
+        let failures = Arc::new(Failures::default());
+        let connected = Connected::hooked(&failures).await;
+        let before = connected.stored().await.generation;
+        connected.expire();
+        failures.set(usize::MAX);
+        call(connected.app.clone()).await.unwrap_err();
+        if repaired {
+            failures.set(0);
+        }
+        let ended = connected.app.shutdown(2 * SOON).await;
+        let stored = connected.stored().await.generation;
+        if repaired {
+            ended.unwrap();
+            assert_eq!(stored, before + 1);
+        } else {
+            let unfinished = ended.unwrap_err();
+            assert_eq!(unfinished.unsaved_users(), ["practitioner"]);
+            assert_eq!(stored, before);
+        }
+        assert_eq!(connected.refreshes(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_an_exchange_and_for_revocations() {
+    let gate = Arc::new(Gate::default());
+    let connected = Connected::hooked(&gate).await;
+    connect(&connected.fake, &connected.app, "other").await;
+    gate.close("practitioner", Step::Swap);
+    let code = consent(&connected.fake, &connected.app, "practitioner");
+    let app = connected.app.clone();
+    let exchange = tokio::spawn(async move { app.exchange(code).await });
+    gate.reached().await;
+    let app = connected.app.clone();
+    let shutdown = tokio::spawn(async move { app.shutdown(SOON).await });
+    tokio::task::yield_now().await;
+    assert!(!shutdown.is_finished());
+    gate.open();
+    exchange.await.unwrap().unwrap();
+    shutdown.await.unwrap().unwrap();
+    // The token set of the earlier connection.
+    assert_eq!(connected.fake.count("revoke_oauth_token"), 1);
+}
