@@ -13,6 +13,7 @@ use fullscript::auth::{
 use fullscript::testing::FakeFullscript;
 use tokio::time::Instant;
 
+use crate::call::spans::log_all;
 use crate::support::{
     Act, Connected, Failures, Gate, Hook, Hooked, Misbehaving, Step, TWO_HOURS, connect, consent,
 };
@@ -168,6 +169,49 @@ async fn an_exchange_ends_and_its_tokens_are_saved_later() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_overdue_while_it_saves_loses_no_tokens() {
+    for (held_for, trouble) in [
+        (30, Trouble::Hangs),
+        (45, Trouble::Hangs),
+        (57, Trouble::Panics),
+    ] {
+        let what = format!("a lease held for {held_for} s, a store that {trouble:?}");
+        let troubled = Arc::new(Troubled::default());
+        let connected = Connected::hooked(&troubled).await;
+        let before = connected.stored().await.generation;
+        connected.expire();
+        troubled.set(Some((Step::Swap, trouble)));
+        let store = connected.store.clone();
+        let second = Duration::from_secs(1);
+        let holder = tokio::spawn(async move {
+            for _ in 0..held_for {
+                let lease = store.lease("practitioner", "other", 2 * second).await;
+                assert_eq!(lease.unwrap(), Lease::Granted);
+                tokio::time::sleep(second).await;
+            }
+            store.release("practitioner", "other").await.unwrap();
+        });
+        tokio::task::yield_now().await;
+        let started = Instant::now();
+        let error = call(&connected.app).await.unwrap_err();
+        let waited = started.elapsed();
+        assert!(waited <= Duration::from_secs(62), "{what}: {waited:?}");
+        assert!(
+            error.auth_error().unwrap().is_transient(),
+            "{what}: {error}"
+        );
+        holder.await.unwrap();
+        let failed = |event: &AuthEvent| matches!(event, AuthEvent::SaveFailed { .. });
+        assert!(connected.events().iter().any(failed), "{what}: {error}");
+        troubled.set(None);
+        tokio::time::sleep(120 * second).await;
+        assert_eq!(connected.stored().await.generation, before + 1, "{what}");
+        call(&connected.app).await.unwrap();
+        assert_eq!(connected.refreshes(), 1, "{what}");
+    }
+}
+
 /// Returns an HTTP client without any timeout.
 fn patient_client() -> reqwest::Client {
     reqwest::Client::builder().build().unwrap()
@@ -318,16 +362,17 @@ async fn a_refresh_whose_runtime_was_dropped_is_replaced_at_once() {
 }
 
 #[tokio::test]
-async fn a_listener_that_panics_fails_no_operation() {
+async fn a_listener_that_panics_is_logged_and_fails_no_operation() {
+    let (log, _guard) = log_all();
     let fake = FakeFullscript::start().await.unwrap();
     let received = Arc::<Mutex<Vec<AuthEvent>>>::default();
-    let log = Arc::clone(&received);
+    let events = Arc::clone(&received);
     let clock = fullscript::testing::ManualClock::default();
     let app = fake
         .app_builder()
         .clock(clock.clone())
         .on_event(move |event| {
-            log.lock().unwrap().push(event.clone());
+            events.lock().unwrap().push(event.clone());
             panic!("the listener panics on purpose");
         })
         .build()
@@ -351,6 +396,28 @@ async fn a_listener_that_panics_fails_no_operation() {
             AuthEvent::Revoked { user: user() },
         ]
     );
+    let logged = log.text().matches("the on_event listener panicked").count();
+    assert_eq!(logged, 5);
+}
+
+#[tokio::test]
+async fn a_store_that_panics_is_logged_with_its_method() {
+    for (step, method) in [
+        (Step::Load, "load"),
+        (Step::Lease, "lease"),
+        (Step::Swap, "compare_and_swap"),
+        (Step::Release, "release"),
+    ] {
+        let troubled = Arc::new(Troubled::default());
+        let connected = Connected::hooked(&troubled).await;
+        connected.expire();
+        let (log, _guard) = log_all();
+        troubled.set(Some((step, Trouble::Panics)));
+        let _failed_or_not = call(&connected.app).await;
+        let text = log.text();
+        let expected = format!("the token store panicked method=\"{method}\"");
+        assert!(text.contains(&expected), "{method}: {text}");
+    }
 }
 
 /// A store that fails all saves while it is down.
