@@ -44,6 +44,9 @@ pub(super) enum Kind {
     /// The rate limiter has no permit within the time that a token request waits for one; a
     /// permit may be available after this duration.
     NoPermit(Duration),
+    /// The circuit breaker of the token endpoint is open; a refresh may be permitted after this
+    /// duration.
+    CircuitOpen(Duration),
     /// The store failed; unsaved tokens stay in memory.
     Store(StoreError),
     /// The task that changes the user's tokens did not end within this time.
@@ -133,17 +136,19 @@ impl AuthError {
                 | Kind::Silent
                 | Kind::Unreadable(_)
                 | Kind::NoPermit(_)
+                | Kind::CircuitOpen(_)
                 | Kind::Store(_)
                 | Kind::Overdue(_)
                 | Kind::Unusable(_)
         )
     }
 
-    /// Returns the time to wait before a retry, if the rate limiter had no permit.
+    /// Returns the time to wait before a retry, if the rate limiter had no permit or the circuit
+    /// breaker of the token endpoint is open.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match *self.kind {
-            Kind::NoPermit(wait) => Some(wait),
+            Kind::NoPermit(wait) | Kind::CircuitOpen(wait) => Some(wait),
             _ => None,
         }
     }
@@ -152,6 +157,11 @@ impl AuthError {
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         matches!(*self.kind, Kind::ShutDown)
+    }
+
+    /// Returns whether the rate limiter had no permit for a token request.
+    pub(crate) fn is_rate_limited(&self) -> bool {
+        matches!(*self.kind, Kind::NoPermit(_))
     }
 
     /// Returns whether the token store failed.
@@ -204,6 +214,12 @@ impl fmt::Display for AuthError {
             Kind::WrongEnvironment => f.write_str(
                 "the stored tokens belong to another environment or another app; the user must \
                  connect to this one",
+            ),
+            Kind::CircuitOpen(wait) => write!(
+                f,
+                "token refresh: not sent, the token endpoint failed several times in a row \
+                 (circuit breaker open, retry after {} s)",
+                whole_seconds(*wait)
             ),
             Kind::NoPermit(wait) => write!(
                 f,

@@ -24,6 +24,7 @@
 
 mod app;
 mod authorize;
+mod breaker;
 mod builder;
 mod error;
 mod event;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
+use super::breaker::Breaker;
 use super::error::{AuthError, Kind};
 use super::event::{AuthEvent, log_event};
 use super::store::{Store, TokenStore};
@@ -21,6 +22,7 @@ const MAX_BACKGROUND_REVOCATIONS: usize = 64;
 pub(super) struct AppShared {
     pub(super) store: Store,
     pub(super) endpoint: Endpoint,
+    pub(super) breaker: Breaker,
     /// The environment and the client id. Tokens of another issuer are neither used nor
     /// replaced.
     pub(super) issuer: String,
@@ -56,6 +58,7 @@ impl AppShared {
         Self {
             store: Store::new(store),
             endpoint,
+            breaker: Breaker::new(),
             issuer,
             listener,
             lease_owner,

@@ -59,7 +59,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.inner.cause {
             Cause::InvalidRequest(_) => ErrorKind::InvalidRequest,
-            Cause::Auth(error) if error.retry_after().is_some() => ErrorKind::RateLimited,
+            Cause::Auth(error) if error.is_rate_limited() => ErrorKind::RateLimited,
             Cause::Auth(_) => ErrorKind::Auth,
             Cause::NoPermit => ErrorKind::RateLimited,
             Cause::WaitTimedOut(_) | Cause::TimedOut => ErrorKind::Timeout,

@@ -79,6 +79,8 @@ struct State {
     save_failures: Option<Box<SaveFailures>>,
     /// An unusable response to a refresh of this generation, which is not repeated for a while.
     unusable: Option<Box<Unusable>>,
+    /// The time of the last token request that failed for a reason of the endpoint.
+    last_failure: Option<Instant>,
     /// Boxed, because they are rare.
     refusals: Option<Box<Refusals>>,
 }

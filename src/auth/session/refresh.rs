@@ -40,6 +40,11 @@ impl Session {
             if self.has_replacement(&stored, failed) {
                 return self.adopt(flight, stored);
             }
+            let last_failure = self.lock().last_failure;
+            self.app
+                .breaker
+                .check(last_failure)
+                .map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
             if self.acquire_lease(flight, &mut polls).await? {
                 return self.request_tokens(flight, failed).await;
             }
@@ -109,8 +114,21 @@ impl Session {
         };
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
+            let last_failure = self.lock().last_failure;
+            let pass = self.app.breaker.admit(last_failure).await;
+            let pass = pass.map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
             let requested_at = self.app.now();
-            match self.app.endpoint.refresh(&refresh_token, &self.user).await {
+            let outcome = self.app.endpoint.refresh(&refresh_token, &self.user).await;
+            match &outcome {
+                // The rate limiter is no sign of a failing endpoint.
+                Outcome::Unclear { error, .. } if error.is_rate_limited() => drop(pass),
+                Outcome::Unclear { .. } => {
+                    self.lock().last_failure = Some(Instant::now());
+                    pass.failed();
+                }
+                _ => pass.succeeded(),
+            }
+            match outcome {
                 Outcome::Issued(issued) => {
                     // Judged before any retry, which would issue another token set.
                     if let Some(reason) = unusable(&stored.owner, &issued) {

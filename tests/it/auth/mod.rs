@@ -5,6 +5,7 @@ mod connect;
 mod deadlines;
 mod elsewhere;
 mod failures;
+mod outage;
 mod owners;
 mod processes;
 mod refreshes;

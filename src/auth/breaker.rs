@@ -1,0 +1,241 @@
+//! The circuit breaker of the token endpoint: stops token refreshes while the endpoint fails.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use crate::lock::lock;
+
+/// The number of failures in a row that open the circuit: 5.
+///
+/// The attempts of a single refresh do not open it.
+const FAILURES: u32 = 5;
+
+/// The time before the first probe: 1 s. It doubles with each failed probe.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest time between two probes: 2 s.
+///
+/// After an outage, the refreshes of all users start within this time and the time of a probe.
+const MAX_DELAY: Duration = Duration::from_secs(2);
+
+/// The number of refresh requests in flight: 32.
+///
+/// It bounds the sockets and the load on the endpoint when many tokens expire at the same time.
+const CONCURRENCY: usize = 32;
+
+/// The time for which a user whose refresh failed sends no probe: 30 s.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The circuit breaker and the concurrency limit that the refreshes of all users of an app share.
+///
+/// The circuit is closed while the endpoint works. After some failures in a row it opens: refreshes
+/// fail without a request, except for one probe at a time. A success closes it.
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    requests: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    open: Option<Open>,
+}
+
+struct Open {
+    /// The time of the next probe.
+    probe_at: Instant,
+    delay: Duration,
+    is_probing: bool,
+}
+
+/// The permission for one token request. Dropping it without a result changes nothing.
+pub(super) struct Pass<'b> {
+    breaker: &'b Breaker,
+    is_probe: bool,
+    _request: SemaphorePermit<'b>,
+}
+
+impl Breaker {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            requests: Semaphore::new(CONCURRENCY),
+        }
+    }
+
+    /// Returns the time to wait if a refresh would fail without a request.
+    ///
+    /// `last_failure` is the time of this user's last failed token request.
+    pub(super) fn check(&self, last_failure: Option<Instant>) -> Result<(), Duration> {
+        let now = Instant::now();
+        let state = self.state();
+        let Some(open) = &state.open else {
+            return Ok(());
+        };
+        let own_probe_at = last_failure.map(|at| at + PROBE_INTERVAL);
+        let probe_at = own_probe_at.map_or(open.probe_at, |own| own.max(open.probe_at));
+        if now < probe_at {
+            Err(probe_at - now)
+        } else if open.is_probing {
+            Err(open.delay)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits until fewer than 32 refreshes are in flight, and permits a token request.
+    ///
+    /// # Errors
+    ///
+    /// Returns the time to wait if the circuit is open.
+    pub(super) async fn admit(&self, last_failure: Option<Instant>) -> Result<Pass<'_>, Duration> {
+        // The semaphore is never closed.
+        let request = self.requests.acquire().await.map_err(|_| FIRST_DELAY)?;
+        self.check(last_failure)?;
+        let mut state = self.state();
+        let is_probe = match &mut state.open {
+            // Another one started to probe in between.
+            Some(open) if open.is_probing => return Err(open.delay),
+            Some(open) => {
+                open.is_probing = true;
+                true
+            }
+            None => false,
+        };
+        Ok(Pass {
+            breaker: self,
+            is_probe,
+            _request: request,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Pass<'_> {
+    /// Reports that the endpoint works.
+    pub(super) fn succeeded(self) {
+        *self.breaker.state() = State::default();
+    }
+
+    /// Reports that the endpoint fails.
+    pub(super) fn failed(self) {
+        let mut state = self.breaker.state();
+        state.failures = state.failures.saturating_add(1);
+        let delay = match &state.open {
+            None if state.failures < FAILURES => return,
+            None => FIRST_DELAY,
+            Some(open) if self.is_probe => (open.delay * 2).min(MAX_DELAY),
+            // A request that was in flight when the circuit opened is no new information.
+            Some(_) => return,
+        };
+        state.open = Some(Open {
+            probe_at: Instant::now() + delay,
+            delay,
+            is_probing: false,
+        });
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.is_probe
+            && let Some(open) = &mut self.breaker.state().open
+        {
+            open.is_probing = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    async fn pass(breaker: &Breaker) -> Pass<'_> {
+        breaker.admit(None).await.ok().unwrap()
+    }
+
+    async fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            pass(breaker).await.failed();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
+        let breaker = Breaker::new();
+        fail(&breaker, FAILURES - 1).await;
+        pass(&breaker).await.succeeded();
+        fail(&breaker, FAILURES - 1).await;
+        drop(pass(&breaker).await);
+        assert_eq!(breaker.check(None), Ok(()));
+        fail(&breaker, 1).await;
+        assert_eq!(breaker.check(None), Err(FIRST_DELAY));
+        tokio::time::advance(FIRST_DELAY).await;
+        pass(&breaker).await.succeeded();
+        assert_eq!(breaker.check(None), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_circuit_permits_one_probe_at_a_time() {
+        let breaker = Breaker::new();
+        fail(&breaker, FAILURES).await;
+        for delay in [1, 2, 2, 2].map(Duration::from_secs) {
+            tokio::time::advance(delay - MILLISECOND).await;
+            assert!(breaker.admit(None).await.is_err());
+            tokio::time::advance(MILLISECOND).await;
+            drop(pass(&breaker).await);
+            let probe = pass(&breaker).await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+            assert!(breaker.admit(None).await.is_err());
+            probe.failed();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_whose_request_failed_probes_every_thirty_seconds() {
+        let breaker = Breaker::new();
+        let failed_at = Some(Instant::now());
+        assert!(breaker.admit(failed_at).await.is_ok());
+        fail(&breaker, FAILURES).await;
+        tokio::time::advance(PROBE_INTERVAL - MILLISECOND).await;
+        assert_eq!(breaker.check(failed_at), Err(MILLISECOND));
+        assert_eq!(breaker.check(None), Ok(()));
+        tokio::time::advance(MILLISECOND).await;
+        breaker.admit(failed_at).await.ok().unwrap().succeeded();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_failure_does_not_extend_the_delay_and_a_late_success_closes_the_circuit() {
+        let breaker = Breaker::new();
+        let (failed, succeeded) = (pass(&breaker).await, pass(&breaker).await);
+        fail(&breaker, FAILURES).await;
+        tokio::time::advance(FIRST_DELAY / 2).await;
+        failed.failed();
+        tokio::time::advance(FIRST_DELAY / 2).await;
+        assert_eq!(breaker.check(None), Ok(()));
+        fail(&breaker, 1).await;
+        succeeded.succeeded();
+        assert_eq!(breaker.check(None), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refreshes_in_flight_are_bounded() {
+        let breaker = Breaker::new();
+        let mut passes = Vec::new();
+        for _ in 0..CONCURRENCY {
+            passes.push(pass(&breaker).await);
+        }
+        let waiting = tokio::time::timeout(Duration::from_secs(9), breaker.admit(None));
+        assert!(waiting.await.is_err());
+        passes.pop();
+        drop(pass(&breaker).await);
+    }
+}
