@@ -1,6 +1,7 @@
 //! Encryption of tokens at rest: XChaCha20-Poly1305 with a random nonce per value.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
@@ -22,17 +23,21 @@ const KEY: usize = 32;
 
 /// The encryption key of a token file: 32 random bytes.
 ///
-/// Not shown by `Debug`, and wiped from memory when dropped. Store it separately from the file and
-/// its backups. Without it the tokens are lost, and every user must reconnect.
+/// Not shown by `Debug`. Clones share one copy in memory, which is wiped when the last of them is
+/// dropped. Store it separately from the file and its backups. Without it the tokens are lost, and
+/// every user must reconnect.
 #[derive(Clone)]
-pub struct EncryptionKey(Zeroizing<[u8; KEY]>);
+pub struct EncryptionKey(Arc<Zeroizing<[u8; KEY]>>);
 
 impl EncryptionKey {
     /// Creates a key from 32 bytes, which must come from a random number generator and not from a
     /// password.
+    ///
+    /// Wipe your own copy of the bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY]) -> Self {
-        Self(Zeroizing::new(bytes))
+        let bytes = Zeroizing::new(bytes);
+        Self::filled(|key| key.copy_from_slice(&*bytes))
     }
 
     /// Parses a key from 64 hex digits, or from base64 of either alphabet with or without padding.
@@ -43,13 +48,16 @@ impl EncryptionKey {
     /// length.
     pub fn from_text(text: &str) -> Result<Self, SqliteError> {
         let text = text.trim();
-        let found = match text.len() {
-            64 => hex(text),
-            43 | 44 => based(text, &STANDARD).or_else(|| based(text, &URL_SAFE)),
-            _ => None,
-        };
-        found
-            .map(Self)
+        let mut is_read = false;
+        let key = Self::filled(|key| {
+            is_read = match text.len() {
+                64 => read_hex(text.as_bytes(), key).is_some(),
+                43 | 44 => read_base64(text, &STANDARD, key) || read_base64(text, &URL_SAFE, key),
+                _ => false,
+            };
+        });
+        is_read
+            .then_some(key)
             .ok_or_else(|| Failure::new(Kind::KeyText).into())
     }
 
@@ -58,9 +66,21 @@ impl EncryptionKey {
     /// # Errors
     /// Returns an error if the system's random number generator fails.
     pub fn generate() -> Result<Self, SqliteError> {
-        let mut bytes = Zeroizing::new([0; KEY]);
-        getrandom::fill(&mut *bytes).map_err(|_| Failure::new(Kind::NoRandomness))?;
-        Ok(Self(bytes))
+        let mut is_random = false;
+        let key = Self::filled(|key| is_random = getrandom::fill(key).is_ok());
+        is_random
+            .then_some(key)
+            .ok_or_else(|| Failure::new(Kind::NoRandomness).into())
+    }
+
+    /// Creates a key whose bytes are written where they stay, because a move leaves a copy behind.
+    fn filled(fill: impl FnOnce(&mut [u8; KEY])) -> Self {
+        let mut key = Arc::new(Zeroizing::new([0; KEY]));
+        if let Some(key) = Arc::get_mut(&mut key) {
+            fill(key);
+        }
+        wipe_stack();
+        Self(key)
     }
 
     /// Returns the key in base64, which [`from_text`](Self::from_text) parses. Store it only where
@@ -77,22 +97,29 @@ impl fmt::Debug for EncryptionKey {
     }
 }
 
-fn hex(text: &str) -> Option<Zeroizing<[u8; KEY]>> {
-    let mut bytes = Zeroizing::new([0; KEY]);
-    read_hex(text.as_bytes(), &mut bytes[..])?;
-    Some(bytes)
-}
-
-fn based(text: &str, alphabet: &Alphabet) -> Option<Zeroizing<[u8; KEY]>> {
+/// Decodes base64, and returns whether the text was a key.
+fn read_base64(text: &str, alphabet: &Alphabet, key: &mut [u8; KEY]) -> bool {
     let either =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     // The decoder needs a buffer for the maximum size that the text's length allows.
     let mut buffer = Zeroizing::new([0; KEY + 4]);
-    let length = GeneralPurpose::new(alphabet, either)
-        .decode_slice(text, &mut *buffer)
-        .ok()?;
-    let bytes = buffer.get(..length)?.try_into().ok()?;
-    Some(Zeroizing::new(bytes))
+    let length = GeneralPurpose::new(alphabet, either).decode_slice(text, &mut *buffer);
+    let is_key = length == Ok(KEY);
+    if is_key {
+        key.copy_from_slice(&buffer[..KEY]);
+    }
+    is_key
+}
+
+/// Overwrites the unused part of the stack, where calls that have returned may have left copies of
+/// a key.
+///
+/// The cipher takes the key by value, and the compiler may copy a value whenever it is moved. 16 KiB
+/// is more than the cipher uses.
+#[inline(never)]
+fn wipe_stack() {
+    let mut unused = [1_u8; 16 << 10];
+    unused.zeroize();
 }
 
 /// The keys to open a file with.
@@ -124,11 +151,14 @@ impl Location<'_> {
 }
 
 /// Encrypts and decrypts with one key.
-pub(super) struct Cipher(XChaCha20Poly1305);
+///
+/// The state of the cipher exists only while a value is encrypted or decrypted, because it contains
+/// a copy of the key.
+pub(super) struct Cipher(EncryptionKey);
 
 impl Cipher {
     pub(super) fn new(key: &EncryptionKey) -> Self {
-        Self(XChaCha20Poly1305::new((&*key.0).into()))
+        Self(key.clone())
     }
 
     pub(super) fn seal(&self, text: &str, location: Location<'_>) -> Result<Vec<u8>, Failure> {
@@ -140,8 +170,7 @@ impl Cipher {
         };
         // Encryption fails only for texts of 256 GiB or more.
         let sealed = self
-            .0
-            .encrypt(&nonce, payload)
+            .with_state(|state| state.encrypt(&nonce, payload))
             .map_err(|_| Failure::new(Kind::Other))?;
         Ok([&[FORMAT], nonce.as_slice(), &sealed].concat())
     }
@@ -153,7 +182,19 @@ impl Cipher {
             msg: sealed,
             aad: &location.bytes(),
         };
-        text(self.0.decrypt(XNonce::from_slice(nonce), payload).ok()?)
+        let opened = self.with_state(|state| state.decrypt(XNonce::from_slice(nonce), payload));
+        text(opened.ok()?)
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&XChaCha20Poly1305) -> T) -> T {
+        /// A frame of its own, so that it is below the one that calls [`wipe_stack`].
+        #[inline(never)]
+        fn run<T>(key: &[u8; KEY], work: impl FnOnce(&XChaCha20Poly1305) -> T) -> T {
+            work(&XChaCha20Poly1305::new(key.into()))
+        }
+        let output = run(&self.0.0, work);
+        wipe_stack();
+        output
     }
 }
 
