@@ -20,6 +20,7 @@ fn main() {
         ("client.rs", &generated.client),
         ("operations.rs", &generated.operations),
         ("index.md", &generated.index),
+        ("fields.rs", &generated.fields),
         ("round_trip.rs", &generated.round_trip),
     ] {
         std::fs::write(out.join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));

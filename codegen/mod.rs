@@ -1,5 +1,5 @@
-//! Generates `types.rs`, `client.rs`, `operations.rs`, `index.md` and `round_trip.rs` from the
-//! normalized OpenAPI document.
+//! Generates `types.rs`, `client.rs`, `operations.rs`, `index.md`, `fields.rs` and `round_trip.rs` from
+//! the normalized OpenAPI document.
 //!
 //! Decisions about the API belong in `spec/`. This module contains only what a document cannot
 //! express: which Rust types stand for which schemas, and that calls return this crate's error type
@@ -39,6 +39,8 @@ pub struct Generated {
     pub operations: String,
     /// The table of operations by topic, for the documentation of the client.
     pub index: String,
+    /// The names of the fields of all models.
+    pub fields: String,
     /// A function that decodes and re-encodes the response of each operation, for tests.
     pub round_trip: String,
 }
@@ -54,6 +56,7 @@ pub struct Code {
     /// The table of operations.
     pub operations: String,
     index: String,
+    fields: String,
     round_trip: String,
 }
 
@@ -106,6 +109,7 @@ pub fn code(spec: &str) -> Result<Code, String> {
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     Ok(Code {
+        fields: tables::fields(&types),
         types,
         own_types: types::own_types::own_types(&document),
         client,
@@ -123,6 +127,7 @@ impl Code {
             client: syntax::unparse(self.client),
             operations: self.operations,
             index: self.index,
+            fields: self.fields,
             round_trip: self.round_trip,
         }
     }

@@ -1,8 +1,11 @@
-//! Tables written next to the client: all operations, and their response types by id.
+//! Tables written next to the client: all operations, their response types by id, and the names of
+//! fields.
+
+use std::collections::BTreeSet;
 
 use quote::quote;
 use serde_json::{Value, json};
-use syn::{Item, parse_quote};
+use syn::{Field, Item, LitStr, parse_quote};
 
 use super::client::operation::{Operation, ResponseBody};
 use super::document::{Described, alternatives, strings};
@@ -46,6 +49,37 @@ pub(super) fn table(document: &Value, operations: &[Described<'_>]) -> String {
         "pub(crate) static OPERATIONS: &[Operation] = &[\n{}\n];\n",
         rows.join(",\n")
     )
+}
+
+/// An array of the names of the fields of all models, sorted, as they are on the wire.
+pub(super) fn fields(types: &[Item]) -> String {
+    let structs = types.iter().filter_map(|item| match item {
+        Item::Struct(item) => Some(&item.fields),
+        _ => None,
+    });
+    let names: BTreeSet<String> = structs.flatten().filter_map(wire_name).collect();
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| format!("    {name:?},\n"))
+        .collect();
+    format!("&[\n{}]\n", names.concat())
+}
+
+/// Returns the name that `#[serde(rename)]` gives a field, or else its own.
+fn wire_name(field: &Field) -> Option<String> {
+    let mut renamed = None;
+    for attribute in field.attrs.iter().filter(|at| at.path().is_ident("serde")) {
+        // Arguments that are not names end the reading; `rename` is the first one.
+        let _rest = attribute.parse_nested_meta(|meta| {
+            let value: LitStr = meta.value()?.parse()?;
+            if meta.path.is_ident("rename") {
+                renamed = Some(value.value());
+            }
+            Ok(())
+        });
+    }
+    let own = field.ident.as_ref()?.to_string();
+    Some(renamed.unwrap_or_else(|| own.trim_start_matches("r#").into()))
 }
 
 pub(super) fn round_trip(operations: &[Operation<'_>]) -> String {

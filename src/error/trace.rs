@@ -59,7 +59,20 @@ impl RawResponse {
     }
 }
 
-/// Returns the value of `X-Request-Id`.
+/// The longest request id that is shown, in characters. Ids have 36 characters or fewer.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Returns the beginning of `X-Request-Id` that can be shown: at most 128 letters, digits and other
+/// characters of ids.
+///
+/// The value comes from the server or a proxy, and is written to logs.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-request-id")?.to_str().ok()
+    let value = headers.get("x-request-id")?.as_bytes();
+    let is_clean = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:@/+=".contains(byte);
+    let length = value
+        .iter()
+        .take(MAX_REQUEST_ID)
+        .take_while(|byte| is_clean(byte));
+    let clean = std::str::from_utf8(&value[..length.count()]).ok()?;
+    Some(clean).filter(|clean| !clean.is_empty())
 }
