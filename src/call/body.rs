@@ -4,6 +4,10 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use bytes::Bytes;
+use reqwest::Version;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use serde::de::IgnoredAny;
 use tokio::time::Sleep;
 
 use super::outcome::IncompleteBody;
@@ -23,27 +27,32 @@ pub(crate) async fn run_until<T>(
     .await
 }
 
-/// Reads the whole body; on failure, the error contains the part that was read.
+/// Reads the whole body of at most `limit` bytes; on failure, the error contains the part that was
+/// read.
 pub(crate) async fn read_body(
     response: &mut reqwest::Response,
     mut timer: Option<Pin<&mut Sleep>>,
-) -> Result<bytes::Bytes, IncompleteBody> {
+    limit: usize,
+) -> Result<Bytes, IncompleteBody> {
     let limit = if response.status().is_success() {
-        MAX_BODY
+        limit
     } else {
-        MAX_ERROR_BODY
+        limit.min(MAX_ERROR_BODY)
     };
-    let expected = response
-        .content_length()
-        .and_then(|length| usize::try_from(length).ok());
+    let expected = response.content_length();
+    let length = expected.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if length > Some(limit) {
+        let read = Bytes::new();
+        return Err(IncompleteBody::TooLarge { read, limit });
+    }
     // Most bodies arrive in one chunk, which is returned without a copy.
-    let mut first = bytes::Bytes::new();
+    let mut first = Bytes::new();
     let mut body = Vec::new();
     let read_so_far = |first, body: Vec<u8>| {
         if body.is_empty() {
             first
         } else {
-            bytes::Bytes::from(body)
+            Bytes::from(body)
         }
     };
     loop {
@@ -55,28 +64,60 @@ pub(crate) async fn read_body(
             None => response.chunk().await,
         };
         match chunk {
-            Ok(None) => return Ok(read_so_far(first, body)),
+            Ok(Some(chunk)) if chunk.len() > limit - first.len().max(body.len()) => {
+                let read = read_so_far(first, body);
+                return Err(IncompleteBody::TooLarge { read, limit });
+            }
+            Ok(None) => {
+                let body = read_so_far(first, body);
+                return if expected.is_none() && ends_early(response, &body) {
+                    Err(IncompleteBody::Closed(None, body))
+                } else {
+                    Ok(body)
+                };
+            }
             Ok(Some(chunk)) if first.is_empty() => first = chunk,
             Ok(Some(chunk)) => {
                 if body.is_empty() {
-                    body.reserve_exact(expected.unwrap_or_default().min(limit));
+                    body.reserve_exact(length.unwrap_or_default());
                     body.extend_from_slice(&first);
                 }
                 body.extend_from_slice(&chunk);
             }
-            Err(error) => return Err(IncompleteBody::Closed(error, read_so_far(first, body))),
-        }
-        if first.len().max(body.len()) > limit {
-            return Err(IncompleteBody::TooLarge(read_so_far(first, body)));
+            Err(error) => {
+                let body = read_so_far(first, body);
+                return Err(IncompleteBody::Closed(Some(error), body));
+            }
         }
     }
 }
 
-/// The largest response body that is read into memory: 64 MiB.
+/// Returns whether a body without a stated length is only the beginning of a JSON text.
 ///
-/// A full page of the largest records has a few hundred KiB, so a larger body does not come from
-/// this API.
-pub(super) const MAX_BODY: usize = 64 << 20;
+/// Without `Content-Length` a lost connection may look like the end of the body, even if a proxy
+/// sends it on in chunks.
+fn ends_early(response: &reqwest::Response, body: &[u8]) -> bool {
+    if !response.status().is_success() {
+        return false;
+    }
+    if body.is_empty() {
+        // An intentionally empty body has a length of 0 or a chunk of length 0.
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let media_type = media_type.and_then(|value| value.to_str().ok());
+        return ends_with_connection(response)
+            && media_type.is_some_and(|value| value.contains("json"));
+    }
+    serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
+}
+
+/// Returns whether the body ends where the connection does, so that a lost connection looks like
+/// the end of the body (RFC 9112, section 6.3).
+pub(crate) fn ends_with_connection(response: &reqwest::Response) -> bool {
+    let headers = response.headers();
+    response.version() <= Version::HTTP_11
+        && !headers.contains_key(CONTENT_LENGTH)
+        && !headers.contains_key(TRANSFER_ENCODING)
+}
 
 /// The largest body of an unsuccessful response that an error keeps: 1 MiB.
-const MAX_ERROR_BODY: usize = 1 << 20;
+pub(super) const MAX_ERROR_BODY: usize = 1 << 20;

@@ -60,9 +60,13 @@ pub(crate) struct Call<'c> {
     sent_to: Option<Url>,
     started: Instant,
     deadline: Instant,
-    /// Whether the body is read within the attempt, and not streamed to the caller.
+    /// Whether the body of a success is read within the attempt, and not streamed to the caller.
     buffered: bool,
     trace: Trace,
+    /// The cost of the retries so far, in units of the retry budget.
+    paid: u32,
+    /// Whether the call was started and is not reported yet.
+    unreported: bool,
 }
 
 /// The result of an attempt.
@@ -76,6 +80,13 @@ enum Attempt {
     },
     /// The timeout of an attempt, or the deadline, passed before a response arrived.
     TimedOut,
+}
+
+/// A retry that is going to be made.
+struct Retry {
+    delay: Duration,
+    /// What the retry budget is charged for, or `None` if the retry costs nothing.
+    reason: Option<Reason>,
 }
 
 /// The access token of an attempt.
@@ -109,6 +120,8 @@ impl<'c> Call<'c> {
             deadline: started + context.options.whole_timeout(),
             buffered: true,
             trace: Trace::default(),
+            paid: 0,
+            unreported: false,
         }
     }
 
@@ -118,8 +131,16 @@ impl<'c> Call<'c> {
         self
     }
 
+    /// Continues with the attempts of an earlier call that made the same request.
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        self.trace.attempts = attempts;
+        self.trace.may_have_arrived = attempts > 0;
+        self
+    }
+
     /// Makes the call and reads the body of the response within the attempt.
     pub(crate) async fn make(&mut self) -> Ending {
+        self.unreported = true;
         let span = CallSpan::new(self.operation, self.request.as_ref());
         let attempt = {
             // Pinned here, because the future is too large to be moved cheaply.
@@ -136,22 +157,29 @@ impl<'c> Call<'c> {
             trace: std::mem::take(&mut self.trace),
             outcome,
         };
-        self.calls.report(|| CallReport {
-            operation_id: self.operation_id(),
-            status: ending.response().map(Response::status),
-            attempts: ending.trace.attempts,
-            elapsed: self.started.elapsed(),
-        });
+        let status = ending.response().map(Response::status);
+        self.report(status, ending.trace.attempts, false);
         span.end(&ending);
         ending
     }
 
-    /// Makes the call and leaves the body of the response to be streamed by the caller.
+    /// Makes the call and leaves the body of a success to be streamed by the caller.
     ///
     /// Only the headers must arrive within the timeout of an attempt.
     pub(crate) async fn make_streaming(&mut self) -> Ending {
         self.buffered = false;
         self.make().await
+    }
+
+    fn report(&mut self, status: Option<StatusCode>, attempts: u32, dropped: bool) {
+        self.unreported = false;
+        self.calls.report(|| CallReport {
+            operation_id: self.operation_id(),
+            status,
+            attempts,
+            elapsed: self.started.elapsed(),
+            dropped,
+        });
     }
 
     /// Makes attempts until one succeeds or cannot be retried.
@@ -170,8 +198,26 @@ impl<'c> Call<'c> {
         // After a renewal: whether this process requested the token after the 401.
         let mut is_new = false;
         let mut renewals = 0;
+        // The attempt that is retried, if that costs something.
+        let mut retried = None;
         loop {
-            let (bearer, attempt) = self.attempt().await?;
+            if let Some((failed, reason)) = retried.take() {
+                if !self.await_retry_budget(reason).await {
+                    return Ok(failed);
+                }
+                retried = Some((failed, reason));
+            }
+            let (bearer, permit) = self.admit().await?;
+            // Paid as late as possible: a retry that waits does not use the budget of others.
+            if let Some((failed, reason)) = retried.take() {
+                let Some(cost) = self.calls.retry_budget.pay(reason) else {
+                    retried = Some((failed, reason));
+                    continue;
+                };
+                self.paid = self.paid.saturating_add(cost);
+            }
+            let attempt = self.attempt(&bearer).await?;
+            drop(permit);
             if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
                 && let Some(status) = attempt.status()
             {
@@ -207,25 +253,36 @@ impl<'c> Call<'c> {
                 }
             }
             self.note_missing_scopes(&bearer, &attempt);
-            match self.retry_delay(&attempt) {
-                Some(delay) => {
-                    span::log_retry(attempt.status(), delay);
-                    drop(attempt);
-                    sleep(delay).await;
-                }
-                None => return Ok(attempt),
-            }
+            let Some(Retry { delay, reason }) = self.next_retry(&attempt) else {
+                return Ok(attempt);
+            };
+            span::log_retry(attempt.status(), delay);
+            sleep(delay).await;
+            retried = reason.map(|reason| (attempt, reason));
         }
     }
 
-    /// Makes one attempt, after acquiring its token and its permits.
-    async fn attempt(&mut self) -> Result<(Bearer<'c>, Attempt), Failure> {
-        let (bearer, _permit) = self.admit().await?;
+    /// Waits while the retry budget is empty and other calls succeed, and returns whether the budget
+    /// allows the retry before the deadline.
+    async fn await_retry_budget(&self, reason: Reason) -> bool {
+        let budget = &self.calls.retry_budget;
+        while !budget.allows(reason) {
+            let delay = Backoff::delay(1);
+            if !budget.is_refilled() || Instant::now() + delay >= self.deadline {
+                return false;
+            }
+            sleep(delay).await;
+        }
+        true
+    }
+
+    /// Makes one attempt, whose token and permits were acquired.
+    async fn attempt(&mut self, bearer: &Bearer<'c>) -> Result<Attempt, Failure> {
         let now = Instant::now();
         if now >= self.deadline {
             return Err(RATE_LIMITER);
         }
-        let in_flight = self.start(&bearer, now)?;
+        let in_flight = self.start(bearer, now)?;
         self.trace.attempts += 1;
         let can_retry = self.request.is_some()
             && self.trace.idempotent
@@ -238,7 +295,7 @@ impl<'c> Call<'c> {
         };
         let attempt = self.await_response(in_flight, until).await;
         self.trace.may_have_arrived |= !attempt.is_unsent();
-        Ok((bearer, attempt))
+        Ok(attempt)
     }
 
     /// Sends the request, and keeps a copy for the next attempt unless its body is a stream.
@@ -278,7 +335,8 @@ impl<'c> Call<'c> {
             Some(Err(error)) => Attempt::NoResponse {
                 // The caller's own HTTP client may have followed a redirect. Then the first
                 // request was sent, although connecting to the second URL failed.
-                unsent: error.is_connect() && error.url().is_none_or(|at| self.was_sent_to(at)),
+                unsent: (error.is_connect() || was_canceled(&error))
+                    && error.url().is_none_or(|at| self.was_sent_to(at)),
                 // The query of the URL may contain health data.
                 error: error.without_url(),
             },
@@ -292,8 +350,8 @@ impl<'c> Call<'c> {
                     let for_all = concerns_all_users(response.headers());
                     self.calls.limiter.throttled(self.user(), delay, for_all);
                 }
-                if self.buffered {
-                    read(response, timer).await
+                if self.buffered || !response.status().is_success() {
+                    read(response, timer, self.options.largest_response()).await
                 } else {
                     Attempt::Response(response, None)
                 }
@@ -382,48 +440,44 @@ impl<'c> Call<'c> {
         self.operation.map_or("", |operation| operation.id)
     }
 
-    /// Returns the delay before the next attempt, or `None` if the call is not retried.
-    ///
-    /// A delay is already paid for from the retry budget.
-    fn retry_delay(&mut self, attempt: &Attempt) -> Option<Duration> {
+    /// Returns the next retry, or `None` if the call is not retried.
+    fn next_retry(&mut self, attempt: &Attempt) -> Option<Retry> {
         let requested = match attempt {
             Attempt::Response(response, _) => self.requested_delay(response),
             Attempt::NoResponse { .. } | Attempt::TimedOut => None,
         };
         self.trace.retry_after = requested;
-        let reason = match attempt {
-            // An incomplete body matters only for a success: otherwise, the status decides.
-            Attempt::Response(
-                response,
-                Some(Err(IncompleteBody::Closed(..) | IncompleteBody::TimedOut(_))),
-            ) if response.status().is_success() => Reason::Failure,
-            Attempt::Response(response, _) => match retry::retry_reason(response.status()) {
-                Some(reason) => reason,
-                None => {
-                    if response.status().is_success() {
-                        self.calls.retry_budget.earn();
-                    }
-                    return None;
-                }
-            },
-            Attempt::NoResponse { .. } | Attempt::TimedOut => Reason::Failure,
+        let Some(reason) = attempt.retry_reason() else {
+            // A body that is streamed is not complete yet, so that its call earns nothing.
+            let earns = self.buffered || self.paid > 0;
+            if earns && !attempt.status()?.is_server_error() {
+                self.calls.retry_budget.refund(self.paid);
+            }
+            return None;
         };
+        let refused_unprocessed = self.options.retries_refused_writes()
+            && (reason == Reason::Throttle
+                || attempt.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
+                    && requested.is_some());
         if self.request.is_none()
-            || !(self.trace.idempotent || attempt.is_unsent())
+            || !(self.trace.idempotent || attempt.is_unsent() || refused_unprocessed)
             || self.trace.attempts >= self.options.number_of_attempts()
         {
             return None;
         }
         // A closed idle connection is no sign of a failing server. The first retry after one is
         // made at once, over a new connection, and costs nothing.
-        let stale = self.trace.attempts == 1 && attempt.is_stale_connection();
-        let delay = if stale {
-            Duration::ZERO
-        } else {
-            requested.unwrap_or_else(|| Backoff::delay(self.trace.attempts))
-        };
-        let before_deadline = Instant::now() + delay < self.deadline;
-        (before_deadline && (stale || self.calls.retry_budget.pay(reason))).then_some(delay)
+        if self.trace.attempts == 1 && attempt.is_stale_connection() {
+            let (delay, reason) = (Duration::ZERO, None);
+            return (Instant::now() < self.deadline).then_some(Retry { delay, reason });
+        }
+        let delay = Backoff::delay_for(reason, self.trace.attempts);
+        let delay = delay.max(requested.unwrap_or_default());
+        let budget = &self.calls.retry_budget;
+        let is_possible = Instant::now() + delay < self.deadline
+            && (budget.allows(reason) || budget.is_refilled());
+        let reason = Some(reason);
+        is_possible.then_some(Retry { delay, reason })
     }
 
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {
@@ -434,6 +488,15 @@ impl<'c> Call<'c> {
             && REFUSED.contains(&attempt.status())
         {
             self.trace.missing_scopes = missing_scopes(operation.scopes, &tokens.scopes);
+        }
+    }
+}
+
+/// Reports a call whose future was dropped.
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.unreported {
+            self.report(None, self.trace.attempts, true);
         }
     }
 }
@@ -450,25 +513,39 @@ impl Attempt {
         matches!(self, Self::NoResponse { unsent: true, .. })
     }
 
+    /// Returns the reason to retry, if the attempt failed in a way that may be transient.
+    fn retry_reason(&self) -> Option<Reason> {
+        match self {
+            Self::Response(response, body) if response.status().is_success() => match body {
+                Some(Err(IncompleteBody::Closed(..) | IncompleteBody::TimedOut(_))) => {
+                    Some(Reason::Failure)
+                }
+                Some(Ok(_) | Err(IncompleteBody::TooLarge { .. })) | None => None,
+            },
+            // An incomplete body does not matter: the status decides.
+            Self::Response(response, body) => {
+                let body = body.as_ref().and_then(|body| body.as_ref().ok());
+                retry::refusal_reason(response.status(), body.map_or(&[], |body| &body[..]))
+            }
+            Self::NoResponse { .. } | Self::TimedOut => Some(Reason::Failure),
+        }
+    }
+
     /// Returns whether the connection was closed before the first byte of the response.
     fn is_stale_connection(&self) -> bool {
         let Self::NoResponse { error, .. } = self else {
             return false;
         };
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            if let Some(cause) = cause.downcast_ref::<hyper::Error>()
-                && (cause.is_incomplete_message() || cause.is_canceled())
-            {
-                return true;
-            }
-            if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
+        let is_io = causes(error)
+            .find_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .is_some_and(|cause| {
                 use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
-                return matches!(cause.kind(), ConnectionReset | BrokenPipe);
-            }
-            source = cause.source();
-        }
-        false
+                matches!(cause.kind(), ConnectionReset | BrokenPipe)
+            });
+        is_io
+            || causes(error)
+                .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+                .any(|cause| cause.is_incomplete_message() || cause.is_canceled())
     }
 }
 
@@ -481,13 +558,25 @@ fn concerns_all_users(headers: &HeaderMap) -> bool {
     is("x-ratelimit-global", "true") || is("x-ratelimit-scope", "global")
 }
 
+/// Returns whether the connection was closed before hyper wrote the first byte of the request.
+fn was_canceled(error: &reqwest::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_canceled)
+}
+
+/// Returns the sources of an error, from the nearest one.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+}
+
 /// Reads the body within the attempt, so that an incomplete response can be retried.
-async fn read(mut response: Response, mut timer: Pin<&mut Sleep>) -> Attempt {
+async fn read(mut response: Response, mut timer: Pin<&mut Sleep>, limit: usize) -> Attempt {
     if !response.status().is_success() {
         // The status decides what to do next, so the body is not worth a long wait.
         let until = timer.deadline().min(Instant::now() + ERROR_BODY_TIMEOUT);
         timer.as_mut().reset(until);
     }
-    let body = read_body(&mut response, Some(timer)).await;
+    let body = read_body(&mut response, Some(timer), limit).await;
     Attempt::Response(response, Some(body))
 }

@@ -38,12 +38,12 @@ pub(crate) enum Failure {
 /// A body that was not read completely, with the part that was read.
 #[derive(Debug)]
 pub(crate) enum IncompleteBody {
-    /// The connection was closed.
-    Closed(reqwest::Error, Bytes),
+    /// The connection was closed. There is no error if the end looked like a regular one.
+    Closed(Option<reqwest::Error>, Bytes),
     /// The deadline passed.
     TimedOut(Bytes),
     /// The body exceeds the size limit.
-    TooLarge(Bytes),
+    TooLarge { read: Bytes, limit: usize },
 }
 
 impl Ending {
@@ -73,7 +73,7 @@ impl IncompleteBody {
     /// Returns the part of the body that was read.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Self::Closed(_, body) | Self::TimedOut(body) | Self::TooLarge(body) => body,
+            Self::Closed(_, read) | Self::TimedOut(read) | Self::TooLarge { read, .. } => read,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::ops::Deref;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
-use super::body::{MAX_BODY, read_body};
+use super::body::ends_with_connection;
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
+use crate::types::is_field;
 
 /// A decoded response with its status and headers.
 ///
@@ -40,7 +42,8 @@ impl<T> Response<T> {
 
     /// Returns the vendor's id of the request, from `X-Request-Id`.
     ///
-    /// Quote it to the vendor's support.
+    /// Quote it to the vendor's support. It is cut after 128 characters, and before the first
+    /// character other than letters, digits and `-_.:@/+=`.
     pub fn request_id(&self) -> Option<&str> {
         request_id(&self.headers)
     }
@@ -98,12 +101,18 @@ impl ByteStream {
     /// timeout has passed.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         let chunk = self.response.chunk().await;
-        chunk.map_err(|error| self.incomplete(error))
+        chunk.map_err(|error| self.incomplete(Some(error)))
     }
 
-    fn incomplete(&self, error: reqwest::Error) -> Error {
+    /// Returns the error for a connection that was closed before the body was complete.
+    pub(crate) fn incomplete(&self, error: Option<reqwest::Error>) -> Error {
         let response = RawResponse::without_body(self.response.status(), self.response.headers());
         Error::incomplete(self.operation_id, response, error).traced(self.trace.clone())
+    }
+
+    /// Returns whether a lost connection looks like the end of the body.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        ends_with_connection(&self.response)
     }
 
     pub(crate) fn trace(&self) -> &Trace {
@@ -144,9 +153,9 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             let response = raw(headers, body);
             return Err(Error::timed_out(operation_id, Some(response)).traced(trace));
         }
-        Err(IncompleteBody::TooLarge(body)) => {
-            let response = raw(headers, body);
-            return Err(Error::too_large(operation_id, response, MAX_BODY).traced(trace));
+        Err(IncompleteBody::TooLarge { read, limit }) => {
+            let response = raw(headers, read);
+            return Err(Error::too_large(operation_id, response, limit).traced(trace));
         }
     };
     // An empty body is decoded as an empty object: a response without a schema accepts it, and a
@@ -169,18 +178,16 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
 
 pub(crate) async fn read_nothing(
     operation_id: &'static str,
-    mut ending: Ending,
+    ending: Ending,
 ) -> Result<Response<()>, Error> {
-    read_error_body(&mut ending).await;
     let success = success(operation_id, ending)?;
     Ok(success.with(|_| ()))
 }
 
 pub(crate) async fn read_bytes(
     operation_id: &'static str,
-    mut ending: Ending,
+    ending: Ending,
 ) -> Result<Response<ByteStream>, Error> {
-    read_error_body(&mut ending).await;
     let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
     Ok(success.with(|response| ByteStream {
@@ -188,15 +195,6 @@ pub(crate) async fn read_bytes(
         trace,
         response,
     }))
-}
-
-/// Reads the body of an unsuccessful response that would otherwise be streamed.
-async fn read_error_body(ending: &mut Ending) {
-    if let Outcome::Response(response, body @ None) = &mut ending.outcome
-        && !response.status().is_success()
-    {
-        *body = Some(read_body(response, None).await);
-    }
 }
 
 /// A response with a success status.
@@ -245,10 +243,26 @@ fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error>
 
 /// Returns the path in the response at which decoding failed: `patients[3].id`.
 ///
-/// The path contains names of fields only, never a value. It is computed by decoding a second
+/// The path contains names of fields of the models only. Any other name, such as a key of metadata,
+/// is replaced by `*`, because it may be patient data. The path is computed by decoding a second
 /// time, so that successful decoding costs nothing extra.
 fn path_of_failure<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
     let mut decoder = serde_json::Deserializer::from_slice(text);
     let error = serde_path_to_error::deserialize::<_, T>(&mut decoder).err()?;
-    Some(error.path().to_string()).filter(|path| path != ".")
+    let mut path = String::new();
+    for segment in error.path() {
+        let name = match segment {
+            Segment::Seq { index } => {
+                path.push_str(&format!("[{index}]"));
+                continue;
+            }
+            Segment::Map { key } if is_field(key) => key,
+            Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => "*",
+        };
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+    }
+    Some(path).filter(|path| !path.is_empty())
 }

@@ -95,7 +95,7 @@ mod on {
                 (status, _) if !status.is_success() => Some("refused"),
                 (_, Some(Err(IncompleteBody::Closed(..)))) => Some("incomplete_response"),
                 (_, Some(Err(IncompleteBody::TimedOut(_)))) => Some("timeout"),
-                (_, Some(Err(IncompleteBody::TooLarge(_)))) => Some("response_too_large"),
+                (_, Some(Err(IncompleteBody::TooLarge { .. }))) => Some("response_too_large"),
                 (_, Some(Ok(_)) | None) => None,
             },
         }

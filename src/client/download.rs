@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, Request, Url};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Client;
 use crate::call::Call;
@@ -16,6 +16,7 @@ use crate::error::{Error, RawResponse};
 use crate::transport::Calls;
 use crate::transport::RateLimit;
 use crate::transport::is_loopback;
+use crate::transport::retry::{Backoff, Reason};
 
 /// The operation id in errors of downloads.
 const ID: &str = "download";
@@ -29,8 +30,14 @@ const MAX_REDIRECTS: usize = 5;
 /// Fullscript's domains; subdomains are included.
 const OWN_DOMAINS: [&str; 2] = ["fullscript.com", "fullscript.io"];
 
-/// The signature of a PDF. PDF readers accept it anywhere in the first 1,024 bytes.
+/// The advice for a redirect that is not followed.
+const NOT_ALLOWED: &str = "request the object that contains the address again, or allow the host";
+
+/// The first bytes of a PDF.
 const PDF: &[u8] = b"%PDF-";
+
+/// The last line of a PDF, in the last 1,024 bytes.
+const PDF_END: &[u8] = b"%%EOF";
 
 impl Client {
     /// Creates a download of a file whose address came in a response, such as `pdf_url` of a lab
@@ -82,7 +89,8 @@ impl fmt::Debug for Download {
 pub struct DownloadedFile {
     /// The content of the file.
     pub bytes: Vec<u8>,
-    /// The `Content-Type` header of the response.
+    /// The type of the file: `application/pdf` if [`Download::pdf`] was set, or else the
+    /// `Content-Type` header of the response.
     pub content_type: Option<String>,
 }
 
@@ -110,15 +118,18 @@ impl Download {
         self
     }
 
-    /// Accepts only PDF files, recognized by their content.
+    /// Accepts only PDF files, which begin with `%PDF-`.
     ///
-    /// Other content, such as a sign-in page, is an error.
+    /// Other content, such as a sign-in page, is an error, whatever `Content-Type` it has.
     pub fn pdf(mut self) -> Self {
         self.pdf = true;
         self
     }
 
     /// Downloads the file.
+    ///
+    /// If the connection is lost within the file, the download starts again, within the deadline,
+    /// the attempts and the retry budget of the client's calls.
     ///
     /// # Errors
     /// - [`Error::is_invalid_request`] if the address is not allowed.
@@ -129,17 +140,36 @@ impl Download {
     pub async fn send(self) -> Result<Response<DownloadedFile>, Error> {
         let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is not a URL"))?;
         self.check(&url).map_err(not_sent)?;
-        let deadline = Instant::now() + self.client.context.options.whole_timeout();
-        let mut redirects = 0;
+        let options = &self.client.context.options;
+        let deadline = Instant::now() + options.whole_timeout();
+        let (mut redirects, mut attempts, mut paid) = (0, 0, 0);
         loop {
             let context = self.context_for(&url);
             let request = Request::new(Method::GET, url.clone());
-            let call = Call::new(&context, None, request);
-            let ending = call.with_deadline(deadline).make_streaming().await;
+            let call = Call::new(&context, None, request).with_deadline(deadline);
+            let ending = call.after_attempts(attempts).make_streaming().await;
             let Some(location) = redirect(&ending) else {
-                return self.read(ending).await;
+                attempts = ending.trace.attempts;
+                let budget = &context.calls.retry_budget;
+                let read = self.read(ending).await;
+                let is_cut = |error: &Error| error.is_transport() && error.status().is_some();
+                if !read.as_ref().is_err_and(is_cut) {
+                    budget.refund(paid);
+                    return read;
+                }
+                let delay = Backoff::delay_for(Reason::Failure, attempts);
+                if attempts >= options.number_of_attempts() || Instant::now() + delay >= deadline {
+                    return read;
+                }
+                sleep(delay).await;
+                let Some(cost) = budget.pay(Reason::Failure) else {
+                    return read;
+                };
+                paid = cost.saturating_add(paid);
+                continue;
             };
             redirects += 1;
+            attempts = 0;
             let next = url
                 .join(&location)
                 .map_err(|_| "the server redirects to an invalid URL");
@@ -154,12 +184,12 @@ impl Download {
         }
     }
 
-    async fn read(self, ending: Ending) -> Result<Response<DownloadedFile>, Error> {
+    async fn read(&self, ending: Ending) -> Result<Response<DownloadedFile>, Error> {
         let at = ending.response().map(|response| response.url().clone());
         let mut response = read_bytes(ID, ending).await?;
         // A custom HTTP client may follow redirects itself.
         if let Some(Err(reason)) = at.map(|at| self.check(&at)) {
-            return Err(refused(&response, reason.into()));
+            return Err(refused(&response, reason.into(), NOT_ALLOWED));
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.value_mut().chunk().await? {
@@ -169,15 +199,23 @@ impl Download {
                 return Err(refused(
                     &response,
                     format!("the file is larger than the limit of {limit} bytes"),
+                    "set a larger `limit`",
                 ));
             }
         }
-        let beginning = &bytes[..bytes.len().min(1_024)];
-        if self.pdf && !beginning.windows(PDF.len()).any(|window| window == PDF) {
-            return Err(refused(&response, "the file is not a PDF".into()));
+        if self.pdf && response.ends_with_connection() && is_cut_pdf(&bytes) {
+            return Err(response.incomplete(None));
         }
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_string()));
+        let content_type = if !self.pdf {
+            let header = response.headers().get(CONTENT_TYPE);
+            header.and_then(|value| Some(value.to_str().ok()?.to_string()))
+        } else if bytes.starts_with(PDF) {
+            Some("application/pdf".into())
+        } else {
+            let reason = "the file is not a PDF: it does not begin with `%PDF-`";
+            let advice = "request the object that contains the address again";
+            return Err(refused(&response, reason.into(), advice));
+        };
         Ok(response.map(|_| DownloadedFile {
             bytes,
             content_type,
@@ -220,6 +258,13 @@ impl Download {
     }
 }
 
+/// Returns whether a file that ended with its connection is only the beginning of a PDF.
+fn is_cut_pdf(bytes: &[u8]) -> bool {
+    let end = &bytes[bytes.len().saturating_sub(1_024)..];
+    let has_end = end.windows(PDF_END.len()).any(|window| window == PDF_END);
+    PDF.starts_with(bytes) || bytes.starts_with(PDF) && !has_end
+}
+
 fn redirect(ending: &Ending) -> Option<String> {
     let response = ending.response()?;
     let location = response.headers().get(LOCATION)?;
@@ -238,10 +283,10 @@ fn redirect_error(ending: Ending, reason: &str) -> Error {
         Outcome::Failed(failure) => return failure.into_error(ID, ending.trace),
     };
     let answer = RawResponse::without_body(response.status(), response.headers());
-    Error::not_as_expected(ID, answer, reason.into()).traced(ending.trace)
+    Error::not_as_expected(ID, answer, reason.into(), NOT_ALLOWED).traced(ending.trace)
 }
 
-fn refused(response: &Response<ByteStream>, reason: String) -> Error {
+fn refused(response: &Response<ByteStream>, reason: String, advice: &'static str) -> Error {
     let seen = RawResponse::without_body(response.status(), response.headers());
-    Error::not_as_expected(ID, seen, reason).traced(response.trace().clone())
+    Error::not_as_expected(ID, seen, reason, advice).traced(response.trace().clone())
 }

@@ -40,7 +40,7 @@ impl Error {
             (Cause::Pagination(_), _) => {
                 "the stream stops here: set another `page_size`, or fetch single pages with `send`"
             }
-            (Cause::Decode(_), _) => "update this crate, or report the request id",
+            (Cause::Decode(_, advice), _) => advice,
             (Cause::Refused, StatusCode::UNAUTHORIZED) => {
                 "the access token is missing, expired or revoked: get a new one"
             }
@@ -50,6 +50,9 @@ impl Error {
             }
             (Cause::Refused, StatusCode::TOO_MANY_REQUESTS) => {
                 return Some(rate_limit_advice(self.retry_after()));
+            }
+            (Cause::Refused, StatusCode::CONFLICT) if self.is_transient() => {
+                "the first request is still in progress: retry later with the same idempotency key"
             }
             (Cause::Refused, _) if self.is_transient() => "retry later",
             _ => return None,

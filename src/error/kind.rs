@@ -65,7 +65,7 @@ impl Error {
             Cause::WaitTimedOut(_) | Cause::TimedOut => ErrorKind::Timeout,
             Cause::Transport if self.has_timeout_source() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
-            Cause::Decode(_) => ErrorKind::Decode,
+            Cause::Decode(..) => ErrorKind::Decode,
             Cause::Pagination(_) => ErrorKind::Pagination,
             Cause::Refused => match self.status() {
                 Some(StatusCode::UNAUTHORIZED) => ErrorKind::Unauthorized,

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
-use crate::transport::retry::{retry_reason, whole_seconds};
+use crate::transport::retry::{refusal_reason, whole_seconds};
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
@@ -72,8 +72,9 @@ enum Cause {
     Transport,
     /// The server returned a status that is not a success.
     Refused,
-    /// The server returned a success status with a body that is not valid for the operation.
-    Decode(String),
+    /// The server returned a success status with a body that is not valid for the operation: the
+    /// reason, and what the caller can do.
+    Decode(String, &'static str),
     /// The pages of a list are inconsistent.
     Pagination(String),
 }
@@ -166,6 +167,9 @@ impl Error {
     }
 
     /// Returns the vendor's id of the request, to quote to the vendor's support.
+    ///
+    /// It is cut after 128 characters, and before the first character other than letters, digits
+    /// and `-_.:@/+=`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.headers().and_then(request_id)
@@ -219,13 +223,14 @@ impl Error {
     /// [`Error::may_have_arrived`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
+        let body = self.body().unwrap_or_default();
         match &self.inner.cause {
             Cause::Transport | Cause::TimedOut | Cause::NoPermit | Cause::WaitTimedOut(_) => true,
             Cause::Auth(error) => error.is_transient(),
             Cause::Refused => self
                 .status()
-                .is_some_and(|status| retry_reason(status).is_some()),
-            Cause::InvalidRequest(_) | Cause::Decode(_) | Cause::Pagination(_) => false,
+                .is_some_and(|status| refusal_reason(status, body).is_some()),
+            Cause::InvalidRequest(_) | Cause::Decode(..) | Cause::Pagination(_) => false,
         }
     }
 
@@ -387,13 +392,23 @@ impl Error {
         error: &serde_json::Error,
     ) -> Self {
         // The decoder's own message may quote the value.
-        let what = match error.classify() {
-            serde_json::error::Category::Data => "does not have the expected type",
-            serde_json::error::Category::Eof => "is truncated",
-            _ => "is not valid JSON",
+        let (what, advice) = match error.classify() {
+            serde_json::error::Category::Data => (
+                "does not have the expected type",
+                "update this crate, or report the request id",
+            ),
+            serde_json::error::Category::Eof => (
+                "is truncated by the server",
+                "retry a call that changes nothing, or report the request id",
+            ),
+            _ => (
+                "is not valid JSON",
+                "a proxy or a maintenance page may have responded: retry later, or report the \
+                 request id",
+            ),
         };
         let subject = place.map_or_else(|| "the response".into(), |place| format!("`{place}`"));
-        let cause = Cause::Decode(format!("decode error: {subject} {what}"));
+        let cause = Cause::Decode(format!("decode error: {subject} {what}"), advice);
         Self::new(cause, operation_id, Some(response), None)
     }
 
@@ -401,18 +416,20 @@ impl Error {
     pub(crate) fn incomplete(
         operation_id: &'static str,
         response: RawResponse,
-        error: reqwest::Error,
+        error: Option<reqwest::Error>,
     ) -> Self {
-        let source = Box::new(error.without_url());
-        Self::new(Cause::Transport, operation_id, Some(response), Some(source))
+        let source = error.map(|error| Box::new(error.without_url()).into());
+        Self::new(Cause::Transport, operation_id, Some(response), source)
     }
 
     pub(crate) fn not_as_expected(
         operation_id: &'static str,
         response: RawResponse,
         reason: String,
+        advice: &'static str,
     ) -> Self {
-        Self::new(Cause::Decode(reason), operation_id, Some(response), None)
+        let cause = Cause::Decode(reason, advice);
+        Self::new(cause, operation_id, Some(response), None)
     }
 
     pub(crate) fn too_large(
@@ -420,8 +437,9 @@ impl Error {
         response: RawResponse,
         limit: usize,
     ) -> Self {
-        let reason = format!("the response body is larger than {limit} bytes");
-        Self::not_as_expected(operation_id, response, reason)
+        let reason = format!("the response body is larger than the limit of {limit} bytes");
+        let advice = "set a larger `CallOptions::max_response_size`, or request smaller pages";
+        Self::not_as_expected(operation_id, response, reason, advice)
     }
 
     /// Adds the facts about the call.
@@ -506,10 +524,10 @@ impl fmt::Display for Error {
             )?,
             (Cause::Refused, Some(status)) => write!(f, "the server returned {status}")?,
             (Cause::Refused, None) => f.write_str("the server refused the request")?,
-            (Cause::Decode(reason) | Cause::Pagination(reason), Some(status)) => {
+            (Cause::Decode(reason, _) | Cause::Pagination(reason), Some(status)) => {
                 write!(f, "{reason} (status {status})")?;
             }
-            (Cause::Decode(reason) | Cause::Pagination(reason), None) => f.write_str(reason)?,
+            (Cause::Decode(reason, _) | Cause::Pagination(reason), None) => f.write_str(reason)?,
         }
         if let Some(request_id) = self.request_id() {
             write!(f, ", request id {request_id}")?;

@@ -17,7 +17,17 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The default number of attempts.
-const MAX_ATTEMPTS: u32 = 4;
+///
+/// If a server fails one request of five at random, one call of 400,000 fails all eight attempts;
+/// with four attempts it would be one of 600. The retry budget keeps their number small while
+/// nothing succeeds.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The default size limit of a response that is read into memory: 8 MiB.
+///
+/// The largest recorded record has 1.3 KB and a page has at most 100 records, so this is room for
+/// records 60 times as large.
+const MAX_RESPONSE_SIZE: usize = 8 << 20;
 
 /// Timeouts, retries and idempotency of calls.
 ///
@@ -46,6 +56,8 @@ pub struct CallOptions {
     timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
     max_attempts: Option<u32>,
+    max_response_size: Option<usize>,
+    retry_refused_writes: Option<bool>,
     idempotency: Option<Idempotency>,
 }
 
@@ -85,17 +97,47 @@ impl CallOptions {
     /// Sets the maximum number of attempts, including the first one.
     ///
     /// Set 1 to disable retries; a connected user's call is still retried once, with a refreshed
-    /// token, after a 401. A value of 0 is treated as 1. Default: 4.
+    /// token, after a 401. A value of 0 is treated as 1. Default: 8.
     ///
     /// Two kinds of requests are retried:
     ///
-    /// - A request that was never sent, because the connection could not be established.
-    /// - An idempotent request after a timeout, a connection failure or a status of 408, 425, 429,
-    ///   500, 502, 503 or 504. GET, HEAD, PUT and DELETE are idempotent, and so is a POST with an
-    ///   idempotency key.
+    /// - A request that was never sent, because the connection could not be established or was
+    ///   closed before the request was written.
+    /// - An idempotent request after a timeout, a connection failure, an incomplete response or a
+    ///   status of 408, 425, 429, 500, 502 to 504, 507, 520 to 527, 529, 530, 598 or 599. GET, HEAD,
+    ///   PUT and DELETE are idempotent, and so is a POST with an idempotency key. With a key, a 409
+    ///   is also retried if its body says that the first request is still in progress
+    ///   (`request_in_progress`).
+    ///
+    /// [`retry_refused_writes`](Self::retry_refused_writes) adds a third kind.
     #[must_use]
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = Some(max_attempts.max(1));
+        self
+    }
+
+    /// Retries a POST or PATCH that the server refused without processing it: after a 429, and
+    /// after a 503 with a `Retry-After` header. Default: false.
+    ///
+    /// A server that limits requests or is in maintenance sends such a response before it looks at
+    /// the request. Fullscript does not document this, and a proxy could send a 503 after the server
+    /// has acted, so the default is not to retry: then the call fails, and
+    /// [`Error::is_transient`](crate::Error::is_transient) is true.
+    #[must_use]
+    pub fn retry_refused_writes(mut self, retry: bool) -> Self {
+        self.retry_refused_writes = Some(retry);
+        self
+    }
+
+    /// Sets the largest response body that is read into memory, in bytes. Default: 8 MiB.
+    ///
+    /// A call with a larger response fails with
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode), and the rest of the body is not read. The
+    /// limit applies to bodies that are decoded, not to those that are streamed: a download has
+    /// [its own limit](crate::Download::limit).
+    #[must_use]
+    pub fn max_response_size(mut self, bytes: usize) -> Self {
+        self.max_response_size = Some(bytes);
         self
     }
 
@@ -127,6 +169,8 @@ impl CallOptions {
         self.timeout = other.timeout.or(self.timeout);
         self.attempt_timeout = other.attempt_timeout.or(self.attempt_timeout);
         self.max_attempts = other.max_attempts.or(self.max_attempts);
+        self.max_response_size = other.max_response_size.or(self.max_response_size);
+        self.retry_refused_writes = other.retry_refused_writes.or(self.retry_refused_writes);
         self.idempotency = other.idempotency.or(self.idempotency);
         self
     }
@@ -141,6 +185,14 @@ impl CallOptions {
 
     pub(crate) fn number_of_attempts(&self) -> u32 {
         self.max_attempts.unwrap_or(MAX_ATTEMPTS)
+    }
+
+    pub(crate) fn largest_response(&self) -> usize {
+        self.max_response_size.unwrap_or(MAX_RESPONSE_SIZE)
+    }
+
+    pub(crate) fn retries_refused_writes(&self) -> bool {
+        self.retry_refused_writes.unwrap_or_default()
     }
 
     /// Returns the idempotency key of a new call: the caller's own header, or the one that these
@@ -181,6 +233,8 @@ impl fmt::Debug for CallOptions {
             .field("timeout", &self.whole_timeout())
             .field("attempt_timeout", &self.timeout_of_attempts())
             .field("max_attempts", &self.number_of_attempts())
+            .field("max_response_size", &self.largest_response())
+            .field("retry_refused_writes", &self.retries_refused_writes())
             .finish_non_exhaustive()
     }
 }

@@ -28,6 +28,9 @@ pub struct CallReport {
     /// The time until the body was read (for a streamed body, until the headers arrived) or the
     /// call failed.
     pub elapsed: Duration,
+    /// Whether the future of the call was dropped before it ended, for example by a timeout of the
+    /// caller. The request may have been sent; `status` is `None`.
+    pub dropped: bool,
 }
 
 /// The limits, the retry budget and the listener that the clients of one app share.

@@ -4,7 +4,7 @@ use fullscript::{DownloadedFile, Error, Response};
 use httpmock::Method::GET;
 use httpmock::{MockServer, Then};
 
-use crate::support::{Act, Misbehaving, any_request, client, on_get, once};
+use crate::support::{Act, Misbehaving, answer, any_request, client, on_get, once};
 
 const PDF: &str = "%PDF-1.7\n...";
 
@@ -110,6 +110,116 @@ async fn a_file_that_is_too_large_or_not_a_pdf_is_rejected() {
     let error = download.send().await.unwrap_err();
     assert!(error.is_decode(), "{error}");
     assert!(server.bytes_sent() < 256 << 20);
+}
+
+#[tokio::test]
+async fn a_pdf_begins_with_its_signature_and_is_reported_as_a_pdf() {
+    for (content_type, body, is_pdf) in [
+        ("application/pdf", PDF, true),
+        ("application/octet-stream", PDF, true),
+        ("text/html", PDF, true),
+        ("", PDF, true),
+        ("application/pdf", "<html>%PDF-1.7</html>", false),
+        ("application/pdf", "\n%PDF-1.7\n", false),
+        ("application/pdf", "%pdf-1.7\n", false),
+        ("application/pdf", "%PDF", false),
+        ("application/pdf", "", false),
+    ] {
+        let whole = Act::Answer(answer(200, content_type, body));
+        let server = Misbehaving::start([whole]).await;
+        let url = server.url() + "/1";
+        let client = client(&server.url());
+        match client.download(&url).pdf().send().await {
+            Ok(file) => {
+                assert!(is_pdf, "{body}");
+                assert_eq!(file.content_type.as_deref(), Some("application/pdf"));
+            }
+            Err(error) => {
+                assert!(!is_pdf && error.is_decode(), "{error}");
+                assert!(error.to_string().contains("does not begin with"), "{error}");
+                assert!(!error.to_string().contains("update this crate"), "{error}");
+            }
+        }
+        // Without `pdf`, any file is accepted and has the type that the server states.
+        let file = client.download(&url).send().await.unwrap();
+        assert_eq!(file.content_type.as_deref(), Some(content_type));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_breaks_off_starts_again() {
+    let file = format!("{PDF}{}%%EOF\n", "x".repeat(5_000));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/pdf\r\n";
+    let whole = || Act::Answer(answer(200, "application/pdf", &file));
+    let length = file.len();
+    let half = &file[..2_000];
+    for (name, broken) in [
+        (
+            "a length",
+            Act::AnswerAndClose(format!("{head}content-length: {length}\r\n\r\n{half}")),
+        ),
+        (
+            "a length, no byte",
+            Act::AnswerAndClose(format!("{head}content-length: {length}\r\n\r\n")),
+        ),
+        (
+            "a reset",
+            Act::AnswerAndReset(format!("{head}content-length: {length}\r\n\r\n{half}")),
+        ),
+        (
+            "chunks",
+            Act::AnswerAndClose(format!(
+                "{head}transfer-encoding: chunked\r\n\r\n7d0\r\n{half}\r\n"
+            )),
+        ),
+        (
+            "neither length nor chunks",
+            Act::AnswerAndClose(format!("{head}\r\n{half}")),
+        ),
+        (
+            "neither length nor chunks, within the signature",
+            Act::AnswerAndClose(format!("{head}\r\n%PD")),
+        ),
+    ] {
+        let server = Misbehaving::start([broken.clone(), broken.clone(), whole()]).await;
+        let url = server.url() + "/1";
+        let got = client(&server.url()).download(&url).pdf().send().await;
+        let got = got.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(got.bytes == file.as_bytes(), "{name}");
+        assert_eq!((got.attempts(), server.requests().len()), (3, 3), "{name}");
+
+        let server = Misbehaving::start([broken]).await;
+        let url = server.url() + "/1";
+        let twice = fullscript::CallOptions::new().max_attempts(2);
+        let twice = client(&server.url()).with_options(twice);
+        let error = twice.download(&url).pdf().send().await.unwrap_err();
+        assert!(error.is_transport() && error.is_transient(), "{error}");
+        assert_eq!(
+            (error.attempts(), server.requests().len()),
+            (2, 2),
+            "{name}"
+        );
+        assert!(!error.to_string().contains("update this crate"), "{error}");
+    }
+    // A file that ends with its connection is complete if it ends like a PDF.
+    let server = Misbehaving::start([Act::AnswerAndClose(format!("{head}\r\n{file}"))]).await;
+    let url = server.url() + "/1";
+    let got = client(&server.url()).download(&url).pdf().send().await;
+    assert_eq!(got.unwrap().attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_always_breaks_off_ends_with_the_retry_budget() {
+    let broken = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n%PDF";
+    let server = Misbehaving::start([Act::AnswerAndClose(broken.into())]).await;
+    let client = crate::support::builder(&server.url()).rate_limit(fullscript::RateLimit::off());
+    let client = client.build().unwrap();
+    let url = server.url() + "/1";
+    for _ in 0..60 {
+        let error = client.download(&url).send().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+    assert_eq!(server.requests().len(), 60 + 35);
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ mod download;
 mod limits;
 mod query;
 mod redaction;
+mod reports;
 mod requests;
+mod retries;
+mod sizes;
 pub(crate) mod spans;
 mod tls;
 mod wire;
@@ -47,7 +50,7 @@ async fn post(client: &Client) -> Result<(), Error> {
 fn failures() -> Vec<(&'static str, Act)> {
     let whole = answer(200, "application/json", CLINIC);
     let cut = whole[..whole.len() - 10].to_string();
-    vec![
+    [
         (
             "closed before the answer",
             Act::AnswerAndClose(String::new()),
@@ -71,17 +74,44 @@ fn failures() -> Vec<(&'static str, Act)> {
                 Duration::from_millis(100),
             ),
         ),
-        ("408", status(408)),
-        ("425", status(425)),
-        ("429", status(429)),
-        ("500", status(500)),
-        ("502", status(502)),
-        ("503", status(503)),
-        ("504", status(504)),
     ]
+    .into_iter()
+    .chain(cut_bodies().map(|act| ("cut without a length", act)))
+    .chain(TRANSIENT.map(|code| ("transient status", status(code))))
+    .collect()
 }
 
-#[tokio::test]
+/// The statuses that a retry may cure.
+const TRANSIENT: [u16; 20] = [
+    408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 525, 526, 527, 529, 530, 598,
+    599,
+];
+
+/// Responses without `Content-Length` whose connection was lost: in chunks, and with a body that
+/// ends where the connection does.
+fn cut_bodies() -> impl Iterator<Item = Act> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let part = &CLINIC[..20];
+    let chunk = format!("{:x}\r\n{part}\r\n", part.len());
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    let whole = CLINIC.len();
+    [
+        format!("{chunked}{chunk}"),
+        format!("{chunked}{whole:x}\r\n{part}"),
+        chunked.clone(),
+        // A proxy that lost its own connection may end the chunks as if the body were complete.
+        format!("{chunked}{chunk}0\r\n\r\n"),
+        format!("{head}\r\n{part}"),
+        format!("{head}\r\n{}", &CLINIC[..whole - 1]),
+        format!("{head}connection: close\r\n\r\n{{"),
+        format!("{head}\r\n"),
+        format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{part}"),
+    ]
+    .into_iter()
+    .map(Act::AnswerAndClose)
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_get_is_retried_after_two_failures_of_any_kind() {
     for (name, act) in failures() {
         let server = Misbehaving::start([act.clone(), act, good()]).await;
@@ -95,7 +125,7 @@ async fn a_get_is_retried_after_two_failures_of_any_kind() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_post_is_sent_once_and_its_error_says_that_it_may_have_arrived() {
     for (name, act) in failures() {
         let server = Misbehaving::start([act, good()]).await;

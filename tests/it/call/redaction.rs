@@ -48,6 +48,93 @@ async fn no_error_shows_the_request_or_the_response() {
 }
 
 #[tokio::test]
+async fn a_decode_error_shows_field_names_of_the_models_only() {
+    use std::collections::BTreeMap;
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code, reason = "only decoded")]
+    struct Own {
+        patients: Vec<BTreeMap<String, BTreeMap<String, u8>>>,
+    }
+    for (body, place) in [
+        (
+            json!({"patients": [{"metadata": {"PLANTED": "x"}}, {"PLANTED@example.com": {}}]}),
+            "`patients[0].metadata.*`",
+        ),
+        (
+            json!({"patients": [{"PLANTED": {"PLANTED": 1}}, {"PLANTED": {"id": "PLANTED"}}]}),
+            "`patients[1].*.id`",
+        ),
+        (
+            json!({"patients": [{"planted Ana 1970-01-01": 5}]}),
+            "`patients[0].*`",
+        ),
+        (json!({"patients": [{"": {"": "x"}}]}), "`patients[0].*.*`"),
+    ] {
+        let server = MockServer::start_async().await;
+        on_get(&server, "/api/x", |then| then.status(200).json_body(body)).await;
+        let call = client(&server.base_url()).request(Method::GET, "/api/x");
+        let error = call.send::<Own>().await.unwrap_err();
+        check_error(&error);
+        assert!(error.to_string().contains(place), "{error}");
+    }
+    // Metadata of a model: the key is the server's, whatever is wrong with its value.
+    for patient in [
+        json!({"id": "1", "metadata": {"PLANTED": {"PLANTED": [1]}, "id": ["PLANTED"]}}),
+        json!({"id": "1", "metadata": ["PLANTED"]}),
+        json!({"id": {"PLANTED": 1}}),
+    ] {
+        let server = MockServer::start_async().await;
+        on_get(&server, "/api/clinic/patients/1", |then| {
+            then.status(200).json_body(json!({"patient": patient}))
+        })
+        .await;
+        let call = client(&server.base_url()).get_patient().id("1");
+        if let Err(error) = call.send().await {
+            check_error(&error);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_is_shown_bounded_and_clean() {
+    let long = "a1-".repeat(2_000);
+    for (sent, shown) in [
+        ("2f1c-77", Some("2f1c-77")),
+        ("Root=1-67891233-abcdef", Some("Root=1-67891233-abcdef")),
+        ("a+b/c==", Some("a+b/c==")),
+        (&long, Some(&long[..128])),
+        ("abc PLANTED", Some("abc")),
+        ("abc\tPLANTED", Some("abc")),
+        ("abc; patient=PLANTED", Some("abc")),
+        ("abc<b>PLANTED</b>", Some("abc")),
+        ("abc\u{e9}PLANTED", Some("abc")),
+        ("\"PLANTED\"", None),
+        ("", None),
+    ] {
+        let clinic = "{\"clinic\":{\"id\":\"1\"}}";
+        for (code, body) in [(200, clinic), (200, "{\"clinic\":1}"), (404, "")] {
+            let header = format!("x-request-id: {sent}\r\n");
+            let answer = crate::support::answer_with(code, &header, body);
+            let server = Misbehaving::start([Act::Answer(answer)]).await;
+            match client(&server.url()).get_clinic().send().await {
+                Ok(response) => {
+                    assert_eq!(response.request_id(), shown);
+                    check_debug(&response);
+                    assert!(format!("{response:?}").len() < 250);
+                }
+                Err(error) => {
+                    assert_eq!(error.request_id(), shown);
+                    check_error(&error);
+                    let text = error.to_string();
+                    assert_eq!(text.contains(", request id "), shown.is_some(), "{text}");
+                    assert!(text.len() < 400, "{text}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_error_shows_a_rejected_argument() {
     let server = MockServer::start_async().await;
     let requests = any_request(&server).await;
@@ -96,6 +183,7 @@ async fn no_error_shows_the_host() {
     let client = builder(&format!("https://planted.example:{}", server.port()))
         .http_client(http)
         .access_token(planted_token())
+        .options(CallOptions::new().max_attempts(2))
         .build()
         .unwrap();
     let error = client.get_patient().id("PLANTED").send().await.unwrap_err();

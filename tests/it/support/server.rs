@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -122,11 +122,12 @@ pub(crate) fn answer_with(status: u16, headers: &str, body: &str) -> String {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     acts: Arc<Mutex<Vec<Act>>>,
     log: Arc<Mutex<Vec<String>>>,
     count: Arc<Mutex<u64>>,
 ) -> Option<()> {
+    let mut stream = BufReader::new(stream);
     loop {
         let request = read_request(&mut stream).await?;
         log.lock().unwrap().push(request);
@@ -158,7 +159,7 @@ async fn serve(
                     // client has read them.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                stream.set_zero_linger().ok()?;
+                stream.get_ref().set_zero_linger().ok()?;
                 return None;
             }
             Act::Slow(head, body, pause) => {
@@ -185,7 +186,7 @@ async fn serve(
 }
 
 /// Reads the head and body of one request.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let mut read = Vec::new();
     loop {
         let byte = stream.read_u8().await.ok()?;

@@ -1,0 +1,107 @@
+//! Reports of calls: exactly one for each call that was started, also if its future is dropped.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fullscript::{CallOptions, CallReport, Client, RateLimit};
+
+use super::{good, post, status};
+use crate::support::{Act, Misbehaving, builder};
+
+type Reports = Arc<Mutex<Vec<CallReport>>>;
+
+async fn reporting(
+    acts: impl IntoIterator<Item = Act>,
+    limit: RateLimit,
+) -> (Misbehaving, Client, Reports) {
+    let server = Misbehaving::start(acts).await;
+    let reports = Reports::default();
+    let received = Arc::clone(&reports);
+    let client = builder(&server.url())
+        .rate_limit(limit)
+        .concurrency(1)
+        .on_call_end(move |report| received.lock().unwrap().push(report.clone()))
+        .build()
+        .unwrap();
+    (server, client, reports)
+}
+
+/// Runs a call, and drops it after a second.
+async fn drop_after_a_second<T>(call: impl Future<Output = T>) {
+    let dropped = tokio::time::timeout(Duration::from_secs(1), call).await;
+    assert!(dropped.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_is_reported_once_whatever_it_waited_for() {
+    let slow = |body: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        Act::Slow(head, body.into(), Duration::from_secs(1))
+    };
+    let busy = crate::support::answer_with(503, "retry-after: 20\r\n", "");
+    for (name, acts, attempts) in [
+        ("the response", [Act::Silence, good()], 1),
+        ("the body", [slow(super::CLINIC), good()], 1),
+        ("a retry", [Act::Answer(busy), good()], 1),
+    ] {
+        let (_server, client, reports) = reporting(acts, RateLimit::off()).await;
+        drop_after_a_second(client.get_clinic().send()).await;
+        let report = reports.lock().unwrap().pop().unwrap();
+        assert!(report.dropped, "{name}");
+        assert_eq!(report.operation_id, "get_clinic");
+        assert_eq!((report.status, report.attempts), (None, attempts), "{name}");
+        assert_eq!(report.elapsed.as_secs(), 1, "{name}");
+        assert!(reports.lock().unwrap().is_empty(), "{name}");
+        client.get_clinic().send().await.unwrap();
+        let report = reports.lock().unwrap().pop().unwrap();
+        assert!(!report.dropped && report.status.is_some(), "{name}");
+    }
+    // A call that waits for a permit was not sent.
+    let limit = RateLimit::new(1, Duration::from_secs(20));
+    let (server, client, reports) = reporting([good()], limit).await;
+    client.get_clinic().send().await.unwrap();
+    drop_after_a_second(client.get_clinic().send()).await;
+    let ends: Vec<_> = reports
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|report| (report.dropped, report.attempts))
+        .collect();
+    assert_eq!(ends, [(false, 1), (true, 0)]);
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_dropped_together_and_downloads_are_reported_once_each() {
+    let (server, client, reports) = reporting([Act::Silence], RateLimit::off()).await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(client.get_clinic().send()))
+        .collect();
+    tokio::task::yield_now().await;
+    calls.iter().for_each(|call| call.abort());
+    for call in calls {
+        assert!(call.await.unwrap_err().is_cancelled());
+    }
+    let started = reports.lock().unwrap().len();
+    assert_eq!(started, 20);
+    assert!(reports.lock().unwrap().iter().all(|report| report.dropped));
+    drop_after_a_second(post(&client)).await;
+    let url = format!("{}/1", server.url());
+    drop_after_a_second(client.download(&url).send()).await;
+    assert_eq!(reports.lock().unwrap().len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_ended_is_not_reported_as_dropped() {
+    let (_server, client, reports) = reporting([status(500), good()], RateLimit::off()).await;
+    let once = client.with_options(CallOptions::new().max_attempts(1));
+    once.get_clinic().send().await.unwrap_err();
+    client.get_clinic().send().await.unwrap();
+    // A call that was never polled did not start.
+    drop(client.get_clinic().send());
+    let reports = reports.lock().unwrap();
+    let statuses: Vec<_> = reports.iter().map(|report| report.status).collect();
+    assert_eq!(statuses.len(), 2);
+    assert!(statuses.iter().all(Option::is_some));
+    assert!(reports.iter().all(|report| !report.dropped));
+}
