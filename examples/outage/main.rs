@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use fullscript::RateLimit;
 use fullscript::auth::OAuthApp;
 use fullscript::testing::{FakeFullscript, Fault, Script};
 use serde_json::json;
@@ -26,7 +27,7 @@ use tokio::task::JoinSet;
 const USERS: usize = 1_500;
 
 /// The time between two calls of the healthy user.
-const INTERVAL: Duration = Duration::from_millis(20);
+const INTERVAL: Duration = Duration::from_millis(25);
 
 /// The time between two calls of each other user.
 const OTHERS_INTERVAL: Duration = Duration::from_secs(3);
@@ -46,7 +47,9 @@ async fn main() {
 /// 1,500 users have expired tokens while the token endpoint fails, first with 503, then silently.
 async fn token_endpoint_fails() {
     let fake = FakeFullscript::start().await.unwrap();
-    let app = fake.app_builder().build().unwrap();
+    // The calls of all users fit into this limit: it is not what the trial is about.
+    let limit = RateLimit::new(20_000, Duration::from_secs(300));
+    let app = fake.app_builder().rate_limit(limit).build().unwrap();
     let users: Vec<_> = (0..USERS).map(|number| format!("user-{number}")).collect();
     for user in &users {
         connect(&fake, &app, user).await;
