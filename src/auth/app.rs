@@ -239,7 +239,8 @@ impl OAuthApp {
         self.session(user).forget().await
     }
 
-    /// Shuts down the app: waits for running token requests and saves, for `deadline` at most.
+    /// Shuts down the app: waits for calls in flight, running token requests and saves, for
+    /// `deadline` at most.
     ///
     /// From now on, calls of all clients of this app fail before they are sent, and so do
     /// [`exchange`](Self::exchange), [`revoke`](Self::revoke) and [`forget`](Self::forget), with an
@@ -252,11 +253,15 @@ impl OAuthApp {
     ///
     /// # Errors
     ///
-    /// Returns the users whose tokens were not finished before the deadline.
+    /// Returns the users whose tokens, and the number of calls, that were not finished before the
+    /// deadline.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Unfinished> {
         let shared = &self.inner.shared;
         shared.shut_down();
+        let limiter = &self.inner.connected.calls.limiter;
+        limiter.close();
         let finished = async {
+            limiter.drained().await;
             shared.idle().await;
             let mut saves = JoinSet::new();
             for session in self.sessions_with(Session::has_unsaved) {
@@ -271,15 +276,12 @@ impl OAuthApp {
             users.collect::<Vec<_>>()
         };
         let unfinished = Unfinished {
+            calls: limiter.in_flight(),
             unsaved: users(self.sessions_with(Session::has_unsaved)),
             running: users(self.sessions_with(Session::is_busy)),
             tasks: shared.running().tasks,
         };
-        if unfinished.is_empty() {
-            Ok(())
-        } else {
-            Err(unfinished)
-        }
+        unfinished.into_result()
     }
 
     fn sessions_with(&self, has: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {

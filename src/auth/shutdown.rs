@@ -2,17 +2,26 @@
 
 use std::fmt;
 
-/// The token operations that [`OAuthApp::shutdown`](super::OAuthApp::shutdown) did not see finish.
+/// The calls and token operations that did not finish before the deadline of
+/// [`OAuthApp::shutdown`](super::OAuthApp::shutdown) or
+/// [`Client::shutdown`](crate::Client::shutdown).
 ///
 /// `Display` and `Debug` show numbers only, no user's id.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Unfinished {
+    pub(super) calls: usize,
     pub(super) unsaved: Vec<String>,
     pub(super) running: Vec<String>,
     pub(super) tasks: usize,
 }
 
 impl Unfinished {
+    /// Returns the number of calls in flight.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
     /// Returns the users whose new tokens could not be saved.
     ///
     /// If the process ends now, the next refresh of such a user uses the old refresh token, which
@@ -35,8 +44,21 @@ impl Unfinished {
         self.tasks
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.unsaved.is_empty() && self.running.is_empty() && self.tasks == 0
+    pub(crate) fn of_calls(calls: usize) -> Self {
+        Self {
+            calls,
+            ..Self::default()
+        }
+    }
+
+    /// Returns an error unless everything finished.
+    pub(crate) fn into_result(self) -> Result<(), Self> {
+        let is_empty = self.unsaved.is_empty() && self.running.is_empty();
+        if is_empty && self.tasks == 0 && self.calls == 0 {
+            Ok(())
+        } else {
+            Err(self)
+        }
     }
 }
 
@@ -44,7 +66,8 @@ impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "shutdown: {} running tasks and {} unsaved token sets at the deadline",
+            "shutdown: {} calls, {} running tasks and {} unsaved token sets at the deadline",
+            self.calls,
             self.tasks,
             self.unsaved.len()
         )

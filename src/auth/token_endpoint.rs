@@ -183,9 +183,9 @@ impl Endpoint {
     async fn post(&self, url: &Url, body: &Value, _user: &str) -> Result<TokenResponse, Outcome> {
         let until = Instant::now() + MAX_PERMIT_WAIT;
         let permit = self.calls.limiter.acquire_oauth(until).await;
-        permit.map_err(|error| Outcome::Unclear {
-            error: AuthError::new(Kind::NoPermit(error.wait.unwrap_or_default())),
-            retry_after: error.wait,
+        permit.map_err(|wait| Outcome::Unclear {
+            error: AuthError::new(Kind::NoPermit(wait)),
+            retry_after: Some(wait),
             sent: false,
         })?;
         match tokio::time::timeout(REQUEST_TIMEOUT, self.send(url, body)).await {

@@ -25,9 +25,9 @@ use crate::call::context::{Context, Credentials, authorize};
 use crate::error::{Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
-use crate::transport::Permit;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
 use crate::transport::{CallReport, Calls};
+use crate::transport::{NoPermit, Permit};
 
 /// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -210,9 +210,14 @@ impl<'c> Call<'c> {
             let (bearer, permit) = self.admit().await?;
             // Paid as late as possible: a retry that waits does not use the budget of others.
             if let Some((failed, reason)) = retried.take() {
-                let Some(cost) = self.calls.retry_budget.pay(reason) else {
-                    retried = Some((failed, reason));
-                    continue;
+                let cost = loop {
+                    if let Some(cost) = self.calls.retry_budget.pay(reason) {
+                        break cost;
+                    }
+                    // Another call was faster. This one keeps its permit.
+                    if !self.await_retry_budget(reason).await {
+                        return Ok(failed);
+                    }
                 };
                 self.paid = self.paid.saturating_add(cost);
             }
@@ -379,9 +384,13 @@ impl<'c> Call<'c> {
             // The token comes first, so that a call that waits for a token holds no permit.
             let bearer = self.bearer().await?;
             let permit = self.calls.limiter.acquire(self.user(), self.deadline).await;
-            let permit = permit.map_err(|error| {
-                self.trace.retry_after = error.wait;
-                error.wait.map_or(CONCURRENCY_LIMIT, |_| Failure::NoPermit)
+            let permit = permit.map_err(|reason| match reason {
+                NoPermit::RateLimit(wait) => {
+                    self.trace.retry_after = Some(wait);
+                    Failure::NoPermit
+                }
+                NoPermit::Concurrency => CONCURRENCY_LIMIT,
+                NoPermit::Closed => Failure::Invalid("the client was shut down"),
             })?;
             // The token may have expired during the wait. Then the call starts over.
             if !permit.waited {

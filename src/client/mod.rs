@@ -8,8 +8,11 @@ mod request;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::auth::AccessToken;
+use tokio::time::timeout;
+
+use crate::auth::{AccessToken, Unfinished};
 use crate::call::context::{Context, Credentials};
 use crate::environment::Environment;
 use crate::transport::{BuildError, CallOptions, Connection, connection_setters};
@@ -79,6 +82,24 @@ impl Client {
         let mut context = Context::clone(&self.context);
         context.options = context.options.overridden_by(options);
         Self::with(context)
+    }
+
+    /// Stops new calls and waits until those in flight have ended.
+    ///
+    /// It applies to all clients that share limits with this one: its clones, and for the client of
+    /// a connected user all clients of the app, for which
+    /// [`OAuthApp::shutdown`](crate::auth::OAuthApp::shutdown) is the better choice. A call that is
+    /// made later, or that waits for a permit, fails and is not sent. A response body that is
+    /// streamed to the caller is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// Returns the number of calls that were in flight after `deadline`.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), Unfinished> {
+        let limiter = &self.context.calls.limiter;
+        limiter.close();
+        let _counted_below = timeout(deadline, limiter.drained()).await;
+        Unfinished::of_calls(limiter.in_flight()).into_result()
     }
 
     pub(crate) fn with(context: Context) -> Self {

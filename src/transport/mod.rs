@@ -13,8 +13,8 @@ use self::shared::Listener;
 use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
-pub(crate) use self::limit::Permit;
 pub use self::limit::RateLimit;
+pub(crate) use self::limit::{NoPermit, Permit};
 pub use self::options::CallOptions;
 pub use self::shared::CallReport;
 pub(crate) use self::shared::Calls;

@@ -98,6 +98,8 @@ pub(crate) struct Limiter {
     start: Instant,
     /// Locked only for a look-up, never across an await.
     queue: Mutex<Queue<Arc<Notify>>>,
+    /// Notified when the last request in flight ends after the limiter was closed.
+    drained: Notify,
 }
 
 /// The permission to send one request, which is already counted as sent.
@@ -111,12 +113,13 @@ pub(crate) struct Permit<'l> {
     pub(crate) waited: bool,
 }
 
-/// An error: no permit is available before the deadline.
+/// The reason why no permit is available before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoPermit {
-    /// The minimum time until a permit is available, or `None` if the concurrency limit is the
-    /// cause.
-    pub(crate) wait: Option<Duration>,
+pub(crate) enum NoPermit {
+    /// The rate limit, for this duration at least.
+    RateLimit(Duration),
+    Concurrency,
+    Closed,
 }
 
 /// The next step of a waiting request.
@@ -135,6 +138,7 @@ impl Limiter {
         Self {
             start: Instant::now(),
             queue: Mutex::new(Queue::new(budget, concurrency.max(1))),
+            drained: Notify::new(),
         }
     }
 
@@ -165,17 +169,46 @@ impl Limiter {
     /// Waits until an OAuth request may be sent, and counts it as sent.
     ///
     /// OAuth requests count against the rate limit, but wait neither behind calls nor for a slot.
-    pub(crate) async fn acquire_oauth(&self, until: Instant) -> Result<(), NoPermit> {
+    ///
+    /// # Errors
+    ///
+    /// Returns the time to wait if that is after `until`.
+    pub(crate) async fn acquire_oauth(&self, until: Instant) -> Result<(), Duration> {
         loop {
             let at = {
                 let (mut queue, now) = self.lock();
                 match queue.send_oauth(now) {
                     Ok(()) => return Ok(()),
-                    Err(at) if at > self.nanos(until) => return Err(NoPermit::before(at, now)),
+                    Err(at) if at > self.nanos(until) => {
+                        return Err(Duration::from_nanos(at - now));
+                    }
                     Err(at) => at,
                 }
             };
             sleep_until(self.start + Duration::from_nanos(at)).await;
+        }
+    }
+
+    /// Refuses all further requests, except for OAuth requests.
+    pub(crate) fn close(&self) {
+        let mut woken = Vec::new();
+        self.lock().0.close(&mut woken);
+        wake(woken);
+    }
+
+    /// Returns the number of requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lock().0.in_flight()
+    }
+
+    /// Waits until a closed limiter has no request in flight.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.in_flight() == 0 {
+                return;
+            }
+            drained.await;
         }
     }
 
@@ -220,6 +253,9 @@ impl Limiter {
     /// Returns a permit if the request may be sent at once, or else a place in the queue.
     fn admit(&self, user: &str, until: Instant) -> Result<Result<Permit<'_>, Place<'_>>, NoPermit> {
         let (mut queue, now) = self.lock();
+        if queue.is_closed() {
+            return Err(NoPermit::Closed);
+        }
         match queue.admit(now, user, self.nanos(until)) {
             Admission::Granted(user) => Ok(Ok(Permit {
                 limiter: self,
@@ -249,7 +285,11 @@ impl Drop for Permit<'_> {
         let mut woken = Vec::new();
         let (mut queue, now) = self.limiter.lock();
         queue.release(now, &self.user, &mut woken);
+        let is_drained = queue.is_closed() && queue.in_flight() == 0;
         drop(queue);
+        if is_drained {
+            self.limiter.drained.notify_waiters();
+        }
         wake(woken);
     }
 }
@@ -262,8 +302,7 @@ impl fmt::Debug for Limiter {
 
 impl NoPermit {
     fn before(at: Nanos, now: Nanos) -> Self {
-        let wait = Duration::from_nanos(at.saturating_sub(now));
-        Self { wait: Some(wait) }
+        Self::RateLimit(Duration::from_nanos(at.saturating_sub(now)))
     }
 }
 
@@ -278,6 +317,9 @@ impl Place<'_> {
     fn check(&self, until: Instant) -> Result<Next, NoPermit> {
         let mut woken = Vec::new();
         let (mut queue, now) = self.limiter.lock();
+        if queue.is_closed() {
+            return Err(NoPermit::Closed);
+        }
         let deadline = self.limiter.nanos(until);
         let check = (deadline >= now).then(|| queue.check(now, &self.waiter, &mut woken));
         drop(queue);
@@ -287,8 +329,8 @@ impl Place<'_> {
             Some(Check::Granted) => Ok(Next::Send),
             Some(Check::Wait { earliest, check_at }) => {
                 if deadline < earliest.unwrap_or(now) || deadline == now {
-                    let wait = earliest.map(|at| Duration::from_nanos(at.saturating_sub(now)));
-                    return Err(NoPermit { wait });
+                    let before = |at| NoPermit::before(at, now);
+                    return Err(earliest.map_or(NoPermit::Concurrency, before));
                 }
                 let check_at = check_at.map(Duration::from_nanos);
                 let check_at = check_at.and_then(|at| self.limiter.start.checked_add(at));

@@ -31,6 +31,10 @@ pub(super) struct Queue<H> {
     budget: Option<Budget>,
     /// The number of free slots.
     slots: usize,
+    /// The number of granted and in-flight requests, each of which has a slot.
+    in_flight: usize,
+    /// Whether no further request gets a permit.
+    is_closed: bool,
     slots_per_user: usize,
     /// The users with a waiting or in-flight request or a pause.
     users: HashMap<Arc<str>, UserQueue<H>>,
@@ -94,6 +98,8 @@ impl<H: Clone> Queue<H> {
         Self {
             budget,
             slots,
+            in_flight: 0,
+            is_closed: false,
             slots_per_user: slots - slots / RESERVED,
             users: HashMap::new(),
             rotation: BTreeMap::new(),
@@ -122,8 +128,7 @@ impl<H: Clone> Queue<H> {
             self.rotation.is_empty() && own.is_none_or(|(_, queue)| queue.waiting.is_empty());
         if is_first && has_slot && at <= now {
             let user = own.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
-            self.queue_of(&user).in_flight += 1;
-            self.slots -= 1;
+            self.take_slot(&user);
             self.record(now);
             return Admission::Granted(user);
         }
@@ -179,6 +184,22 @@ impl<H: Clone> Queue<H> {
             return;
         }
         self.wake_first(wake);
+    }
+
+    /// Refuses all further requests, and those that wait.
+    pub(super) fn close(&mut self, wake: &mut Vec<H>) {
+        self.is_closed = true;
+        let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
+        wake.extend(waiting.cloned());
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Returns the number of granted and in-flight requests.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// Ends an in-flight request of a user, whose slot is free again.
@@ -390,8 +411,7 @@ impl<H: Clone> Queue<H> {
             let queue = self.queue_of(&user);
             queue.position = None;
             if let Some((number, handle)) = queue.waiting.pop_first() {
-                queue.in_flight += 1;
-                self.slots -= 1;
+                self.take_slot(&user);
                 wake.push(handle);
                 self.grants.push_back((now, number));
                 self.granted.insert(number, Arc::clone(&user));
@@ -431,8 +451,15 @@ impl<H: Clone> Queue<H> {
         redeemed
     }
 
+    fn take_slot(&mut self, user: &Arc<str>) {
+        self.slots -= 1;
+        self.in_flight += 1;
+        self.queue_of(user).in_flight += 1;
+    }
+
     fn free_slot(&mut self, now: Nanos, user: &Arc<str>) {
         self.slots += 1;
+        self.in_flight -= 1;
         self.queue_of(user).in_flight -= 1;
         self.place(now, user);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fullscript::auth::{Lease, OAuthApp, TokenStore};
+use fullscript::testing::Fault;
 
 use crate::support::{Connected, Failures, Gate, Step, connect, consent};
 
@@ -147,4 +148,43 @@ async fn a_shutdown_waits_for_an_exchange_and_for_revocations() {
     shutdown.await.unwrap().unwrap();
     // The token set of the earlier connection.
     assert_eq!(connected.fake.count("revoke_oauth_token"), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_calls_in_flight() {
+    let connected = Connected::new().await;
+    let slow = Fault::delay(Duration::from_millis(300));
+    connected.fake.fault("get_clinic", slow);
+    for of_app in [true, false] {
+        let app = connected.another().build().unwrap();
+        let client = if of_app {
+            app.client("practitioner")
+        } else {
+            connected.fake.client()
+        };
+        let before = connected.fake.count("get_clinic");
+        let calls: Vec<_> = (0..5)
+            .map(|_| tokio::spawn(client.get_clinic().send()))
+            .collect();
+        while connected.fake.count("get_clinic") < before + 5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let shutdown = async |deadline| {
+            if of_app {
+                app.shutdown(deadline).await
+            } else {
+                client.shutdown(deadline).await
+            }
+        };
+        let unfinished = shutdown(Duration::ZERO).await.unwrap_err();
+        assert_eq!(unfinished.calls(), 5);
+        assert!(unfinished.to_string().contains("5 calls"), "{unfinished}");
+        shutdown(SOON).await.unwrap();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        let error = client.get_clinic().send().await.unwrap_err();
+        assert!(error.to_string().contains("shut down"), "{error}");
+        assert_eq!(connected.fake.count("get_clinic"), before + 5);
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::transport::limit::{Limiter, RateLimit};
+use crate::transport::limit::{Limiter, NoPermit, Permit, RateLimit};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +42,15 @@ fn check_seconds(took: Duration, seconds: u64) {
     let late = took.checked_sub(expected.saturating_sub(Duration::from_millis(1)));
     let few = Duration::from_millis(20);
     assert!(late.is_some_and(|late| late < few), "{took:?}");
+}
+
+/// Returns the time after which a request that the rate limit refused may be sent.
+#[track_caller]
+fn wait(refused: Result<Permit<'_>, NoPermit>) -> Duration {
+    match refused {
+        Err(NoPermit::RateLimit(wait)) => wait,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +90,7 @@ async fn a_permit_after_the_deadline_is_refused_at_once() {
     let start = Instant::now();
     let refused = limiter.acquire("user", start + SECOND / 2).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
-    check_seconds(refused.unwrap_err().wait.unwrap(), 1);
+    check_seconds(wait(refused), 1);
     // The refusal uses no permit.
     check_seconds(timed(&limiter, "user").await, 1);
 }
@@ -97,15 +106,9 @@ async fn requests_ahead_in_the_queue_count_against_the_deadline() {
     sleep(Duration::from_millis(1)).await;
     let soon = Instant::now() + 3 * SECOND;
     // Four requests of the same user and two of the other are ahead.
-    check_seconds(
-        limiter.acquire("a", soon).await.unwrap_err().wait.unwrap(),
-        7,
-    );
+    check_seconds(wait(limiter.acquire("a", soon).await), 7);
     // Each of the other two users has one permit ahead.
-    check_seconds(
-        limiter.acquire("c", soon).await.unwrap_err().wait.unwrap(),
-        3,
-    );
+    check_seconds(wait(limiter.acquire("c", soon).await), 3);
     let late = Instant::now() + 4 * SECOND;
     drop(limiter.acquire("c", late).await.unwrap());
 }
@@ -121,7 +124,7 @@ async fn a_waiting_request_fails_at_its_deadline_at_the_latest() {
     advance(SECOND * 9 / 10).await;
     limiter.throttled("", None, true);
     let refused = second.await.unwrap_err();
-    assert_eq!(refused.wait, Some(SECOND));
+    assert_eq!(refused, NoPermit::RateLimit(SECOND));
     assert!(Instant::now() < until);
 }
 
@@ -131,7 +134,7 @@ async fn a_passed_deadline_gets_no_permit() {
     let until = Instant::now();
     advance(SECOND).await;
     let refused = limiter.acquire("user", until).await;
-    assert_eq!(refused.unwrap_err().wait, Some(Duration::ZERO));
+    assert_eq!(wait(refused), Duration::ZERO);
     assert_eq!(timed(&limiter, "user").await, Duration::ZERO);
 }
 
@@ -247,7 +250,7 @@ async fn a_429_delays_all_users() {
     let start = Instant::now();
     let until = start + 29 * SECOND;
     let refused = limiter.acquire("other", until).await;
-    assert_eq!(refused.unwrap_err().wait, Some(30 * SECOND));
+    assert_eq!(wait(refused), 30 * SECOND);
     let took = timed(&limiter, "other").await;
     assert!((30 * SECOND..31 * SECOND).contains(&took), "{took:?}");
 }
@@ -349,7 +352,7 @@ async fn a_request_without_a_slot_fails_at_its_deadline_and_names_the_concurrenc
     let _permit = limiter.acquire("a", far()).await.unwrap();
     let start = Instant::now();
     let refused = limiter.acquire("b", start + 5 * SECOND).await;
-    assert_eq!(refused.unwrap_err().wait, None);
+    assert_eq!(refused.unwrap_err(), NoPermit::Concurrency);
     assert_eq!(start.elapsed(), 5 * SECOND);
 }
 
@@ -400,4 +403,30 @@ fn a_permit_costs_little_beside_fifty_thousand_waiting_users() {
         took.sort();
         assert!(took[1] < 20 * took[0], "{took:?}");
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_limiter_refuses_requests_and_waits_for_those_in_flight() {
+    let limiter = Arc::new(Limiter::new(RateLimit::default(), 2));
+    let permits = [
+        limiter.acquire("a", far()).await.unwrap(),
+        limiter.acquire("b", far()).await.unwrap(),
+    ];
+    let waiting = limiter.clone();
+    let waiting = tokio::spawn(async move { waiting.acquire("c", far()).await.err() });
+    sleep(SECOND).await;
+    limiter.close();
+    assert_eq!(waiting.await.unwrap(), Some(NoPermit::Closed));
+    let refused = limiter.acquire("a", far()).await;
+    assert_eq!(refused.unwrap_err(), NoPermit::Closed);
+    assert_eq!(limiter.in_flight(), 2);
+    let drained = limiter.clone();
+    let drained = tokio::spawn(async move { drained.drained().await });
+    for permit in permits {
+        sleep(SECOND).await;
+        assert!(!drained.is_finished());
+        drop(permit);
+    }
+    drained.await.unwrap();
+    limiter.drained().await;
 }
