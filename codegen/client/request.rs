@@ -254,7 +254,7 @@ impl VisitMut for OwnClient {
     fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
         syn::visit_mut::visit_expr_mut(self, expression);
         if expression.to_token_stream().to_string() == "self . client" {
-            *expression = parse_quote!(_client.context.http);
+            *expression = parse_quote!(_client.context.http());
         }
     }
 }

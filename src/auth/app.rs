@@ -35,6 +35,7 @@ pub(super) struct Inner {
     pub(super) shared: Arc<AppShared>,
     pub(super) authorize_url: Url,
     pub(super) pkce: bool,
+    pub(super) state_lifetime: Duration,
     pub(super) randomness: Randomness,
     pub(super) connected: Connected,
     pub(super) sessions: Mutex<Sessions>,
@@ -116,15 +117,15 @@ impl OAuthApp {
     /// # Errors
     ///
     /// Returns an error with [`AuthError::is_denied`] if the user declined, with
-    /// [`AuthError::is_state_mismatch`] if the callback does not belong to the remembered request,
-    /// and other errors that their text explains.
+    /// [`AuthError::is_state_mismatch`] if the callback does not belong to the remembered request
+    /// or the state is older than its lifetime (default 1 h), and other errors that their text
+    /// explains.
     pub fn callback(
         &self,
         callback: &str,
         remembered: &State,
     ) -> Result<AuthorizationCode, AuthError> {
-        let now = self.inner.shared.now();
-        self.authorizer().callback(callback, remembered, now)
+        self.authorizer().callback(callback, remembered)
     }
 
     fn authorizer(&self) -> Authorize<'_> {
@@ -135,6 +136,8 @@ impl OAuthApp {
             client_secret: endpoint.client_secret.expose(),
             redirect_uri: &endpoint.redirect_uri,
             pkce: self.inner.pkce,
+            state_lifetime: self.inner.state_lifetime,
+            now: self.inner.shared.now(),
             randomness: &self.inner.randomness,
         }
     }
@@ -147,7 +150,10 @@ impl OAuthApp {
     /// # Errors
     ///
     /// - [`AuthError::is_code_expired`]: the code is expired or spent, or may be spent because no
-    ///   response arrived. Start the connection again.
+    ///   response arrived, or the redirect URI differs from the dashboard's. Start the connection
+    ///   again.
+    /// - [`AuthError::is_transient`]: the server did not process the request. The code is not
+    ///   spent: read the callback again, and retry the exchange.
     /// - [`AuthError::is_store`]: the store failed. The tokens stay in memory, and saving is
     ///   retried until it succeeds. [`AuthEvent::SaveFailed`](super::AuthEvent::SaveFailed) names
     ///   the user.
@@ -176,17 +182,20 @@ impl OAuthApp {
             .exchange(code.expose(), code.verifier())
             .await
         {
-            Outcome::Issued(issued) => issued,
+            Outcome::Done(issued) => issued,
             Outcome::Refused => return Err(AuthError::new(Kind::CodeRefused)),
             Outcome::Misconfigured(reason) => {
                 return Err(AuthError::new(Kind::Misconfigured(reason)));
             }
-            Outcome::Unclear { error, .. } => return Err(error.of_a_code()),
+            Outcome::Unclear { error, .. } => return Err(error),
         };
-        let owner = issued.owner.clone();
-        let Some(owner) = owner.filter(|_| issued.access_token.is_sendable()) else {
+        let Some(owner) = issued.owner.clone() else {
+            shared.revoke_in_background(vec![issued.access_token], "");
+            return Err(AuthError::new(Kind::NoOwner));
+        };
+        if !issued.access_token.is_sendable() {
             return Err(AuthError::new(Kind::CodeUnanswered(None)));
-        };
+        }
         let user = User {
             owner: owner.clone(),
             scopes: issued.scopes.clone(),

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-
-use reqwest::Url;
+use std::time::Duration;
 
 use super::app::{Inner, OAuthApp};
+use super::authorize::RedirectUri;
 use super::event::AuthEvent;
 use super::randomness::Randomness;
 use super::shared::{AppShared, Listener};
 use super::store::{MemoryStore, TokenStore};
 use super::token::ClientSecret;
-use super::token_endpoint::Endpoint;
+use super::token_endpoint::{Endpoint, Target};
 use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
-use crate::transport::{BuildError, Connection, base_url, connection_setters};
+use crate::transport::{BuildError, Connection, HttpPools, connection_setters};
+
+/// The default lifetime of a state: 1 h, for a user who signs in, or signs up, in between.
+const STATE_LIFETIME: Duration = Duration::from_secs(3_600);
 
 impl OAuthApp {
     /// Creates a builder of an app for an environment.
@@ -29,7 +32,8 @@ impl OAuthApp {
             redirect_uri: None,
             store: Arc::new(MemoryStore::new()),
             listener: None,
-            pkce: false,
+            pkce: true,
+            state_lifetime: STATE_LIFETIME,
             token_http: None,
         }
     }
@@ -47,6 +51,7 @@ pub struct OAuthAppBuilder {
     store: Arc<dyn TokenStore>,
     listener: Option<Listener>,
     pkce: bool,
+    state_lifetime: Duration,
     token_http: Option<reqwest::Client>,
 }
 
@@ -66,6 +71,11 @@ impl OAuthAppBuilder {
     }
 
     /// Sets the redirect URI, exactly as in the dashboard. Required.
+    ///
+    /// It is sent byte for byte, because the server compares it so.
+    /// The scheme must be `https`, the custom scheme of a native app, or `http` on a loopback
+    /// address or a host that [`allow_http_host`](Self::allow_http_host) names. A fragment is
+    /// refused.
     #[must_use]
     pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(redirect_uri.into());
@@ -104,12 +114,25 @@ impl OAuthAppBuilder {
         self
     }
 
-    /// Enables PKCE (RFC 7636).
+    /// Enables or disables PKCE (RFC 7636), which ties the code to the app that requested it.
     ///
-    /// Default: `false`, because the vendor does not document PKCE.
+    /// Default: `true`. The vendor does not document PKCE, and a server that does not support it
+    /// must ignore its parameters (RFC 6749, sections 3.1 and 3.2). Disable it only if the server
+    /// rejects the authorization request because of `code_challenge`.
     #[must_use]
     pub fn pkce(mut self, pkce: bool) -> Self {
         self.pkce = pkce;
+        self
+    }
+
+    /// Sets the lifetime of a [`State`](super::State): the longest time between the authorization
+    /// request and its callback.
+    ///
+    /// It includes the time that the user takes to sign in and to consent. An older callback is
+    /// refused. Default: 1 h.
+    #[must_use]
+    pub fn state_lifetime(mut self, lifetime: Duration) -> Self {
+        self.state_lifetime = lifetime;
         self
     }
 
@@ -128,9 +151,11 @@ impl OAuthAppBuilder {
     /// Sets the HTTP client for the token endpoint, for example to configure a proxy or TLS.
     ///
     /// The client secret and the tokens are sent in its bodies, so it should follow no redirects
-    /// and decompress no responses.
+    /// and decompress no responses. It should send HTTP/2 pings like the client for calls
+    /// ([`http_client`](Self::http_client)).
+    /// Each request has a timeout of 10 s, also with this client.
     /// Default: a client with the settings of this builder, which does not depend on
-    /// [`http_client`](Self::http_client), and with a timeout of 10 s per request.
+    /// [`http_client`](Self::http_client).
     #[must_use]
     pub fn token_http_client(mut self, http: reqwest::Client) -> Self {
         self.token_http = Some(http);
@@ -142,17 +167,14 @@ impl OAuthAppBuilder {
     /// # Errors
     ///
     /// Returns an error if the client id, the client secret or the redirect URI is missing, if a
-    /// URL is not valid, or if a URL is neither `https` nor a loopback address.
+    /// URL is not valid, if the base URL ends with `/api`, or if a URL is neither `https` nor a
+    /// loopback address nor on a host that [`allow_http_host`](Self::allow_http_host) names.
     pub fn build(self) -> Result<OAuthApp, BuildError> {
-        let token_http = match self.token_http {
-            Some(http) => http,
-            None => self.connection.token_http_client()?,
-        };
-        let environment = self.connection.environment;
-        let connected = self.connection.open()?;
+        let connection = &self.connection;
+        let base = connection.base()?;
         let url = |given: Option<String>, path: &str| {
-            let base = connected.base.as_str().trim_end_matches('/');
-            base_url(&given.unwrap_or_else(|| format!("{base}{path}")))
+            let base = base.as_str().trim_end_matches('/');
+            connection.url(&given.unwrap_or_else(|| format!("{base}{path}")))
         };
         let redirect_uri = required(
             self.redirect_uri.filter(|uri| !uri.is_empty()),
@@ -160,11 +182,34 @@ impl OAuthAppBuilder {
         )?;
         let randomness = Randomness::new()
             .map_err(|_| BuildError::new("the operating system provides no random numbers"))?;
+        let authorize_url = url(self.authorize_url, AUTHORIZE_PATH)?;
+        let token_url = url(self.token_url, TOKEN_PATH)?;
+        let revoke_url = url(self.revoke_url, REVOKE_PATH)?;
+        let given = self.token_http.map(HttpPools::of).map(Arc::new);
+        let pools = |url| match &given {
+            Some(pools) => Ok(Arc::clone(pools)),
+            None => connection.token_http_pools(url).map(Arc::new),
+        };
+        let token_pools = pools(&token_url)?;
+        // They differ in whether they use the proxies of the environment variables.
+        let revoke_pools = if connection.is_local(&revoke_url) == connection.is_local(&token_url) {
+            Arc::clone(&token_pools)
+        } else {
+            pools(&revoke_url)?
+        };
+        let redirect_uri = RedirectUri::parse(redirect_uri, connection)?;
+        let environment = connection.environment;
+        let connected = self.connection.open()?;
         let endpoint = Endpoint {
-            http: token_http,
+            tokens: Target {
+                url: token_url,
+                http: token_pools,
+            },
+            revocation: Target {
+                url: revoke_url,
+                http: revoke_pools,
+            },
             calls: Arc::clone(&connected.calls),
-            token_url: url(self.token_url, TOKEN_PATH)?,
-            revoke_url: url(self.revoke_url, REVOKE_PATH)?,
             client_id: required(
                 self.client_id.filter(|id| !id.is_empty()),
                 "client id: missing; set it with `client_id`",
@@ -174,7 +219,7 @@ impl OAuthAppBuilder {
                     .filter(|secret| !secret.expose().is_empty()),
                 "client secret: missing; set it with `client_secret`",
             )?,
-            redirect_uri: parse_redirect_uri(&redirect_uri)?,
+            redirect_uri,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
         let shared = AppShared::new(
@@ -187,8 +232,9 @@ impl OAuthAppBuilder {
         Ok(OAuthApp {
             inner: Arc::new(Inner {
                 shared: Arc::new(shared),
-                authorize_url: url(self.authorize_url, AUTHORIZE_PATH)?,
+                authorize_url,
                 pkce: self.pkce,
+                state_lifetime: self.state_lifetime,
                 randomness,
                 connected,
                 sessions: Mutex::default(),
@@ -199,22 +245,6 @@ impl OAuthAppBuilder {
 
 fn required<T>(value: Option<T>, missing: &'static str) -> Result<T, BuildError> {
     value.ok_or_else(|| BuildError::new(missing))
-}
-
-/// Parses the redirect URI, and rejects a spelling that parsing changes.
-///
-/// The server compares the redirect URI byte by byte, so it must be sent exactly as it is in the
-/// dashboard.
-fn parse_redirect_uri(redirect_uri: &str) -> Result<Url, BuildError> {
-    let url =
-        Url::parse(redirect_uri).map_err(|_| BuildError::new("redirect URI: not a valid URL"))?;
-    if url.as_str() != redirect_uri {
-        return Err(BuildError::new(
-            "redirect URI: not normalized; use a lower-case host, a path (at least `/`) and no \
-             default port",
-        ));
-    }
-    Ok(url)
 }
 
 impl fmt::Debug for OAuthAppBuilder {

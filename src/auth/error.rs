@@ -1,6 +1,7 @@
 //! The errors of connecting users and of obtaining tokens.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,14 @@ pub(super) enum Kind {
     /// The server rejected the authorization code.
     CodeRefused,
     /// The exchange got no usable response, and the code may be spent.
-    CodeUnanswered(Option<reqwest::Error>),
+    CodeUnanswered(Option<AuthError>),
+    /// The server did not act on the exchange, so the code is not spent.
+    CodeUnspent {
+        cause: AuthError,
+        retry_after: Option<Duration>,
+    },
+    /// The response to the exchange has tokens, but does not say whose they are.
+    NoOwner,
     /// The store has no tokens of this user.
     NotConnected,
     /// The server rejected the refresh token.
@@ -37,8 +45,6 @@ pub(super) enum Kind {
     WrongEnvironment,
     /// No response, or a temporary failure of the server; no token is lost.
     Unreachable(Option<reqwest::Error>),
-    /// No response within the timeout of a token request.
-    Silent,
     /// The response is not a token response; the text describes it without quoting it.
     Unreadable(Cow<'static, str>),
     /// The rate limiter has no permit within the time that a token request waits for one; a
@@ -47,8 +53,10 @@ pub(super) enum Kind {
     /// The circuit breaker of the token endpoint is open; a refresh may be permitted after this
     /// duration.
     CircuitOpen(Duration),
-    /// The store failed; unsaved tokens stay in memory.
+    /// The store failed to load, change or delete tokens, or to grant a lease.
     Store(StoreError),
+    /// The store failed to save a new token set, which stays in memory.
+    Unsaved(StoreError),
     /// The task that changes the user's tokens did not end within this time.
     Overdue(Duration),
     /// The endpoint issued a token set that is not used, for this reason.
@@ -66,15 +74,16 @@ impl AuthError {
 
     /// Converts the error of a token request into that of a code exchange.
     ///
-    /// A code cannot be sent twice, so a missing or unreadable response spends it.
-    pub(super) fn of_a_code(self) -> Self {
-        match Arc::into_inner(self.kind) {
-            Some(Kind::Unreachable(error)) => Self::new(Kind::CodeUnanswered(error)),
-            Some(Kind::Silent | Kind::Unreadable(_)) | None => {
-                Self::new(Kind::CodeUnanswered(None))
+    /// A code can be used only once, so it may be spent if the server may have acted on it.
+    pub(super) fn of_a_code(self, acted: bool, retry_after: Option<Duration>) -> Self {
+        Self::new(if acted {
+            Kind::CodeUnanswered(Some(self))
+        } else {
+            Kind::CodeUnspent {
+                cause: self,
+                retry_after,
             }
-            Some(other) => Self::new(other),
-        }
+        })
     }
 
     pub(super) fn unreachable(error: reqwest::Error) -> Self {
@@ -99,7 +108,8 @@ impl AuthError {
         matches!(*self.kind, Kind::Callback(CallbackFault::Denied))
     }
 
-    /// Returns whether the callback does not belong to the remembered authorization request.
+    /// Returns whether the callback does not belong to the remembered authorization request, or
+    /// the request is too old.
     ///
     /// The callback may be forged, or may come from an old browser tab.
     #[must_use]
@@ -110,6 +120,7 @@ impl AuthError {
                 CallbackFault::NoState
                     | CallbackFault::StateMismatch
                     | CallbackFault::StateForged
+                    | CallbackFault::StateExpired
                     | CallbackFault::Empty("remembered state")
             )
         )
@@ -123,32 +134,36 @@ impl AuthError {
     pub fn is_code_expired(&self) -> bool {
         matches!(
             *self.kind,
-            Kind::CodeExpired | Kind::CodeRefused | Kind::CodeUnanswered(_)
+            Kind::CodeExpired | Kind::CodeRefused | Kind::CodeUnanswered(_) | Kind::NoOwner
         )
     }
 
     /// Returns whether a retry may succeed; the tokens are unchanged.
+    ///
+    /// To retry an exchange, read the callback again: the code can be used for 10 minutes.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
             *self.kind,
             Kind::Unreachable(_)
-                | Kind::Silent
                 | Kind::Unreadable(_)
                 | Kind::NoPermit(_)
                 | Kind::CircuitOpen(_)
+                | Kind::CodeUnspent { .. }
                 | Kind::Store(_)
+                | Kind::Unsaved(_)
                 | Kind::Overdue(_)
                 | Kind::Unusable(_)
         )
     }
 
-    /// Returns the time to wait before a retry, if the rate limiter had no permit or the circuit
-    /// breaker of the token endpoint is open.
+    /// Returns the time to wait before a retry, if the rate limiter had no permit, the circuit
+    /// breaker of the token endpoint is open, or the server asks for it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match *self.kind {
             Kind::NoPermit(wait) | Kind::CircuitOpen(wait) => Some(wait),
+            Kind::CodeUnspent { retry_after, .. } => retry_after,
             _ => None,
         }
     }
@@ -167,7 +182,7 @@ impl AuthError {
     /// Returns whether the token store failed.
     #[must_use]
     pub fn is_store(&self) -> bool {
-        matches!(*self.kind, Kind::Store(_))
+        matches!(*self.kind, Kind::Store(_) | Kind::Unsaved(_))
     }
 
     /// Returns whether the app's settings are wrong: the client id, the client secret, the
@@ -200,12 +215,22 @@ impl fmt::Display for AuthError {
                  connection again",
             ),
             Kind::CodeRefused => f.write_str(
-                "token exchange: the server rejected the authorization code; start the \
-                 connection again",
+                "token exchange: the server rejected the authorization code (invalid_grant): it \
+                 is spent or expired, or the redirect URI is not exactly the one in the \
+                 dashboard; compare the redirect URI, then start the connection again",
             ),
             Kind::CodeUnanswered(_) => f.write_str(
                 "token exchange: no usable response from the token endpoint, the authorization \
                  code may be spent; start the connection again",
+            ),
+            Kind::CodeUnspent { .. } => f.write_str(
+                "token exchange: the server did not process the request, the authorization code \
+                 is not spent; read the callback again, and retry the exchange within 10 minutes",
+            ),
+            Kind::NoOwner => f.write_str(
+                "token exchange: the response has tokens but no owner (resource_owner), so they \
+                 were not saved; compare the URL of the token endpoint with the environment, then \
+                 start the connection again",
             ),
             Kind::NotConnected => f.write_str("the user is not connected; start a connection"),
             Kind::NeedsReconnect => {
@@ -229,7 +254,6 @@ impl fmt::Display for AuthError {
             Kind::Unreachable(Some(error)) if error.is_timeout() => {
                 f.write_str("timed out waiting for the token endpoint; retry later")
             }
-            Kind::Silent => f.write_str("timed out waiting for the token endpoint; retry later"),
             Kind::Unreachable(Some(_)) => {
                 f.write_str("the connection to the token endpoint failed; retry later")
             }
@@ -238,10 +262,15 @@ impl fmt::Display for AuthError {
             }
             Kind::Unreadable(response) => write!(
                 f,
-                "the token endpoint returned an unreadable response ({response}); retry later"
+                "the token endpoint returned an unreadable response ({response}); retry later, \
+                 and check firewalls, proxies and the OAuth URLs if it persists"
             ),
-            Kind::Store(_) => f.write_str(
-                "the token store failed; unsaved tokens stay in memory and are saved later",
+            Kind::Store(_) => {
+                f.write_str("the token store failed; no token set is lost, fix the store and retry")
+            }
+            Kind::Unsaved(_) => f.write_str(
+                "the token store failed to save the new token set; it stays in the memory of this \
+                 process, and saving is retried until the process ends, so fix the store before",
             ),
             Kind::Overdue(limit) => write!(
                 f,
@@ -260,21 +289,29 @@ impl fmt::Display for AuthError {
     }
 }
 
+/// Shows the message and the messages of all sources.
 impl fmt::Debug for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sources = Vec::new();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            sources.push(cause.to_string());
+            source = cause.source();
+        }
         f.debug_struct("AuthError")
             .field("message", &format_args!("{self}"))
-            .finish_non_exhaustive()
+            .field("sources", &sources)
+            .finish()
     }
 }
 
-impl std::error::Error for AuthError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for AuthError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &*self.kind {
-            Kind::Unreachable(error) | Kind::CodeUnanswered(error) => {
-                error.as_ref().map(|error| error as _)
-            }
-            Kind::Store(error) => Some(error),
+            Kind::Unreachable(error) => error.as_ref().map(|error| error as _),
+            Kind::CodeUnanswered(error) => error.as_ref().map(|error| error as _),
+            Kind::CodeUnspent { cause, .. } => Some(cause),
+            Kind::Store(error) | Kind::Unsaved(error) => Some(error),
             _ => None,
         }
     }
@@ -289,6 +326,7 @@ pub(crate) enum CallbackFault {
     NoState,
     StateMismatch,
     StateForged,
+    StateExpired,
     NoCode,
     Duplicate(&'static str),
     Empty(&'static str),
@@ -320,6 +358,10 @@ impl fmt::Display for CallbackFault {
             Self::StateForged => f.write_str(
                 "state: not signed by this app with this client secret; start the connection \
                  again, and check who could have changed the session",
+            ),
+            Self::StateExpired => f.write_str(
+                "state: too old, the user took longer than the lifetime of the state; start the \
+                 connection again",
             ),
             Self::NoCode => {
                 f.write_str("callback: code and error are both missing; start the connection again")

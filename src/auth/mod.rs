@@ -35,6 +35,7 @@ mod shutdown;
 mod store;
 mod token;
 mod token_endpoint;
+mod token_response;
 
 pub use app::{OAuthApp, User};
 pub use authorize::{AuthorizationCode, AuthorizationRequest, State};

@@ -8,12 +8,12 @@ use reqwest::{Request, Url};
 
 use super::outcome::Failure;
 use crate::auth::{AccessToken, Session};
-use crate::transport::{CallOptions, Calls, Connected};
+use crate::transport::{CallOptions, Calls, Connected, HttpPools};
 
 /// State that all calls of one client share.
 #[derive(Clone)]
 pub(crate) struct Context {
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Arc<HttpPools>,
     /// The base URL, parsed.
     pub(crate) base: Arc<Url>,
     pub(crate) credentials: Credentials,
@@ -40,6 +40,11 @@ impl Context {
             calls: connected.calls,
             options: connected.options,
         }
+    }
+
+    /// Returns the HTTP client that builds requests.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        self.http.current().http().clone()
     }
 
     /// Returns the URL of a path below the base URL.

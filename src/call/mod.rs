@@ -26,7 +26,7 @@ use crate::error::{Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallReport, Calls};
+use crate::transport::{CallReport, Calls, HttpPools, PoolInUse};
 use crate::transport::{NoPermit, Permit};
 
 /// The header that makes a POST idempotent.
@@ -49,7 +49,9 @@ const TOKEN_REFRESH: Failure = Failure::WaitTimedOut("a token refresh");
 
 /// A call, from its start to its result.
 pub(crate) struct Call<'c> {
-    http: &'c reqwest::Client,
+    http: &'c HttpPools,
+    /// The connection pool of the last attempt.
+    pool: Option<PoolInUse>,
     calls: &'c Calls,
     credentials: &'c Credentials,
     options: &'c CallOptions,
@@ -106,6 +108,7 @@ impl<'c> Call<'c> {
         let authenticated = operation.is_none_or(|operation| operation.authenticated);
         Self {
             http: &context.http,
+            pool: None,
             calls: &context.calls,
             credentials: if authenticated {
                 &context.credentials
@@ -299,6 +302,13 @@ impl<'c> Call<'c> {
             self.deadline
         };
         let attempt = self.await_response(in_flight, until).await;
+        if let Some(pool) = &self.pool {
+            if attempt.timed_out() {
+                self.http.retire(pool);
+            } else if attempt.status().is_some() {
+                pool.responded();
+            }
+        }
         self.trace.may_have_arrived |= !attempt.is_unsent();
         Ok(attempt)
     }
@@ -324,7 +334,8 @@ impl<'c> Call<'c> {
             // Bounds the streamed body, which is read after the attempt.
             *request.timeout_mut() = Some(self.deadline - now);
         }
-        Ok(self.http.execute(request))
+        let pool = self.pool.insert(self.http.current());
+        Ok(pool.http().execute(request))
     }
 
     /// Waits for the response to an in-flight request.
@@ -516,6 +527,13 @@ impl Attempt {
             Self::Response(response, _) => Some(response.status()),
             Self::NoResponse { .. } | Self::TimedOut => None,
         }
+    }
+
+    fn timed_out(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut | Self::Response(_, Some(Err(IncompleteBody::TimedOut(_))))
+        )
     }
 
     fn is_unsent(&self) -> bool {

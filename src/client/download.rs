@@ -12,6 +12,7 @@ use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
 use crate::call::response::{ByteStream, Response, read_bytes};
+use crate::environment::is_vendor_host;
 use crate::error::{Error, RawResponse};
 use crate::transport::Calls;
 use crate::transport::RateLimit;
@@ -26,9 +27,6 @@ const DEFAULT_LIMIT: usize = 32 << 20;
 
 /// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
-
-/// Fullscript's domains; subdomains are included.
-const OWN_DOMAINS: [&str; 2] = ["fullscript.com", "fullscript.io"];
 
 /// The advice for a redirect that is not followed.
 const NOT_ALLOWED: &str = "request the object that contains the address again, or allow the host";
@@ -224,18 +222,18 @@ impl Download {
 
     /// Rejects an address that a response must not be able to direct the client to.
     fn check(&self, url: &Url) -> Result<(), &'static str> {
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
+        let may_be_http = is_loopback(url) || self.is_own(url);
+        if url.scheme() != "https" && !(url.scheme() == "http" && may_be_http) {
             return Err("the address is not https");
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("the address contains a user name or password");
         }
         let host = url.host_str().unwrap_or_default();
-        let is_fullscript = OWN_DOMAINS.iter().any(|domain| {
-            host.strip_suffix(domain)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        });
-        if is_fullscript || self.is_own(url) || self.hosts.iter().any(|allowed| allowed == host) {
+        if is_vendor_host(host)
+            || self.is_own(url)
+            || self.hosts.iter().any(|allowed| allowed == host)
+        {
             return Ok(());
         }
         Err("the host is not Fullscript's; call `allow_host` if you trust it")

@@ -144,8 +144,9 @@ impl ClientBuilder {
     /// Builds the client.
     ///
     /// # Errors
-    /// Returns a [`BuildError`] if the base URL is invalid, if it is neither `https` nor a loopback
-    /// address, or if TLS cannot be initialized.
+    /// Returns a [`BuildError`] if the base URL is invalid or ends with `/api`, if it is neither
+    /// `https` nor a loopback address nor on a host that
+    /// [`allow_http_host`](Self::allow_http_host) names, or if TLS cannot be initialized.
     pub fn build(self) -> Result<Client, BuildError> {
         let credentials = self.token.map_or(Credentials::Missing, Credentials::Fixed);
         let connected = self.connection.open()?;

@@ -2,6 +2,7 @@
 
 mod limit;
 mod options;
+mod pools;
 pub(crate) mod retry;
 pub(crate) mod shared;
 
@@ -9,22 +10,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
+
 use self::shared::Listener;
 use crate::clock::{Clock, SystemClock};
-use crate::environment::Environment;
+use crate::environment::{Environment, is_vendor_host};
 
 pub use self::limit::RateLimit;
 pub(crate) use self::limit::{NoPermit, Permit};
 pub use self::options::CallOptions;
+pub(crate) use self::pools::{HttpPools, PoolInUse};
 pub use self::shared::CallReport;
 pub(crate) use self::shared::Calls;
 
 /// The default connect timeout: enough for an intercontinental TLS handshake on a slow network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The timeout of one request to the token endpoint, including the response: several attempts
-/// must fit into the time that a caller waits.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time without any data on an HTTP/2 connection after which a ping is sent: 2 s.
+///
+/// Together with [`PING_TIMEOUT`], a connection that carries no data is closed after at most 4 s,
+/// which is well within the timeout of an attempt of a call (15 s) and of a token request (10 s).
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The time to wait for the response to a ping, enough for an intercontinental round trip on a slow
+/// network: 2 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The default `User-Agent`.
 const USER_AGENT: &str = concat!("fullscript-rust/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +47,7 @@ const CONCURRENCY: usize = 256;
 pub(crate) struct Connection {
     pub(crate) environment: Environment,
     pub(crate) base_url: String,
+    pub(crate) http_hosts: Vec<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Option<reqwest::Client>,
     pub(crate) connect_timeout: Duration,
@@ -51,8 +62,8 @@ pub(crate) struct Connection {
 /// The HTTP client, the limits and the options that are built from the settings.
 #[derive(Clone)]
 pub(crate) struct Connected {
-    pub(crate) base: Arc<reqwest::Url>,
-    pub(crate) http: reqwest::Client,
+    pub(crate) base: Arc<Url>,
+    pub(crate) http: Arc<HttpPools>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) options: CallOptions,
 }
@@ -62,10 +73,23 @@ macro_rules! connection_setters {
     () => {
         /// Overrides the environment's base URL, for example to use a proxy or a fake.
         ///
-        /// The scheme must be `https`; `http` is accepted only for loopback addresses.
+        /// Write it without `/api`, because the path of each operation starts with `/api`.
+        /// The scheme must be `https`; `http` is accepted only for loopback addresses and for
+        /// hosts that [`allow_http_host`](Self::allow_http_host) names.
         #[must_use]
         pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
             self.connection.base_url = base_url.into();
+            self
+        }
+
+        /// Allows plain `http` to a host, for tests against a mock in another container.
+        ///
+        /// `host` is the name alone, such as `mock`. Tokens and the client secret are sent to it
+        /// without encryption, and not through a proxy of the environment variables.
+        /// The hosts of Fullscript are refused. Can be called several times.
+        #[must_use]
+        pub fn allow_http_host(mut self, host: impl Into<String>) -> Self {
+            self.connection.http_hosts.push(host.into());
             self
         }
 
@@ -81,6 +105,9 @@ macro_rules! connection_setters {
         /// It replaces [`connect_timeout`](Self::connect_timeout),
         /// [`user_agent`](Self::user_agent) and [`proxy`](Self::proxy).
         /// It should not follow redirects to other hosts; the default client follows no redirects.
+        /// It should send HTTP/2 pings, as the default client does every 2 s (with a timeout of
+        /// 2 s, also on idle connections). Without pings, all calls share a connection that
+        /// silently carries no data any more, and fail until it is closed.
         /// A timeout that is configured on it applies to each attempt, in addition to those of
         /// [`CallOptions`](crate::CallOptions).
         #[must_use]
@@ -105,7 +132,9 @@ macro_rules! connection_setters {
 
         /// Sets a proxy.
         ///
-        /// Proxies from environment variables (`HTTPS_PROXY` etc.) are used without this setting.
+        /// Proxies from environment variables (`HTTPS_PROXY` etc.) are used without this setting,
+        /// except for loopback addresses and for hosts that
+        /// [`allow_http_host`](Self::allow_http_host) names.
         #[must_use]
         pub fn proxy(mut self, proxy: reqwest::Proxy) -> Self {
             self.connection.proxy = Some(proxy);
@@ -160,6 +189,7 @@ impl Connection {
         Self {
             environment,
             base_url: environment.base_url().into(),
+            http_hosts: Vec::new(),
             clock: Arc::new(SystemClock),
             http: None,
             connect_timeout: CONNECT_TIMEOUT,
@@ -174,35 +204,128 @@ impl Connection {
 
     /// Builds the HTTP client and the shared state of calls.
     pub(crate) fn open(self) -> Result<Connected, BuildError> {
-        let base = base_url(&self.base_url)?;
+        let base = self.base()?;
         let http = match &self.http {
-            Some(http) => http.clone(),
-            None => build_http_client(self.http_client_builder())?,
+            Some(http) => HttpPools::of(http.clone()),
+            None => {
+                let settings = self.http_settings(&base);
+                HttpPools::build(move || build_http_client(settings.builder()))?
+            }
         };
         let calls = Calls::new(self.concurrency, self.rate_limit, self.clock, self.listener);
         Ok(Connected {
             base: Arc::new(base),
-            http,
+            http: Arc::new(http),
             calls: Arc::new(calls),
             options: self.options,
         })
     }
 
-    /// Builds the HTTP client for the token endpoint, which decompresses no responses because token
-    /// responses are small.
-    pub(crate) fn token_http_client(&self) -> Result<reqwest::Client, BuildError> {
-        let builder = self.http_client_builder().timeout(TOKEN_TIMEOUT);
-        build_http_client(builder.no_gzip().no_brotli().no_deflate().no_zstd())
+    /// Builds the HTTP client for a URL of the token endpoint, which decompresses no responses
+    /// because token responses are small.
+    pub(crate) fn token_http_pools(&self, url: &Url) -> Result<HttpPools, BuildError> {
+        let settings = self.http_settings(url);
+        HttpPools::build(move || {
+            let builder = settings.builder();
+            build_http_client(builder.no_gzip().no_brotli().no_deflate().no_zstd())
+        })
     }
 
-    fn http_client_builder(&self) -> reqwest::ClientBuilder {
+    fn http_settings(&self, url: &Url) -> HttpSettings {
+        HttpSettings {
+            connect_timeout: self.connect_timeout,
+            user_agent: self.user_agent.clone(),
+            proxy: self.proxy.clone(),
+            is_local: self.is_local(url),
+        }
+    }
+
+    /// Parses the base URL, whose path must not repeat the `/api` of the operations.
+    pub(crate) fn base(&self) -> Result<Url, BuildError> {
+        let base = self.url(&self.base_url)?;
+        if base.path().trim_end_matches('/').ends_with("/api") {
+            return Err(BuildError::new(
+                "base URL: ends with `/api`, which the path of each operation starts with; write \
+                 the URL without `/api`, such as `https://api-us.fullscript.com`",
+            ));
+        }
+        Ok(base)
+    }
+
+    /// Parses a URL that tokens and health data may be sent to.
+    ///
+    /// It must use `https`, or `http` on a loopback address or an allowed host, and must consist
+    /// of scheme, host, port and path only.
+    pub(crate) fn url(&self, text: &str) -> Result<Url, BuildError> {
+        if !self.http_hosts.iter().all(|host| is_test_host(host)) {
+            return Err(BuildError::new(
+                "allow_http_host: not the name of a test host; pass the name alone, such as \
+                 `mock`, and use https for the hosts of Fullscript",
+            ));
+        }
+        let url = Url::parse(text)
+            .map_err(|_| BuildError::new("base URL or OAuth URL: not a valid URL"))?;
+        if url.scheme() != "https" && !(url.scheme() == "http" && self.is_local(&url)) {
+            return Err(BuildError::new(
+                "base URL or OAuth URL: not https; tokens and health data are sent to it, so use \
+                 https, a loopback address, or `allow_http_host` for a test host",
+            ));
+        }
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || has_user {
+            return Err(BuildError::new(
+                "base URL or OAuth URL: only scheme, host, port and path are allowed",
+            ));
+        }
+        Ok(url)
+    }
+
+    /// Returns whether a URL is on this machine, or on a host that may be used without TLS.
+    pub(crate) fn is_local(&self, url: &Url) -> bool {
+        let is_allowed = |host: &str| {
+            let mut allowed = self.http_hosts.iter();
+            allowed.any(|allowed| allowed.eq_ignore_ascii_case(host))
+        };
+        is_loopback(url) || url.host_str().is_some_and(is_allowed)
+    }
+}
+
+/// Returns whether a text is the name of a host, and not one of Fullscript's.
+fn is_test_host(host: &str) -> bool {
+    let url = Url::parse(&format!("http://{host}"));
+    let is_host = url.is_ok_and(|url| {
+        url.host_str()
+            .is_some_and(|parsed| parsed.eq_ignore_ascii_case(host))
+            && url.port().is_none()
+    });
+    is_host && !is_vendor_host(host)
+}
+
+/// The settings of an HTTP client for a URL.
+struct HttpSettings {
+    connect_timeout: Duration,
+    user_agent: String,
+    proxy: Option<reqwest::Proxy>,
+    /// Whether the URL is on this machine, or on a host that may be used without TLS.
+    is_local: bool,
+}
+
+impl HttpSettings {
+    fn builder(&self) -> reqwest::ClientBuilder {
         install_tls_provider();
         let builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .user_agent(&self.user_agent)
-            .redirect(reqwest::redirect::Policy::none());
+            .redirect(reqwest::redirect::Policy::none())
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            // A connection that died while idle is closed before a request uses it.
+            .http2_keep_alive_while_idle(true);
         match &self.proxy {
             Some(proxy) => builder.proxy(proxy.clone()),
+            // A proxy of the environment variables would receive tokens that are meant for this
+            // machine or a container beside it, in plain text.
+            None if self.is_local => builder.no_proxy(),
             None => builder,
         }
     }
@@ -226,29 +349,7 @@ fn build_http_client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client,
     })
 }
 
-/// Parses a URL that tokens and health data may be sent to.
-///
-/// It must use `https`, or `http` on a loopback address, and must consist of scheme, host, port
-/// and path only.
-pub(crate) fn base_url(text: &str) -> Result<reqwest::Url, BuildError> {
-    let url = reqwest::Url::parse(text)
-        .map_err(|_| BuildError::new("base URL or OAuth URL: not a valid URL"))?;
-    let is_local_http = url.scheme() == "http" && is_loopback(&url);
-    if url.scheme() != "https" && !is_local_http {
-        return Err(BuildError::new(
-            "base URL or OAuth URL: not https; tokens and health data are sent to it",
-        ));
-    }
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if url.query().is_some() || url.fragment().is_some() || has_user {
-        return Err(BuildError::new(
-            "base URL or OAuth URL: only scheme, host, port and path are allowed",
-        ));
-    }
-    Ok(url)
-}
-
-pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => {

@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::Authorize;
-use super::state::{MAX_STATE, State, signature};
+use super::state::{MAX_STATE, State, seconds, signature};
 use crate::auth::error::{AuthError, CallbackFault};
 
 /// A one-time authorization code, to be exchanged for tokens without delay.
@@ -153,16 +153,14 @@ impl Authorize<'_> {
         &self,
         callback: &str,
         remembered: &State,
-        now: SystemTime,
     ) -> Result<AuthorizationCode, AuthError> {
-        Ok(self.read(callback, remembered, now)?)
+        Ok(self.read(callback, remembered)?)
     }
 
     pub(super) fn read(
         &self,
         callback: &str,
         remembered: &State,
-        now: SystemTime,
     ) -> Result<AuthorizationCode, CallbackFault> {
         let query = self.query(callback)?;
         let state = value(&query, "state", MAX_STATE)?.ok_or(CallbackFault::NoState)?;
@@ -181,7 +179,7 @@ impl Authorize<'_> {
                 .verifier()
                 .map(|verifier| Zeroizing::new(verifier.to_owned())),
             payload,
-            received_at: now,
+            received_at: self.now,
         })
     }
 
@@ -189,7 +187,7 @@ impl Authorize<'_> {
     fn query<'c>(&self, callback: &'c str) -> Result<Cow<'c, str>, CallbackFault> {
         let address = if callback.starts_with('/') {
             // Joined as a URL, because `//host/path` contains a host.
-            self.redirect_uri.join(callback)
+            self.redirect_uri.url().join(callback)
         } else if has_scheme(callback) {
             Url::parse(callback)
         } else {
@@ -198,19 +196,26 @@ impl Authorize<'_> {
             return Ok(Cow::Borrowed(&query[..end]));
         };
         let address = address.map_err(|_| CallbackFault::WrongAddress)?;
-        if scheme_host_port_path(&address) != scheme_host_port_path(self.redirect_uri) {
+        if scheme_host_port_path(&address) != scheme_host_port_path(self.redirect_uri.url()) {
             return Err(CallbackFault::WrongAddress);
         }
         Ok(Cow::Owned(address.query().unwrap_or_default().to_owned()))
     }
 
-    /// Returns the payload of a state, if this app signed it.
+    /// Returns the payload of a state, if this app signed it and it is not too old.
     fn payload(&self, state: &str) -> Result<Option<Zeroizing<String>>, CallbackFault> {
-        let (signed, given) = state.rsplit_once('.').ok_or(CallbackFault::StateForged)?;
-        let (random, payload) = signed.split_once('.').ok_or(CallbackFault::StateForged)?;
-        let expected = signature(self.client_secret, random, payload);
+        let parts: Vec<&str> = state.split('.').collect();
+        let [random, issued_at, payload, given] = parts[..] else {
+            return Err(CallbackFault::StateForged);
+        };
+        let expected = signature(self.client_secret, random, issued_at, payload);
         if !bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {
             return Err(CallbackFault::StateForged);
+        }
+        let issued_at = issued_at.parse().map_err(|_| CallbackFault::StateForged)?;
+        // A time in the future is that of a server whose clock is ahead, within the same bound.
+        if seconds(self.now).abs_diff(issued_at) > self.state_lifetime.as_secs() {
+            return Err(CallbackFault::StateExpired);
         }
         let payload = URL_SAFE_NO_PAD
             .decode(payload)

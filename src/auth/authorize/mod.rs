@@ -4,9 +4,11 @@
 //! The callback and the remembered state give an [`AuthorizationCode`].
 
 mod callback;
+mod redirect_uri;
 mod state;
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -59,9 +61,12 @@ pub(crate) struct Authorize<'a> {
     pub(crate) client_id: &'a str,
     /// The secret from which the signing key is derived. It is never used as a key itself.
     pub(crate) client_secret: &'a str,
-    pub(crate) redirect_uri: &'a Url,
-    /// Whether to send a PKCE challenge, which the vendor does not document.
+    pub(crate) redirect_uri: &'a RedirectUri,
+    /// Whether to send a PKCE challenge.
     pub(crate) pkce: bool,
+    /// The time between an authorization request and its callback at most.
+    pub(crate) state_lifetime: Duration,
+    pub(crate) now: SystemTime,
     pub(super) randomness: &'a Randomness,
 }
 
@@ -87,8 +92,10 @@ impl Authorize<'_> {
     pub(super) fn request(&self, payload: &str) -> AuthorizationRequest {
         let random = self.randomness.text();
         let payload = Zeroizing::new(URL_SAFE_NO_PAD.encode(payload));
-        let signature = signature(self.client_secret, &random, &payload);
-        let in_url = Zeroizing::new([random.as_str(), &payload, &signature].join("."));
+        let issued_at = seconds(self.now).to_string();
+        let signature = signature(self.client_secret, &random, &issued_at, &payload);
+        let in_url = [random.as_str(), &issued_at, &payload, &signature];
+        let in_url = Zeroizing::new(in_url.join("."));
 
         let mut url = self.authorize_url.clone();
         // Without `scope`: the server ignores it and uses the scopes of the dashboard.
@@ -121,8 +128,9 @@ fn challenge(verifier: &str) -> String {
 }
 
 pub use callback::AuthorizationCode;
+pub(crate) use redirect_uri::RedirectUri;
 pub use state::State;
-use state::signature;
+use state::{seconds, signature};
 
 #[cfg(test)]
 mod tests;

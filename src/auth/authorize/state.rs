@@ -1,6 +1,7 @@
 //! The signed `state` that ties a callback to its authorization request.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +21,10 @@ const ENCODED_32_BYTES: usize = 43;
 pub(super) const MAX_STATE: usize = 2_048;
 
 /// The label that separates the signing key from any other use of the client secret.
-const SIGNING_LABEL: &[u8] = b"fullscript/authorize/state/v1";
+const SIGNING_LABEL: &[u8] = b"fullscript/authorize/state/v2";
+
+/// The maximum number of digits of a time, those of the largest `u64`.
+const MAX_TIME_DIGITS: usize = 20;
 
 /// The state of an authorization request, which ties the callback to the browser that was sent to
 /// the vendor.
@@ -31,7 +35,7 @@ const SIGNING_LABEL: &[u8] = b"fullscript/authorize/state/v1";
 /// URL: the URL of the request already contains the part that belongs there.
 #[derive(Clone)]
 pub struct State {
-    /// `random.payload.signature`, then `.verifier` with PKCE.
+    /// `random.time.payload.signature`, then `.verifier` with PKCE.
     pub(super) text: Zeroizing<String>,
     /// The end of the part that is in the URL.
     pub(super) url_end: usize,
@@ -62,11 +66,12 @@ impl State {
         }
         let parts: Vec<&str> = text.split('.').collect();
         let is_valid = match parts.as_slice() {
-            [random, _, signature, verifier @ ..] => {
+            [random, time, _, signature, verifier @ ..] => {
                 [random, signature]
                     .into_iter()
                     .chain(verifier)
                     .all(|part| part.len() == ENCODED_32_BYTES)
+                    && time.len() <= MAX_TIME_DIGITS
                     && verifier.len() <= 1
                     && parts.iter().all(|part| part.bytes().all(is_base64url))
             }
@@ -76,7 +81,7 @@ impl State {
             return Err(CallbackFault::StateForged);
         }
         Ok(Self {
-            url_end: parts[..3].iter().map(|part| part.len()).sum::<usize>() + 2,
+            url_end: parts[..4].iter().map(|part| part.len()).sum::<usize>() + 3,
             text: Zeroizing::new(text.to_owned()),
         })
     }
@@ -120,9 +125,20 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
+/// Returns a time in seconds since 1970, as a state contains it.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// Signs the encoded parts, so that a payload has only one valid encoding.
-pub(super) fn signature(client_secret: &str, random: &str, payload: &str) -> String {
+pub(super) fn signature(
+    client_secret: &str,
+    random: &str,
+    issued_at: &str,
+    payload: &str,
+) -> String {
     let key = hmac(client_secret.as_bytes(), &[SIGNING_LABEL]);
-    let parts = [random.as_bytes(), b".", payload.as_bytes()];
+    let parts = [random, ".", issued_at, ".", payload].map(str::as_bytes);
     URL_SAFE_NO_PAD.encode(hmac(&key[..], &parts))
 }

@@ -129,7 +129,7 @@ impl Session {
                 _ => pass.succeeded(),
             }
             match outcome {
-                Outcome::Issued(issued) => {
+                Outcome::Done(issued) => {
                     // Judged before any retry, which would issue another token set.
                     if let Some(reason) = unusable(&stored.owner, &issued) {
                         return Err(self.note_unusable_response(stored.generation, reason));

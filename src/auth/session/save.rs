@@ -74,7 +74,7 @@ impl Session {
                 Err(error) => {
                     let Some(delay) = backoff.next(None) else {
                         self.save_later();
-                        return Err(error.into());
+                        return Err(AuthError::new(Kind::Unsaved(error)));
                     };
                     sleep(delay).await;
                     continue;

@@ -4,6 +4,7 @@ mod concurrent;
 mod connect;
 mod deadlines;
 mod elsewhere;
+mod errors;
 mod failures;
 mod outage;
 mod owners;

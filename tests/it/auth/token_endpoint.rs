@@ -5,29 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fullscript::auth::{OAuthApp, TokenSet, TokenStore};
+use fullscript::auth::{AuthError, OAuthApp, Scope, TokenSet, TokenStore};
 use fullscript::testing::{FakeFullscript, Script};
 use httpmock::prelude::{MockServer, POST};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::support::{
-    Act, Closed, Connected, Misbehaving, TWO_HOURS, answer, answer_with, consent,
+    Act, Closed, Connected, Misbehaving, TWO_HOURS, answer, answer_with, connect, consent,
 };
 
 const FLAT: &str = r#"{"access_token":"fake-access-9","refresh_token":"fake-refresh-9","expires_in":"7200","created_at":1767225600}"#;
-
-/// The outcome of a call whose refreshes all get the same response.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Ends {
-    /// With a new token set.
-    Refreshed,
-    /// With a transient error, after this number of requests.
-    Transient(usize),
-    /// With an error about the app's settings, after one request.
-    Misconfigured,
-    /// With an error that requires the user to reconnect, after one request.
-    NeedsReconnect,
-}
 
 /// A user whose access token has expired by the client's clock, with a token endpoint of its own.
 ///
@@ -58,20 +45,44 @@ impl Expired {
         self.connected.stored().await
     }
 
-    /// Makes a call and returns the outcome of its refresh. The fake rejects the new access token.
-    async fn ends(&self) -> Ends {
-        let client = self.app.client("practitioner");
-        let requests = || self.endpoint.requests().len();
-        match client.get_clinic().send().await {
-            Ok(_) => Ends::Refreshed,
-            Err(error) => match error.auth_error() {
-                Some(auth) if auth.needs_reconnect() => Ends::NeedsReconnect,
-                Some(auth) if auth.is_misconfigured() => Ends::Misconfigured,
-                Some(auth) if auth.is_transient() => Ends::Transient(requests()),
-                // The fake responds with 401 to a token that it has not issued.
-                _ => Ends::Refreshed,
-            },
-        }
+    /// Makes a call, which ends when its refreshes have ended.
+    async fn call(&self) {
+        // The fake responds with 401 to a token that it has not issued.
+        let call = self.app.client("practitioner").get_clinic();
+        drop(call.send().await);
+    }
+}
+
+/// The outcome of a request that always gets the same response.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    /// A new token set, or a revocation.
+    Done,
+    /// A refusal of the token or code, after one request.
+    Refused,
+    /// A refusal of the app, after one request.
+    Misconfigured,
+    /// A transient error, after four requests. A code may be spent after the first one.
+    Transient,
+    /// A transient error, after four requests, none of which the server processed.
+    Unprocessed,
+}
+
+/// A response, and its outcome for tokens and for a revocation.
+struct Case {
+    act: Act,
+    tokens: Ends,
+    revocation: Ends,
+    /// A part of the error's text.
+    text: &'static str,
+}
+
+fn case(act: Act, ends: Ends, text: &'static str) -> Case {
+    Case {
+        act,
+        tokens: ends,
+        revocation: ends,
+        text,
     }
 }
 
@@ -79,109 +90,464 @@ fn json(status: u16, body: &str) -> Act {
     Act::Answer(answer(status, "application/json", body))
 }
 
-/// Each response is repeated for all requests. The paused clock advances only to the next timeout.
-#[tokio::test(start_paused = true)]
-async fn each_response_has_its_documented_outcome_and_loses_no_tokens() {
-    let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
-    let elsewhere = "location: http://localhost:1/api/oauth/token\r\n";
-    for (act, expected) in [
-        (json(200, "<html>"), Ends::Transient(4)),
+fn html(status: u16) -> Act {
+    let page = "<html><p>Blocked: error=invalid_grant, \"invalid_client\"</p></html>";
+    Act::Answer(answer(status, "text/html; charset=utf-8", page))
+}
+
+fn challenge(status: u16, headers: &str) -> Act {
+    Act::Answer(answer_with(status, headers, ""))
+}
+
+/// All spellings of a refusal of the token or code.
+fn refusals() -> Vec<Case> {
+    let bodies = [
+        r#"{"error":"invalid_grant"}"#,
+        r#"{"error":"invalid_grant","error_description":"The refresh token is invalid"}"#,
+        r#"{"oauth":{"error":"invalid_grant"}}"#,
+        r#"{"errors":[{"code":"invalid_grant","message":"revoked"}]}"#,
+        r#"{"errors":["invalid_grant"]}"#,
+        r#"{"errors":{"code":"invalid_grant"}}"#,
+        r#"{"error":{"code":"invalid_grant","status":400}}"#,
+        r#"{"error":{"type":"invalid_grant","message":"revoked"}}"#,
+        r#"{"error":["invalid_grant"]}"#,
+        r#"{"status":400,"error":"Bad Request","message":"invalid_grant"}"#,
+        r#"{"error":"Invalid_Grant"}"#,
+        r#"{"error":"INVALID_GRANT"}"#,
+        r#"{"error":"Invalid grant"}"#,
+        r#"{"error":"invalidGrant"}"#,
+        "\u{feff}{\"error\":\"invalid_grant\"}",
+        r#""invalid_grant""#,
+    ];
+    let statuses = [400, 401, 403, 404, 422, 200];
+    let challenges = [
+        "www-authenticate: Bearer realm=\"Doorkeeper\", error=\"invalid_grant\"\r\n",
+        "www-authenticate: Bearer error=invalid_grant, realm=x\r\n",
+        "WWW-Authenticate: Bearer Error = \"Invalid_Grant\"\r\n",
+        "www-authenticate: Basic realm=\"a\"\r\nwww-authenticate: Bearer error=\"invalid_grant\"\r\n",
+    ];
+    let bodies = bodies.into_iter().enumerate().flat_map(|(index, body)| {
+        // Each body with two of the statuses, and the first one with all.
+        let few = [statuses[0], statuses[1 + index % 5]];
+        let statuses = if index == 0 { &statuses[..] } else { &few };
+        statuses
+            .iter()
+            .map(|status| json(*status, body))
+            .collect::<Vec<_>>()
+    });
+    let challenges = challenges
+        .into_iter()
+        .map(|headers| challenge(401, headers));
+    let all = bodies.chain(challenges);
+    all.map(|act| case(act, Ends::Refused, "")).collect()
+}
+
+/// Refusals of the app, each with its own text.
+fn refusals_of_the_app() -> Vec<Case> {
+    let realm = "www-authenticate: Bearer realm=\"x\", error=\"invalid_client\"\r\n";
+    let cases = [
         (
-            Act::Answer(answer(200, "text/html", "<html>")),
-            Ends::Transient(4),
+            json(401, r#"{"error":"invalid_client"}"#),
+            "(invalid_client)",
         ),
-        (json(200, ""), Ends::Transient(4)),
         (
-            json(200, r#"{"oauth":{"access_token":"#),
-            Ends::Transient(4),
-        ),
-        (json(200, r#"{"oauth":{}}"#), Ends::Transient(4)),
-        (
-            Act::AnswerAndClose(answer(200, "application/json", &wrapped).replace('}', "")),
-            Ends::Transient(4),
+            json(400, r#"{"oauth":{"error":"invalid_client"}}"#),
+            "(invalid_client)",
         ),
         (
-            json(400, r#"{"error":"invalid_grant"}"#),
-            Ends::NeedsReconnect,
+            json(200, r#"{"error":{"code":"Invalid_Client"}}"#),
+            "(invalid_client)",
+        ),
+        (challenge(401, realm), "(invalid_client)"),
+        (
+            json(403, r#"{"error":"unauthorized_client"}"#),
+            "(unauthorized_client)",
         ),
         (
-            json(401, r#"{"error":"invalid_grant"}"#),
-            Ends::NeedsReconnect,
-        ),
-        (
-            json(400, r#"{"error":"invalid_client"}"#),
-            Ends::Misconfigured,
+            json(400, r#"{"errors":[{"code":"unauthorized_client"}]}"#),
+            "(unauthorized_client)",
         ),
         (
             json(400, r#"{"error":"invalid_request"}"#),
-            Ends::Misconfigured,
+            "(invalid_request)",
+        ),
+        (json(400, r#"{"error":"invalid_scope"}"#), "(invalid_scope)"),
+        (
+            json(400, r#"{"error":"unsupported_grant_type"}"#),
+            "unsupported_grant_type",
         ),
         (
-            Act::Answer(answer_with(
-                401,
-                "www-authenticate: Bearer realm=\"Doorkeeper\", error=\"invalid_grant\"\r\n",
-                "",
-            )),
-            Ends::NeedsReconnect,
+            json(400, r#"{"error":"unsupported_token_type"}"#),
+            "unsupported_token_type",
         ),
-        (json(401, ""), Ends::Misconfigured),
-        (json(403, ""), Ends::Misconfigured),
+        (challenge(401, ""), "status 401 without an OAuth error code"),
+        (
+            json(401, r#"{"message":"Unauthorized"}"#),
+            "status 401 without an OAuth error code",
+        ),
         (
             json(404, r#"{"status":404,"error":"Not Found"}"#),
-            Ends::Misconfigured,
+            "compare the environment",
         ),
         (
-            Act::Answer(answer_with(302, elsewhere, "")),
-            Ends::Misconfigured,
+            json(422, r#"{"error":["Code is invalid"]}"#),
+            "compare the environment",
+        ),
+        (json(405, "{}"), "compare the environment"),
+    ];
+    let cases = cases.into_iter();
+    cases
+        .map(|(act, text)| case(act, Ends::Misconfigured, text))
+        .collect()
+}
+
+/// Responses of a firewall, a network or a server in trouble.
+fn transient() -> Vec<Case> {
+    let elsewhere = "location: http://localhost:1/api/oauth/token\r\n";
+    let challenged = "www-authenticate: Basic realm=\"error=invalid_grant\"\r\n";
+    let wrapped = format!(r#"{{"oauth":{FLAT}}}"#);
+    let cut = answer(200, "application/json", &wrapped).replace('}', "");
+    let unreadable = "unreadable response (status";
+    let mut cases: Vec<_> = [400, 401, 403, 404, 405, 407, 451, 200, 202]
+        .into_iter()
+        .map(|status| case(html(status), Ends::Transient, unreadable))
+        .collect();
+    for (act, text) in [
+        (
+            Act::Answer(answer(403, "text/plain", "RBAC: access denied")),
+            "status 403, text/plain",
         ),
         (
-            Act::Answer(answer_with(307, elsewhere, "")),
-            Ends::Misconfigured,
+            Act::Answer(answer(401, "text/plain", "invalid_client")),
+            "status 401, text/plain",
         ),
         (
-            Act::Answer(answer_with(429, "retry-after: 2\r\n", "")),
-            Ends::Transient(4),
+            json(403, r#"{"message":"Forbidden"}"#),
+            "status 403, application/json",
         ),
+        (challenge(403, ""), "status 403, no content type"),
+        (challenge(404, ""), "status 404, no content type"),
+        (challenge(403, challenged), "status 403"),
+        (challenge(301, elsewhere), "status 301"),
+        (challenge(302, elsewhere), "status 302"),
+        (challenge(307, elsewhere), "status 307"),
+        (json(302, r#"{"error":"invalid_grant"}"#), "status 302"),
         (
             json(500, r#"{"error":"invalid_grant"}"#),
-            Ends::Transient(4),
+            "temporarily unavailable",
         ),
         (
-            Act::Answer(answer(502, "text/html", "<html>")),
-            Ends::Transient(4),
+            json(503, r#"{"error":"invalid_client"}"#),
+            "temporarily unavailable",
         ),
-        (Act::AnswerAndClose(String::new()), Ends::Transient(4)),
-        (Act::AnswerAndReset(String::new()), Ends::Transient(4)),
+        (html(502), "temporarily unavailable"),
+        (html(511), "temporarily unavailable"),
+        (html(530), "temporarily unavailable"),
         (
-            Act::AnswerAndReset(answer(200, "application/json", &wrapped).replace('}', "")),
-            Ends::Transient(4),
+            json(408, r#"{"error":"invalid_grant"}"#),
+            "temporarily unavailable",
         ),
-        (Act::Silence, Ends::Transient(4)),
-        (Act::Large(1 << 30), Ends::Transient(4)),
+        (
+            json(400, r#"{"error":"temporarily_unavailable"}"#),
+            "temporarily unavailable",
+        ),
+        (
+            json(200, r#"{"error":"server_error"}"#),
+            "temporarily unavailable",
+        ),
+        (json(200, r#"{"oauth":{"access_token":"#), unreadable),
+        (
+            Act::AnswerAndClose(cut.clone()),
+            "connection to the token endpoint failed",
+        ),
+        (
+            Act::AnswerAndReset(cut),
+            "connection to the token endpoint failed",
+        ),
+        (
+            Act::AnswerAndClose(String::new()),
+            "connection to the token endpoint failed",
+        ),
+        (
+            Act::AnswerAndReset(String::new()),
+            "connection to the token endpoint failed",
+        ),
+        (Act::Silence, "timed out waiting for the token endpoint"),
+        (Act::Large(1 << 30), "too large"),
     ] {
-        let expired = Expired::new([act.clone()]).await;
-        let before = expired.stored().await;
-        let ends = expired.ends().await;
-        let told = format!("{act:?} ended in {ends:?}");
-        assert_eq!(ends, expected, "{told}");
-        if !matches!(expected, Ends::Transient(_)) {
-            assert_eq!(expired.endpoint.requests().len(), 1, "{told}");
-        }
-        let after = expired.stored().await;
-        let refresh = |tokens: &TokenSet| tokens.refresh_token.clone().unwrap();
-        assert_eq!(
-            refresh(&after).expose(),
-            refresh(&before).expose(),
-            "{told}"
-        );
-        assert_eq!(
-            after.needs_reconnect,
-            expected == Ends::NeedsReconnect,
-            "{told}"
-        );
-        // A response of one gigabyte is not read to its end.
-        assert!(expired.endpoint.bytes_sent() < 64 << 20, "{told}");
+        cases.push(case(act, Ends::Transient, text));
     }
+    let throttled = challenge(429, "retry-after: 2\r\n");
+    cases.push(case(
+        throttled,
+        Ends::Unprocessed,
+        "temporarily unavailable",
+    ));
+    let throttled = json(429, r#"{"error":"invalid_grant"}"#);
+    cases.push(case(
+        throttled,
+        Ends::Unprocessed,
+        "temporarily unavailable",
+    ));
+    // Responses that prove a revocation, and that contain no tokens.
+    let no_content = challenge(204, "").clone();
+    for act in [
+        json(200, ""),
+        json(200, "{}"),
+        json(200, r#"{"error":null}"#),
+        no_content,
+    ] {
+        cases.push(Case {
+            revocation: Ends::Done,
+            ..case(act, Ends::Transient, unreadable)
+        });
+    }
+    cases
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = refusals();
+    cases.extend(refusals_of_the_app());
+    cases.extend(transient());
+    assert!(cases.len() > 75, "{}", cases.len());
+    cases
+}
+
+/// The number of requests that get the response of a case.
+fn requests(ends: Ends) -> usize {
+    match ends {
+        Ends::Transient | Ends::Unprocessed => 4,
+        Ends::Done | Ends::Refused | Ends::Misconfigured => 1,
+    }
+}
+
+/// Starts an endpoint for all cases, one after the other.
+async fn endpoint_for(cases: &[Case], requests: impl Fn(&Case) -> usize) -> Misbehaving {
+    let acts = cases.iter().flat_map(|case| {
+        let acts = std::iter::repeat_n(case.act.clone(), requests(case));
+        acts.collect::<Vec<_>>()
+    });
+    Misbehaving::start(acts.chain([Act::Silence])).await
+}
+
+/// Checks the text of an error, whose sources name the cause.
+#[track_caller]
+fn check_error(case: &Case, ends: Ends, error: &AuthError) {
+    let shown = format!("{error:?}");
+    assert!(shown.contains(case.text), "{:?}: {shown}", case.act);
+    let misconfigured = ends == Ends::Misconfigured;
+    assert_eq!(
+        error.is_misconfigured(),
+        misconfigured,
+        "{:?}: {shown}",
+        case.act
+    );
+}
+
+/// The paused clock advances only to the next timeout.
+#[tokio::test(start_paused = true)]
+async fn each_response_has_its_documented_outcome_and_loses_no_tokens() {
+    let (connected, cases) = (Connected::unlimited().await, cases());
+    for user in 0..cases.len() {
+        connect(&connected.fake, &connected.app, &user.to_string()).await;
+    }
+    connected.clock.advance(TWO_HOURS);
+    let options = fullscript::CallOptions::new().timeout(Duration::from_secs(600));
+    for (user, case) in cases.iter().enumerate() {
+        let user = user.to_string();
+        // An app for each case, because failures open the circuit breaker of an app.
+        let endpoint = Misbehaving::start([case.act.clone()]).await;
+        let url = endpoint.url() + "/api/oauth/token";
+        let app = connected.another().token_url(url).options(options.clone());
+        let app = app.build().unwrap();
+        let stored = async || connected.store.load(&user).await.unwrap().unwrap();
+        let before = stored().await;
+        let error = app.client(&user).get_clinic().send().await.unwrap_err();
+        let auth = error.auth_error().unwrap();
+        let sent = endpoint.requests().len();
+        assert_eq!(sent, requests(case.tokens), "{:?}: {auth}", case.act);
+        check_error(case, case.tokens, auth);
+        // A response of one gigabyte is not read to its end.
+        assert!(endpoint.bytes_sent() < 64 << 20);
+        let refused = case.tokens == Ends::Refused;
+        let transient = requests(case.tokens) > 1;
+        assert_eq!(auth.needs_reconnect(), refused, "{:?}: {auth}", case.act);
+        assert_eq!(auth.is_transient(), transient, "{:?}: {auth}", case.act);
+        let after = stored().await;
+        let refresh = |tokens: &TokenSet| tokens.refresh_token.clone().unwrap();
+        assert_eq!(refresh(&after).expose(), refresh(&before).expose());
+        assert_eq!(after.needs_reconnect, refused, "{:?}: {auth}", case.act);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_response_to_an_exchange_says_whether_the_code_is_spent() {
+    let (fake, cases) = (FakeFullscript::start().await.unwrap(), cases());
+    // Nobody knows whether the server accepted the code, so it is sent once.
+    let requests = |case: &Case| match case.tokens {
+        Ends::Transient => 1,
+        ends => requests(ends),
+    };
+    let endpoint = endpoint_for(&cases, requests).await;
+    let url = endpoint.url() + "/api/oauth/token";
+    let app = fake.app_builder().token_url(url).build().unwrap();
+    let mut sent = 0;
+    for case in &cases {
+        let code = consent(&fake, &app, "practitioner");
+        let error = app.exchange(code).await.unwrap_err();
+        sent += requests(case);
+        assert_eq!(endpoint.requests().len(), sent, "{:?}: {error}", case.act);
+        check_error(case, case.tokens, &error);
+        let text = error.to_string();
+        let (spent, said) = match case.tokens {
+            Ends::Refused => (
+                true,
+                "the redirect URI is not exactly the one in the dashboard",
+            ),
+            Ends::Transient => (true, "the authorization code may be spent"),
+            Ends::Unprocessed => (false, "the authorization code is not spent"),
+            Ends::Misconfigured | Ends::Done => (false, case.text),
+        };
+        assert_eq!(error.is_code_expired(), spent, "{:?}: {text}", case.act);
+        let transient = case.tokens == Ends::Unprocessed;
+        assert_eq!(error.is_transient(), transient, "{:?}: {text}", case.act);
+        assert!(text.contains(said), "{:?}: {text}", case.act);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_response_to_a_revocation_deletes_the_tokens_only_if_they_are_revoked() {
+    let (connected, cases) = (Connected::unlimited().await, cases());
+    let endpoint = endpoint_for(&cases, |case| requests(case.revocation)).await;
+    let url = endpoint.url() + "/api/oauth/revoke";
+    let app = connected.another().revoke_url(url).build().unwrap();
+    let mut sent = 0;
+    for (user, case) in cases.iter().enumerate() {
+        let user = user.to_string();
+        connect(&connected.fake, &connected.app, &user).await;
+        let revoked = app.revoke(&user).await;
+        sent += requests(case.revocation);
+        assert_eq!(
+            endpoint.requests().len(),
+            sent,
+            "{:?}: {revoked:?}",
+            case.act
+        );
+        if let Err(error) = &revoked {
+            check_error(case, case.revocation, error);
+        }
+        let expected = matches!(case.revocation, Ends::Done | Ends::Refused);
+        assert_eq!(revoked.is_ok(), expected, "{:?}: {revoked:?}", case.act);
+        let stored = connected.store.load(&user).await.unwrap();
+        assert_eq!(stored.is_none(), expected, "{:?}: {revoked:?}", case.act);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_was_not_processed_is_repeated_with_the_same_callback() {
+    let owned = FLAT.replace('{', r#"{"resource_owner":{"id":"7","type":"Staff"},"#);
+    let throttled = challenge(429, "retry-after: 2\r\n");
+    for refuses_connections in [false, true] {
+        let fake = FakeFullscript::start().await.unwrap();
+        let (closed, acts) = (Closed::new(), vec![throttled.clone(); 4]);
+        let url = closed.url() + "/api/oauth/token";
+        let app = fake.app_builder().token_url(url).build().unwrap();
+        let request = app.authorize();
+        let callback = fake.approve(request.url(), "practitioner");
+        let exchange = async || {
+            let code = app.callback(&callback, request.state()).unwrap();
+            app.exchange(code).await
+        };
+        let tokens = json(200, &owned);
+        let (error, endpoint) = if refuses_connections {
+            let error = exchange().await.unwrap_err();
+            (error, closed.open([tokens]))
+        } else {
+            let endpoint = closed.open(acts.into_iter().chain([tokens]));
+            (exchange().await.unwrap_err(), endpoint)
+        };
+        assert!(error.is_transient() && !error.is_code_expired(), "{error}");
+        assert!(
+            error.to_string().contains("read the callback again"),
+            "{error}"
+        );
+        let wait = (!refuses_connections).then_some(Duration::from_secs(2));
+        assert_eq!(error.retry_after(), wait);
+        assert_eq!(exchange().await.unwrap().id(), "7");
+        drop(endpoint);
+    }
+}
+
+#[tokio::test]
+async fn tokens_without_an_owner_are_an_error_that_says_so() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    for owner in [
+        "",
+        r#""resource_owner":null,"#,
+        r#""resource_owner":"7","#,
+        r#""resource_owner":{"id":"","type":"Staff"},"#,
+        r#""resource_owner":{"type":"Staff"},"#,
+        r#""resource_owner":{"id":null},"#,
+    ] {
+        let body = FLAT.replace('{', &format!("{{{owner}"));
+        let body = serde_json::from_str(&body).unwrap();
+        fake.answer("create_oauth_token", Script::json(200, &body));
+        let code = consent(&fake, &app, "practitioner");
+        let error = app.exchange(code).await.unwrap_err();
+        assert!(
+            error.to_string().contains("no owner (resource_owner)"),
+            "{error}"
+        );
+        assert!(error.is_code_expired() && !error.is_transient(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn scopes_are_read_in_each_usual_form() {
+    let fake = FakeFullscript::start().await.unwrap();
+    let app = fake.app_builder().build().unwrap();
+    let both = [Scope::CATALOG_READ, Scope::CLINIC_READ].map(Scope::new);
+    for (scope, expected) in [
+        (serde_json::json!("catalog:read clinic:read"), &both[..]),
+        (serde_json::json!("catalog:read,clinic:read"), &both),
+        (serde_json::json!("catalog:read, clinic:read"), &both),
+        (serde_json::json!(" Catalog:read\n,,Clinic:read, "), &both),
+        (serde_json::json!(["catalog:read", "clinic:read"]), &both),
+        (serde_json::json!(["catalog:read,clinic:read"]), &both),
+        (serde_json::json!("catalog:read"), &both[..1]),
+        (serde_json::json!(","), &[]),
+        (serde_json::json!(null), &[]),
+    ] {
+        let body = serde_json::json!({"oauth": {
+            "access_token": "fake-access-9", "refresh_token": "fake-refresh-9", "scope": scope,
+            "resource_owner": {"id": 7, "type": "Staff"},
+        }});
+        fake.answer("create_oauth_token", Script::json(200, &body));
+        let user = app.exchange(consent(&fake, &app, "practitioner")).await;
+        assert_eq!(user.unwrap().scopes(), expected, "{scope}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_client_without_a_timeout_is_bounded_too() {
+    let expired = Expired::new([Act::Silence]).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = expired.endpoint.url() + "/api/oauth/token";
+    let connected = &expired.connected;
+    let app = connected.another().token_url(url).token_http_client(http);
+    let app = app.build().unwrap();
+    let options = fullscript::CallOptions::new().timeout(Duration::from_secs(600));
+    let client = app.client("practitioner").with_options(options);
+    let started = tokio::time::Instant::now();
+    let error = client.get_clinic().send().await.unwrap_err();
+    let text = error.auth_error().unwrap().to_string();
+    assert!(
+        text.contains("timed out waiting for the token endpoint"),
+        "{text}"
+    );
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(50), "{waited:?}");
 }
 
 #[tokio::test]
@@ -195,7 +561,7 @@ async fn a_token_response_after_a_failure_is_accepted_wrapped_or_flat() {
             Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
         ] {
             let expired = Expired::new([failure, json(200, good)]).await;
-            expired.ends().await;
+            expired.call().await;
             let stored = expired.stored().await;
             assert!(stored.generation >= 2);
             assert_eq!(stored.refresh_token.unwrap().expose(), "fake-refresh-9");
@@ -209,33 +575,6 @@ async fn a_token_response_after_a_failure_is_accepted_wrapped_or_flat() {
                     .all(|request| request.contains("fake-refresh-"))
             );
         }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_code_is_sent_once_regardless_of_the_response() {
-    for act in [
-        json(500, ""),
-        json(200, "<html>"),
-        Act::AnswerAndClose(String::new()),
-        Act::AnswerAndReset("HTTP/1.1 200 OK\r\n".into()),
-        json(400, r#"{"error":"invalid_grant"}"#),
-        json(429, ""),
-        Act::Answer(answer_with(307, "location: http://localhost:1/\r\n", "")),
-        Act::Silence,
-        Act::Large(1 << 30),
-    ] {
-        let fake = FakeFullscript::start().await.unwrap();
-        let endpoint = Misbehaving::start([act.clone()]).await;
-        let url = endpoint.url() + "/api/oauth/token";
-        let app = fake.app_builder().token_url(url).build().unwrap();
-        let code = consent(&fake, &app, "practitioner");
-        let error = app.exchange(code).await.unwrap_err();
-        assert!(
-            error.is_misconfigured() || error.is_code_expired(),
-            "{act:?}: {error}"
-        );
-        assert_eq!(endpoint.requests().len(), 1, "{act:?}");
     }
 }
 
@@ -341,26 +680,5 @@ async fn a_revocation_waits_for_the_servers_retry_after() {
         assert_eq!(revoked.is_ok(), delays == 1);
         let waited = started.elapsed();
         assert!(waited >= Duration::from_secs(3 * delays), "{waited:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_revocation_is_retried_and_keeps_the_tokens_until_it_succeeds() {
-    for (act, requests, misconfigured) in [
-        (json(500, ""), 4, false),
-        (json(429, ""), 4, false),
-        (Act::AnswerAndClose(String::new()), 4, false),
-        (json(403, r#"{"error":"unauthorized_client"}"#), 1, true),
-        (json(404, ""), 1, true),
-    ] {
-        let connected = Connected::new().await;
-        let endpoint = Misbehaving::start([act.clone()]).await;
-        let url = endpoint.url() + "/api/oauth/revoke";
-        let app = connected.another().revoke_url(url).build().unwrap();
-        let error = app.revoke("practitioner").await.unwrap_err();
-        assert_eq!(error.is_misconfigured(), misconfigured, "{act:?}: {error}");
-        assert_eq!(endpoint.requests().len(), requests, "{act:?}");
-        let stored = connected.store.load("practitioner").await;
-        assert!(stored.unwrap().is_some());
     }
 }

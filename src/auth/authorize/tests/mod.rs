@@ -1,4 +1,5 @@
 mod mutated;
+mod redirect_uri;
 mod request;
 mod response;
 mod state;
@@ -6,15 +7,18 @@ mod state;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::environment::Environment;
+use crate::transport::{BuildError, Connection};
 
 const CODE: &str = "the-code-of-the-vendor";
 const PAYLOAD: &str = "return to patient 42, \"émile\" & co";
 
 struct App {
     authorize_url: Url,
-    redirect_uri: Url,
+    redirect_uri: RedirectUri,
     client_secret: &'static str,
     pkce: bool,
+    now: SystemTime,
     randomness: Randomness,
 }
 
@@ -23,9 +27,10 @@ impl App {
         let authorize_url = "https://api-us-snd.fullscript.io/api/oauth/authorize";
         Self {
             authorize_url: authorize_url.parse().unwrap(),
-            redirect_uri: "https://ehr.example/fullscript/callback".parse().unwrap(),
+            redirect_uri: redirect_uri("https://ehr.example/fullscript/callback").unwrap(),
             client_secret: "the-client-secret",
             pkce: false,
+            now: now(),
             randomness: Randomness::new().unwrap(),
         }
     }
@@ -45,6 +50,8 @@ impl App {
             client_secret: self.client_secret,
             redirect_uri: &self.redirect_uri,
             pkce: self.pkce,
+            state_lifetime: Duration::from_secs(3_600),
+            now: self.now,
             randomness: &self.randomness,
         }
     }
@@ -56,8 +63,12 @@ impl App {
     }
 
     fn read(&self, callback: &str, state: &State) -> Result<AuthorizationCode, CallbackFault> {
-        self.authorize().read(callback, state, now())
+        self.authorize().read(callback, state)
     }
+}
+
+fn redirect_uri(text: &str) -> Result<RedirectUri, BuildError> {
+    RedirectUri::parse(text.into(), &Connection::to(Environment::UsSandbox))
 }
 
 fn now() -> SystemTime {

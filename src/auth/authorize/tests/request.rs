@@ -87,10 +87,7 @@ fn a_callback_is_read_in_all_its_forms() {
         format!("at=12:30&to=https://elsewhere.example/&{query}"),
         query.replace("code=the-", "%63ode=%74he%2D"),
     ] {
-        let code = app
-            .authorize()
-            .callback(&callback, &remembered, now())
-            .unwrap();
+        let code = app.authorize().callback(&callback, &remembered).unwrap();
         assert_eq!(code.expose(), CODE, "{callback}");
         assert_eq!(code.payload(), Some(PAYLOAD));
         assert_eq!(code.verifier(), request.state().verifier());
@@ -101,7 +98,7 @@ fn a_callback_is_read_in_all_its_forms() {
 
 #[test]
 fn a_redirect_uri_may_have_a_query_and_a_port() {
-    let redirect_uri = "http://localhost:3000/cb?tenant=1".parse().unwrap();
+    let redirect_uri = redirect_uri("http://localhost:3000/cb?tenant=1").unwrap();
     let app = App {
         redirect_uri,
         ..App::new()

@@ -148,6 +148,7 @@ fn every_fault_reads_as_a_lower_case_fragment() {
         CallbackFault::NoState,
         CallbackFault::StateMismatch,
         CallbackFault::StateForged,
+        CallbackFault::StateExpired,
         CallbackFault::NoCode,
         CallbackFault::Duplicate("state"),
         CallbackFault::Empty("code"),

@@ -92,11 +92,14 @@ fn a_changed_payload_is_refused_even_if_the_session_was_changed_too() {
     let parts: Vec<&str> = request.state().expose().split('.').collect();
     let other = app.request(Some("patient 43"));
     let theirs: Vec<&str> = other.state().expose().split('.').collect();
+    let later = "1800000001";
     for forged in [
-        [parts[0], theirs[1], parts[2]],
-        [parts[0], "", parts[2]],
-        [theirs[0], parts[1], parts[2]],
-        [parts[0], parts[1], theirs[2]],
+        [parts[0], parts[1], theirs[2], parts[3]],
+        [parts[0], parts[1], "", parts[3]],
+        [parts[0], later, parts[2], parts[3]],
+        [parts[0], "", parts[2], parts[3]],
+        [theirs[0], parts[1], parts[2], parts[3]],
+        [parts[0], parts[1], parts[2], theirs[3]],
     ] {
         let forged = State::from_text(&forged.join(".")).unwrap();
         let callback = format!("code=x&error=access_denied&state={}", forged.expose());
@@ -119,10 +122,36 @@ fn the_state_of_another_apps_secret_is_refused() {
 }
 
 #[test]
+fn a_state_expires_an_hour_after_its_request_on_any_clock() {
+    let request = App::with_pkce().request(Some("42"));
+    let callback = format!("code={CODE}&state={}", request.state().in_url());
+    let hour = Duration::from_secs(3_600);
+    let second = Duration::from_secs(1);
+    for (now, expected) in [
+        (now(), Ok(())),
+        (now() + hour, Ok(())),
+        (now() + hour + second, Err(CallbackFault::StateExpired)),
+        (now() + 1_000 * hour, Err(CallbackFault::StateExpired)),
+        // Clocks that are behind the one that signed the state.
+        (now() - hour, Ok(())),
+        (now() - hour - second, Err(CallbackFault::StateExpired)),
+        (SystemTime::UNIX_EPOCH, Err(CallbackFault::StateExpired)),
+    ] {
+        let app = App { now, ..App::new() };
+        let read = app.read(&callback, request.state()).map(drop);
+        assert_eq!(read, expected, "{now:?}");
+        // An expired state is refused before the server's error is read.
+        let denied = callback.replace("code=", "error=access_denied&code=");
+        let denied = app.read(&denied, request.state()).unwrap_err();
+        assert_eq!(denied == CallbackFault::Denied, read.is_ok(), "{now:?}");
+    }
+}
+
+#[test]
 fn a_signature_by_the_raw_secret_is_refused() {
     let app = App::new();
     let random = "A".repeat(43);
-    let message = format!("{random}.");
+    let message = format!("{random}.1800000000.");
     let raw = hmac(app.client_secret.as_bytes(), &[message.as_bytes()]);
     let state = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&raw[..]));
     let fault = app.read(
@@ -139,9 +168,10 @@ fn the_signature_matches_a_vector_of_another_implementation() {
     let signature = signature(
         App::new().authorize().client_secret,
         &random,
+        "1800000000",
         "cGF0aWVudCA0Mg",
     );
-    assert_eq!(signature, "QgytmRi55cewZ9d1_W1f6-FkZH2yRIY2O_nC8Z8g6_Q");
+    assert_eq!(signature, "HNLIyzn1NqHd4dgnEd3CKaREYVYnQ9P14JXQIpsQO4o");
 }
 
 #[test]
