@@ -3,7 +3,9 @@
 mod answers;
 mod below;
 mod download;
+mod frozen;
 mod limits;
+mod proxy;
 mod query;
 mod redaction;
 mod reports;

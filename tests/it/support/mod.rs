@@ -1,6 +1,7 @@
-//! Shared helpers: connected users, stores that block or fail, mock servers and their clients, a server
-//! that sends invalid HTTP, and the upstream documents.
+//! Shared helpers: connected users, stores that block or fail, mock servers and their clients, a
+//! server that sends invalid HTTP, tests in processes of their own, and the upstream documents.
 
+mod child;
 mod connected;
 mod mock;
 mod server;
@@ -8,6 +9,7 @@ mod sources;
 mod store;
 mod upstream;
 
+pub(crate) use child::{is_child, run_child};
 pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
 pub(crate) use mock::{any_request, builder, client, on_get, once};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
