@@ -7,18 +7,6 @@ pub(crate) const AUTHORIZE_PATH: &str = "/api/oauth/authorize";
 pub(crate) const TOKEN_PATH: &str = "/api/oauth/token";
 pub(crate) const REVOKE_PATH: &str = "/api/oauth/revoke";
 
-/// Fullscript's domains; subdomains are included.
-const VENDOR_DOMAINS: [&str; 2] = ["fullscript.com", "fullscript.io"];
-
-/// Returns whether a host is one of Fullscript's.
-pub(crate) fn is_vendor_host(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    VENDOR_DOMAINS.iter().any(|domain| {
-        host.strip_suffix(domain)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    })
-}
-
 /// An environment of the API.
 ///
 /// A token is valid only in the environment that issued it.

@@ -12,12 +12,9 @@ use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
 use crate::call::response::{ByteStream, Response, read_bytes};
-use crate::environment::is_vendor_host;
 use crate::error::{Error, RawResponse};
-use crate::transport::Calls;
-use crate::transport::RateLimit;
-use crate::transport::is_loopback;
 use crate::transport::retry::{Backoff, Reason};
+use crate::transport::{Calls, RateLimit, is_loopback, is_vendor_host};
 
 /// The operation id in errors of downloads.
 const ID: &str = "download";

@@ -14,7 +14,7 @@ use reqwest::Url;
 
 use self::shared::Listener;
 use crate::clock::{Clock, SystemClock};
-use crate::environment::{Environment, is_vendor_host};
+use crate::environment::Environment;
 
 pub use self::limit::RateLimit;
 pub(crate) use self::limit::{NoPermit, Permit};
@@ -42,6 +42,9 @@ const USER_AGENT: &str = concat!("fullscript-rust/", env!("CARGO_PKG_VERSION"));
 /// The default concurrency limit. Each in-flight request may need its own TCP connection, of which
 /// a machine supports a few thousand.
 const CONCURRENCY: usize = 256;
+
+/// Fullscript's domains; subdomains are included.
+const VENDOR_DOMAINS: [&str; 2] = ["fullscript.com", "fullscript.io"];
 
 /// The settings that `ClientBuilder` and `OAuthAppBuilder` share.
 pub(crate) struct Connection {
@@ -288,6 +291,15 @@ impl Connection {
         };
         is_loopback(url) || url.host_str().is_some_and(is_allowed)
     }
+}
+
+/// Returns whether a host is one of Fullscript's.
+pub(crate) fn is_vendor_host(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    VENDOR_DOMAINS.iter().any(|domain| {
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 /// Returns whether a text is the name of a host, and not one of Fullscript's.
