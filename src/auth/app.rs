@@ -190,7 +190,7 @@ impl OAuthApp {
             Outcome::Unclear { error, .. } => return Err(error),
         };
         let Some(owner) = issued.owner.clone() else {
-            shared.revoke_in_background(vec![issued.access_token], "");
+            shared.revoke_in_background(vec![issued.access_token]);
             return Err(AuthError::new(Kind::NoOwner));
         };
         if !issued.access_token.is_sendable() {

@@ -126,7 +126,7 @@ impl AppShared {
     /// Revokes token sets that are saved nowhere, in the background.
     ///
     /// A failure leaves them valid at the server, but nobody has them.
-    pub(super) fn revoke_in_background(self: &Arc<Self>, tokens: Vec<AccessToken>, user: &str) {
+    pub(super) fn revoke_in_background(self: &Arc<Self>, tokens: Vec<AccessToken>) {
         if tokens.is_empty() || self.running().revocations >= MAX_BACKGROUND_REVOCATIONS {
             return;
         }
@@ -138,10 +138,9 @@ impl AppShared {
             app: Arc::clone(self),
             is_revocation: true,
         };
-        let user = user.to_string();
         tokio::spawn(async move {
             for token in tokens {
-                let _only_tidies_up = task.app.endpoint.revoke(&token, &user).await;
+                let _only_tidies_up = task.app.endpoint.revoke(&token).await;
             }
         });
     }

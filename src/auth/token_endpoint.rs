@@ -66,7 +66,7 @@ impl Endpoint {
         }
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.tokens, &body, "", TokenResponse::tokens);
+            let outcome = self.attempt(&self.tokens, &body, TokenResponse::tokens);
             let (error, retry_after, acted) = match outcome.await {
                 Outcome::Unclear {
                     error,
@@ -95,7 +95,7 @@ impl Endpoint {
     ///
     /// The request can be repeated with the same token until the new access token is used (source:
     /// the vendor's page on refreshing).
-    pub(super) async fn refresh(&self, token: &RefreshToken, user: &str) -> Outcome {
+    pub(super) async fn refresh(&self, token: &RefreshToken) -> Outcome {
         let body = json!({
             "grant_type": "refresh_token",
             "client_id": self.client_id,
@@ -103,12 +103,12 @@ impl Endpoint {
             "refresh_token": token.expose(),
             "redirect_uri": self.redirect_uri.as_str(),
         });
-        self.attempt(&self.tokens, &body, user, TokenResponse::tokens)
+        self.attempt(&self.tokens, &body, TokenResponse::tokens)
             .await
     }
 
     /// Revokes a token set by its access token, which may be expired. The request can be repeated.
-    pub(super) async fn revoke(&self, token: &AccessToken, user: &str) -> Result<(), AuthError> {
+    pub(super) async fn revoke(&self, token: &AccessToken) -> Result<(), AuthError> {
         let body = json!({
             "client_id": self.client_id,
             "client_secret": self.client_secret.expose(),
@@ -116,7 +116,7 @@ impl Endpoint {
         });
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.revocation, &body, user, TokenResponse::revocation);
+            let outcome = self.attempt(&self.revocation, &body, TokenResponse::revocation);
             let (error, retry_after) = match outcome.await {
                 // After a refusal, the token is already invalid, which is the requested result.
                 Outcome::Done(()) | Outcome::Refused => return Ok(()),
@@ -140,7 +140,6 @@ impl Endpoint {
         &self,
         target: &Target,
         body: &Value,
-        _user: &str,
         read: impl FnOnce(&TokenResponse) -> Outcome<T>,
     ) -> Outcome<T> {
         let until = Instant::now() + MAX_PERMIT_WAIT;

@@ -69,7 +69,7 @@ impl Session {
         let replaced = tokens.replaced_access_token.as_ref();
         // The replaced one first: if this fails, the stored token set still names both.
         for token in replaced.into_iter().chain([&tokens.access_token]) {
-            self.app.endpoint.revoke(token, &self.user).await?;
+            self.app.endpoint.revoke(token).await?;
         }
         Ok(())
     }

@@ -147,7 +147,7 @@ impl Session {
         } else {
             AuthEvent::Refreshed { user }
         });
-        self.app.revoke_in_background(superseded, &self.user);
+        self.app.revoke_in_background(superseded);
         tokens
     }
 
@@ -175,8 +175,7 @@ impl Session {
     fn revoke_unsaved(&self, dropped: Unsaved) {
         let access_token = dropped.tokens.access_token;
         self.discard_unsaved(&access_token);
-        self.app
-            .revoke_in_background(vec![access_token], &self.user);
+        self.app.revoke_in_background(vec![access_token]);
     }
 
     /// Removes a token set from memory.
