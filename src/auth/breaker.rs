@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::lock::lock;
 
@@ -20,6 +20,12 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 ///
 /// After an outage, the refreshes of all users start within this time and the time of a probe.
 const MAX_DELAY: Duration = Duration::from_secs(2);
+
+/// The timeout of a probe: 5 s.
+///
+/// A probe that got no response when the outage ended does not delay the others any longer. The
+/// request can be repeated.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of refresh requests in flight: 32.
 ///
@@ -118,6 +124,15 @@ impl Breaker {
 }
 
 impl Pass<'_> {
+    /// Makes the token request, and returns `None` if it is a probe that timed out.
+    pub(super) async fn run<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        if self.is_probe {
+            timeout(PROBE_TIMEOUT, request).await.ok()
+        } else {
+            Some(request.await)
+        }
+    }
+
     /// Reports that the endpoint works.
     pub(super) fn succeeded(self) {
         *self.breaker.state() = State::default();
@@ -197,6 +212,21 @@ mod tests {
             assert!(breaker.admit(None).await.is_err());
             probe.failed();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_without_a_response_ends_after_five_seconds() {
+        let breaker = Breaker::new();
+        let silent = || std::future::pending::<()>();
+        let request = pass(&breaker).await;
+        let hour = Duration::from_secs(3_600);
+        assert!(timeout(hour, request.run(silent())).await.is_err());
+        fail(&breaker, FAILURES).await;
+        tokio::time::advance(FIRST_DELAY).await;
+        let probe = pass(&breaker).await;
+        let started = Instant::now();
+        assert_eq!(probe.run(silent()).await, None);
+        assert_eq!(started.elapsed(), PROBE_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]

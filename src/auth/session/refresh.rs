@@ -118,7 +118,12 @@ impl Session {
             let pass = self.app.breaker.admit(last_failure).await;
             let pass = pass.map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
             let requested_at = self.app.now();
-            let outcome = self.app.endpoint.refresh(&refresh_token).await;
+            let outcome = pass.run(self.app.endpoint.refresh(&refresh_token)).await;
+            let outcome = outcome.unwrap_or_else(|| Outcome::Unclear {
+                error: AuthError::new(Kind::Unreachable(None)),
+                retry_after: None,
+                acted: true,
+            });
             match &outcome {
                 // The rate limiter is no sign of a failing endpoint.
                 Outcome::Unclear { error, .. } if error.is_rate_limited() => drop(pass),
