@@ -93,7 +93,8 @@ impl Default for RateLimit {
 /// The rate limiter and the concurrency limit that all calls of a client or an app share.
 ///
 /// The limiter has no task of its own. The first waiting request of each user has a timer for the
-/// time at which its permit should be due, and every check grants all due permits.
+/// time at which its permit should be due, and every check grants all due permits. The others have
+/// later timers, because the first one may be a future that is not polled.
 pub(crate) struct Limiter {
     start: Instant,
     /// Locked only for a look-up, never across an await.
@@ -192,7 +193,9 @@ impl Limiter {
     /// Refuses all further requests, except for OAuth requests.
     pub(crate) fn close(&self) {
         let mut woken = Vec::new();
-        self.lock().0.close(&mut woken);
+        let (mut queue, now) = self.lock();
+        queue.close(now, &mut woken);
+        drop(queue);
         wake(woken);
     }
 

@@ -87,7 +87,7 @@ pub(super) enum Check {
     Wait {
         /// The earliest time of the next permit, or `None` if the request waits for a slot.
         earliest: Option<Nanos>,
-        /// The time of the next check, for the first request of a user. The others are notified.
+        /// The time of the next check. Most requests are notified before.
         check_at: Option<Nanos>,
     },
 }
@@ -187,8 +187,10 @@ impl<H: Clone> Queue<H> {
     }
 
     /// Refuses all further requests, and those that wait.
-    pub(super) fn close(&mut self, wake: &mut Vec<H>) {
+    pub(super) fn close(&mut self, now: Nanos, wake: &mut Vec<H>) {
         self.is_closed = true;
+        // A future with one of these permits may never be polled again.
+        self.withdraw_grants(now, None);
         let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
         wake.extend(waiting.cloned());
     }
@@ -403,7 +405,8 @@ impl<H: Clone> Queue<H> {
         self.update_time(now);
         let last_position = self.last_position;
         let granted_before = self.granted.len();
-        while self.slots > 0
+        while !self.is_closed
+            && self.slots > 0
             && !self.rotation.is_empty()
             && self.earliest(now, self.granted.len() as u64 + 1) <= now
             && let Some((_, user)) = self.rotation.pop_first()
@@ -502,11 +505,16 @@ impl<H: Clone> Queue<H> {
         }
     }
 
-    /// Returns the time at which the first request of a user should get its permit.
+    /// Returns the time at which the first request of a user should get its permit, or the time at
+    /// which another request checks whether the ones before it are polled.
     fn check_at(&mut self, now: Nanos, waiter: &Waiter<H>) -> Option<Nanos> {
         let queue = self.users.get(&waiter.user)?;
-        if *queue.waiting.keys().next()? != waiter.number {
-            return None;
+        // An upper bound of the requests before this one, so that few of a long queue check.
+        let ahead = waiter.number.saturating_sub(*queue.waiting.keys().next()?);
+        let ahead = ahead.min(queue.waiting.len() as u64 - 1);
+        if ahead > 0 {
+            let delay = GRANT_TIMEOUT.saturating_mul(ahead.saturating_mul(ahead) + 1);
+            return Some(now.saturating_add(delay));
         }
         let resumed_at = queue.pause.as_ref().map(|pause| pause.until);
         let resumed_at = resumed_at.filter(|until| *until > now);

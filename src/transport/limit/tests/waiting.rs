@@ -430,3 +430,119 @@ async fn a_closed_limiter_refuses_requests_and_waits_for_those_in_flight() {
     drained.await.unwrap();
     limiter.drained().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn unpolled_futures_of_a_user_delay_the_same_user_by_seconds_only() {
+    for (idle, concurrency) in [(1, 1_000), (3, 1_000), (1, 1), (3, 2)] {
+        let limit = RateLimit::new(1, SECOND);
+        let limiter = Limiter::new(limit, concurrency);
+        let permit = limiter.acquire("a", far()).await.unwrap();
+        let mut unpolled: Vec<_> = (0..idle)
+            .map(|_| Box::pin(limiter.acquire("a", far())))
+            .collect();
+        for future in &mut unpolled {
+            assert!(poll(future.as_mut()).is_pending());
+        }
+        if concurrency > 2 {
+            drop(permit);
+        } else {
+            let start = Instant::now();
+            let mut live = pin!(limiter.acquire("a", far()));
+            assert!(poll(live.as_mut()).is_pending());
+            drop(permit);
+            drop(live.await.unwrap());
+            let took = start.elapsed();
+            assert!(took < 20 * SECOND, "{idle} {concurrency}: {took:?}");
+            continue;
+        }
+        let took = timed(&limiter, "a").await;
+        assert!(took < 20 * SECOND, "{idle} {concurrency}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_limiter_grants_nothing_to_futures_that_wait() {
+    for polled in [false, true] {
+        let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+        let permit = limiter.acquire("a", far()).await.unwrap();
+        let mut idle = Box::pin(limiter.acquire("b", far()));
+        assert!(poll(idle.as_mut()).is_pending());
+        limiter.close();
+        let closing = limiter.clone();
+        let closing = tokio::spawn(async move { closing.drained().await });
+        tokio::task::yield_now().await;
+        drop(permit);
+        if polled {
+            assert_eq!(idle.await.unwrap_err(), NoPermit::Closed);
+        }
+        let drained = tokio::time::timeout(SECOND, closing).await;
+        drained.expect("the last permit was dropped").unwrap();
+        assert_eq!(limiter.in_flight(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limiter_that_is_closed_after_a_grant_is_drained() {
+    let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+    let permit = limiter.acquire("a", far()).await.unwrap();
+    let mut granted = Box::pin(limiter.acquire("b", far()));
+    assert!(poll(granted.as_mut()).is_pending());
+    drop(permit);
+    limiter.close();
+    let drained = tokio::time::timeout(SECOND, limiter.drained()).await;
+    drained.expect("nothing is in flight");
+    assert_eq!(granted.await.unwrap_err(), NoPermit::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn oauth_requests_are_sent_beside_a_saturating_job() {
+    let limiter = Arc::new(Limiter::new(RateLimit::new(100, 10 * SECOND), 1_000));
+    let mut waiting = JoinSet::new();
+    for _ in 0..2_000 {
+        let limiter = limiter.clone();
+        waiting.spawn(async move { limiter.acquire("bulk", far()).await.is_ok() });
+    }
+    sleep(25 * SECOND).await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..80 {
+        let start = Instant::now();
+        let sent = limiter.acquire_oauth(start + 30 * SECOND).await;
+        longest = longest.max(start.elapsed());
+        sent.unwrap();
+        sleep(SECOND / 2).await;
+    }
+    assert!(longest < 2 * SECOND, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_come_back_whatever_happens_at_random() {
+    let limiter = Arc::new(Limiter::new(RateLimit::new(200, SECOND), 8));
+    let mut calls = JoinSet::new();
+    for number in 0..4_000_u64 {
+        let limiter = limiter.clone();
+        calls.spawn(async move {
+            sleep(Duration::from_millis(number * 7_919 % 30_000)).await;
+            let user = format!("user {}", number % 7);
+            let patience = Duration::from_millis(number * 104_729 % 2_000);
+            let permit = limiter.acquire(&user, Instant::now() + 2 * patience);
+            if let Ok(Ok(permit)) = tokio::time::timeout(patience, permit).await {
+                sleep(Duration::from_millis(number * 31 % 90)).await;
+                if number % 97 == 0 {
+                    let after = (number % 2 == 0).then_some(SECOND / 3);
+                    limiter.throttled(&user, after, number % 5 == 0);
+                }
+                drop(permit);
+            }
+        });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+    assert_eq!(limiter.in_flight(), 0);
+    sleep(130 * SECOND).await;
+    let users: Vec<_> = (0..8).map(|number| format!("user {number}")).collect();
+    let mut all = Vec::new();
+    for user in &users {
+        all.push(limiter.acquire(user, Instant::now()).await.unwrap());
+    }
+}
