@@ -27,13 +27,22 @@ const MAX_DELAY: Duration = Duration::from_secs(2);
 /// request can be repeated.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The time after which a request that has not ended is lost: 15 s.
+///
+/// It is longer than the timeout of a token request. The request may be a task of a runtime that is
+/// no longer driven, which neither ends nor is dropped.
+const LOST_AFTER: Duration = Duration::from_secs(15);
+
 /// The number of refresh requests in flight: 32.
 ///
 /// It bounds the sockets and the load on the endpoint when many tokens expire at the same time.
 const CONCURRENCY: usize = 32;
 
+/// The number of further requests that may be sent while the others seem lost: 8.
+const SPARE: usize = 8;
+
 /// The time for which a user whose refresh failed sends no probe: 30 s.
-const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The circuit breaker and the concurrency limit that the refreshes of all users of an app share.
 ///
@@ -42,6 +51,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 pub(super) struct Breaker {
     state: Mutex<State>,
     requests: Semaphore,
+    spare: Semaphore,
 }
 
 #[derive(Default)]
@@ -54,13 +64,21 @@ struct Open {
     /// The time of the next probe.
     probe_at: Instant,
     delay: Duration,
-    is_probing: bool,
+    /// The time after which the running probe is lost.
+    probing_until: Option<Instant>,
+}
+
+impl Open {
+    fn is_probing(&self) -> bool {
+        self.probing_until.is_some_and(|end| Instant::now() < end)
+    }
 }
 
 /// The permission for one token request. Dropping it without a result changes nothing.
 pub(super) struct Pass<'b> {
     breaker: &'b Breaker,
-    is_probe: bool,
+    /// The time after which a probe is lost, or `None` if this is no probe.
+    probing_until: Option<Instant>,
     _request: SemaphorePermit<'b>,
 }
 
@@ -69,6 +87,7 @@ impl Breaker {
         Self {
             state: Mutex::default(),
             requests: Semaphore::new(CONCURRENCY),
+            spare: Semaphore::new(SPARE),
         }
     }
 
@@ -85,35 +104,40 @@ impl Breaker {
         let probe_at = own_probe_at.map_or(open.probe_at, |own| own.max(open.probe_at));
         if now < probe_at {
             Err(probe_at - now)
-        } else if open.is_probing {
+        } else if open.is_probing() {
             Err(open.delay)
         } else {
             Ok(())
         }
     }
 
-    /// Waits until fewer than 32 refreshes are in flight, and permits a token request.
+    /// Waits until fewer than 32 refreshes are in flight, for 15 s at most, and permits a token
+    /// request.
     ///
     /// # Errors
     ///
-    /// Returns the time to wait if the circuit is open.
+    /// Returns the time to wait if the circuit is open, or if too many refreshes are in flight.
     pub(super) async fn admit(&self, last_failure: Option<Instant>) -> Result<Pass<'_>, Duration> {
-        // The semaphore is never closed.
-        let request = self.requests.acquire().await.map_err(|_| FIRST_DELAY)?;
+        let request = match timeout(LOST_AFTER, self.requests.acquire()).await {
+            Ok(request) => request.ok(),
+            // The requests in flight may be lost.
+            Err(_) => self.spare.try_acquire().ok(),
+        };
+        let request = request.ok_or(FIRST_DELAY)?;
         self.check(last_failure)?;
         let mut state = self.state();
-        let is_probe = match &mut state.open {
+        let probing_until = match &mut state.open {
             // Another one started to probe in between.
-            Some(open) if open.is_probing => return Err(open.delay),
+            Some(open) if open.is_probing() => return Err(open.delay),
             Some(open) => {
-                open.is_probing = true;
-                true
+                open.probing_until = Some(Instant::now() + LOST_AFTER);
+                open.probing_until
             }
-            None => false,
+            None => None,
         };
         Ok(Pass {
             breaker: self,
-            is_probe,
+            probing_until,
             _request: request,
         })
     }
@@ -126,7 +150,7 @@ impl Breaker {
 impl Pass<'_> {
     /// Makes the token request, and returns `None` if it is a probe that timed out.
     pub(super) async fn run<T>(&self, request: impl Future<Output = T>) -> Option<T> {
-        if self.is_probe {
+        if self.probing_until.is_some() {
             timeout(PROBE_TIMEOUT, request).await.ok()
         } else {
             Some(request.await)
@@ -139,30 +163,34 @@ impl Pass<'_> {
     }
 
     /// Reports that the endpoint fails.
-    pub(super) fn failed(self) {
+    ///
+    /// `repeated` means that the user's last refresh failed too. Then it may fail for this user
+    /// only, so that it does not count against the others.
+    pub(super) fn failed(self, repeated: bool) {
         let mut state = self.breaker.state();
-        state.failures = state.failures.saturating_add(1);
+        state.failures = state.failures.saturating_add(u32::from(!repeated));
         let delay = match &state.open {
-            None if state.failures < FAILURES => return,
+            None if repeated || state.failures < FAILURES => return,
             None => FIRST_DELAY,
-            Some(open) if self.is_probe => (open.delay * 2).min(MAX_DELAY),
+            Some(open) if self.probing_until.is_some() => (open.delay * 2).min(MAX_DELAY),
             // A request that was in flight when the circuit opened is no new information.
             Some(_) => return,
         };
         state.open = Some(Open {
             probe_at: Instant::now() + delay,
             delay,
-            is_probing: false,
+            probing_until: None,
         });
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.is_probe
+        if self.probing_until.is_some()
             && let Some(open) = &mut self.breaker.state().open
+            && open.probing_until == self.probing_until
         {
-            open.is_probing = false;
+            open.probing_until = None;
         }
     }
 }
@@ -179,7 +207,7 @@ mod tests {
 
     async fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
-            pass(breaker).await.failed();
+            pass(breaker).await.failed(false);
         }
     }
 
@@ -208,10 +236,45 @@ mod tests {
             tokio::time::advance(MILLISECOND).await;
             drop(pass(&breaker).await);
             let probe = pass(&breaker).await;
-            tokio::time::advance(Duration::from_secs(60)).await;
+            tokio::time::advance(LOST_AFTER - MILLISECOND).await;
             assert!(breaker.admit(None).await.is_err());
-            probe.failed();
+            probe.failed(false);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_requests_occupy_neither_the_probe_nor_the_slots_for_ever() {
+        let breaker = Breaker::new();
+        let lost: Vec<_> =
+            futures_util::future::join_all((0..CONCURRENCY).map(|_| pass(&breaker))).await;
+        let started = Instant::now();
+        let further = futures_util::future::join_all((0..50).map(|_| breaker.admit(None))).await;
+        assert_eq!(started.elapsed(), LOST_AFTER);
+        let passes: Vec<_> = further.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(passes.len(), SPARE);
+        drop((lost, passes));
+        fail(&breaker, FAILURES).await;
+        tokio::time::advance(FIRST_DELAY).await;
+        let lost = pass(&breaker).await;
+        tokio::time::advance(LOST_AFTER).await;
+        let probe = pass(&breaker).await;
+        // A lost probe that ends late does not end the next one.
+        drop(lost);
+        assert!(breaker.admit(None).await.is_err());
+        probe.succeeded();
+        assert_eq!(breaker.check(None), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeated_failures_of_a_user_do_not_open_the_circuit() {
+        let breaker = Breaker::new();
+        fail(&breaker, FAILURES - 1).await;
+        for _ in 0..3 * FAILURES {
+            pass(&breaker).await.failed(true);
+        }
+        assert_eq!(breaker.check(None), Ok(()));
+        fail(&breaker, 1).await;
+        assert_eq!(breaker.check(None), Err(FIRST_DELAY));
     }
 
     #[tokio::test(start_paused = true)]
@@ -248,7 +311,7 @@ mod tests {
         let (failed, succeeded) = (pass(&breaker).await, pass(&breaker).await);
         fail(&breaker, FAILURES).await;
         tokio::time::advance(FIRST_DELAY / 2).await;
-        failed.failed();
+        failed.failed(false);
         tokio::time::advance(FIRST_DELAY / 2).await;
         assert_eq!(breaker.check(None), Ok(()));
         fail(&breaker, 1).await;

@@ -81,6 +81,9 @@ struct State {
     unusable: Option<Box<Unusable>>,
     /// The time of the last token request that failed for a reason of the endpoint.
     last_failure: Option<Instant>,
+    /// The time before which no token request is sent, after two refreshes in a row failed for a
+    /// reason of the endpoint, which may concern this user only.
+    no_request_before: Option<Instant>,
     /// Boxed, because they are rare.
     refusals: Option<Box<Refusals>>,
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::flight::{Flight, LeasePolls};
 use super::{Session, TokensResult, Unsaved, Unusable, is_expired};
+use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swap;
@@ -40,10 +41,7 @@ impl Session {
             if self.has_replacement(&stored, failed) {
                 return self.adopt(flight, stored);
             }
-            let last_failure = self.lock().last_failure;
-            self.app
-                .breaker
-                .check(last_failure)
+            self.may_request()
                 .map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
             if self.acquire_lease(flight, &mut polls).await? {
                 return self.request_tokens(flight, failed).await;
@@ -112,7 +110,9 @@ impl Session {
         let Some(refresh_token) = stored.refresh_token.clone() else {
             return self.mark_needs_reconnect(flight, stored).await;
         };
-        let mut backoff = Backoff::new(MAX_ATTEMPTS);
+        let last_failure = self.lock().last_failure;
+        let repeated = last_failure.is_some_and(|at| at.elapsed() < PROBE_INTERVAL);
+        let mut backoff = Backoff::new(if repeated { 1 } else { MAX_ATTEMPTS });
         loop {
             let last_failure = self.lock().last_failure;
             let pass = self.app.breaker.admit(last_failure).await;
@@ -128,10 +128,19 @@ impl Session {
                 // The rate limiter is no sign of a failing endpoint.
                 Outcome::Unclear { error, .. } if error.is_rate_limited() => drop(pass),
                 Outcome::Unclear { .. } => {
-                    self.lock().last_failure = Some(Instant::now());
-                    pass.failed();
+                    let now = Instant::now();
+                    let mut state = self.lock();
+                    state.last_failure = Some(now);
+                    state.no_request_before = repeated.then(|| now + PROBE_INTERVAL);
+                    drop(state);
+                    pass.failed(repeated);
                 }
-                _ => pass.succeeded(),
+                _ => {
+                    let mut state = self.lock();
+                    (state.last_failure, state.no_request_before) = (None, None);
+                    drop(state);
+                    pass.succeeded();
+                }
             }
             match outcome {
                 Outcome::Done(issued) => {
@@ -153,6 +162,18 @@ impl Session {
                     tokio::time::sleep(delay).await;
                 }
             }
+        }
+    }
+
+    /// Returns the time to wait if the user's refresh would fail without a request.
+    fn may_request(&self) -> Result<(), Duration> {
+        let state = self.lock();
+        let (last_failure, no_request_before) = (state.last_failure, state.no_request_before);
+        drop(state);
+        let wait = no_request_before.map(|at| at.saturating_duration_since(Instant::now()));
+        match wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => Err(wait),
+            None => self.app.breaker.check(last_failure),
         }
     }
 

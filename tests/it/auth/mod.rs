@@ -6,6 +6,7 @@ mod deadlines;
 mod elsewhere;
 mod errors;
 mod failures;
+mod isolation;
 mod outage;
 mod owners;
 mod processes;

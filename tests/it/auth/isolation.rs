@@ -1,0 +1,83 @@
+//! Trouble of one user or of one call that others do not notice.
+
+use std::time::Duration;
+
+use fullscript::testing::Fault;
+use tokio::time::Instant;
+
+use crate::support::{Connected, TWO_HOURS, connect};
+
+#[tokio::test]
+async fn refreshes_of_one_user_that_fail_stop_no_other_user() {
+    for fault in [Fault::status(500), Fault::html(), Fault::truncated_body()] {
+        let connected = Connected::new().await;
+        let app = &connected.app;
+        let others: Vec<_> = (0..8).map(|number| format!("user-{number}")).collect();
+        for other in &others {
+            connect(&connected.fake, app, other).await;
+        }
+        connected.clock.advance(TWO_HOURS);
+        let mut requests = 0;
+        for other in &others {
+            connected.fake.fault("create_oauth_token", fault.clone());
+            let before = connected.refreshes();
+            for _ in 0..5 {
+                let call = app.client("practitioner").get_clinic();
+                let error = call.send().await.unwrap_err();
+                assert!(
+                    error.is_transient() && error.retry_after() < Some(Duration::from_secs(31))
+                );
+            }
+            requests += connected.refreshes() - before;
+            connected.fake.end_faults();
+            app.client(other).get_clinic().send().await.unwrap();
+        }
+        assert!(requests <= 5, "{requests}");
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_not_driven_occupies_no_probe_and_no_slot_for_ever() {
+    let connected = Connected::unlimited().await;
+    let app = &connected.app;
+    for number in 0..40 {
+        connect(&connected.fake, app, &format!("user-{number}")).await;
+    }
+    connected.clock.advance(TWO_HOURS);
+    connected.fake.fault("create_oauth_token", Fault::silence());
+    // 32 refreshes, whose runtime is then not driven any more.
+    let abandoned = app.clone();
+    let runtime = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let calls: Vec<_> = (0..32)
+                .map(|number| {
+                    tokio::spawn(
+                        abandoned
+                            .client(&format!("user-{number}"))
+                            .get_clinic()
+                            .send(),
+                    )
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            drop(calls);
+        });
+        runtime
+    });
+    let runtime = runtime.await.unwrap();
+    connected.fake.end_faults();
+    tokio::time::pause();
+    let started = Instant::now();
+    let result = app.client("user-39").get_clinic().send().await;
+    let took = started.elapsed();
+    tokio::time::resume();
+    tokio::task::spawn_blocking(move || drop(runtime))
+        .await
+        .unwrap();
+    result.unwrap();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
