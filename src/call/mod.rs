@@ -403,12 +403,16 @@ impl<'c> Call<'c> {
                 NoPermit::Concurrency => CONCURRENCY_LIMIT,
                 NoPermit::Closed => Failure::Invalid("the client was shut down"),
             })?;
-            // The token may have expired during the wait. Then the call starts over.
             if !permit.waited {
                 return Ok((bearer, permit));
             }
-            if let Some(bearer) = self.cached_bearer() {
+            let Credentials::User(session) = self.credentials else {
                 return Ok((bearer, permit));
+            };
+            // The token may have expired during the wait. Then the call starts over. A comparison
+            // with the store is short, and costs no second permit.
+            if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
+                return Ok((Bearer::User(tokens), permit));
             }
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Flight {
     /// The owner of the task's lease.
     lease_owner: String,
     holds_lease: AtomicBool,
+    /// Whether the task only compares the cached tokens with the store.
+    is_comparison: AtomicBool,
     started: Instant,
     /// The milliseconds from the start to the last beat.
     beat: AtomicU64,
@@ -82,6 +84,14 @@ impl Flight {
     pub(super) fn is_dead(&self) -> bool {
         let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
         Instant::now() >= self.started + beat + DEAD_AFTER
+    }
+
+    pub(super) fn is_comparison(&self) -> bool {
+        self.is_comparison.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_comparison(&self) {
+        self.is_comparison.store(true, Ordering::Relaxed);
     }
 
     fn note_beat(&self) {
@@ -141,6 +151,7 @@ impl Session {
         let flight = Arc::new(Flight {
             lease_owner: self.app.new_lease_owner(),
             holds_lease: AtomicBool::new(false),
+            is_comparison: AtomicBool::new(false),
             started: Instant::now(),
             beat: AtomicU64::new(0),
             result,

@@ -219,23 +219,61 @@ impl Session {
         }
     }
 
-    /// Returns the cached tokens after they were compared with the store.
-    async fn check(self: &Arc<Self>) -> TokensResult {
+    /// Returns the cached tokens if they are valid, also if they must be compared with the store
+    /// first, which takes 2 s at most.
+    pub(crate) async fn cached_or_checked(self: &Arc<Self>) -> Option<Arc<TokenSet>> {
+        if let Err(Missing::Unchecked) = self.cached() {
+            self.app.ensure_open().ok()?;
+            self.compare().await;
+        }
+        self.cached().ok()
+    }
+
+    /// Compares the cached tokens with the store.
+    async fn compare(self: &Arc<Self>) {
         let flight = {
-            let state = self.lock();
+            let mut state = self.lock();
             match state.live_flight() {
-                Some(flight) => flight,
+                Some(flight) if flight.is_comparison() => Some(flight),
+                Some(_) => {
+                    state.checked_at = Some(Instant::now());
+                    None
+                }
                 None => {
                     let session = Arc::clone(self);
-                    self.spawn(state, |flight| async move {
+                    let flight = self.spawn(state, |flight| async move {
                         session.compare_with_store(&flight).await
-                    })
+                    });
+                    flight.set_comparison();
+                    Some(flight)
                 }
             }
         };
-        // A slow store, or a slow refresh, does not delay a call with valid tokens any longer.
+        let Some(flight) = flight else {
+            // A refresh may run for longer than a call with valid tokens should wait.
+            return self.drop_outdated().await;
+        };
+        // A slow store does not delay a call with valid tokens any longer.
         let _the_cache_knows = timeout(2 * CHECK_TIMEOUT, flight.result()).await;
         self.lock().checked_at = Some(Instant::now());
+    }
+
+    /// Removes the cached tokens if the store contains others, so that the next call waits for the
+    /// running store task.
+    async fn drop_outdated(&self) {
+        let cached = |state: &State| state.current.as_ref().map(|it| it.tokens.generation);
+        let known = cached(&self.lock());
+        if let Ok(Ok(stored)) = timeout(CHECK_TIMEOUT, self.load()).await {
+            let mut state = self.lock();
+            if stored.map(|stored| stored.generation) != known && cached(&state) == known {
+                state.current = None;
+            }
+        }
+    }
+
+    /// Returns the cached tokens after they were compared with the store.
+    async fn check(self: &Arc<Self>) -> TokensResult {
+        self.compare().await;
         match self.cached() {
             Ok(tokens) => Ok(tokens),
             Err(Missing::Invalid(generation)) => self.renew(generation).await,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fullscript::RateLimit;
 use fullscript::testing::Fault;
 use tokio::time::Instant;
 
@@ -80,4 +81,45 @@ async fn a_runtime_that_is_not_driven_occupies_no_probe_and_no_slot_for_ever() {
         .unwrap();
     result.unwrap();
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_early_refresh_delays_no_call_with_a_valid_token() {
+    let connected = Connected::unlimited().await;
+    connected
+        .clock
+        .advance(TWO_HOURS - Duration::from_secs(100));
+    connected.fake.fault("create_oauth_token", Fault::silence());
+    let client = connected.app.client("practitioner");
+    let mut longest = Duration::ZERO;
+    for _ in 0..80 {
+        let started = Instant::now();
+        client.get_clinic().send().await.unwrap();
+        longest = longest.max(started.elapsed());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(connected.refreshes() > 0);
+    assert!(longest < Duration::from_millis(500), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_for_a_permit_pays_for_one() {
+    let connected = Connected::unlimited().await;
+    let app = connected.another();
+    let app = app
+        .rate_limit(RateLimit::new(10, Duration::from_secs(100)))
+        .build()
+        .unwrap();
+    let client = app.client("practitioner");
+    let options = fullscript::CallOptions::new().timeout(Duration::from_secs(3_600));
+    let client = client.with_options(options);
+    let started = Instant::now();
+    let calls: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(client.get_clinic().send()))
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(202), "{took:?}");
 }
