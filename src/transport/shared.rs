@@ -1,6 +1,7 @@
 //! State that all calls of one app share.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,10 +57,16 @@ impl Calls {
         }
     }
 
-    /// Passes a report to the listener, if there is one.
+    /// Passes a report to the listener, if there is one. Its panics are logged.
+    ///
+    /// A report may be made while a panic drops the future of a call, and a second panic would end
+    /// the process.
     pub(crate) fn report(&self, make_report: impl FnOnce() -> CallReport) {
-        if let Some(listener) = &self.listener {
-            listener(&make_report());
+        if let Some(listener) = &self.listener
+            && catch_unwind(AssertUnwindSafe(|| listener(&make_report()))).is_err()
+        {
+            #[cfg(feature = "tracing")]
+            tracing::error!(target: "fullscript", "the on_call_end listener panicked; fix the listener");
         }
     }
 }

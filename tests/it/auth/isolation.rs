@@ -1,5 +1,7 @@
 //! Trouble of one user or of one call that others do not notice.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fullscript::RateLimit;
@@ -122,4 +124,30 @@ async fn a_call_that_waited_for_a_permit_pays_for_one() {
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(202), "{took:?}");
+}
+
+#[tokio::test]
+async fn listeners_of_calls_that_panic_fail_no_call() {
+    let connected = Connected::unlimited().await;
+    let reports = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reports);
+    let app = connected
+        .another()
+        .on_call_end(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            panic!("the listener panics on purpose");
+        })
+        .build()
+        .unwrap();
+    let client = app.client("practitioner");
+    client.get_clinic().send().await.unwrap();
+    connected.fake.fault("get_clinic", Fault::silence());
+    let call = tokio::spawn(async move {
+        let call = client.get_clinic().send();
+        let mut call = std::pin::pin!(call);
+        let _waits = tokio::time::timeout(Duration::from_millis(50), call.as_mut()).await;
+        panic!("the task that made the call panics");
+    });
+    assert!(call.await.unwrap_err().is_panic());
+    assert_eq!(reports.load(Ordering::SeqCst), 2);
 }
