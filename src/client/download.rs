@@ -135,6 +135,10 @@ impl Download {
     pub async fn send(self) -> Result<Response<DownloadedFile>, Error> {
         let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is not a URL"))?;
         self.check(&url).map_err(not_sent)?;
+        // The limiter of another host is not the one that a shutdown closes.
+        if self.client.context.calls.limiter.is_closed() {
+            return Err(not_sent("the client was shut down"));
+        }
         let options = &self.client.context.options;
         let deadline = Instant::now() + options.whole_timeout();
         let (mut redirects, mut attempts, mut paid) = (0, 0, 0);

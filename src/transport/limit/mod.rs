@@ -199,6 +199,10 @@ impl Limiter {
         wake(woken);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().0.is_closed()
+    }
+
     /// Returns the number of requests in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.lock().0.in_flight()

@@ -151,3 +151,46 @@ async fn listeners_of_calls_that_panic_fail_no_call() {
     assert!(call.await.unwrap_err().is_panic());
     assert_eq!(reports.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_shutdown_interrupts_says_that_it_was_sent() {
+    let connected = Connected::unlimited().await;
+    let options = fullscript::CallOptions::new().idempotency_key("key-1");
+    let client = connected.app.client("practitioner").with_options(options);
+    let refusal =
+        fullscript::testing::Script::json(503, &serde_json::json!({})).header("retry-after", "10");
+    connected.fake.answer_times("get_clinic", 1, refusal);
+    let call = tokio::spawn(client.get_clinic().send());
+    while connected.fake.count("get_clinic") == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    connected
+        .app
+        .shutdown(Duration::from_secs(20))
+        .await
+        .unwrap();
+    let error = call.await.unwrap().unwrap_err();
+    println!("{error} {error:?} {}", error.may_have_arrived());
+    assert!(error.may_have_arrived());
+    assert!(!error.to_string().contains("not sent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_of_an_app_that_was_shut_down_downloads_nothing() {
+    let connected = Connected::unlimited().await;
+    let pdf = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n%PDF-";
+    let host = crate::support::Misbehaving::start([crate::support::Act::Answer(pdf.into())]).await;
+    connected
+        .app
+        .shutdown(Duration::from_secs(5))
+        .await
+        .unwrap();
+    let client = connected.app.client("practitioner");
+    let download = client
+        .download(&format!("{}/file.pdf", host.url()))
+        .allow_host("127.0.0.1");
+    let error = download.send().await.unwrap_err();
+    assert!(error.to_string().contains("shut down"), "{error}");
+    assert!(host.requests().is_empty());
+}
