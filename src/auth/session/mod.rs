@@ -310,18 +310,15 @@ impl Session {
 
     /// Returns whether a refresh may help an operation that refused tokens of this generation.
     pub(crate) fn may_refresh_after_401(&self, operation: &str, generation: u64) -> bool {
-        let now = self.app.now();
         let state = self.lock();
         let refusals = state.refusals.as_ref();
-        refusals.is_none_or(|refusals| refusals.may_refresh(operation, generation, now))
+        refusals.is_none_or(|refusals| refusals.may_refresh(operation, generation))
     }
 
     /// Records that tokens were issued after a 401.
     pub(crate) fn note_issued_after_401(&self, generation: u64) {
-        let now = self.app.now();
         let mut state = self.lock();
-        let refusals = state.refusals.get_or_insert_default();
-        refusals.issued(generation, now);
+        state.refusals.get_or_insert_default().issued(generation);
     }
 
     /// Records that an operation refused tokens that had just been issued.

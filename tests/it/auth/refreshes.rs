@@ -164,7 +164,9 @@ async fn a_repeated_401_causes_no_refresh_loop() {
     }
     assert_eq!(connected.refreshes(), 1);
     // Another operation gets a new token, although no call has used the last one with success.
-    connected.clock.advance(Duration::from_secs(300));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(300)).await;
+    tokio::time::resume();
     connected.fake.expire_access_tokens();
     client.get_clinic().send().await.unwrap();
     assert_eq!(connected.refreshes(), 2);

@@ -1,5 +1,7 @@
 //! Operations that respond with 401 although the token is valid.
 
+use std::time::Duration;
+
 use fullscript::Error;
 use fullscript::http::Method;
 use fullscript::testing::{Fault, Script};
@@ -74,6 +76,47 @@ async fn operations_that_refuse_every_token_cause_one_refresh_each() {
         assert_eq!(calls(&connected).await.len(), refusing.len());
         assert_eq!(connected.refreshes(), refreshes + 1);
     }
+}
+
+#[tokio::test]
+async fn a_wrong_clock_that_is_corrected_does_not_prolong_a_refusal() {
+    let minute = Duration::from_secs(60);
+    let connected = Connected::unlimited().await;
+    let now = connected.stored().await.issued_at;
+    for operation in ["get_clinic", "list_patients"] {
+        connected.fake.fault(operation, Fault::expired_token());
+    }
+    assert_eq!(calls(&connected).await.len(), 2);
+    connected.fake.end_faults();
+    connected.clock.set(now - 24 * 60 * minute);
+    connected.fake.expire_access_tokens();
+    tokio::time::pause();
+    tokio::time::advance(6 * minute).await;
+    tokio::time::resume();
+    let client = connected.app.client("practitioner");
+    client.list_practitioners().send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_calls_one_operation_only_recovers_from_tokens_that_died_later() {
+    let connected = Connected::unlimited().await;
+    let client = connected.app.client("practitioner");
+    connected.fake.fault("get_clinic", Fault::expired_token());
+    let minute = Duration::from_secs(60);
+    for _ in 0..20 {
+        client.get_clinic().send().await.unwrap_err();
+        tokio::time::sleep(minute).await;
+    }
+    assert_eq!(connected.refreshes(), 1);
+    connected.fake.end_faults();
+    connected.fake.expire_access_tokens();
+    let mut minutes = 20;
+    while client.get_clinic().send().await.is_err() {
+        tokio::time::sleep(minute).await;
+        minutes += 1;
+    }
+    assert!(minutes <= 31, "{minutes}");
+    assert_eq!(connected.refreshes(), 2);
 }
 
 #[tokio::test]
