@@ -33,7 +33,7 @@ const BEAT: Duration = Duration::from_millis(500);
 /// Its runtime is no longer driven, or is blocked.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
-/// The shortest delay between two attempts to acquire a lease: 50 ms.
+/// The first delay between two attempts to acquire a lease: 50 ms. Jitter halves it at most.
 const MIN_LEASE_POLL: Duration = Duration::from_millis(50);
 
 /// The longest delay between two attempts to acquire a lease: 500 ms.
@@ -231,7 +231,8 @@ impl Session {
             return Ok(true);
         }
         let delay = polls.delay.mul_f64(0.5 + jitter() / 2.0);
-        sleep(delay.min(remaining).max(Duration::from_millis(1))).await;
+        // A store may round the remaining time down to 0.
+        sleep(delay.min(remaining).max(MIN_LEASE_POLL / 2)).await;
         polls.delay = (polls.delay * 2).min(MAX_LEASE_POLL);
         Ok(false)
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fullscript::RateLimit;
+use fullscript::auth::{Lease, MemoryStore, StoreFuture, Swap, TokenSet, TokenStore};
 use fullscript::testing::Fault;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::support::{Connected, TWO_HOURS, connect};
 
 #[tokio::test]
 async fn refreshes_of_one_user_that_fail_stop_no_other_user() {
-    for fault in [Fault::status(500), Fault::html(), Fault::truncated_body()] {
+    for fault in [Fault::status(500), Fault::truncated_body()] {
         let connected = Connected::new().await;
         let app = &connected.app;
         let others: Vec<_> = (0..8).map(|number| format!("user-{number}")).collect();
@@ -193,4 +194,83 @@ async fn a_client_of_an_app_that_was_shut_down_downloads_nothing() {
     let error = download.send().await.unwrap_err();
     assert!(error.to_string().contains("shut down"), "{error}");
     assert!(host.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_forgotten_elsewhere_during_a_slow_early_refresh_makes_no_call() {
+    let connected = Connected::unlimited().await;
+    let other = connected.another().build().unwrap();
+    connected
+        .clock
+        .advance(TWO_HOURS - Duration::from_secs(100));
+    connected.fake.fault("create_oauth_token", Fault::silence());
+    let client = connected.app.client("practitioner");
+    client.get_clinic().send().await.unwrap();
+    other.forget("practitioner").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let before = connected.fake.count("get_clinic");
+    client.get_clinic().send().await.unwrap_err();
+    assert_eq!(connected.fake.count("get_clinic"), before);
+}
+
+/// A store that counts the requests for a lease, and rounds its remaining time down.
+struct WholeSeconds {
+    inner: MemoryStore,
+    leases: Arc<AtomicUsize>,
+}
+
+impl TokenStore for WholeSeconds {
+    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+        self.inner.load(user)
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        user: &'a str,
+        expected: Option<u64>,
+        new: TokenSet,
+    ) -> StoreFuture<'a, Swap> {
+        self.inner.compare_and_swap(user, expected, new)
+    }
+
+    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+        self.inner.delete(user, expected)
+    }
+
+    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+        self.leases.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            Ok(match self.inner.lease(user, owner, ttl).await? {
+                Lease::Held { remaining } => Lease::Held {
+                    remaining: Duration::from_secs(remaining.as_secs()),
+                },
+                granted => granted,
+            })
+        })
+    }
+
+    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        self.inner.release(user, owner)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_counts_leases_in_whole_seconds_is_asked_rarely() {
+    let connected = Connected::unlimited().await;
+    let leases = Arc::new(AtomicUsize::new(0));
+    let store = WholeSeconds {
+        inner: connected.store.clone(),
+        leases: Arc::clone(&leases),
+    };
+    let app = connected.another().store(store).build().unwrap();
+    connected.expire();
+    let ttl = Duration::from_secs(2);
+    let held = connected.store.lease("practitioner", "other", ttl).await;
+    assert_eq!(held.unwrap(), Lease::Granted);
+    let started = Instant::now();
+    let client = app.client("practitioner");
+    client.get_clinic().send().await.unwrap();
+    assert!(started.elapsed() < 2 * ttl, "{:?}", started.elapsed());
+    let asked = leases.load(Ordering::SeqCst);
+    assert!(asked < 60, "{asked}");
 }
