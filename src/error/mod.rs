@@ -496,6 +496,9 @@ impl fmt::Display for Error {
             write!(f, "page {page}: ")?;
         }
         match (&self.inner.cause, self.status()) {
+            (Cause::InvalidRequest(reason), _) if self.attempts() > 0 => {
+                write!(f, "not retried: {reason}")?;
+            }
             (Cause::InvalidRequest(reason), _) => write!(f, "not sent: {reason}")?,
             (Cause::Auth(error), _) if self.attempts() > 0 => write!(f, "not retried: {error}")?,
             (Cause::Auth(error), _) => write!(f, "not sent: {error}")?,

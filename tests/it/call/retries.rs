@@ -267,3 +267,28 @@ async fn an_error_after_retries_counts_them_and_keeps_the_last_response() {
     assert_eq!(error.attempts(), 3);
     assert_eq!(error.messages(), ["gone"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_shutdown_ends_between_attempts_does_not_say_that_it_was_not_sent() {
+    let busy = answer_with(503, "retry-after: 10\r\n", "");
+    let (server, client) = unlimited([Act::Answer(busy)]).await;
+    let call = tokio::spawn(client.get_clinic().send());
+    while server.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.shutdown(Duration::from_secs(20)).await.unwrap();
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.may_have_arrived() && error.attempts() == 1);
+    let text = error.to_string();
+    assert!(
+        text.contains("not retried: the client was shut down"),
+        "{text}"
+    );
+    let error = client.get_clinic().send().await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("not sent: the client was shut down"),
+        "{text}"
+    );
+}
