@@ -139,7 +139,11 @@ impl Session {
         } = new;
         self.discard_unsaved(&tokens.access_token);
         superseded.retain(|old| !is_same(old, &tokens.access_token));
-        self.lock().issued = tokens.generation;
+        let mut state = self.lock();
+        state.issued = tokens.generation;
+        // A failed refresh of the old tokens says nothing about the new ones.
+        (state.last_failure, state.no_request_before) = (None, None);
+        drop(state);
         let tokens = self.publish(flight, tokens);
         let user = self.user.clone();
         self.app.emit(if new_connection {

@@ -274,3 +274,64 @@ async fn a_store_that_counts_leases_in_whole_seconds_is_asked_rarely() {
     let asked = leases.load(Ordering::SeqCst);
     assert!(asked < 60, "{asked}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_reconnects_after_failed_refreshes_refreshes_again_at_once() {
+    let connected = Connected::unlimited().await;
+    let client = connected.app.client("practitioner");
+    connected.clock.advance(TWO_HOURS);
+    let fault = Fault::status(500);
+    connected.fake.fault("create_oauth_token", fault);
+    for _ in 0..3 {
+        client.get_clinic().send().await.unwrap_err();
+    }
+    connected.fake.end_faults();
+    connect(&connected.fake, &connected.app, "practitioner").await;
+    connected.expire();
+    client.get_clinic().send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_under_load_is_prompt() {
+    let connected = Connected::unlimited().await;
+    let app = connected.another().concurrency(4).build().unwrap();
+    let slow = Fault::delay(Duration::from_millis(100));
+    connected.fake.fault("get_clinic", slow);
+    let calls: Vec<_> = (0..300)
+        .map(|_| tokio::spawn(app.client("practitioner").get_clinic().send()))
+        .collect();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let started = Instant::now();
+    let deadline = Duration::from_secs(10);
+    app.shutdown(deadline).await.unwrap();
+    assert!(started.elapsed() < deadline / 2);
+    for call in calls {
+        let _sent_or_refused = call.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_that_wait_for_the_budget_leave_slots_for_other_users() {
+    let connected = Connected::unlimited().await;
+    let app = connected.another().concurrency(8).build().unwrap();
+    let users: Vec<_> = (0..4).map(|number| format!("user-{number}")).collect();
+    for user in &users {
+        connect(&connected.fake, &app, user).await;
+    }
+    let other = app.client("practitioner");
+    other.get_clinic().send().await.unwrap();
+    connected.fake.fault("list_patients", Fault::status(503));
+    let failing: Vec<_> = (0..400)
+        .map(|number| tokio::spawn(app.client(&users[number % 4]).list_patients().send()))
+        .collect();
+    for _ in 0..100 {
+        let started = Instant::now();
+        other.get_clinic().send().await.unwrap();
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for call in failing {
+        call.await.unwrap().unwrap_err();
+    }
+}
