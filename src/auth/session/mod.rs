@@ -79,11 +79,9 @@ struct State {
     save_failures: Option<Box<SaveFailures>>,
     /// An unusable response to a refresh of this generation, which is not repeated for a while.
     unusable: Option<Box<Unusable>>,
-    /// The time of the last token request that failed for a reason of the endpoint.
-    last_failure: Option<Instant>,
-    /// The time before which no token request is sent, after two refreshes in a row failed for a
-    /// reason of the endpoint, which may concern this user only.
-    no_request_before: Option<Instant>,
+    /// The last token request, if it failed for a reason of the endpoint. Boxed, because that is
+    /// rare.
+    failure: Option<Box<RequestFailure>>,
     /// Boxed, because they are rare.
     refusals: Option<Box<Refusals>>,
 }
@@ -111,6 +109,15 @@ struct Unusable {
     generation: u64,
     until: Instant,
     error: AuthError,
+}
+
+/// A token request that failed for a reason of the endpoint.
+#[derive(Clone, Copy)]
+struct RequestFailure {
+    at: Instant,
+    /// Whether it was the second refresh in a row that failed. The reason may concern this user
+    /// only.
+    repeated: bool,
 }
 
 /// The reason why cached tokens cannot be used.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::flight::{Flight, LeasePolls};
-use super::{Session, TokensResult, Unsaved, Unusable, is_expired};
+use super::{RequestFailure, Session, TokensResult, Unsaved, Unusable, is_expired};
 use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
@@ -110,11 +110,11 @@ impl Session {
         let Some(refresh_token) = stored.refresh_token.clone() else {
             return self.mark_needs_reconnect(flight, stored).await;
         };
-        let last_failure = self.lock().last_failure;
-        let repeated = last_failure.is_some_and(|at| at.elapsed() < PROBE_INTERVAL);
+        let failure = self.last_failure();
+        let repeated = failure.is_some_and(|last| last.at.elapsed() < PROBE_INTERVAL);
         let mut backoff = Backoff::new(if repeated { 1 } else { MAX_ATTEMPTS });
         loop {
-            let last_failure = self.lock().last_failure;
+            let last_failure = self.last_failure().map(|last| last.at);
             let pass = self.app.breaker.admit(last_failure).await;
             let pass = pass.map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
             let requested_at = self.app.now();
@@ -128,17 +128,12 @@ impl Session {
                 // The rate limiter is no sign of a failing endpoint.
                 Outcome::Unclear { error, .. } if error.is_rate_limited() => drop(pass),
                 Outcome::Unclear { .. } => {
-                    let now = Instant::now();
-                    let mut state = self.lock();
-                    state.last_failure = Some(now);
-                    state.no_request_before = repeated.then(|| now + PROBE_INTERVAL);
-                    drop(state);
+                    let at = Instant::now();
+                    self.lock().failure = Some(Box::new(RequestFailure { at, repeated }));
                     pass.failed(repeated);
                 }
                 _ => {
-                    let mut state = self.lock();
-                    (state.last_failure, state.no_request_before) = (None, None);
-                    drop(state);
+                    self.lock().failure = None;
                     pass.succeeded();
                 }
             }
@@ -167,14 +162,18 @@ impl Session {
 
     /// Returns the time to wait if the user's refresh would fail without a request.
     fn may_request(&self) -> Result<(), Duration> {
-        let state = self.lock();
-        let (last_failure, no_request_before) = (state.last_failure, state.no_request_before);
-        drop(state);
-        let wait = no_request_before.map(|at| at.saturating_duration_since(Instant::now()));
-        match wait.filter(|wait| !wait.is_zero()) {
-            Some(wait) => Err(wait),
-            None => self.app.breaker.check(last_failure),
+        let failure = self.last_failure();
+        if let Some(last) = failure.filter(|last| last.repeated) {
+            let wait = PROBE_INTERVAL.saturating_sub(last.at.elapsed());
+            if !wait.is_zero() {
+                return Err(wait);
+            }
         }
+        self.app.breaker.check(failure.map(|last| last.at))
+    }
+
+    fn last_failure(&self) -> Option<RequestFailure> {
+        self.lock().failure.as_deref().copied()
     }
 
     /// Marks the token set whose refresh token the server rejected.

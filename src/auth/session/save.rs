@@ -142,7 +142,7 @@ impl Session {
         let mut state = self.lock();
         state.issued = tokens.generation;
         // A failed refresh of the old tokens says nothing about the new ones.
-        (state.last_failure, state.no_request_before) = (None, None);
+        state.failure = None;
         drop(state);
         let tokens = self.publish(flight, tokens);
         let user = self.user.clone();
