@@ -68,7 +68,7 @@
 //!         Err(error) if error.status().is_some_and(|status| status == 403) => {
 //!             Ok("Please connect again to see orders.".into())
 //!         }
-//!         Err(error) => Err(error),
+//!         Err(error) => Err(error.into()),
 //!     }
 //! }
 //!

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::ListChanges;
 use super::pages::Pages;
+use super::{CollectError, ListChanges};
 use crate::error::Error;
 
 /// A stream of the records of a list, across all pages; returned by `items()` of a list operation's
@@ -66,15 +66,18 @@ impl<T> Items<T> {
 
     /// Collects all remaining records.
     ///
-    /// The whole list is held in memory, and an error discards the records that were already
-    /// received. Use it for lists that are known to be short.
+    /// The whole list is held in memory. Use it for lists that are known to be short.
     ///
     /// # Errors
-    /// Returns the errors of [`Pages::next`].
-    pub async fn collect_all(&mut self) -> Result<Vec<T>, Error> {
+    /// Returns a [`CollectError`] with the error of [`Pages::next`] and the records that were
+    /// received before it. `?` converts it to an [`Error`] and discards the records.
+    pub async fn collect_all(&mut self) -> Result<Vec<T>, CollectError<T>> {
         let mut all = Vec::new();
         while let Some(item) = self.next().await {
-            all.push(item?);
+            match item {
+                Ok(record) => all.push(record),
+                Err(error) => return Err(CollectError::new(all, error)),
+            }
         }
         Ok(all)
     }

@@ -37,6 +37,16 @@ pub(crate) struct List {
     pub(crate) size: Option<i64>,
 }
 
+impl List {
+    /// Returns whether a page of this length has as many records as were requested.
+    ///
+    /// The server may cap `page_size` at its maximum.
+    pub(super) fn is_full(&self, length: i64) -> bool {
+        self.size
+            .is_none_or(|size| length == size || length == size.min(LARGEST_PAGE))
+    }
+}
+
 /// The content of one page, independent of its response type.
 pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,

@@ -1,6 +1,7 @@
 //! Paginated lists as streams of pages and of records.
 
 mod changes;
+mod collect;
 mod guard;
 mod items;
 pub(crate) mod list;
@@ -14,6 +15,7 @@ use reqwest::header::HeaderMap;
 use crate::call::response::Response;
 
 pub use changes::ListChanges;
+pub use collect::CollectError;
 pub use items::Items;
 pub use pages::Pages;
 

@@ -255,6 +255,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let mut items = client.search_patients().query(&*secrets.patient).items();
     shown.debug(&items.next().await.unwrap().unwrap());
     shown.debug(&items);
+    let list = client.search_patients().query(&*secrets.patient);
+    shown.error(&list.items().collect_all().await.unwrap_err());
 }
 
 /// A delivery about a patient, verified with the secrets of an app.
