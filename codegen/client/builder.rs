@@ -88,6 +88,10 @@ fn builder(
     let names = arguments.iter().map(|argument| &argument.name);
     let given = arguments.iter().map(given);
     let (response_type, read, make): (Type, _, _) = match response {
+        // A response without a schema may be empty.
+        ResponseBody::Json(ty) if text(ty).starts_with("::serde_json::") => {
+            (Type::clone(ty), quote!(read_any_json), quote!(make))
+        }
         ResponseBody::Json(ty) => (Type::clone(ty), quote!(read_json), quote!(make)),
         // The body is ignored, so a failure to read it must not cause a retry.
         ResponseBody::Nothing => (

@@ -456,7 +456,9 @@ impl<'c> Call<'c> {
             Attempt::NoResponse { .. } | Attempt::TimedOut => None,
         };
         self.trace.retry_after = requested;
-        let Some(reason) = attempt.retry_reason() else {
+        // A write that succeeded is not repeated to get its response.
+        let is_done = attempt.is_empty_success() && !self.is_read();
+        let Some(reason) = attempt.retry_reason().filter(|_| !is_done) else {
             // A body that is streamed is not complete yet, so that its call earns nothing.
             let earns = self.buffered || self.paid > 0;
             if earns && !attempt.status()?.is_server_error() {
@@ -487,6 +489,11 @@ impl<'c> Call<'c> {
             && (budget.allows(reason) || budget.is_refilled());
         let reason = Some(reason);
         is_possible.then_some(Retry { delay, reason })
+    }
+
+    fn is_read(&self) -> bool {
+        let method = self.request.as_ref().map(Request::method);
+        method.is_some_and(|method| [Method::GET, Method::HEAD].contains(method))
     }
 
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {
@@ -520,6 +527,15 @@ impl Attempt {
 
     fn is_unsent(&self) -> bool {
         matches!(self, Self::NoResponse { unsent: true, .. })
+    }
+
+    /// Returns whether the server reported a success and sent no body where JSON was announced.
+    fn is_empty_success(&self) -> bool {
+        matches!(
+            self,
+            Self::Response(response, Some(Err(IncompleteBody::Closed(None, body))))
+                if body.is_empty() && response.status().is_success()
+        )
     }
 
     /// Returns the reason to retry, if the attempt failed in a way that may be transient.

@@ -126,6 +126,21 @@ impl fmt::Debug for ByteStream {
     }
 }
 
+/// Reads a response of any JSON; an empty body is an empty object, if the type can be one.
+pub(crate) async fn read_any_json<T: DeserializeOwned>(
+    operation_id: &'static str,
+    mut ending: Ending,
+) -> Result<Response<T>, Error> {
+    const EMPTY_OBJECT: &[u8] = b"{}";
+    if let Outcome::Response(_, Some(Ok(body))) = &mut ending.outcome
+        && body.trim_ascii().is_empty()
+        && serde_json::from_slice::<T>(EMPTY_OBJECT).is_ok()
+    {
+        *body = bytes::Bytes::from_static(EMPTY_OBJECT);
+    }
+    read_json(operation_id, ending).await
+}
+
 pub(crate) async fn read_json<T: DeserializeOwned>(
     operation_id: &'static str,
     ending: Ending,
@@ -144,6 +159,9 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         body,
     };
     let body = match body {
+        Ok(body) | Err(IncompleteBody::Closed(None, body)) if body.trim_ascii().is_empty() => {
+            return Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace));
+        }
         Ok(body) => body,
         Err(IncompleteBody::Closed(error, body)) => {
             let response = raw(headers, body);
@@ -158,18 +176,18 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             return Err(Error::too_large(operation_id, response, limit).traced(trace));
         }
     };
-    // An empty body is decoded as an empty object: a response without a schema accepts it, and a
-    // model reports its missing fields.
-    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    match serde_json::from_slice(text) {
+    match serde_json::from_slice(&body) {
         Ok(value) => Ok(Response {
             value,
             status,
             headers,
             attempts: trace.attempts,
         }),
+        Err(_) if body.trim_ascii() == b"null" => {
+            Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace))
+        }
         Err(error) => {
-            let place = path_of_failure::<T>(text);
+            let place = path_of_failure::<T>(&body);
             let error = Error::decode(operation_id, raw(headers, body), place, &error);
             Err(error.traced(trace))
         }

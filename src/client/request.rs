@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use crate::call::context::Context;
 use crate::call::prepare::call;
-use crate::call::response::{ByteStream, Response, read_bytes, read_json};
+use crate::call::response::{ByteStream, Response, read_any_json, read_bytes};
 use crate::error::Error;
 use crate::operations::{self, Operation};
 
@@ -99,7 +99,7 @@ impl RequestBuilder {
     /// Sends the request and decodes the JSON response.
     ///
     /// `serde_json::Value` accepts any JSON. A response without a body is decoded as an empty
-    /// object.
+    /// object if `T` can be one; otherwise, see [`Error::is_empty_success`].
     ///
     /// # Errors
     /// Returns an [`Error`], like the methods of the client.
@@ -108,7 +108,7 @@ impl RequestBuilder {
         let operation = self.operation;
         let (client, request) = self.accepting_json().built()?;
         let mut call = call(operation, &client.context, request)?;
-        read_json(id, call.make().await).await
+        read_any_json(id, call.make().await).await
     }
 
     /// Sends the request and returns the response with its body unread, as a stream of bytes.

@@ -41,6 +41,12 @@ impl Error {
                 "the stream stops here: set another `page_size`, or fetch single pages with `send`"
             }
             (Cause::Decode(_, advice), _) => advice,
+            (Cause::EmptySuccess, _) if self.method() == Some("GET") => {
+                "retry the call, or report the request id"
+            }
+            (Cause::EmptySuccess, _) => {
+                "the request has taken effect: read the object instead of sending it again"
+            }
             (Cause::Refused, StatusCode::UNAUTHORIZED) => {
                 "the access token is missing, expired or revoked: get a new one"
             }

@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Server,
     /// The server returned a success status, but the response could not be decoded.
     Decode,
+    /// The server returned a success status without a body; see [`Error::is_empty_success`].
+    EmptySuccess,
     /// The pages of a list are inconsistent; see [`Error::is_pagination`].
     Pagination,
 }
@@ -66,6 +68,7 @@ impl Error {
             Cause::Transport if self.has_timeout_source() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
             Cause::Decode(..) => ErrorKind::Decode,
+            Cause::EmptySuccess => ErrorKind::EmptySuccess,
             Cause::Pagination(_) => ErrorKind::Pagination,
             Cause::Refused => match self.status() {
                 Some(StatusCode::UNAUTHORIZED) => ErrorKind::Unauthorized,

@@ -75,6 +75,8 @@ enum Cause {
     /// The server returned a success status with a body that is not valid for the operation: the
     /// reason, and what the caller can do.
     Decode(String, &'static str),
+    /// The server returned a success status without a body, for an operation that returns one.
+    EmptySuccess,
     /// The pages of a list are inconsistent.
     Pagination(String),
 }
@@ -230,7 +232,10 @@ impl Error {
             Cause::Refused => self
                 .status()
                 .is_some_and(|status| refusal_reason(status, body).is_some()),
-            Cause::InvalidRequest(_) | Cause::Decode(..) | Cause::Pagination(_) => false,
+            Cause::InvalidRequest(_)
+            | Cause::Decode(..)
+            | Cause::EmptySuccess
+            | Cause::Pagination(_) => false,
         }
     }
 
@@ -253,6 +258,16 @@ impl Error {
     #[must_use]
     pub fn is_decode(&self) -> bool {
         self.kind() == ErrorKind::Decode
+    }
+
+    /// Returns whether the request succeeded without the response body that the operation returns.
+    ///
+    /// The status is a success, such as 200 or 204, and the body is empty or `null`. A request that
+    /// changes something has taken effect: read the object instead of sending the request again.
+    /// A GET with an empty body of the type JSON is retried before, a write never is.
+    #[must_use]
+    pub fn is_empty_success(&self) -> bool {
+        self.kind() == ErrorKind::EmptySuccess
     }
 
     /// Returns whether the pages of a list are inconsistent.
@@ -383,6 +398,11 @@ impl Error {
 
     pub(crate) fn refused(operation_id: &'static str, response: RawResponse) -> Self {
         Self::new(Cause::Refused, operation_id, Some(response), None)
+    }
+
+    /// Creates the error for a success without the body that the operation returns.
+    pub(crate) fn empty_success(operation_id: &'static str, response: RawResponse) -> Self {
+        Self::new(Cause::EmptySuccess, operation_id, Some(response), None)
     }
 
     pub(crate) fn decode(
@@ -523,6 +543,12 @@ impl fmt::Display for Error {
                 "connection closed before the response was complete (status {status})"
             )?,
             (Cause::Refused, Some(status)) => write!(f, "the server returned {status}")?,
+            (Cause::EmptySuccess, status) => {
+                f.write_str("the request succeeded, but the response has no body")?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
             (Cause::Refused, None) => f.write_str("the server refused the request")?,
             (Cause::Decode(reason, _) | Cause::Pagination(reason), Some(status)) => {
                 write!(f, "{reason} (status {status})")?;

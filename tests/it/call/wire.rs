@@ -201,10 +201,54 @@ async fn a_connection_closed_before_the_response_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn an_empty_body_instead_of_json_is_a_clear_error() {
-    let error = refused(|then| then.status(204)).await;
-    assert!(error.is_decode());
-    assert_eq!(error.status().unwrap(), 204);
+async fn a_success_without_a_body_is_an_error_of_its_own_kind() {
+    for (status, body) in [
+        (204, ""),
+        (200, ""),
+        (202, ""),
+        (200, " \n"),
+        (200, "null"),
+        (201, "\r\n"),
+    ] {
+        for content_type in [
+            "application/json",
+            "text/html",
+            "application/json; charset=utf-8",
+        ] {
+            let error = refused(|then| {
+                then.status(status)
+                    .header("content-type", content_type)
+                    .body(body)
+            })
+            .await;
+            assert_eq!(
+                error.kind(),
+                ErrorKind::EmptySuccess,
+                "{status} {body:?}: {error}"
+            );
+            assert!(error.is_empty_success() && !error.is_decode() && !error.is_transient());
+            assert_eq!(
+                (error.status().unwrap().as_u16(), error.attempts()),
+                (status, 1)
+            );
+            let text = error.to_string();
+            let expected = "get_patient: the request succeeded, but the response has no body";
+            assert!(text.starts_with(expected), "{text}");
+            assert!(!text.contains("update this crate"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_a_body_is_no_empty_page() {
+    for status in [200, 204] {
+        let server = MockServer::start_async().await;
+        on_get(&server, "/api/clinic/patients", |then| then.status(status)).await;
+        let mut list = once(&server.base_url()).list_patients().items();
+        let error = list.collect_all().await.unwrap_err();
+        assert!(error.is_empty_success(), "{error}");
+        assert_eq!(error.page(), Some(1));
+    }
 }
 
 #[tokio::test]
