@@ -173,7 +173,7 @@ mod exports {
         PageMeta, Pages, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
-    pub use crate::transport::{BuildError, CallOptions, CallReport, RateLimit};
+    pub use crate::transport::{BuildError, CallOptions, CallOutcome, CallReport, RateLimit};
 }
 #[cfg(feature = "client")]
 pub use exports::*;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, Request, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use self::body::{read_body, run_until};
@@ -22,11 +23,11 @@ use self::outcome::{Ending, Failure, IncompleteBody, Outcome};
 use self::span::CallSpan;
 use crate::auth::TokenSet;
 use crate::call::context::{Context, Credentials, authorize};
-use crate::error::{Trace, missing_scopes};
+use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallReport, Calls};
+use crate::transport::{CallOutcome, CallReport, Calls};
 use crate::transport::{NoPermit, Permit};
 
 /// The header that makes a POST idempotent.
@@ -63,6 +64,9 @@ pub(crate) struct Call<'c> {
     /// Whether the body of a success is read within the attempt, and not streamed to the caller.
     buffered: bool,
     trace: Trace,
+    /// The status of the final response.
+    status: Option<StatusCode>,
+    span: Option<CallSpan>,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
@@ -120,6 +124,8 @@ impl<'c> Call<'c> {
             deadline: started + context.options.whole_timeout(),
             buffered: true,
             trace: Trace::default(),
+            status: None,
+            span: None,
             paid: 0,
             unreported: false,
         }
@@ -138,8 +144,52 @@ impl<'c> Call<'c> {
         self
     }
 
-    /// Makes the call and reads the body of the response within the attempt.
-    pub(crate) async fn make(&mut self) -> Ending {
+    /// Makes the call and decodes the response.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<response::Response<T>, Error> {
+        let ending = self.make().await;
+        self.end(response::read_json(self.operation_id(), ending).await)
+    }
+
+    /// Makes the call and decodes the response, which may be empty.
+    pub(crate) async fn any_json<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<response::Response<T>, Error> {
+        let ending = self.make().await;
+        self.end(response::read_any_json(self.operation_id(), ending).await)
+    }
+
+    /// Makes the call and ignores the body of the response.
+    ///
+    /// A failure to read it must not cause a retry, so it is not read.
+    pub(crate) async fn nothing(&mut self) -> Result<response::Response<()>, Error> {
+        let ending = self.make_streaming().await;
+        self.end(response::read_nothing(self.operation_id(), ending).await)
+    }
+
+    /// Makes the call and leaves the body to be streamed by the caller.
+    pub(crate) async fn bytes(
+        &mut self,
+    ) -> Result<response::Response<response::ByteStream>, Error> {
+        let ending = self.make_streaming().await;
+        self.end(response::read_bytes(self.operation_id(), ending).await)
+    }
+
+    /// Reports the call with the outcome of reading its response, and ends its span.
+    pub(crate) fn end<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        let outcome = result.as_ref().err().map(Error::outcome);
+        let outcome = outcome.unwrap_or(CallOutcome::Ok);
+        if let Some(span) = self.span.take() {
+            span.end(outcome);
+        }
+        self.report(outcome);
+        result
+    }
+
+    /// Makes the call and reads the body of the response within the attempt. [`Call::end`] must
+    /// follow.
+    async fn make(&mut self) -> Ending {
         self.unreported = true;
         let span = CallSpan::new(self.operation, self.request.as_ref());
         let attempt = {
@@ -157,13 +207,15 @@ impl<'c> Call<'c> {
             trace: std::mem::take(&mut self.trace),
             outcome,
         };
-        let status = ending.response().map(Response::status);
-        self.report(status, ending.trace.attempts, false);
-        span.end(&ending);
+        self.status = ending.response().map(Response::status);
+        self.trace.attempts = ending.trace.attempts;
+        span.respond(&ending);
+        self.span = Some(span);
         ending
     }
 
-    /// Makes the call and leaves the body of a success to be streamed by the caller.
+    /// Makes the call and leaves the body of a success to be streamed by the caller. [`Call::end`]
+    /// must follow.
     ///
     /// Only the headers must arrive within the timeout of an attempt.
     pub(crate) async fn make_streaming(&mut self) -> Ending {
@@ -171,14 +223,14 @@ impl<'c> Call<'c> {
         self.make().await
     }
 
-    fn report(&mut self, status: Option<StatusCode>, attempts: u32, dropped: bool) {
+    fn report(&mut self, outcome: CallOutcome) {
         self.unreported = false;
         self.calls.report(|| CallReport {
             operation_id: self.operation_id(),
-            status,
-            attempts,
+            status: self.status,
+            attempts: self.trace.attempts,
             elapsed: self.started.elapsed(),
-            dropped,
+            outcome,
         });
     }
 
@@ -512,7 +564,7 @@ impl<'c> Call<'c> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if self.unreported {
-            self.report(None, self.trace.attempts, true);
+            self.report(CallOutcome::Dropped);
         }
     }
 }

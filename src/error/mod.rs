@@ -11,11 +11,11 @@ use std::time::Duration;
 use progenitor_client::Error as Unread;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::{refusal_reason, whole_seconds};
+use crate::types::is_field;
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
@@ -75,6 +75,8 @@ enum Cause {
     /// The server returned a success status with a body that is not valid for the operation: the
     /// reason, and what the caller can do.
     Decode(String, &'static str),
+    /// The response is larger than this limit, in bytes.
+    TooLarge(usize),
     /// The server returned a success status without a body, for an operation that returns one.
     EmptySuccess,
     /// The pages of a list are inconsistent.
@@ -180,20 +182,30 @@ impl Error {
     /// Returns the vendor's error messages in the body, one entry per message.
     ///
     /// Messages are read from `error` (a text, a list, an object, or a list inside a text),
-    /// `errors`, `message` and `error_description`.
+    /// `errors`, `message` and `error_description`. If the server refused the request, a body that
+    /// is a plain text of at most 1,024 bytes, a JSON text or a JSON list of texts is read, too.
     /// They may contain health data: keep them out of logs.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
-        let body = self
-            .body()
-            .and_then(|body| serde_json::from_slice::<Value>(body).ok());
-        let mut messages = Vec::new();
-        for key in ["error", "errors", "message", "error_description"] {
-            if let Some(value) = body.as_ref().and_then(|body| body.get(key)) {
-                messages::collect(value, None, &mut messages);
-            }
+        let Some(response) = &self.inner.response else {
+            return Vec::new();
+        };
+        let messages = messages::in_fields(&response.body);
+        if messages.is_empty() && matches!(self.inner.cause, Cause::Refused) {
+            return messages::in_text(response);
         }
         messages
+    }
+
+    /// Returns the vendor's error codes in the body, such as `token_expired` or `not_found`, each
+    /// once.
+    ///
+    /// Codes are read from `code` and `error_code` in the body, in `error` and in `errors`, and
+    /// from texts in `error` and `errors` that are words joined by `_`. A code has at most 64
+    /// letters, digits and `_-.:`. The vendor documents no codes.
+    #[must_use]
+    pub fn codes(&self) -> Vec<String> {
+        self.body().map(messages::codes).unwrap_or_default()
     }
 
     /// Returns whether the request was not sent because an argument is missing or not valid.
@@ -234,6 +246,7 @@ impl Error {
                 .is_some_and(|status| refusal_reason(status, body).is_some()),
             Cause::InvalidRequest(_)
             | Cause::Decode(..)
+            | Cause::TooLarge(_)
             | Cause::EmptySuccess
             | Cause::Pagination(_) => false,
         }
@@ -310,9 +323,12 @@ impl Error {
     }
 
     /// Returns whether a 403 may be caused by the operation's restriction to approved partners.
+    ///
+    /// This is not the case if the server reports a missing scope.
     #[must_use]
     pub fn needs_approval(&self) -> bool {
         self.refused_with(StatusCode::FORBIDDEN)
+            && !self.reports_missing_scope()
             && self
                 .operation()
                 .is_some_and(|operation| operation.requires_commercial_approval)
@@ -321,12 +337,13 @@ impl Error {
     /// Returns whether a 403 or a 401 is caused by a scope that the token lacks.
     ///
     /// This is the case if the known scopes of the operation are not among those that the token
-    /// was issued with, or if the server reports `insufficient_scope`. The vendor's guide names
-    /// the response "Unauthorized", and does not document its status.
+    /// was issued with, or if the server reports it: `insufficient_scope`, or the documented message
+    /// ``Must have `catalog` scope enabled for this request``. The vendor's guide names the response
+    /// "Unauthorized", and does not document its status.
     #[must_use]
     pub fn is_missing_scope(&self) -> bool {
         (self.refused_with(StatusCode::FORBIDDEN) || self.refused_with(StatusCode::UNAUTHORIZED))
-            && (!self.missing_scopes().is_empty() || self.reports_insufficient_scope())
+            && (!self.missing_scopes().is_empty() || self.reports_missing_scope())
     }
 
     /// Returns the scopes that the operation needs and the token lacks, if both are known.
@@ -337,16 +354,24 @@ impl Error {
         &self.inner.trace.missing_scopes
     }
 
-    /// Returns whether `WWW-Authenticate` reports `insufficient_scope` (RFC 6750, section 3.1).
-    fn reports_insufficient_scope(&self) -> bool {
+    /// Returns whether the server reports a missing scope: in `WWW-Authenticate` (RFC 6750, section
+    /// 3.1), as a code, or in a message.
+    fn reports_missing_scope(&self) -> bool {
+        const CODE: &str = "insufficient_scope";
         let challenges = self
             .headers()
             .map(|headers| headers.get_all("www-authenticate"));
-        challenges.into_iter().flatten().any(|challenge| {
+        let is_challenged = challenges.into_iter().flatten().any(|challenge| {
             challenge
                 .to_str()
-                .is_ok_and(|challenge| challenge.contains("insufficient_scope"))
-        })
+                .is_ok_and(|challenge| challenge.contains(CODE))
+        });
+        is_challenged
+            || self.codes().iter().any(|code| code == CODE)
+            || self.messages().iter().any(|message| {
+                let message = message.to_lowercase();
+                message.contains("must have") && message.contains("scope")
+            })
     }
 
     fn refused_with(&self, status: StatusCode) -> bool {
@@ -411,21 +436,27 @@ impl Error {
         place: Option<String>,
         error: &serde_json::Error,
     ) -> Self {
+        const NO_JSON: &str = "a proxy or a maintenance page may have responded: retry later, or \
+                               report the request id";
         // The decoder's own message may quote the value.
         let (what, advice) = match error.classify() {
+            serde_json::error::Category::Data if missing_field(error).is_some() => {
+                ("is missing", "update this crate, or report the request id")
+            }
             serde_json::error::Category::Data => (
                 "does not have the expected type",
                 "update this crate, or report the request id",
             ),
+            _ if messages::is_html(&response) => ("is HTML, not JSON", NO_JSON),
             serde_json::error::Category::Eof => (
                 "is truncated by the server",
                 "retry a call that changes nothing, or report the request id",
             ),
-            _ => (
-                "is not valid JSON",
-                "a proxy or a maintenance page may have responded: retry later, or report the \
-                 request id",
-            ),
+            _ => ("is not valid JSON", NO_JSON),
+        };
+        let place = match (place, missing_field(error)) {
+            (Some(place), Some(field)) => Some(format!("{place}.{field}")),
+            (place, field) => place.or(field),
         };
         let subject = place.map_or_else(|| "the response".into(), |place| format!("`{place}`"));
         let cause = Cause::Decode(format!("decode error: {subject} {what}"), advice);
@@ -457,9 +488,8 @@ impl Error {
         response: RawResponse,
         limit: usize,
     ) -> Self {
-        let reason = format!("the response body is larger than the limit of {limit} bytes");
-        let advice = "set a larger `CallOptions::max_response_size`, or request smaller pages";
-        Self::not_as_expected(operation_id, response, reason, advice)
+        let cause = Cause::TooLarge(limit);
+        Self::new(cause, operation_id, Some(response), None)
     }
 
     /// Adds the facts about the call.
@@ -543,6 +573,15 @@ impl fmt::Display for Error {
                 "connection closed before the response was complete (status {status})"
             )?,
             (Cause::Refused, Some(status)) => write!(f, "the server returned {status}")?,
+            (Cause::TooLarge(limit), status) => {
+                write!(
+                    f,
+                    "the response body is larger than the limit of {limit} bytes"
+                )?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
             (Cause::EmptySuccess, status) => {
                 f.write_str("the request succeeded, but the response has no body")?;
                 if let Some(status) = status {
@@ -585,4 +624,11 @@ impl std::error::Error for Error {
             _ => self.inner.source.as_deref().map(|source| source as _),
         }
     }
+}
+
+/// Returns the field whose absence is the error, if it is a field of a model.
+fn missing_field(error: &serde_json::Error) -> Option<String> {
+    let message = error.to_string();
+    let (field, _) = message.strip_prefix("missing field `")?.split_once('`')?;
+    is_field(field).then(|| field.into())
 }
