@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod context;
+pub(crate) mod decode;
 pub(crate) mod outcome;
 pub(crate) mod prepare;
 pub(crate) mod response;
@@ -67,6 +68,8 @@ pub(crate) struct Call<'c> {
     /// The status of the final response.
     status: Option<StatusCode>,
     span: Option<CallSpan>,
+    /// The number of issues of the decoded response.
+    issues: usize,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
@@ -126,6 +129,7 @@ impl<'c> Call<'c> {
             trace: Trace::default(),
             status: None,
             span: None,
+            issues: 0,
             paid: 0,
             unreported: false,
         }
@@ -149,7 +153,9 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        self.end(response::read_json(self.operation_id(), ending).await)
+        let read = response::read_json(self.operation_id(), ending).await;
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
     }
 
     /// Makes the call and decodes the response, which may be empty.
@@ -157,7 +163,9 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        self.end(response::read_any_json(self.operation_id(), ending).await)
+        let read = response::read_any_json(self.operation_id(), ending).await;
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
     }
 
     /// Makes the call and ignores the body of the response.
@@ -206,6 +214,7 @@ impl<'c> Call<'c> {
         let ending = Ending {
             trace: std::mem::take(&mut self.trace),
             outcome,
+            strict: self.options.decodes_strictly(),
         };
         self.status = ending.response().map(Response::status);
         self.trace.attempts = ending.trace.attempts;
@@ -231,6 +240,7 @@ impl<'c> Call<'c> {
             attempts: self.trace.attempts,
             elapsed: self.started.elapsed(),
             outcome,
+            decode_issues: self.issues,
         });
     }
 

@@ -15,7 +15,7 @@ use reqwest::header::HeaderMap;
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::{refusal_reason, whole_seconds};
-use crate::types::is_field;
+use crate::value::{DecodeIssue, DecodeIssueKind};
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
@@ -433,14 +433,14 @@ impl Error {
     pub(crate) fn decode(
         operation_id: &'static str,
         response: RawResponse,
-        place: Option<String>,
+        cause: Option<DecodeIssue>,
         error: &serde_json::Error,
     ) -> Self {
         const NO_JSON: &str = "a proxy or a maintenance page may have responded: retry later, or \
                                report the request id";
         // The decoder's own message may quote the value.
         let (what, advice) = match error.classify() {
-            serde_json::error::Category::Data if missing_field(error).is_some() => {
+            _ if matches!(&cause, Some(issue) if issue.kind == DecodeIssueKind::Missing) => {
                 ("is missing", "update this crate, or report the request id")
             }
             serde_json::error::Category::Data => (
@@ -454,10 +454,8 @@ impl Error {
             ),
             _ => ("is not valid JSON", NO_JSON),
         };
-        let place = match (place, missing_field(error)) {
-            (Some(place), Some(field)) => Some(format!("{place}.{field}")),
-            (place, field) => place.or(field),
-        };
+        let place = cause.map(|issue| issue.path);
+        let place = place.filter(|place| !place.is_empty());
         let subject = place.map_or_else(|| "the response".into(), |place| format!("`{place}`"));
         let cause = Cause::Decode(format!("decode error: {subject} {what}"), advice);
         Self::new(cause, operation_id, Some(response), None)
@@ -624,11 +622,4 @@ impl std::error::Error for Error {
             _ => self.inner.source.as_deref().map(|source| source as _),
         }
     }
-}
-
-/// Returns the field whose absence is the error, if it is a field of a model.
-fn missing_field(error: &serde_json::Error) -> Option<String> {
-    let message = error.to_string();
-    let (field, _) = message.strip_prefix("missing field `")?.split_once('`')?;
-    is_field(field).then(|| field.into())
 }

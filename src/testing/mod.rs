@@ -116,7 +116,7 @@ pub use clock::ManualClock;
 pub use fake::FakeFullscript;
 pub use fake::builder::FakeBuilder;
 pub use fake::web_app::WebApp;
-pub use round_trip::{RoundTripError, round_trip};
+pub use round_trip::{DecodedResponse, RoundTripError, decode, round_trip};
 pub use server::drift::Drift;
 pub use server::fault::Fault;
 pub use server::oauth::RefreshMode;

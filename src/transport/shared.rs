@@ -31,6 +31,9 @@ pub struct CallReport {
     pub elapsed: Duration,
     /// Whether the call succeeded, or the class of its failure.
     pub outcome: CallOutcome,
+    /// The number of [issues](crate::Response::issues): where a response that was decoded differs
+    /// from its model.
+    pub decode_issues: usize,
 }
 
 /// The limits, the retry budget and the listener that the clients of one app share.

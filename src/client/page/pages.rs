@@ -259,6 +259,7 @@ mod tests {
                 let ending = Ending {
                     trace: Trace::default(),
                     outcome: Outcome::Response(http::Response::new("").into(), Some(body)),
+                    strict: false,
                 };
                 let read = crate::call::response::read_json::<Value>(list.operation_id, ending);
                 Ok(read.await?.map(|body| OneArray(body).into()))

@@ -2,7 +2,7 @@
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateSessionGrantRequest;
-use fullscript::{AccessToken, Error, ErrorKind};
+use fullscript::{AccessToken, CallOptions, Error, ErrorKind};
 use httpmock::Then;
 use httpmock::prelude::{MockServer, POST};
 use serde_json::json;
@@ -332,7 +332,7 @@ async fn a_401_keeps_the_servers_challenge() {
 }
 
 #[tokio::test]
-async fn a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
+async fn in_strict_mode_a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
     for (patients, place) in [
         (json!([{"id": {"secret": "PLANTED"}}]), "`patients[0].id`"),
         (
@@ -353,12 +353,60 @@ async fn a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
         let body = json!({"patients": patients});
         let respond = |then: Then| then.status(200).json_body(body);
         on_get(&server, "/api/clinic/patients", respond).await;
-        let client = once(&server.base_url());
+        let strict = CallOptions::new().strict_decoding(true);
+        let client = once(&server.base_url()).with_options(strict);
         let error = client.list_patients().send().await.unwrap_err();
         assert!(error.is_decode());
         assert!(error.to_string().contains(place), "{error}");
         assert!(!format!("{error:?}").contains("PLANTED"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_response_of_another_shape_is_decoded_without_what_differs() {
+    let server = MockServer::start_async().await;
+    let body = json!({"patients": [
+        {"id": "1", "is_dependent": "PLANTED", "first_name": "Ana"},
+        {"id": null, "first_name": "PLANTED"},
+        "PLANTED",
+        {"id": "2", "discount": {"PLANTED": 1}},
+    ], "meta": ["PLANTED"]});
+    let respond = |then: Then| then.status(200).json_body(body);
+    on_get(&server, "/api/clinic/patients", respond).await;
+    let client = once(&server.base_url());
+
+    let response = client.list_patients().send().await.unwrap();
+
+    let ids: Vec<_> = response
+        .patients
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["1", "2"]);
+    assert_eq!(response.patients[0].first_name.as_deref(), Some("Ana"));
+    let issues = response.issues().iter().map(ToString::to_string);
+    let mut issues: Vec<_> = issues.collect();
+    issues.sort();
+    assert_eq!(
+        issues,
+        [
+            "`meta`: expected an object, found a list",
+            "`patients[0].is_dependent`: expected a boolean, found text",
+            "`patients[1].id`: expected text, a number or a boolean, found null",
+            "`patients[2]`: expected an object, found text",
+            "`patients[3].discount`: expected text, a number or a boolean, found an object",
+        ]
+    );
+    let unreadable = response.unreadable_records();
+    assert_eq!(unreadable.len(), 2);
+    assert_eq!((unreadable[0].index(), unreadable[0].id()), (1, None));
+    assert_eq!(unreadable[0].cause().path, "patients[1].id");
+    assert_eq!(
+        unreadable[0].body(),
+        br#"{"first_name":"PLANTED","id":null}"#
+    );
+    assert_eq!(unreadable[1].body(), br#""PLANTED""#);
+    assert!(!format!("{response:?} {unreadable:?}").contains("PLANTED"));
 }
 
 #[tokio::test]

@@ -389,7 +389,7 @@ fn add_fields(value: &mut Value) {
 }
 
 /// The recorded response of each operation that has one.
-fn examples() -> Vec<(&'static str, Value)> {
+pub(crate) fn examples() -> Vec<(&'static str, Value)> {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
     let mut examples = Vec::new();
     for operation in fullscript::operations::all() {
