@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::types::is_field;
-use crate::value::json::{Content, Flaw, List, Node, Parsed, Reason, Step, parse};
+use crate::value::json::{Content, List, Node, Parsed, Reason, Step, parse};
 use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 
 /// The number of bytes that are decoded to repair one body: 256 MiB, which takes about a second.
@@ -109,11 +109,7 @@ impl<'t> Repair<'t> {
         let issues = flaws.into_iter().map(|(path, flaw)| Found {
             issue: DecodeIssue {
                 path: root.path_text(&path, is_field),
-                kind: match flaw {
-                    Flaw::Malformed => DecodeIssueKind::Malformed,
-                    Flaw::ControlCharacter => DecodeIssueKind::ControlCharacter,
-                    Flaw::Duplicate => DecodeIssueKind::Duplicate,
-                },
+                kind: flaw.into(),
             },
             path,
             is_moot: false,

@@ -153,7 +153,7 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        let read = response::read_json(self.operation_id(), ending).await;
+        let read = response::read_json::<T>(self.operation_id(), ending).await;
         self.issues = read.as_ref().map_or(0, |read| read.issues().len());
         self.end(read)
     }
@@ -163,7 +163,7 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        let read = response::read_any_json(self.operation_id(), ending).await;
+        let read = response::read_any_json::<T>(self.operation_id(), ending).await;
         self.issues = read.as_ref().map_or(0, |read| read.issues().len());
         self.end(read)
     }

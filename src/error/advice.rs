@@ -41,6 +41,9 @@ impl Error {
                 "the stream stops here: set another `page_size`, or fetch single pages with `send`"
             }
             (Cause::Decode(_, advice), _) => advice,
+            (Cause::Record(_), _) => {
+                "the stream continues with the next record: report the request id"
+            }
             (Cause::TooLarge(_), _) => {
                 "set a larger `CallOptions::max_response_size`, or request smaller pages"
             }

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Server,
     /// The server returned a success status, but the response could not be decoded.
     Decode,
+    /// A record of a list cannot be read; see [`Error::is_record_unreadable`].
+    RecordUnreadable,
     /// The server returned a success status without a body; see [`Error::is_empty_success`].
     EmptySuccess,
     /// The pages of a list are inconsistent; see [`Error::is_pagination`].
@@ -69,6 +71,7 @@ impl Error {
             Cause::Transport if self.has_timeout_source() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
             Cause::Decode(..) | Cause::TooLarge(_) => ErrorKind::Decode,
+            Cause::Record(_) => ErrorKind::RecordUnreadable,
             Cause::EmptySuccess => ErrorKind::EmptySuccess,
             Cause::Pagination(_) => ErrorKind::Pagination,
             Cause::Refused => match self.status() {

@@ -15,7 +15,7 @@ use reqwest::header::HeaderMap;
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::{refusal_reason, whole_seconds};
-use crate::value::{DecodeIssue, DecodeIssueKind};
+use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
@@ -79,6 +79,8 @@ enum Cause {
     TooLarge(usize),
     /// The server returned a success status without a body, for an operation that returns one.
     EmptySuccess,
+    /// A record of a list cannot be read.
+    Record(UnreadableRecord),
     /// The pages of a list are inconsistent.
     Pagination(String),
 }
@@ -247,6 +249,7 @@ impl Error {
             Cause::InvalidRequest(_)
             | Cause::Decode(..)
             | Cause::TooLarge(_)
+            | Cause::Record(_)
             | Cause::EmptySuccess
             | Cause::Pagination(_) => false,
         }
@@ -271,6 +274,25 @@ impl Error {
     #[must_use]
     pub fn is_decode(&self) -> bool {
         self.kind() == ErrorKind::Decode
+    }
+
+    /// Returns whether a single record of a list cannot be read, because its own id is missing or
+    /// because it is not an object.
+    ///
+    /// A stream of records continues with the next record. [`Error::unreadable_record`] returns the
+    /// index, the id if there is one, and the cause, and [`Error::body`] the record as it was sent.
+    #[must_use]
+    pub fn is_record_unreadable(&self) -> bool {
+        self.kind() == ErrorKind::RecordUnreadable
+    }
+
+    /// Returns the record that cannot be read, if [`Error::is_record_unreadable`].
+    #[must_use]
+    pub fn unreadable_record(&self) -> Option<&UnreadableRecord> {
+        match &self.inner.cause {
+            Cause::Record(record) => Some(record),
+            _ => None,
+        }
     }
 
     /// Returns whether the request succeeded without the response body that the operation returns.
@@ -425,6 +447,26 @@ impl Error {
         Self::new(Cause::Refused, operation_id, Some(response), None)
     }
 
+    /// Creates the error for a record of a page that cannot be read.
+    pub(crate) fn record_unreadable(
+        operation_id: &'static str,
+        record: UnreadableRecord,
+        (status, headers): (StatusCode, &HeaderMap),
+        attempts: u32,
+    ) -> Self {
+        let response = RawResponse {
+            status,
+            headers: headers.clone(),
+            body: bytes::Bytes::copy_from_slice(record.body()),
+        };
+        let trace = Trace {
+            attempts,
+            may_have_arrived: true,
+            ..Trace::default()
+        };
+        Self::new(Cause::Record(record), operation_id, Some(response), None).traced(trace)
+    }
+
     /// Creates the error for a success without the body that the operation returns.
     pub(crate) fn empty_success(operation_id: &'static str, response: RawResponse) -> Self {
         Self::new(Cause::EmptySuccess, operation_id, Some(response), None)
@@ -576,6 +618,13 @@ impl fmt::Display for Error {
                     f,
                     "the response body is larger than the limit of {limit} bytes"
                 )?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
+            (Cause::Record(record), status) => {
+                let index = record.index();
+                write!(f, "record {index} cannot be read: {}", record.cause())?;
                 if let Some(status) = status {
                     write!(f, " (status {status})")?;
                 }

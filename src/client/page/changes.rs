@@ -19,6 +19,11 @@ use std::fmt;
 pub struct ListChanges {
     /// Number of records delivered so far.
     pub delivered: u64,
+    /// Number of records so far that cannot be read: see [`UnreadableRecord`]. They are no change
+    /// to the list.
+    ///
+    /// [`UnreadableRecord`]: crate::value::UnreadableRecord
+    pub unreadable: u64,
     /// Number of records dropped because an earlier page contained the same id.
     pub duplicates: u64,
     /// Number of records that were never received, according to the total on the last page. Known
@@ -54,6 +59,13 @@ impl ListChanges {
     #[must_use]
     pub fn has_shrunk(&self) -> bool {
         self.total_before > self.total_after
+    }
+}
+
+impl ListChanges {
+    /// Returns the number of records that were received, each counted once.
+    pub(super) fn received(&self) -> u64 {
+        self.delivered.saturating_add(self.unreadable)
     }
 }
 

@@ -9,7 +9,9 @@ use crate::error::Error;
 /// received before it.
 ///
 /// It dereferences to the [`Error`], and `?` converts it to one. [`Error::page`] is the page to
-/// resume from: the records are those of all pages before it. `Display` and `Debug` show the error
+/// resume from: the records are those of all pages before it. Only after a record that cannot be
+/// read ([`Error::is_record_unreadable`]) are there records of that page, too, and the stream
+/// continues. `Display` and `Debug` show the error
 /// and the number of records, and no record.
 ///
 /// ```no_run

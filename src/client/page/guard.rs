@@ -53,7 +53,7 @@ impl Reader {
             return Err(reason.into());
         }
         let moved = self.note_total(page.meta);
-        let length = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
+        let length = i64::try_from(page.length()).unwrap_or(i64::MAX);
         if let Some(reason) = self.repeats(page, moved) {
             let complete = self.is_complete(list);
             if !complete && !self.probing {
@@ -91,11 +91,12 @@ impl Reader {
 
     /// Returns why the page looks like a part of a pagination loop, if it does.
     fn repeats<T>(&mut self, page: &PageBody<T>, moved: bool) -> Option<String> {
-        if page.items.is_empty() {
+        if page.length() == 0 {
             return None;
         }
         let mut ids = page.ids.iter();
-        let known = ids.all(|id| id.as_ref().is_some_and(|id| self.seen.contains(id)));
+        let known = ids.all(|id| id.as_ref().is_some_and(|id| self.seen.contains(id)))
+            && page.skipped.iter().all(|at| self.seen.contains(&at.key));
         self.stale = if known { self.stale + 1 } else { 0 };
         let same = self.previous.replace(page.fingerprint) == Some(page.fingerprint);
         // New records at the front may push a whole page onto the next.
@@ -158,7 +159,7 @@ impl Reader {
     fn is_complete(&self, list: &List) -> bool {
         let total = self.changes.total_after.filter(|_| list.first == 1);
         let total = total.and_then(|total| u64::try_from(total).ok());
-        total.is_some_and(|total| self.changes.delivered >= total)
+        total.is_some_and(|total| self.changes.received() >= total)
     }
 
     /// Counts the records that are missing at the end of the list.
@@ -166,20 +167,28 @@ impl Reader {
         if list.first == 1 {
             let total = self.changes.total_after.unwrap_or_default();
             let total = u64::try_from(total).unwrap_or_default();
-            self.changes.missing = total.saturating_sub(self.changes.delivered);
+            self.changes.missing = total.saturating_sub(self.changes.received());
         }
     }
 
     fn drop_duplicates<T>(&mut self, page: &mut PageBody<T>) {
+        let length = page.length();
         let ids = std::mem::take(&mut page.ids);
-        let mut new = ids
-            .iter()
-            .map(|id| id.as_ref().is_none_or(|id| !self.seen.contains(id)));
-        page.items.retain(|_| new.next().unwrap_or(true));
-        let kept = page.items.len();
-        let dropped = ids.len() - kept;
-        self.changes.delivered += u64::try_from(kept).unwrap_or_default();
-        self.changes.duplicates += u64::try_from(dropped).unwrap_or_default();
+        let is_new = |id: &Option<String>| id.as_ref().is_none_or(|id| !self.seen.contains(id));
+        let new: Vec<bool> = ids.iter().map(is_new).collect();
+        let mut rest = new.iter();
+        page.items.retain(|_| rest.next().copied().unwrap_or(true));
+        page.skipped.retain(|at| !self.seen.contains(&at.key));
+        for skipped in &mut page.skipped {
+            let before = new.iter().take(skipped.before);
+            skipped.before = before.filter(|is_new| **is_new).count();
+        }
+        let count = |length| u64::try_from(length).unwrap_or_default();
+        self.changes.delivered += count(page.items.len());
+        self.changes.unreadable += count(page.skipped.len());
+        self.changes.duplicates += count(length - page.length());
         self.seen.extend(ids.into_iter().flatten());
+        let skipped = page.skipped.iter().map(|at| at.key.clone());
+        self.seen.extend(skipped);
     }
 }

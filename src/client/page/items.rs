@@ -1,5 +1,6 @@
 //! A stream of the records of a list.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -32,6 +33,9 @@ pub struct Items<T> {
     pages: Pages<T>,
     /// Remaining records of the latest page.
     page: std::vec::IntoIter<T>,
+    /// Remaining records of the latest page that cannot be read, each with the number of remaining
+    /// records after it.
+    unreadable: VecDeque<(usize, Error)>,
     number: Option<i64>,
 }
 
@@ -41,6 +45,7 @@ impl<T> Pages<T> {
         Items {
             pages: self,
             page: Vec::new().into_iter(),
+            unreadable: VecDeque::new(),
             number: None,
         }
     }
@@ -54,7 +59,10 @@ impl<T> Items<T> {
         self
     }
 
-    /// Returns the next record, or `None` at the end and after an error.
+    /// Returns the next record, or `None` at the end.
+    ///
+    /// A record that cannot be read is an error with [`Error::is_record_unreadable`], and the next
+    /// call returns the record after it. Any other error ends the stream.
     ///
     /// Cancel safe: if the future is dropped, the next call continues with the request in flight.
     ///
@@ -71,6 +79,10 @@ impl<T> Items<T> {
     /// # Errors
     /// Returns a [`CollectError`] with the error of [`Pages::next`] and the records that were
     /// received before it. `?` converts it to an [`Error`] and discards the records.
+    ///
+    /// A record that cannot be read is such an error, too ([`Error::is_record_unreadable`]). The
+    /// stream does not end with it: keep the records, and call `collect_all` again for those after
+    /// it.
     pub async fn collect_all(&mut self) -> Result<Vec<T>, CollectError<T>> {
         let mut all = Vec::new();
         while let Some(item) = self.next().await {
@@ -118,6 +130,13 @@ impl<T> Stream for Items<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            let left = self.page.len();
+            let is_next = |(after, _): &(usize, Error)| *after >= left;
+            if self.unreadable.front().is_some_and(is_next)
+                && let Some((_, error)) = self.unreadable.pop_front()
+            {
+                return Poll::Ready(Some(Err(error)));
+            }
             if let Some(item) = self.page.next() {
                 return Poll::Ready(Some(Ok(item)));
             }
@@ -127,6 +146,16 @@ impl<T> Stream for Items<T> {
                 Some(Ok(page)) => page,
             };
             self.number = Some(page.number());
+            let id = self.pages.list().operation_id;
+            let length = page.items().len();
+            let unreadable = page.before.iter().zip(&page.unreadable);
+            let unreadable = unreadable.map(|(before, record)| {
+                let response = page.response();
+                let head = (response.status(), response.headers());
+                let error = Error::record_unreadable(id, record.clone(), head, response.attempts());
+                (length - before, error.on_page(page.number()))
+            });
+            self.unreadable = unreadable.collect();
             self.page = page.into_iter();
         }
     }

@@ -13,6 +13,7 @@ use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
 use crate::error::{Error, RawResponse};
+use crate::value::UnreadableRecord;
 
 /// The maximum number of pages that are fetched concurrently.
 ///
@@ -38,6 +39,8 @@ const MAX_PREFETCH: usize = 10;
 ///
 /// An error also ends the stream. A pagination loop is an error, and so are 10 consecutive empty
 /// pages of a list that states more pages; see [`Error::is_pagination`].
+///
+/// A record that cannot be read is left out of its page: see [`Page::unreadable_records`].
 ///
 /// The stream remembers the ids of all records until it is dropped, and leaves out records that an
 /// earlier page contained: see [`ListChanges`].
@@ -164,7 +167,10 @@ impl<T> Pages<T> {
         arrived: Result<Response<PageBody<T>>, Error>,
     ) -> Result<Option<Page<T>>, Error> {
         let mut response = arrived?;
-        let length = i64::try_from(response.items.len()).unwrap_or(i64::MAX);
+        let mut unreadable = response.unreadable_records().to_vec();
+        unreadable.sort_by_key(UnreadableRecord::index);
+        response.value_mut().skip(&unreadable);
+        let length = i64::try_from(response.length()).unwrap_or(i64::MAX);
         let next_number = match self.reader.read(&self.list, number, response.value_mut()) {
             Ok(Step::Next(next)) => Some(next),
             Ok(Step::Last) => None,
@@ -187,6 +193,9 @@ impl<T> Pages<T> {
             // The next page was already requested.
             Some(_) => {}
         }
+        let skipped = std::mem::take(&mut response.value_mut().skipped);
+        let skipped = skipped.into_iter().map(|at| (at.before, at.record));
+        let (before, unreadable) = skipped.unzip();
         let stated = meta.unwrap_or_default();
         // Every page but the last is full.
         let counted = stated.total_count.filter(|_| length > 0);
@@ -197,6 +206,8 @@ impl<T> Pages<T> {
             next_number,
             meta,
             changes: self.reader.changes,
+            before,
+            unreadable,
             response: response.map(|body| body.items),
         }))
     }

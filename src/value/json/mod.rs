@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::DecodeIssueKind;
+
 #[cfg(feature = "client")]
 pub(crate) use deserializer::Reason;
 pub(crate) use parser::parse;
@@ -61,6 +63,16 @@ pub(crate) enum Flaw {
     ControlCharacter,
     /// The object has an earlier value for the same key, which is absent.
     Duplicate,
+}
+
+impl From<Flaw> for DecodeIssueKind {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Malformed => Self::Malformed,
+            Flaw::ControlCharacter => Self::ControlCharacter,
+            Flaw::Duplicate => Self::Duplicate,
+        }
+    }
 }
 
 impl Node {
