@@ -148,7 +148,7 @@ impl<'t> Repair<'t> {
         let rest = self.text.len().saturating_sub(size);
         let mut repaired = Vec::with_capacity(records.len());
         self.part = Some(path.to_vec());
-        while let Some(record) = records.next() {
+        for record in records.by_ref() {
             let size = rest + record.span.len();
             self.replace_list(path, repaired.len(), vec![record])?;
             // The value is decoded once more with the others.

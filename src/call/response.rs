@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
@@ -11,7 +12,7 @@ use super::body::ends_with_connection;
 use super::decode::{Decoded, Findings, Undecodable, decode};
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
-use crate::value::{DecodeIssue, UnreadableRecord};
+use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 
 /// A decoded response with its status and headers.
 ///
@@ -23,6 +24,7 @@ pub struct Response<T> {
     headers: HeaderMap,
     attempts: u32,
     findings: Option<Box<Findings>>,
+    body: Bytes,
 }
 
 impl<T> Response<T> {
@@ -87,6 +89,56 @@ impl<T> Response<T> {
             .map_or(&[], |findings| &findings.issues)
     }
 
+    /// Returns the body that the value was decoded from, as it was sent. It is empty for a response
+    /// that is not decoded from JSON.
+    ///
+    /// It contains fields that the models do not have, and may contain health data: keep it out of
+    /// logs. It is kept in memory until the response is dropped or consumed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Decodes the body into a type of yours, for example to read a field that the models do not
+    /// have yet.
+    ///
+    /// As for the models, a value that does not fit is absent, unless that leaves nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use fullscript::testing::{FakeFullscript, Script};
+    /// # let fake = FakeFullscript::start().await?;
+    /// # let body = serde_json::json!({"patient": {"id": "1", "pronouns": "she"}});
+    /// # fake.answer("get_patient", Script::json(200, &body));
+    /// # let client = fake.client();
+    /// #[derive(serde::Deserialize)]
+    /// struct Patient {
+    ///     pronouns: Option<String>,
+    /// }
+    /// #[derive(serde::Deserialize)]
+    /// struct Body {
+    ///     patient: Patient,
+    /// }
+    ///
+    /// let response = client.get_patient().id("1").send().await?;
+    /// let body: Body = response.decode_as().unwrap();
+    /// assert_eq!(body.patient.pronouns.as_deref(), Some("she"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the first issue that leaves nothing to decode. Its path shows the names of fields of
+    /// the models only.
+    pub fn decode_as<U: DeserializeOwned>(&self) -> Result<U, DecodeIssue> {
+        match decode(&self.body, false) {
+            Ok(decoded) => Ok(decoded.value),
+            Err(Undecodable { cause, .. }) => Err(cause.unwrap_or(DecodeIssue {
+                path: String::new(),
+                kind: DecodeIssueKind::Malformed,
+            })),
+        }
+    }
+
     /// Returns the records of a list that cannot be read, in order. The value contains the others.
     pub fn unreadable_records(&self) -> &[UnreadableRecord] {
         self.findings
@@ -106,6 +158,7 @@ impl<T> Response<T> {
             headers: self.headers,
             attempts: self.attempts,
             findings: self.findings,
+            body: self.body,
         }
     }
 }
@@ -227,6 +280,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             headers,
             attempts: trace.attempts,
             findings,
+            body,
         }),
         Err(_) if body.trim_ascii() == b"null" => {
             Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace))
@@ -273,6 +327,7 @@ impl Success {
             headers: self.response.headers().clone(),
             attempts: self.trace.attempts,
             findings: None,
+            body: Bytes::new(),
             value: value(self.response),
         }
     }

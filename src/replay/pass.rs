@@ -238,7 +238,7 @@ impl Pass {
         let error = match event.send().await {
             Ok(response) => {
                 self.failures = 0;
-                return Ok(Event::from(&response.event).with_issues(response.issues()));
+                return Ok(Event::from_body(response.body()));
             }
             Err(error) => error,
         };

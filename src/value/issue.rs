@@ -75,3 +75,5 @@ impl fmt::Display for DecodeIssue {
         }
     }
 }
+
+impl std::error::Error for DecodeIssue {}

@@ -74,19 +74,12 @@ impl Event {
         }
     }
 
-    /// Returns where the body of a delivery is not valid JSON, or where an event that a replay
-    /// retrieved differs from its model. The values are absent in
+    /// Returns where the body of a delivery is not valid JSON. The values are absent in
     /// [`json`](Self::json), except for texts with control characters that are not escaped, which
     /// are kept.
     #[must_use]
     pub fn issues(&self) -> &[DecodeIssue] {
         &self.issues
-    }
-
-    #[cfg(feature = "client")]
-    pub(crate) fn with_issues(mut self, issues: &[DecodeIssue]) -> Self {
-        self.issues = issues.to_vec();
-        self
     }
 
     /// Reads an event in any envelope: `{"event": ..}`, `{"event_payload": {"event": ..}}`,

@@ -18,6 +18,10 @@ pub(crate) use deserializer::Reason;
 pub(crate) use parser::parse;
 
 pub(crate) struct Node {
+    #[cfg_attr(
+        not(feature = "client"),
+        allow(dead_code, reason = "used to report records of lists")
+    )]
     pub(crate) span: Range<usize>,
     pub(crate) content: Content,
 }
