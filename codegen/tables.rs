@@ -86,11 +86,17 @@ pub(super) fn round_trip(operations: &[Operation<'_>]) -> String {
     let arms = operations
         .iter()
         .map(|Operation { id, response, .. }| match response {
-            ResponseBody::Json(response) => quote!(#id => through::<#response>(value),),
-            ResponseBody::Nothing | ResponseBody::Bytes => quote!(#id => Ok(value.clone()),),
+            ResponseBody::Json(response) => quote!(#id => through::<#response>(text, strict),),
+            ResponseBody::Nothing | ResponseBody::Bytes => {
+                quote!(#id => through::<Value>(text, strict),)
+            }
         });
     let function: Item = parse_quote! {
-        fn through_answer_type(operation_id: &str, value: &Value) -> Result<Value, RoundTripError> {
+        fn through_answer_type(
+            operation_id: &str,
+            text: &[u8],
+            strict: bool,
+        ) -> Result<DecodedResponse, RoundTripError> {
             match operation_id {
                 #(#arms)*
                 _ => Err(RoundTripError::UnknownOperation),

@@ -169,11 +169,11 @@ mod exports {
     pub use crate::auth::AccessToken;
     pub use crate::call::response::{ByteStream, Response};
     pub use crate::client::{
-        Client, ClientBuilder, Download, DownloadedFile, Items, ListChanges, Page, PageMeta, Pages,
-        RequestBuilder, builder,
+        Client, ClientBuilder, CollectError, Download, DownloadedFile, Items, ListChanges, Page,
+        PageMeta, Pages, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
-    pub use crate::transport::{BuildError, CallOptions, CallReport, RateLimit};
+    pub use crate::transport::{BuildError, CallOptions, CallOutcome, CallReport, RateLimit};
 }
 #[cfg(feature = "client")]
 pub use exports::*;

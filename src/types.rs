@@ -30,7 +30,6 @@
 include!(concat!(env!("OUT_DIR"), "/types.rs"));
 
 /// Returns whether any model has a field with this name on the wire.
-#[cfg(feature = "client")]
 pub(crate) fn is_field(name: &str) -> bool {
     const FIELDS: &[&str] = include!(concat!(env!("OUT_DIR"), "/fields.rs"));
     FIELDS.binary_search(&name).is_ok()

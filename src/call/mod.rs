@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod context;
+pub(crate) mod decode;
 pub(crate) mod outcome;
 pub(crate) mod prepare;
 pub(crate) mod response;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, Request, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use self::body::{read_body, run_until};
@@ -22,11 +24,11 @@ use self::outcome::{Ending, Failure, IncompleteBody, Outcome};
 use self::span::CallSpan;
 use crate::auth::TokenSet;
 use crate::call::context::{Context, Credentials, authorize};
-use crate::error::{Trace, missing_scopes};
+use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallReport, Calls, HttpPools, PoolInUse};
+use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse};
 use crate::transport::{NoPermit, Permit};
 
 /// The header that makes a POST idempotent.
@@ -65,6 +67,11 @@ pub(crate) struct Call<'c> {
     /// Whether the body of a success is read within the attempt, and not streamed to the caller.
     buffered: bool,
     trace: Trace,
+    /// The status of the final response.
+    status: Option<StatusCode>,
+    span: Option<CallSpan>,
+    /// The number of issues of the decoded response.
+    issues: usize,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
@@ -123,6 +130,9 @@ impl<'c> Call<'c> {
             deadline: started + context.options.whole_timeout(),
             buffered: true,
             trace: Trace::default(),
+            status: None,
+            span: None,
+            issues: 0,
             paid: 0,
             unreported: false,
         }
@@ -141,8 +151,56 @@ impl<'c> Call<'c> {
         self
     }
 
-    /// Makes the call and reads the body of the response within the attempt.
-    pub(crate) async fn make(&mut self) -> Ending {
+    /// Makes the call and decodes the response.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<response::Response<T>, Error> {
+        let ending = self.make().await;
+        let read = response::read_json::<T>(self.operation_id(), ending).await;
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
+    }
+
+    /// Makes the call and decodes the response, which may be empty.
+    pub(crate) async fn any_json<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<response::Response<T>, Error> {
+        let ending = self.make().await;
+        let read = response::read_any_json::<T>(self.operation_id(), ending).await;
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
+    }
+
+    /// Makes the call and ignores the body of the response.
+    ///
+    /// A failure to read it must not cause a retry, so it is not read.
+    pub(crate) async fn nothing(&mut self) -> Result<response::Response<()>, Error> {
+        let ending = self.make_streaming().await;
+        self.end(response::read_nothing(self.operation_id(), ending).await)
+    }
+
+    /// Makes the call and leaves the body to be streamed by the caller.
+    pub(crate) async fn bytes(
+        &mut self,
+    ) -> Result<response::Response<response::ByteStream>, Error> {
+        let ending = self.make_streaming().await;
+        self.end(response::read_bytes(self.operation_id(), ending).await)
+    }
+
+    /// Reports the call with the outcome of reading its response, and ends its span.
+    pub(crate) fn end<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        let outcome = result.as_ref().err().map(Error::outcome);
+        let outcome = outcome.unwrap_or(CallOutcome::Ok);
+        if let Some(span) = self.span.take() {
+            span.end(outcome);
+        }
+        self.report(outcome);
+        result
+    }
+
+    /// Makes the call and reads the body of the response within the attempt. [`Call::end`] must
+    /// follow.
+    async fn make(&mut self) -> Ending {
         self.unreported = true;
         let span = CallSpan::new(self.operation, self.request.as_ref());
         let attempt = {
@@ -159,14 +217,17 @@ impl<'c> Call<'c> {
         let ending = Ending {
             trace: std::mem::take(&mut self.trace),
             outcome,
+            strict: self.options.decodes_strictly(),
         };
-        let status = ending.response().map(Response::status);
-        self.report(status, ending.trace.attempts, false);
-        span.end(&ending);
+        self.status = ending.response().map(Response::status);
+        self.trace.attempts = ending.trace.attempts;
+        span.respond(&ending);
+        self.span = Some(span);
         ending
     }
 
-    /// Makes the call and leaves the body of a success to be streamed by the caller.
+    /// Makes the call and leaves the body of a success to be streamed by the caller. [`Call::end`]
+    /// must follow.
     ///
     /// Only the headers must arrive within the timeout of an attempt.
     pub(crate) async fn make_streaming(&mut self) -> Ending {
@@ -174,14 +235,15 @@ impl<'c> Call<'c> {
         self.make().await
     }
 
-    fn report(&mut self, status: Option<StatusCode>, attempts: u32, dropped: bool) {
+    fn report(&mut self, outcome: CallOutcome) {
         self.unreported = false;
         self.calls.report(|| CallReport {
             operation_id: self.operation_id(),
-            status,
-            attempts,
+            status: self.status,
+            attempts: self.trace.attempts,
             elapsed: self.started.elapsed(),
-            dropped,
+            outcome,
+            decode_issues: self.issues,
         });
     }
 
@@ -471,7 +533,9 @@ impl<'c> Call<'c> {
             Attempt::NoResponse { .. } | Attempt::TimedOut => None,
         };
         self.trace.retry_after = requested;
-        let Some(reason) = attempt.retry_reason() else {
+        // A write that succeeded is not repeated to get its response.
+        let is_done = attempt.is_empty_success() && !self.is_read();
+        let Some(reason) = attempt.retry_reason().filter(|_| !is_done) else {
             // A body that is streamed is not complete yet, so that its call earns nothing.
             let earns = self.buffered || self.paid > 0;
             if earns && !attempt.status()?.is_server_error() {
@@ -504,6 +568,11 @@ impl<'c> Call<'c> {
         is_possible.then_some(Retry { delay, reason })
     }
 
+    fn is_read(&self) -> bool {
+        let method = self.request.as_ref().map(Request::method);
+        method.is_some_and(|method| [Method::GET, Method::HEAD].contains(method))
+    }
+
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {
         // The vendor's guide says "Unauthorized" of a missing scope.
         const REFUSED: [Option<StatusCode>; 2] =
@@ -520,7 +589,7 @@ impl<'c> Call<'c> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if self.unreported {
-            self.report(None, self.trace.attempts, true);
+            self.report(CallOutcome::Dropped);
         }
     }
 }
@@ -542,6 +611,15 @@ impl Attempt {
 
     fn is_unsent(&self) -> bool {
         matches!(self, Self::NoResponse { unsent: true, .. })
+    }
+
+    /// Returns whether the server reported a success and sent no body where JSON was announced.
+    fn is_empty_success(&self) -> bool {
+        matches!(
+            self,
+            Self::Response(response, Some(Err(IncompleteBody::Closed(None, body))))
+                if body.is_empty() && response.status().is_success()
+        )
     }
 
     /// Returns the reason to retry, if the attempt failed in a way that may be transient.

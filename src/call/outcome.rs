@@ -10,6 +10,8 @@ use crate::error::{Error, Trace};
 pub(crate) struct Ending {
     pub(crate) trace: Trace,
     pub(crate) outcome: Outcome,
+    /// Whether a response that differs from its model is an error.
+    pub(crate) strict: bool,
 }
 
 pub(crate) enum Outcome {

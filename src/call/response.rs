@@ -3,15 +3,16 @@
 use std::fmt;
 use std::ops::Deref;
 
+use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 
 use super::body::ends_with_connection;
+use super::decode::{Decoded, Findings, Undecodable, decode};
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
-use crate::types::is_field;
+use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 
 /// A decoded response with its status and headers.
 ///
@@ -22,6 +23,8 @@ pub struct Response<T> {
     status: StatusCode,
     headers: HeaderMap,
     attempts: u32,
+    findings: Option<Box<Findings>>,
+    body: Bytes,
 }
 
 impl<T> Response<T> {
@@ -53,6 +56,96 @@ impl<T> Response<T> {
         self.attempts
     }
 
+    /// Returns where the response differs from its model, without the values that differ.
+    ///
+    /// A value of another type is absent, so that it does not cost the rest of the response. Log
+    /// the issues, or count them, to notice that the server has changed. Set
+    /// [`CallOptions::strict_decoding`](crate::CallOptions::strict_decoding) to turn an issue into
+    /// an error.
+    ///
+    /// An unknown value of an open enum, a number that is sent as text, and an unknown field are no
+    /// issues: the models represent or ignore them.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use fullscript::testing::{FakeFullscript, Script};
+    /// # let fake = FakeFullscript::start().await?;
+    /// # let body = serde_json::json!({"patient": {"id": "1", "is_dependent": ["a", "b"]}});
+    /// # fake.answer("get_patient", Script::json(200, &body));
+    /// # let client = fake.client();
+    /// let response = client.get_patient().id("1").send().await?;
+    /// for issue in response.issues() {
+    ///     // `patient.is_dependent`: expected a boolean, found a list
+    ///     eprintln!("{issue}");
+    /// }
+    /// assert_eq!(response.patient.is_dependent, None);
+    /// # assert_eq!(response.issues()[0].to_string(), "`patient.is_dependent`: expected a boolean, found a list");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn issues(&self) -> &[DecodeIssue] {
+        self.findings
+            .as_ref()
+            .map_or(&[], |findings| &findings.issues)
+    }
+
+    /// Returns the body that the value was decoded from, as it was sent. It is empty for a response
+    /// that is not decoded from JSON.
+    ///
+    /// It contains fields that the models do not have, and may contain health data: keep it out of
+    /// logs. It is kept in memory until the response is dropped or consumed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Decodes the body into a type of yours, for example to read a field that the models do not
+    /// have yet.
+    ///
+    /// As for the models, a value that does not fit is absent, unless that leaves nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use fullscript::testing::{FakeFullscript, Script};
+    /// # let fake = FakeFullscript::start().await?;
+    /// # let body = serde_json::json!({"patient": {"id": "1", "pronouns": "she"}});
+    /// # fake.answer("get_patient", Script::json(200, &body));
+    /// # let client = fake.client();
+    /// #[derive(serde::Deserialize)]
+    /// struct Patient {
+    ///     pronouns: Option<String>,
+    /// }
+    /// #[derive(serde::Deserialize)]
+    /// struct Body {
+    ///     patient: Patient,
+    /// }
+    ///
+    /// let response = client.get_patient().id("1").send().await?;
+    /// let body: Body = response.decode_as().unwrap();
+    /// assert_eq!(body.patient.pronouns.as_deref(), Some("she"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the first issue that leaves nothing to decode. Its path shows the names of fields of
+    /// the models only.
+    pub fn decode_as<U: DeserializeOwned>(&self) -> Result<U, DecodeIssue> {
+        match decode(&self.body, false) {
+            Ok(decoded) => Ok(decoded.value),
+            Err(Undecodable { cause, .. }) => Err(cause.unwrap_or(DecodeIssue {
+                path: String::new(),
+                kind: DecodeIssueKind::Malformed,
+            })),
+        }
+    }
+
+    /// Returns the records of a list that cannot be read, in order. The value contains the others.
+    pub fn unreadable_records(&self) -> &[UnreadableRecord] {
+        self.findings
+            .as_ref()
+            .map_or(&[], |findings| &findings.unreadable)
+    }
+
     pub(crate) fn value_mut(&mut self) -> &mut T {
         &mut self.value
     }
@@ -64,6 +157,8 @@ impl<T> Response<T> {
             status: self.status,
             headers: self.headers,
             attempts: self.attempts,
+            findings: self.findings,
+            body: self.body,
         }
     }
 }
@@ -81,6 +176,7 @@ impl<T> fmt::Debug for Response<T> {
         f.debug_struct("Response")
             .field("status", &self.status)
             .field("request_id", &self.request_id())
+            .field("issues", &self.issues().len())
             .finish_non_exhaustive()
     }
 }
@@ -126,10 +222,26 @@ impl fmt::Debug for ByteStream {
     }
 }
 
+/// Reads a response of any JSON; an empty body is an empty object, if the type can be one.
+pub(crate) async fn read_any_json<T: DeserializeOwned>(
+    operation_id: &'static str,
+    mut ending: Ending,
+) -> Result<Response<T>, Error> {
+    const EMPTY_OBJECT: &[u8] = b"{}";
+    if let Outcome::Response(_, Some(Ok(body))) = &mut ending.outcome
+        && body.trim_ascii().is_empty()
+        && serde_json::from_slice::<T>(EMPTY_OBJECT).is_ok()
+    {
+        *body = bytes::Bytes::from_static(EMPTY_OBJECT);
+    }
+    read_json(operation_id, ending).await
+}
+
 pub(crate) async fn read_json<T: DeserializeOwned>(
     operation_id: &'static str,
     ending: Ending,
 ) -> Result<Response<T>, Error> {
+    let strict = ending.strict;
     let Success {
         mut response,
         trace,
@@ -144,6 +256,9 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         body,
     };
     let body = match body {
+        Ok(body) | Err(IncompleteBody::Closed(None, body)) if body.trim_ascii().is_empty() => {
+            return Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace));
+        }
         Ok(body) => body,
         Err(IncompleteBody::Closed(error, body)) => {
             let response = raw(headers, body);
@@ -158,19 +273,20 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
             return Err(Error::too_large(operation_id, response, limit).traced(trace));
         }
     };
-    // An empty body is decoded as an empty object: a response without a schema accepts it, and a
-    // model reports its missing fields.
-    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    match serde_json::from_slice(text) {
-        Ok(value) => Ok(Response {
+    match decode(&body, strict) {
+        Ok(Decoded { value, findings }) => Ok(Response {
             value,
             status,
             headers,
             attempts: trace.attempts,
+            findings,
+            body,
         }),
-        Err(error) => {
-            let place = path_of_failure::<T>(text);
-            let error = Error::decode(operation_id, raw(headers, body), place, &error);
+        Err(_) if body.trim_ascii() == b"null" => {
+            Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace))
+        }
+        Err(Undecodable { error, cause }) => {
+            let error = Error::decode(operation_id, raw(headers, body), cause, &error);
             Err(error.traced(trace))
         }
     }
@@ -210,6 +326,8 @@ impl Success {
             status: self.response.status(),
             headers: self.response.headers().clone(),
             attempts: self.trace.attempts,
+            findings: None,
+            body: Bytes::new(),
             value: value(self.response),
         }
     }
@@ -220,7 +338,7 @@ impl Success {
 /// Any status from 200 to 299 is a success, because the vendor does not always document which of
 /// them an operation returns.
 fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error> {
-    let Ending { trace, outcome } = ending;
+    let Ending { trace, outcome, .. } = ending;
     let (mut response, body) = match outcome {
         Outcome::Response(response, body) => (response, body.unwrap_or(Ok(bytes::Bytes::new()))),
         Outcome::Failed(failure) => return Err(failure.into_error(operation_id, trace)),
@@ -239,30 +357,4 @@ fn success(operation_id: &'static str, ending: Ending) -> Result<Success, Error>
         body: body.unwrap_or_else(IncompleteBody::into_bytes),
     };
     Err(Error::refused(operation_id, response).traced(trace))
-}
-
-/// Returns the path in the response at which decoding failed: `patients[3].id`.
-///
-/// The path contains names of fields of the models only. Any other name, such as a key of metadata,
-/// is replaced by `*`, because it may be patient data. The path is computed by decoding a second
-/// time, so that successful decoding costs nothing extra.
-fn path_of_failure<T: DeserializeOwned>(text: &[u8]) -> Option<String> {
-    let mut decoder = serde_json::Deserializer::from_slice(text);
-    let error = serde_path_to_error::deserialize::<_, T>(&mut decoder).err()?;
-    let mut path = String::new();
-    for segment in error.path() {
-        let name = match segment {
-            Segment::Seq { index } => {
-                path.push_str(&format!("[{index}]"));
-                continue;
-            }
-            Segment::Map { key } if is_field(key) => key,
-            Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => "*",
-        };
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(name);
-    }
-    Some(path).filter(|path| !path.is_empty())
 }

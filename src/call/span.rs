@@ -17,9 +17,10 @@ mod on {
     use tracing::field::Empty;
     use tracing::{Instrument, Span};
 
-    use crate::call::outcome::{Ending, Failure, IncompleteBody, Outcome};
+    use crate::call::outcome::Ending;
     use crate::error::request_id;
     use crate::operations::Operation;
+    use crate::transport::CallOutcome;
 
     /// The span of one call.
     pub(crate) struct CallSpan(Span);
@@ -59,7 +60,8 @@ mod on {
             work.instrument(self.0.clone()).await
         }
 
-        pub(crate) fn end(&self, ending: &Ending) {
+        /// Records the facts about the response.
+        pub(crate) fn respond(&self, ending: &Ending) {
             if self.0.is_disabled() {
                 return;
             }
@@ -74,30 +76,13 @@ mod on {
                 self.0
                     .record("fullscript.request_id", request_id(response.headers()));
             }
-            if let Some(error) = error_type(&ending.outcome) {
-                self.0.record("error.type", error);
+        }
+
+        pub(crate) fn end(self, outcome: CallOutcome) {
+            if outcome != CallOutcome::Ok {
+                self.0.record("error.type", outcome.as_str());
                 self.0.record("otel.status_code", "ERROR");
             }
-        }
-    }
-
-    /// Returns the value of `error.type`, if the call failed.
-    fn error_type(outcome: &Outcome) -> Option<&'static str> {
-        match outcome {
-            Outcome::Failed(Failure::Invalid(_)) => Some("invalid_request"),
-            Outcome::Failed(Failure::Auth(_)) => Some("auth"),
-            Outcome::Failed(Failure::NoPermit) => Some("rate_limit"),
-            Outcome::Failed(Failure::WaitTimedOut(_) | Failure::TimedOut) => Some("timeout"),
-            Outcome::Failed(Failure::Transport(error)) if error.is_timeout() => Some("timeout"),
-            Outcome::Failed(Failure::Transport(_)) => Some("connection"),
-            Outcome::Response(response, body) => match (response.status(), body) {
-                (status, _) if status.is_server_error() => Some("server_error"),
-                (status, _) if !status.is_success() => Some("refused"),
-                (_, Some(Err(IncompleteBody::Closed(..)))) => Some("incomplete_response"),
-                (_, Some(Err(IncompleteBody::TimedOut(_)))) => Some("timeout"),
-                (_, Some(Err(IncompleteBody::TooLarge { .. }))) => Some("response_too_large"),
-                (_, Some(Ok(_)) | None) => None,
-            },
         }
     }
 
@@ -123,6 +108,7 @@ mod off {
 
     use crate::call::outcome::Ending;
     use crate::operations::Operation;
+    use crate::transport::CallOutcome;
 
     pub(crate) struct CallSpan;
 
@@ -135,7 +121,9 @@ mod off {
             work
         }
 
-        pub(crate) fn end(&self, _: &Ending) {}
+        pub(crate) fn respond(&self, _: &Ending) {}
+
+        pub(crate) fn end(self, _: CallOutcome) {}
     }
 
     pub(crate) fn log_retry(_: Option<StatusCode>, _: Duration) {}

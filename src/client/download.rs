@@ -146,11 +146,12 @@ impl Download {
             let context = self.context_for(&url);
             let request = Request::new(Method::GET, url.clone());
             let call = Call::new(&context, None, request).with_deadline(deadline);
-            let ending = call.after_attempts(attempts).make_streaming().await;
+            let mut call = call.after_attempts(attempts);
+            let ending = call.make_streaming().await;
             let Some(location) = redirect(&ending) else {
                 attempts = ending.trace.attempts;
                 let budget = &context.calls.retry_budget;
-                let read = self.read(ending).await;
+                let read = call.end(self.read(ending).await);
                 let is_cut = |error: &Error| error.is_transport() && error.status().is_some();
                 if !read.as_ref().is_err_and(is_cut) {
                     budget.refund(paid);
@@ -173,13 +174,13 @@ impl Download {
                 .join(&location)
                 .map_err(|_| "the server redirects to an invalid URL");
             let allowed = next.and_then(|next| self.check(&next).map(|()| next));
-            url = match allowed {
+            url = call.end(match allowed {
                 Ok(_) if redirects > MAX_REDIRECTS => {
-                    return Err(redirect_error(ending, "too many redirects (limit 5)"));
+                    Err(redirect_error(ending, "too many redirects (limit 5)"))
                 }
-                Ok(next) => next,
-                Err(reason) => return Err(redirect_error(ending, reason)),
-            };
+                Ok(next) => Ok(next),
+                Err(reason) => Err(redirect_error(ending, reason)),
+            })?;
         }
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use crate::call::context::Context;
 use crate::call::prepare::call;
-use crate::call::response::{ByteStream, Response, read_bytes, read_json};
+use crate::call::response::{ByteStream, Response};
 use crate::error::Error;
 use crate::operations::{self, Operation};
 
@@ -99,16 +99,14 @@ impl RequestBuilder {
     /// Sends the request and decodes the JSON response.
     ///
     /// `serde_json::Value` accepts any JSON. A response without a body is decoded as an empty
-    /// object.
+    /// object if `T` can be one; otherwise, see [`Error::is_empty_success`].
     ///
     /// # Errors
     /// Returns an [`Error`], like the methods of the client.
     pub async fn send<T: DeserializeOwned>(self) -> Result<Response<T>, Error> {
-        let id = self.operation_id();
         let operation = self.operation;
         let (client, request) = self.accepting_json().built()?;
-        let mut call = call(operation, &client.context, request)?;
-        read_json(id, call.make().await).await
+        call(operation, &client.context, request)?.any_json().await
     }
 
     /// Sends the request and returns the response with its body unread, as a stream of bytes.
@@ -116,11 +114,9 @@ impl RequestBuilder {
     /// # Errors
     /// Returns the errors of [`send`](Self::send).
     pub async fn send_bytes(self) -> Result<Response<ByteStream>, Error> {
-        let id = self.operation_id();
         let operation = self.operation;
         let (client, request) = self.built()?;
-        let mut call = call(operation, &client.context, request)?;
-        read_bytes(id, call.make_streaming().await).await
+        call(operation, &client.context, request)?.bytes().await
     }
 
     fn accepting_json(self) -> Self {

@@ -41,10 +41,25 @@ impl Error {
                 "the stream stops here: set another `page_size`, or fetch single pages with `send`"
             }
             (Cause::Decode(_, advice), _) => advice,
+            (Cause::Record(_), _) => {
+                "the stream continues with the next record: report the request id"
+            }
+            (Cause::TooLarge(_), _) => {
+                "set a larger `CallOptions::max_response_size`, or request smaller pages"
+            }
+            (Cause::EmptySuccess, _) if self.method() == Some("GET") => {
+                "retry the call, or report the request id"
+            }
+            (Cause::EmptySuccess, _) => {
+                "the request has taken effect: read the object instead of sending it again"
+            }
             (Cause::Refused, StatusCode::UNAUTHORIZED) => {
                 "the access token is missing, expired or revoked: get a new one"
             }
             (Cause::Refused, StatusCode::NOT_FOUND) => "check the id and the environment",
+            (Cause::Refused, StatusCode::UNPROCESSABLE_ENTITY) if self.messages().is_empty() => {
+                "the server gave no reason: check the values, or report the request id"
+            }
             (Cause::Refused, StatusCode::UNPROCESSABLE_ENTITY) => {
                 "correct the values that `messages()` names"
             }
@@ -91,12 +106,15 @@ impl Error {
             .iter()
             .map(|scopes| scopes.join(" and "))
             .collect();
+        let is_reported = self.reports_missing_scope();
         if alternatives.is_empty() {
-            return None;
+            return is_reported
+                .then(|| format!("the token lacks a scope that `messages()` names: {FIX}"));
         }
         let alternatives = alternatives.join(" or ");
+        let lacks = if is_reported { "lacks" } else { "may lack" };
         Some(format!(
-            "the token may lack the scope {alternatives} ({confidence}): {FIX}"
+            "the token {lacks} the scope {alternatives} ({confidence}): {FIX}"
         ))
     }
 }

@@ -3,6 +3,7 @@
 use reqwest::StatusCode;
 
 use super::{Cause, Error};
+use crate::transport::CallOutcome;
 
 /// The class of an [`Error`], returned by [`Error::kind`].
 ///
@@ -46,6 +47,10 @@ pub enum ErrorKind {
     Server,
     /// The server returned a success status, but the response could not be decoded.
     Decode,
+    /// A record of a list cannot be read; see [`Error::is_record_unreadable`].
+    RecordUnreadable,
+    /// The server returned a success status without a body; see [`Error::is_empty_success`].
+    EmptySuccess,
     /// The pages of a list are inconsistent; see [`Error::is_pagination`].
     Pagination,
 }
@@ -65,7 +70,9 @@ impl Error {
             Cause::WaitTimedOut(_) | Cause::TimedOut => ErrorKind::Timeout,
             Cause::Transport if self.has_timeout_source() => ErrorKind::Timeout,
             Cause::Transport => ErrorKind::Connection,
-            Cause::Decode(..) => ErrorKind::Decode,
+            Cause::Decode(..) | Cause::TooLarge(_) => ErrorKind::Decode,
+            Cause::Record(_) => ErrorKind::RecordUnreadable,
+            Cause::EmptySuccess => ErrorKind::EmptySuccess,
             Cause::Pagination(_) => ErrorKind::Pagination,
             Cause::Refused => match self.status() {
                 Some(StatusCode::UNAUTHORIZED) => ErrorKind::Unauthorized,
@@ -76,6 +83,25 @@ impl Error {
                 Some(status) if status >= StatusCode::INTERNAL_SERVER_ERROR => ErrorKind::Server,
                 _ => ErrorKind::Refused,
             },
+        }
+    }
+
+    /// Returns the outcome of the call, for its report and its span.
+    pub(crate) fn outcome(&self) -> CallOutcome {
+        match (&self.inner.cause, self.kind()) {
+            (Cause::TooLarge(_), _) => CallOutcome::ResponseTooLarge,
+            (Cause::Refused, ErrorKind::Server) => CallOutcome::ServerError,
+            (Cause::Refused, _) => CallOutcome::Refused,
+            (_, ErrorKind::InvalidRequest) => CallOutcome::InvalidRequest,
+            (_, ErrorKind::Auth) => CallOutcome::Auth,
+            (_, ErrorKind::RateLimited) => CallOutcome::RateLimit,
+            (_, ErrorKind::Timeout) => CallOutcome::Timeout,
+            (_, ErrorKind::Connection) if self.status().is_some() => {
+                CallOutcome::IncompleteResponse
+            }
+            (_, ErrorKind::Connection) => CallOutcome::Connection,
+            (_, ErrorKind::EmptySuccess) => CallOutcome::EmptySuccess,
+            _ => CallOutcome::Decode,
         }
     }
 

@@ -11,11 +11,11 @@ use std::time::Duration;
 use progenitor_client::Error as Unread;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 
 use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::{refusal_reason, whole_seconds};
+use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 
@@ -75,6 +75,12 @@ enum Cause {
     /// The server returned a success status with a body that is not valid for the operation: the
     /// reason, and what the caller can do.
     Decode(String, &'static str),
+    /// The response is larger than this limit, in bytes.
+    TooLarge(usize),
+    /// The server returned a success status without a body, for an operation that returns one.
+    EmptySuccess,
+    /// A record of a list cannot be read.
+    Record(UnreadableRecord),
     /// The pages of a list are inconsistent.
     Pagination(String),
 }
@@ -178,20 +184,30 @@ impl Error {
     /// Returns the vendor's error messages in the body, one entry per message.
     ///
     /// Messages are read from `error` (a text, a list, an object, or a list inside a text),
-    /// `errors`, `message` and `error_description`.
+    /// `errors`, `message` and `error_description`. If the server refused the request, a body that
+    /// is a plain text of at most 1,024 bytes, a JSON text or a JSON list of texts is read, too.
     /// They may contain health data: keep them out of logs.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
-        let body = self
-            .body()
-            .and_then(|body| serde_json::from_slice::<Value>(body).ok());
-        let mut messages = Vec::new();
-        for key in ["error", "errors", "message", "error_description"] {
-            if let Some(value) = body.as_ref().and_then(|body| body.get(key)) {
-                messages::collect(value, None, &mut messages);
-            }
+        let Some(response) = &self.inner.response else {
+            return Vec::new();
+        };
+        let messages = messages::in_fields(&response.body);
+        if messages.is_empty() && matches!(self.inner.cause, Cause::Refused) {
+            return messages::in_text(response);
         }
         messages
+    }
+
+    /// Returns the vendor's error codes in the body, such as `token_expired` or `not_found`, each
+    /// once.
+    ///
+    /// Codes are read from `code` and `error_code` in the body, in `error` and in `errors`, and
+    /// from texts in `error` and `errors` that are words joined by `_`. A code has at most 64
+    /// letters, digits and `_-.:`. The vendor documents no codes.
+    #[must_use]
+    pub fn codes(&self) -> Vec<String> {
+        self.body().map(messages::codes).unwrap_or_default()
     }
 
     /// Returns whether the request was not sent because an argument is missing or not valid.
@@ -230,7 +246,12 @@ impl Error {
             Cause::Refused => self
                 .status()
                 .is_some_and(|status| refusal_reason(status, body).is_some()),
-            Cause::InvalidRequest(_) | Cause::Decode(..) | Cause::Pagination(_) => false,
+            Cause::InvalidRequest(_)
+            | Cause::Decode(..)
+            | Cause::TooLarge(_)
+            | Cause::Record(_)
+            | Cause::EmptySuccess
+            | Cause::Pagination(_) => false,
         }
     }
 
@@ -253,6 +274,35 @@ impl Error {
     #[must_use]
     pub fn is_decode(&self) -> bool {
         self.kind() == ErrorKind::Decode
+    }
+
+    /// Returns whether a single record of a list cannot be read, because its own id is missing or
+    /// because it is not an object.
+    ///
+    /// A stream of records continues with the next record. [`Error::unreadable_record`] returns the
+    /// index, the id if there is one, and the cause, and [`Error::body`] the record as it was sent.
+    #[must_use]
+    pub fn is_record_unreadable(&self) -> bool {
+        self.kind() == ErrorKind::RecordUnreadable
+    }
+
+    /// Returns the record that cannot be read, if [`Error::is_record_unreadable`].
+    #[must_use]
+    pub fn unreadable_record(&self) -> Option<&UnreadableRecord> {
+        match &self.inner.cause {
+            Cause::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the request succeeded without the response body that the operation returns.
+    ///
+    /// The status is a success, such as 200 or 204, and the body is empty or `null`. A request that
+    /// changes something has taken effect: read the object instead of sending the request again.
+    /// A GET with an empty body of the type JSON is retried before, a write never is.
+    #[must_use]
+    pub fn is_empty_success(&self) -> bool {
+        self.kind() == ErrorKind::EmptySuccess
     }
 
     /// Returns whether the pages of a list are inconsistent.
@@ -295,9 +345,12 @@ impl Error {
     }
 
     /// Returns whether a 403 may be caused by the operation's restriction to approved partners.
+    ///
+    /// This is not the case if the server reports a missing scope.
     #[must_use]
     pub fn needs_approval(&self) -> bool {
         self.refused_with(StatusCode::FORBIDDEN)
+            && !self.reports_missing_scope()
             && self
                 .operation()
                 .is_some_and(|operation| operation.requires_commercial_approval)
@@ -306,12 +359,13 @@ impl Error {
     /// Returns whether a 403 or a 401 is caused by a scope that the token lacks.
     ///
     /// This is the case if the known scopes of the operation are not among those that the token
-    /// was issued with, or if the server reports `insufficient_scope`. The vendor's guide names
-    /// the response "Unauthorized", and does not document its status.
+    /// was issued with, or if the server reports it: `insufficient_scope`, or the documented message
+    /// ``Must have `catalog` scope enabled for this request``. The vendor's guide names the response
+    /// "Unauthorized", and does not document its status.
     #[must_use]
     pub fn is_missing_scope(&self) -> bool {
         (self.refused_with(StatusCode::FORBIDDEN) || self.refused_with(StatusCode::UNAUTHORIZED))
-            && (!self.missing_scopes().is_empty() || self.reports_insufficient_scope())
+            && (!self.missing_scopes().is_empty() || self.reports_missing_scope())
     }
 
     /// Returns the scopes that the operation needs and the token lacks, if both are known.
@@ -322,16 +376,24 @@ impl Error {
         &self.inner.trace.missing_scopes
     }
 
-    /// Returns whether `WWW-Authenticate` reports `insufficient_scope` (RFC 6750, section 3.1).
-    fn reports_insufficient_scope(&self) -> bool {
+    /// Returns whether the server reports a missing scope: in `WWW-Authenticate` (RFC 6750, section
+    /// 3.1), as a code, or in a message.
+    fn reports_missing_scope(&self) -> bool {
+        const CODE: &str = "insufficient_scope";
         let challenges = self
             .headers()
             .map(|headers| headers.get_all("www-authenticate"));
-        challenges.into_iter().flatten().any(|challenge| {
+        let is_challenged = challenges.into_iter().flatten().any(|challenge| {
             challenge
                 .to_str()
-                .is_ok_and(|challenge| challenge.contains("insufficient_scope"))
-        })
+                .is_ok_and(|challenge| challenge.contains(CODE))
+        });
+        is_challenged
+            || self.codes().iter().any(|code| code == CODE)
+            || self.messages().iter().any(|message| {
+                let message = message.to_lowercase();
+                message.contains("must have") && message.contains("scope")
+            })
     }
 
     fn refused_with(&self, status: StatusCode) -> bool {
@@ -385,28 +447,57 @@ impl Error {
         Self::new(Cause::Refused, operation_id, Some(response), None)
     }
 
+    /// Creates the error for a record of a page that cannot be read.
+    pub(crate) fn record_unreadable(
+        operation_id: &'static str,
+        record: UnreadableRecord,
+        (status, headers): (StatusCode, &HeaderMap),
+        attempts: u32,
+    ) -> Self {
+        let response = RawResponse {
+            status,
+            headers: headers.clone(),
+            body: bytes::Bytes::copy_from_slice(record.body()),
+        };
+        let trace = Trace {
+            attempts,
+            may_have_arrived: true,
+            ..Trace::default()
+        };
+        Self::new(Cause::Record(record), operation_id, Some(response), None).traced(trace)
+    }
+
+    /// Creates the error for a success without the body that the operation returns.
+    pub(crate) fn empty_success(operation_id: &'static str, response: RawResponse) -> Self {
+        Self::new(Cause::EmptySuccess, operation_id, Some(response), None)
+    }
+
     pub(crate) fn decode(
         operation_id: &'static str,
         response: RawResponse,
-        place: Option<String>,
+        cause: Option<DecodeIssue>,
         error: &serde_json::Error,
     ) -> Self {
+        const NO_JSON: &str = "a proxy or a maintenance page may have responded: retry later, or \
+                               report the request id";
         // The decoder's own message may quote the value.
         let (what, advice) = match error.classify() {
+            _ if matches!(&cause, Some(issue) if issue.kind == DecodeIssueKind::Missing) => {
+                ("is missing", "update this crate, or report the request id")
+            }
             serde_json::error::Category::Data => (
                 "does not have the expected type",
                 "update this crate, or report the request id",
             ),
+            _ if messages::is_html(&response) => ("is HTML, not JSON", NO_JSON),
             serde_json::error::Category::Eof => (
                 "is truncated by the server",
                 "retry a call that changes nothing, or report the request id",
             ),
-            _ => (
-                "is not valid JSON",
-                "a proxy or a maintenance page may have responded: retry later, or report the \
-                 request id",
-            ),
+            _ => ("is not valid JSON", NO_JSON),
         };
+        let place = cause.map(|issue| issue.path);
+        let place = place.filter(|place| !place.is_empty());
         let subject = place.map_or_else(|| "the response".into(), |place| format!("`{place}`"));
         let cause = Cause::Decode(format!("decode error: {subject} {what}"), advice);
         Self::new(cause, operation_id, Some(response), None)
@@ -437,9 +528,8 @@ impl Error {
         response: RawResponse,
         limit: usize,
     ) -> Self {
-        let reason = format!("the response body is larger than the limit of {limit} bytes");
-        let advice = "set a larger `CallOptions::max_response_size`, or request smaller pages";
-        Self::not_as_expected(operation_id, response, reason, advice)
+        let cause = Cause::TooLarge(limit);
+        Self::new(cause, operation_id, Some(response), None)
     }
 
     /// Adds the facts about the call.
@@ -526,6 +616,28 @@ impl fmt::Display for Error {
                 "connection closed before the response was complete (status {status})"
             )?,
             (Cause::Refused, Some(status)) => write!(f, "the server returned {status}")?,
+            (Cause::TooLarge(limit), status) => {
+                write!(
+                    f,
+                    "the response body is larger than the limit of {limit} bytes"
+                )?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
+            (Cause::Record(record), status) => {
+                let index = record.index();
+                write!(f, "record {index} cannot be read: {}", record.cause())?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
+            (Cause::EmptySuccess, status) => {
+                f.write_str("the request succeeded, but the response has no body")?;
+                if let Some(status) = status {
+                    write!(f, " (status {status})")?;
+                }
+            }
             (Cause::Refused, None) => f.write_str("the server refused the request")?,
             (Cause::Decode(reason, _) | Cause::Pagination(reason), Some(status)) => {
                 write!(f, "{reason} (status {status})")?;

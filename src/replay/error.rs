@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::types::EventId;
 use crate::webhook::EventLogError;
 
-/// An error in a part of a replay. The cursor does not advance past it, so the next replay retries.
+/// An error in a part of a replay. The cursor does not advance past it, so the next replay retries,
+/// unless [`is_unreadable`](Self::is_unreadable) or [`is_gone`](Self::is_gone).
 ///
 /// The replay continues with the remaining parts, unless [`is_end`](Self::is_end). Neither
 /// `Display` nor `Debug` shows patient data.
@@ -58,9 +59,20 @@ impl ReplayError {
     #[must_use]
     pub fn failed_list(&self) -> Option<EventList> {
         match self.kind {
-            Kind::List(list, _) => Some(list),
+            Kind::List(list, _) if !self.is_unreadable() => Some(list),
             _ => None,
         }
+    }
+
+    /// Returns whether a single record of a list cannot be read, because it has no event id.
+    ///
+    /// The cursor advances past it, because an event without an id cannot be acknowledged. Later
+    /// replays report it again while their range of days includes it, which is a day before the
+    /// cursor. [`call`](Self::call) has the record as it was sent
+    /// ([`Error::body`](crate::Error::body)).
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(&self.kind, Kind::List(_, error) if error.is_record_unreadable())
     }
 
     /// Returns the id of the event that could not be retrieved.
@@ -105,6 +117,12 @@ fn is_lasting(error: &Error) -> bool {
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
+            Kind::List(list, _) if self.is_unreadable() => {
+                write!(
+                    f,
+                    "replay: a record of the list {list} has no event id and is skipped"
+                )?;
+            }
             Kind::List(list, _) => write!(f, "replay: failed to read the list {list} to its end")?,
             Kind::Event(..) if self.is_gone() => {
                 f.write_str("replay: an event that was listed no longer exists and is skipped")?;
@@ -112,7 +130,7 @@ impl fmt::Display for ReplayError {
             Kind::Event(..) => f.write_str("replay: failed to retrieve an event")?,
             Kind::EventLog(_) => f.write_str("replay: the event log failed")?,
         }
-        match (self.is_end, self.is_gone()) {
+        match (self.is_end, self.is_gone() || self.is_unreadable()) {
             (true, _) => f.write_str("; fix the cause, then resume from the cursor"),
             (false, true) => Ok(()),
             (false, false) => f.write_str("; the next replay retries it"),

@@ -113,7 +113,8 @@ impl Reading {
     }
 
     /// Returns whether records were missed for another reason than newer records at the front:
-    /// records with equal times may change their order between two pages.
+    /// records with equal times may change their order between two pages, or the end of the list is
+    /// uncertain.
     pub(super) fn has_holes(&self) -> bool {
         let Self::Events(items) = self else {
             // Records missing from deliveries are in the lists of events.
@@ -122,7 +123,7 @@ impl Reading {
         let changes = items.changes();
         let growth = changes.total_after.zip(changes.total_before);
         let growth = growth.map_or(0, |(after, before)| after.saturating_sub(before));
-        changes.missing > u64::try_from(growth).unwrap_or(0)
+        changes.uncertain_end || changes.missing > u64::try_from(growth).unwrap_or(0)
     }
 }
 

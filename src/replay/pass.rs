@@ -23,6 +23,9 @@ const MAX_FULL_EVENTS: usize = 1_000;
 /// after which the replay ends.
 const MAX_FAILURES: u32 = 3;
 
+/// Maximum number of records without an event id that are reported for each list.
+const MAX_UNREADABLE: usize = 1_000;
+
 /// Tolerance for clock differences. The event log remembers events for thirty days, so by a clock
 /// that differs from the server's, it may already have forgotten an event of that age.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60 * 60);
@@ -33,6 +36,8 @@ pub(super) struct Pass {
     now: SystemTime,
     progress: Progress,
     lists: VecDeque<EventList>,
+    /// Errors of records without an event id, to be returned.
+    unreadable: VecDeque<ReplayError>,
     /// Events that are not acknowledged, by the id of their key.
     found: HashMap<String, Found>,
     kept: usize,
@@ -54,6 +59,7 @@ impl Pass {
         let now = events.clock.now();
         Self {
             lists: events.lists.iter().copied().collect(),
+            unreadable: VecDeque::new(),
             progress: Progress::new(since, to_seconds(now)),
             events,
             since,
@@ -71,7 +77,13 @@ impl Pass {
 
     /// Returns the next event; must not be called after an error that ends the replay.
     pub(super) async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
-        while let Some(list) = self.lists.pop_front() {
+        loop {
+            if let Some(error) = self.unreadable.pop_front() {
+                return Some(Err(error));
+            }
+            let Some(list) = self.lists.pop_front() else {
+                break;
+            };
             if let Err(error) = self.read(list).await {
                 return Some(Err(error));
             }
@@ -100,10 +112,14 @@ impl Pass {
         // constantly, and the next replay reads these days too.
         for _ in 0..2 {
             let mut reading = Reading::of(list, &self.events.client, &days);
+            self.unreadable.clear();
             while let Some(event) = next_of(&mut reading).await {
                 match event {
                     Ok(Some(event)) => self.note(list, event).await?,
                     Ok(None) => {}
+                    Err(error) if error.is_record_unreadable() => {
+                        self.note_unreadable(list, error).await?;
+                    }
                     Err(error) => return Err(ReplayError::list(list, error)),
                 }
             }
@@ -113,6 +129,25 @@ impl Pass {
         }
         self.progress.read(list);
         Ok(())
+    }
+
+    /// Records the event of a record that cannot be read, or the error if the record has no event
+    /// id. Such an event cannot be acknowledged, so it does not hold the cursor.
+    async fn note_unreadable(&mut self, list: EventList, error: Error) -> Result<(), ReplayError> {
+        let event = error.body().map(Event::from_body);
+        let is_named = |event: &Event| {
+            let id = event.id.as_ref();
+            id.is_some_and(|id| !id.as_str().is_empty()) && event.type_.is_some()
+        };
+        match event.filter(is_named) {
+            Some(event) if list == EventList::Deliveries => self.note(list, event).await,
+            _ => {
+                if self.unreadable.len() < MAX_UNREADABLE {
+                    self.unreadable.push_back(ReplayError::list(list, error));
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn note(&mut self, list: EventList, event: Event) -> Result<(), ReplayError> {
@@ -203,10 +238,17 @@ impl Pass {
         let error = match event.send().await {
             Ok(response) => {
                 self.failures = 0;
-                return Ok(Event::from(&response.event));
+                return Ok(Event::from_body(response.body()));
             }
             Err(error) => error,
         };
+        // A response that the model refuses is read like a delivery, which never fails.
+        let lenient = error.body().filter(|_| error.is_decode());
+        let lenient = lenient.map(Event::from_body);
+        if let Some(event) = lenient.filter(|event| event.type_.is_some()) {
+            self.failures = 0;
+            return Ok(event);
+        }
         if !error.is_transient() && found.open.lists[EventList::Deliveries.index()] {
             // The event may exist only in the list of deliveries, or may be gone already.
             if let Some(event) = self.delivered(&found.id).await {

@@ -68,7 +68,7 @@
 //!         Err(error) if error.status().is_some_and(|status| status == 403) => {
 //!             Ok("Please connect again to see orders.".into())
 //!         }
-//!         Err(error) => Err(error),
+//!         Err(error) => Err(error.into()),
 //!     }
 //! }
 //!
@@ -116,7 +116,7 @@ pub use clock::ManualClock;
 pub use fake::FakeFullscript;
 pub use fake::builder::FakeBuilder;
 pub use fake::web_app::WebApp;
-pub use round_trip::{RoundTripError, round_trip};
+pub use round_trip::{DecodedResponse, RoundTripError, decode, round_trip};
 pub use server::drift::Drift;
 pub use server::fault::Fault;
 pub use server::oauth::RefreshMode;

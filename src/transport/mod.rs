@@ -2,6 +2,7 @@
 
 mod limit;
 mod options;
+mod outcome;
 mod pools;
 pub(crate) mod retry;
 pub(crate) mod shared;
@@ -19,6 +20,7 @@ use crate::environment::Environment;
 pub use self::limit::RateLimit;
 pub(crate) use self::limit::{NoPermit, Permit};
 pub use self::options::CallOptions;
+pub use self::outcome::CallOutcome;
 pub(crate) use self::pools::{HttpPools, PoolInUse};
 pub use self::shared::CallReport;
 pub(crate) use self::shared::Calls;

@@ -58,6 +58,7 @@ pub struct CallOptions {
     max_attempts: Option<u32>,
     max_response_size: Option<usize>,
     retry_refused_writes: Option<bool>,
+    strict_decoding: Option<bool>,
     idempotency: Option<Idempotency>,
 }
 
@@ -141,6 +142,19 @@ impl CallOptions {
         self
     }
 
+    /// Returns an error for a response that differs from its model, instead of decoding what fits.
+    /// Default: false.
+    ///
+    /// By default, a value of another type is absent and is reported by
+    /// [`Response::issues`](crate::Response::issues). Use this option in tests, to notice that the
+    /// server has changed. The error is [`ErrorKind::Decode`](crate::ErrorKind::Decode) and names
+    /// the field.
+    #[must_use]
+    pub fn strict_decoding(mut self, strict: bool) -> Self {
+        self.strict_decoding = Some(strict);
+        self
+    }
+
     /// Sets the `Idempotency-Key` that is sent with every POST, and retries a POST like a GET.
     ///
     /// All attempts of a call send the same key. Use a key for one call only.
@@ -171,6 +185,7 @@ impl CallOptions {
         self.max_attempts = other.max_attempts.or(self.max_attempts);
         self.max_response_size = other.max_response_size.or(self.max_response_size);
         self.retry_refused_writes = other.retry_refused_writes.or(self.retry_refused_writes);
+        self.strict_decoding = other.strict_decoding.or(self.strict_decoding);
         self.idempotency = other.idempotency.or(self.idempotency);
         self
     }
@@ -193,6 +208,10 @@ impl CallOptions {
 
     pub(crate) fn retries_refused_writes(&self) -> bool {
         self.retry_refused_writes.unwrap_or_default()
+    }
+
+    pub(crate) fn decodes_strictly(&self) -> bool {
+        self.strict_decoding.unwrap_or_default()
     }
 
     /// Returns the idempotency key of a new call: the caller's own header, or the one that these
@@ -235,6 +254,7 @@ impl fmt::Debug for CallOptions {
             .field("max_attempts", &self.number_of_attempts())
             .field("max_response_size", &self.largest_response())
             .field("retry_refused_writes", &self.retries_refused_writes())
+            .field("strict_decoding", &self.decodes_strictly())
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::clock::Clock;
+use crate::transport::CallOutcome;
 use crate::transport::limit::{Limiter, RateLimit};
 use crate::transport::retry::RetryBudget;
 
@@ -26,12 +27,14 @@ pub struct CallReport {
     pub status: Option<StatusCode>,
     /// The number of times the request was sent.
     pub attempts: u32,
-    /// The time until the body was read (for a streamed body, until the headers arrived) or the
-    /// call failed.
+    /// The time until the response was decoded (for a streamed body, until the headers arrived; for
+    /// a download, until the file was read) or the call failed.
     pub elapsed: Duration,
-    /// Whether the future of the call was dropped before it ended, for example by a timeout of the
-    /// caller. The request may have been sent; `status` is `None`.
-    pub dropped: bool,
+    /// Whether the call succeeded, or the class of its failure.
+    pub outcome: CallOutcome,
+    /// The number of [issues](crate::Response::issues): where a response that was decoded differs
+    /// from its model.
+    pub decode_issues: usize,
 }
 
 /// The limits, the retry budget and the listener that the clients of one app share.

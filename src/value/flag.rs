@@ -120,7 +120,8 @@ impl schemars::JsonSchema for Flag {
     }
 }
 
-fn parse(text: &str) -> Option<bool> {
+/// Returns the meaning of a text; see [`Flag::value`].
+pub(super) fn parse(text: &str) -> Option<bool> {
     let text = text.trim();
     let is_any = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_any(&["true", "t", "yes", "y", "on", "1"]) {

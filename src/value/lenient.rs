@@ -6,6 +6,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Deserializer;
 
 use super::decimal;
+use super::flag;
 use super::scalar::{FromScalar, read};
 
 /// Decodes text; a number or boolean becomes its text, null becomes `None`.
@@ -26,7 +27,7 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D:
     read(d).map(|Integer(value)| value)
 }
 
-/// Decodes a boolean, also from a string or `0` and `1`; null and blank strings become `None`.
+/// Decodes a boolean, also from the words of a [`Flag`](super::Flag) or `0` and `1`; null and blank strings become `None`.
 #[inline]
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
     read(d).map(|Boolean(value)| value)
@@ -137,21 +138,13 @@ impl FromScalar for Boolean {
     fn from_text(text: &str) -> Option<Self> {
         match text.trim() {
             "" => Self::from_null(),
-            "1" => Self::from_boolean(true),
-            "0" => Self::from_boolean(false),
-            text if text.eq_ignore_ascii_case("true") => Self::from_boolean(true),
-            text if text.eq_ignore_ascii_case("false") => Self::from_boolean(false),
-            _ => None,
+            text => Some(Self(Some(flag::parse(text)?))),
         }
     }
 
     #[inline]
     fn from_number(text: &str) -> Option<Self> {
-        match Integer::from_number(text)? {
-            Integer(Some(0)) => Self::from_boolean(false),
-            Integer(Some(1)) => Self::from_boolean(true),
-            Integer(_) => None,
-        }
+        Some(Self(Some(flag::parse(text)?)))
     }
 
     #[inline]
@@ -241,10 +234,30 @@ mod tests {
 
     #[test]
     fn boolean_accepts_the_usual_encodings() {
-        for json in ["true", "1", "1.0", r#""true""#, r#""TRUE""#, r#""1""#] {
+        for json in [
+            "true",
+            "1",
+            "1.0",
+            r#""true""#,
+            r#""TRUE""#,
+            r#""1""#,
+            r#""1.0""#,
+            r#""yes""#,
+            r#""t""#,
+            r#"" On ""#,
+        ] {
             assert_eq!(read_with!(boolean, json).unwrap(), Some(true), "{json}");
         }
-        for json in ["false", "0", r#""false""#, r#""False""#, r#""0""#] {
+        for json in [
+            "false",
+            "0",
+            r#""false""#,
+            r#""False""#,
+            r#""0""#,
+            r#""No""#,
+            r#""f""#,
+            r#""off""#,
+        ] {
             assert_eq!(read_with!(boolean, json).unwrap(), Some(false), "{json}");
         }
         for json in ["null", r#""""#] {

@@ -15,23 +15,30 @@
 //! Decoding requires a self-describing format such as JSON.
 
 pub(crate) mod id;
+pub(crate) mod json;
 pub(crate) mod lenient;
 pub(crate) mod open_enum;
 pub(crate) mod scalar;
 
 mod decimal;
 mod flag;
+mod issue;
 mod or_empty;
 mod refusal;
 mod secret;
 mod time;
+#[cfg(feature = "client")]
+mod unreadable;
 mod update;
 
 pub use decimal::{Decimal, InvalidDecimal};
 pub use flag::{Flag, InvalidFlag};
+pub use issue::{DecodeIssue, DecodeIssueKind};
 pub use or_empty::OrEmpty;
 pub use secret::Secret;
 pub use time::{Date, InvalidDate, InvalidTimestamp, Timestamp};
+#[cfg(feature = "client")]
+pub use unreadable::UnreadableRecord;
 pub use update::Update;
 
 /// Placeholder for a value that `Debug` does not show.

@@ -219,8 +219,8 @@ fn float_text(value: f64) -> String {
 struct ScalarVisitor<T>(PhantomData<T>);
 
 impl<T: FromScalar> ScalarVisitor<T> {
-    fn accept<E: Error>(value: Option<T>) -> Result<T, E> {
-        value.ok_or_else(|| E::custom(format_args!("invalid value: not {}", T::EXPECTED)))
+    fn accept<E: Error>(self, value: Option<T>) -> Result<T, E> {
+        value.ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
     }
 }
 
@@ -232,38 +232,38 @@ impl<'de, T: FromScalar> Visitor<'de> for ScalarVisitor<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        Self::accept(T::from_text(text))
+        self.accept(T::from_text(text))
     }
 
     fn visit_string<E: Error>(self, text: String) -> Result<T, E> {
-        Self::accept(T::from_owned_text(text))
+        self.accept(T::from_owned_text(text))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
-        Self::accept(T::from_boolean(value))
+        self.accept(T::from_boolean(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
-        Self::accept(T::from_integer(value))
+        self.accept(T::from_integer(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            Err(_) => Self::accept(T::from_number(&value.to_string())),
+            Err(_) => self.accept(T::from_number(&value.to_string())),
         }
     }
 
     fn visit_i128<E: Error>(self, value: i128) -> Result<T, E> {
-        Self::accept(T::from_number(&value.to_string()))
+        self.accept(T::from_number(&value.to_string()))
     }
 
     fn visit_u128<E: Error>(self, value: u128) -> Result<T, E> {
-        Self::accept(T::from_number(&value.to_string()))
+        self.accept(T::from_number(&value.to_string()))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
-        Self::accept(T::from_number(&float_text(value)))
+        self.accept(T::from_number(&float_text(value)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<T, E> {
@@ -282,7 +282,7 @@ impl<'de, T: FromScalar> Visitor<'de> for ScalarVisitor<T> {
         if map.next_key::<String>()?.as_deref() != Some(NUMBER_KEY) {
             return Err(A::Error::invalid_type(Unexpected::Map, &self));
         }
-        Self::accept(T::from_number(&map.next_value::<String>()?))
+        self.accept(T::from_number(&map.next_value::<String>()?))
     }
 }
 

@@ -9,8 +9,10 @@ use super::data::EventData;
 use super::view::field;
 use crate::types::{
     self, ClinicId, EventId, EventType, IntegrationId, WebhookDeliveryEventPayload, WebhookEvent,
+    is_field,
 };
-use crate::value::{Hidden, Timestamp};
+use crate::value::json::{self, Content};
+use crate::value::{DecodeIssue, Hidden, Timestamp};
 
 /// An event, as received by webhook, from the Events API or from the list of deliveries.
 ///
@@ -38,18 +40,46 @@ pub struct Event {
     /// The event as it was received, without its envelope. Contains health data. A body that is not
     /// JSON is a string here.
     pub json: Value,
+    issues: Vec<DecodeIssue>,
 }
 
 impl Event {
     /// Reads the body of a delivery whose signature was verified.
     ///
-    /// A body that is not JSON, or is nested deeper than 128 levels, becomes [`EventData::Unknown`]
-    /// with the text; bytes that are not UTF-8 are replaced in it.
+    /// An object that is JSON except for some values is read without them, and `id` and `type_` are
+    /// known nevertheless. Such values are strings with invalid UTF-8 or a lone surrogate, numbers
+    /// such as `1e999`, and nesting deeper than 127 levels; [`issues`](Self::issues) names them.
+    ///
+    /// Any other body becomes [`EventData::Unknown`] with the text; bytes that are not UTF-8 are
+    /// replaced in it.
     #[must_use]
     pub fn from_body(body: &[u8]) -> Self {
-        let json = serde_json::from_slice(body)
-            .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into());
-        Self::from_json(json)
+        if let Ok(json) = serde_json::from_slice(body) {
+            return Self::from_json(json);
+        }
+        let parsed = json::parse(body);
+        // An event is an object.
+        let is_object = |parsed: &json::Parsed| matches!(parsed.root.content, Content::Object(_));
+        let Some(json::Parsed { root, flaws }) = parsed.filter(is_object) else {
+            return Self::from_json(String::from_utf8_lossy(body).into_owned().into());
+        };
+        let issues = flaws.into_iter().map(|(path, flaw)| DecodeIssue {
+            path: root.path_text(&path, is_field),
+            kind: flaw.into(),
+        });
+        let issues = issues.collect();
+        Self {
+            issues,
+            ..Self::from_json(root.into())
+        }
+    }
+
+    /// Returns where the body of a delivery is not valid JSON. The values are absent in
+    /// [`json`](Self::json), except for texts with control characters that are not escaped, which
+    /// are kept.
+    #[must_use]
+    pub fn issues(&self) -> &[DecodeIssue] {
+        &self.issues
     }
 
     /// Reads an event in any envelope: `{"event": ..}`, `{"event_payload": {"event": ..}}`,
@@ -71,6 +101,7 @@ impl Event {
             },
             type_,
             json,
+            issues: Vec::new(),
         }
     }
 }

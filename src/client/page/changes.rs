@@ -19,6 +19,11 @@ use std::fmt;
 pub struct ListChanges {
     /// Number of records delivered so far.
     pub delivered: u64,
+    /// Number of records so far that cannot be read: see [`UnreadableRecord`]. They are no change
+    /// to the list.
+    ///
+    /// [`UnreadableRecord`]: crate::value::UnreadableRecord
+    pub unreadable: u64,
     /// Number of records dropped because an earlier page contained the same id.
     pub duplicates: u64,
     /// Number of records that were never received, according to the total on the last page. Known
@@ -30,13 +35,18 @@ pub struct ListChanges {
     pub total_after: Option<i64>,
     /// Whether two pages stated different totals, even if the first and the latest agree.
     pub total_moved: bool,
+    /// Whether the list may continue after the last page that was read.
+    ///
+    /// This is the case if the server repeated a page that is as long as requested and states no
+    /// total, or if the only response of an operation without pagination states further pages.
+    pub uncertain_end: bool,
 }
 
 impl ListChanges {
-    /// Returns whether no change was detected.
+    /// Returns whether no change was detected and the end is certain.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.duplicates == 0 && self.missing == 0 && !self.total_moved
+        self.duplicates == 0 && self.missing == 0 && !self.total_moved && !self.uncertain_end
     }
 
     /// Returns whether the total grew between the first and the latest page.
@@ -52,12 +62,18 @@ impl ListChanges {
     }
 }
 
+impl ListChanges {
+    /// Returns the number of records that were received, each counted once.
+    pub(super) fn received(&self) -> u64 {
+        self.delivered.saturating_add(self.unreadable)
+    }
+}
+
 impl fmt::Display for ListChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return f.write_str("no change to the list was detected");
         }
-        f.write_str("the list changed while it was read: ")?;
         let mut facts = Vec::new();
         if self.duplicates > 0 {
             facts.push(format!("duplicates dropped: {}", self.duplicates));
@@ -72,6 +88,20 @@ impl fmt::Display for ListChanges {
             _ if self.total_moved => facts.push("total changed and changed back".into()),
             _ => {}
         }
-        write!(f, "{}; read the list again", facts.join(", "))
+        if facts.is_empty() {
+            return f.write_str(UNCERTAIN_END);
+        }
+        let facts = facts.join(", ");
+        write!(
+            f,
+            "the list changed while it was read: {facts}; read the list again"
+        )?;
+        if self.uncertain_end {
+            write!(f, "; {UNCERTAIN_END}")?;
+        }
+        Ok(())
     }
 }
+
+const UNCERTAIN_END: &str =
+    "the end of the list is uncertain: the server does not state whether more records follow";

@@ -1,13 +1,14 @@
 //! A stream of the records of a list.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::ListChanges;
 use super::pages::Pages;
+use super::{CollectError, ListChanges};
 use crate::error::Error;
 
 /// A stream of the records of a list, across all pages; returned by `items()` of a list operation's
@@ -32,6 +33,9 @@ pub struct Items<T> {
     pages: Pages<T>,
     /// Remaining records of the latest page.
     page: std::vec::IntoIter<T>,
+    /// Remaining records of the latest page that cannot be read, each with the number of remaining
+    /// records after it.
+    unreadable: VecDeque<(usize, Error)>,
     number: Option<i64>,
 }
 
@@ -41,6 +45,7 @@ impl<T> Pages<T> {
         Items {
             pages: self,
             page: Vec::new().into_iter(),
+            unreadable: VecDeque::new(),
             number: None,
         }
     }
@@ -54,7 +59,10 @@ impl<T> Items<T> {
         self
     }
 
-    /// Returns the next record, or `None` at the end and after an error.
+    /// Returns the next record, or `None` at the end.
+    ///
+    /// A record that cannot be read is an error with [`Error::is_record_unreadable`], and the next
+    /// call returns the record after it. Any other error ends the stream.
     ///
     /// Cancel safe: if the future is dropped, the next call continues with the request in flight.
     ///
@@ -66,15 +74,22 @@ impl<T> Items<T> {
 
     /// Collects all remaining records.
     ///
-    /// The whole list is held in memory, and an error discards the records that were already
-    /// received. Use it for lists that are known to be short.
+    /// The whole list is held in memory. Use it for lists that are known to be short.
     ///
     /// # Errors
-    /// Returns the errors of [`Pages::next`].
-    pub async fn collect_all(&mut self) -> Result<Vec<T>, Error> {
+    /// Returns a [`CollectError`] with the error of [`Pages::next`] and the records that were
+    /// received before it. `?` converts it to an [`Error`] and discards the records.
+    ///
+    /// A record that cannot be read is such an error, too ([`Error::is_record_unreadable`]). The
+    /// stream does not end with it: keep the records, and call `collect_all` again for those after
+    /// it.
+    pub async fn collect_all(&mut self) -> Result<Vec<T>, CollectError<T>> {
         let mut all = Vec::new();
         while let Some(item) = self.next().await {
-            all.push(item?);
+            match item {
+                Ok(record) => all.push(record),
+                Err(error) => return Err(CollectError::new(all, error)),
+            }
         }
         Ok(all)
     }
@@ -115,6 +130,13 @@ impl<T> Stream for Items<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            let left = self.page.len();
+            let is_next = |(after, _): &(usize, Error)| *after >= left;
+            if self.unreadable.front().is_some_and(is_next)
+                && let Some((_, error)) = self.unreadable.pop_front()
+            {
+                return Poll::Ready(Some(Err(error)));
+            }
             if let Some(item) = self.page.next() {
                 return Poll::Ready(Some(Ok(item)));
             }
@@ -124,6 +146,16 @@ impl<T> Stream for Items<T> {
                 Some(Ok(page)) => page,
             };
             self.number = Some(page.number());
+            let id = self.pages.list().operation_id;
+            let length = page.items().len();
+            let unreadable = page.before.iter().zip(&page.unreadable);
+            let unreadable = unreadable.map(|(before, record)| {
+                let response = page.response();
+                let head = (response.status(), response.headers());
+                let error = Error::record_unreadable(id, record.clone(), head, response.attempts());
+                (length - before, error.on_page(page.number()))
+            });
+            self.unreadable = unreadable.collect();
             self.page = page.into_iter();
         }
     }

@@ -10,6 +10,7 @@ use sync_wrapper::SyncWrapper;
 use super::PageMeta;
 use crate::call::response::Response;
 use crate::error::Error;
+use crate::value::UnreadableRecord;
 
 /// The API's maximum page size, in records.
 pub(crate) const LARGEST_PAGE: i64 = 100;
@@ -37,15 +38,59 @@ pub(crate) struct List {
     pub(crate) size: Option<i64>,
 }
 
+impl List {
+    /// Returns whether a page of this length has as many records as were requested.
+    ///
+    /// The server may cap `page_size` at its maximum.
+    pub(super) fn is_full(&self, length: i64) -> bool {
+        self.size
+            .is_none_or(|size| length == size || length == size.min(LARGEST_PAGE))
+    }
+}
+
 /// The content of one page, independent of its response type.
 pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,
     pub(super) ids: Vec<Option<String>>,
+    /// Records that cannot be read.
+    pub(super) skipped: Vec<Skipped>,
     /// Equal for two pages with the same records.
     pub(super) fingerprint: u64,
     pub(super) meta: Option<PageMeta>,
     /// Why the response cannot be read as a list, if so.
     pub(super) unreadable: Option<&'static str>,
+}
+
+/// A record of a page that cannot be read.
+pub(super) struct Skipped {
+    pub(super) record: UnreadableRecord,
+    /// The number of records before it that can be read.
+    pub(super) before: usize,
+    /// The id of the record, or what else identifies it across pages.
+    pub(super) key: String,
+}
+
+impl<T> PageBody<T> {
+    /// Adds the records that cannot be read, in the order of their indexes.
+    pub(super) fn skip(&mut self, records: &[UnreadableRecord]) {
+        for (earlier, record) in records.iter().enumerate() {
+            let mut hasher = DefaultHasher::new();
+            record.body().hash(&mut hasher);
+            let hash = hasher.finish();
+            self.fingerprint = self.fingerprint.rotate_left(1) ^ hash;
+            self.skipped.push(Skipped {
+                record: record.clone(),
+                before: record.index().saturating_sub(earlier),
+                // No id contains a zero byte.
+                key: record.id().map_or_else(|| format!("\0{hash}"), Into::into),
+            });
+        }
+    }
+
+    /// Returns the number of records on the page as it was sent.
+    pub(super) fn length(&self) -> usize {
+        self.items.len() + self.skipped.len()
+    }
 }
 
 impl<T: Serialize> PageBody<T> {
@@ -64,6 +109,7 @@ impl<T: Serialize> PageBody<T> {
         Self {
             items,
             ids,
+            skipped: Vec::new(),
             fingerprint: hasher.finish(),
             meta,
             unreadable: None,

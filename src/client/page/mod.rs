@@ -1,6 +1,7 @@
 //! Paginated lists as streams of pages and of records.
 
 mod changes;
+mod collect;
 mod guard;
 mod items;
 pub(crate) mod list;
@@ -12,8 +13,10 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use crate::call::response::Response;
+use crate::value::{DecodeIssue, UnreadableRecord};
 
 pub use changes::ListChanges;
+pub use collect::CollectError;
 pub use items::Items;
 pub use pages::Pages;
 
@@ -27,6 +30,9 @@ pub struct Page<T> {
     pub(crate) next_number: Option<i64>,
     pub(crate) meta: Option<PageMeta>,
     pub(crate) changes: ListChanges,
+    /// For each record that cannot be read, the number of records before it.
+    pub(crate) before: Vec<usize>,
+    pub(crate) unreadable: Vec<UnreadableRecord>,
     pub(crate) response: Response<Vec<T>>,
 }
 
@@ -79,6 +85,20 @@ impl<T> Page<T> {
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.response
+    }
+
+    /// Returns the records of the page that cannot be read, in order; [`Page::items`] has the others.
+    ///
+    /// A record is reported once, as it is delivered once.
+    #[must_use]
+    pub fn unreadable_records(&self) -> &[UnreadableRecord] {
+        &self.unreadable
+    }
+
+    /// Returns where the response differs from its model; see [`Response::issues`].
+    #[must_use]
+    pub fn issues(&self) -> &[DecodeIssue] {
+        self.response.issues()
     }
 
     /// Consumes the page and returns its records.
@@ -136,6 +156,7 @@ impl<T> fmt::Debug for Page<T> {
         f.debug_struct("Page")
             .field("number", &self.number)
             .field("items", &self.items().len())
+            .field("unreadable", &self.unreadable.len())
             .field("meta", &self.meta)
             .field("request_id", &self.request_id())
             .finish_non_exhaustive()

@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::guard::Reader;
+use super::guard::{Reader, Step};
 use super::list::{Fetch, List, PageBody};
 use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
 use crate::error::{Error, RawResponse};
+use crate::value::UnreadableRecord;
 
 /// The maximum number of pages that are fetched concurrently.
 ///
@@ -31,9 +32,15 @@ const MAX_PREFETCH: usize = 10;
 /// [`Error::page`].
 ///
 /// The stream ends where the server states the end of the list. It uses, in this order:
-/// `next_page`, `total_pages`, `total_count`, and a page that is not full. The last page may be
-/// empty. An error also ends the stream. A pagination loop is an error; see
-/// [`Error::is_pagination`].
+/// `next_page`, `total_pages`, `total_count`, and a page that is shorter than an earlier one. If
+/// the server states nothing, the stream reads on until a page is empty or repeats the previous
+/// one; [`ListChanges::uncertain_end`] reports such an end if it is uncertain. An empty page is not
+/// the end if the server states more pages. The last page may be empty.
+///
+/// An error also ends the stream. A pagination loop is an error, and so are 10 consecutive empty
+/// pages of a list that states more pages; see [`Error::is_pagination`].
+///
+/// A record that cannot be read is left out of its page: see [`Page::unreadable_records`].
 ///
 /// The stream remembers the ids of all records until it is dropped, and leaves out records that an
 /// earlier page contained: see [`ListChanges`].
@@ -153,15 +160,21 @@ impl<T> Pages<T> {
         all
     }
 
+    /// Returns the page, or `None` if it only repeats the last one.
     fn deliver(
         &mut self,
         number: i64,
         arrived: Result<Response<PageBody<T>>, Error>,
-    ) -> Result<Page<T>, Error> {
+    ) -> Result<Option<Page<T>>, Error> {
         let mut response = arrived?;
-        let length = i64::try_from(response.items.len()).unwrap_or(i64::MAX);
+        let mut unreadable = response.unreadable_records().to_vec();
+        unreadable.sort_by_key(UnreadableRecord::index);
+        response.value_mut().skip(&unreadable);
+        let length = i64::try_from(response.length()).unwrap_or(i64::MAX);
         let next_number = match self.reader.read(&self.list, number, response.value_mut()) {
-            Ok(next) => next,
+            Ok(Step::Next(next)) => Some(next),
+            Ok(Step::Last) => None,
+            Ok(Step::Repeated) => return Ok(None),
             Err(reason) => {
                 let trace = Trace {
                     attempts: response.attempts(),
@@ -180,18 +193,23 @@ impl<T> Pages<T> {
             // The next page was already requested.
             Some(_) => {}
         }
+        let skipped = std::mem::take(&mut response.value_mut().skipped);
+        let skipped = skipped.into_iter().map(|at| (at.before, at.record));
+        let (before, unreadable) = skipped.unzip();
         let stated = meta.unwrap_or_default();
         // Every page but the last is full.
         let counted = stated.total_count.filter(|_| length > 0);
         let counted = counted.map(|total| total.saturating_add(length - 1) / length);
         self.last = stated.total_pages.or(self.last).or(counted);
-        Ok(Page {
+        Ok(Some(Page {
             number,
             next_number,
             meta,
             changes: self.reader.changes,
+            before,
+            unreadable,
             response: response.map(|body| body.items),
-        })
+        }))
     }
 
     /// Ends the stream and drops the requests in flight.
@@ -217,11 +235,12 @@ impl<T> Stream for Pages<T> {
         };
         let page = self
             .deliver(number, arrived)
-            .map_err(|error| error.on_page(number));
-        if page.is_err() {
+            .map_err(|error| error.on_page(number))
+            .transpose();
+        if !matches!(page, Some(Ok(_))) {
             self.end();
         }
-        Poll::Ready(Some(page))
+        Poll::Ready(page)
     }
 }
 
@@ -251,6 +270,7 @@ mod tests {
                 let ending = Ending {
                     trace: Trace::default(),
                     outcome: Outcome::Response(http::Response::new("").into(), Some(body)),
+                    strict: false,
                 };
                 let read = crate::call::response::read_json::<Value>(list.operation_id, ending);
                 Ok(read.await?.map(|body| OneArray(body).into()))
@@ -273,6 +293,7 @@ mod tests {
             let mut pages = responding(ALL, all.clone()).prefetch(prefetch);
             assert_eq!(pages.next().await.unwrap().unwrap().items().len(), 2);
             assert!(pages.next().await.is_none());
+            assert!(pages.changes().uncertain_end);
         }
         let mut items = responding(ALL, json!([1, 2, 3])).into_items();
         assert_eq!(items.collect_all().await.unwrap(), [1, 2, 3]);

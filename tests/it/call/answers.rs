@@ -120,3 +120,56 @@ async fn a_streamed_body_may_use_the_whole_timeout() {
     let answered = call.send::<serde_json::Value>().await.unwrap();
     assert_eq!(answered["clinic"]["id"], "1");
 }
+
+/// A success that announces JSON and ends with the connection before the first byte of the body.
+fn without_body(status: &str) -> Act {
+    Act::AnswerAndClose(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_without_a_body_is_retried_and_a_write_that_succeeded_never_is() {
+    for status in ["200 OK", "201 Created", "202 Accepted"] {
+        let server = Misbehaving::start([without_body(status), good()]).await;
+        let clinic = client(&server.url()).get_clinic().send().await.unwrap();
+        assert_eq!(clinic.attempts(), 2);
+
+        let server = Misbehaving::start([without_body(status)]).await;
+        let thrice = client(&server.url()).with_options(CallOptions::new().max_attempts(3));
+        let error = thrice.get_clinic().send().await.unwrap_err();
+        assert!(error.is_empty_success() && !error.is_transport(), "{error}");
+        assert_eq!((error.attempts(), server.requests().len()), (3, 3));
+        assert!(error.to_string().contains("retry the call"), "{error}");
+
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            for has_key in [false, true] {
+                let server = Misbehaving::start([without_body(status), good()]).await;
+                let client = client(&server.url());
+                let mut call = client.request(method.clone(), "/api/clinic");
+                if has_key {
+                    let key = fullscript::http::header::HeaderName::from_static("idempotency-key");
+                    call = call.header(key, "1".parse().unwrap());
+                }
+                #[derive(Debug, serde::Deserialize)]
+                struct Clinic {
+                    #[allow(dead_code, reason = "its absence is the error")]
+                    clinic: serde_json::Value,
+                }
+                let error = call.send::<Clinic>().await.unwrap_err();
+                assert!(error.is_empty_success(), "{method}: {error}");
+                assert!(error.may_have_arrived() && !error.is_transient());
+                assert_eq!(
+                    (error.attempts(), server.requests().len()),
+                    (1, 1),
+                    "{method}"
+                );
+            }
+        }
+    }
+    // A connection that is closed although the length of the body was announced is lost.
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    let server = Misbehaving::start([Act::AnswerAndClose(head.into())]).await;
+    let error = post(&client(&server.url())).await.unwrap_err();
+    assert!(error.is_transport() && !error.is_empty_success(), "{error}");
+}

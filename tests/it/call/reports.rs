@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fullscript::{CallOptions, CallReport, Client, RateLimit};
+use fullscript::{CallOptions, CallOutcome, CallReport, Client, RateLimit};
 
 use super::{good, post, status};
 use crate::support::{Act, Misbehaving, builder};
@@ -47,14 +47,15 @@ async fn a_dropped_call_is_reported_once_whatever_it_waited_for() {
         let (_server, client, reports) = reporting(acts, RateLimit::off()).await;
         drop_after_a_second(client.get_clinic().send()).await;
         let report = reports.lock().unwrap().pop().unwrap();
-        assert!(report.dropped, "{name}");
+        assert_eq!(report.outcome, CallOutcome::Dropped, "{name}");
         assert_eq!(report.operation_id, "get_clinic");
         assert_eq!((report.status, report.attempts), (None, attempts), "{name}");
         assert_eq!(report.elapsed.as_secs(), 1, "{name}");
         assert!(reports.lock().unwrap().is_empty(), "{name}");
         client.get_clinic().send().await.unwrap();
         let report = reports.lock().unwrap().pop().unwrap();
-        assert!(!report.dropped && report.status.is_some(), "{name}");
+        assert_eq!(report.outcome, CallOutcome::Ok, "{name}");
+        assert!(report.status.is_some(), "{name}");
     }
     // A call that waits for a permit was not sent.
     let limit = RateLimit::new(1, Duration::from_secs(20));
@@ -65,9 +66,9 @@ async fn a_dropped_call_is_reported_once_whatever_it_waited_for() {
         .lock()
         .unwrap()
         .iter()
-        .map(|report| (report.dropped, report.attempts))
+        .map(|report| (report.outcome, report.attempts))
         .collect();
-    assert_eq!(ends, [(false, 1), (true, 0)]);
+    assert_eq!(ends, [(CallOutcome::Ok, 1), (CallOutcome::Dropped, 0)]);
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -84,7 +85,8 @@ async fn calls_dropped_together_and_downloads_are_reported_once_each() {
     }
     let started = reports.lock().unwrap().len();
     assert_eq!(started, 20);
-    assert!(reports.lock().unwrap().iter().all(|report| report.dropped));
+    let is_dropped = |report: &CallReport| report.outcome == CallOutcome::Dropped;
+    assert!(reports.lock().unwrap().iter().all(is_dropped));
     drop_after_a_second(post(&client)).await;
     let url = format!("{}/1", server.url());
     drop_after_a_second(client.download(&url).send()).await;
@@ -103,5 +105,84 @@ async fn a_call_that_ended_is_not_reported_as_dropped() {
     let statuses: Vec<_> = reports.iter().map(|report| report.status).collect();
     assert_eq!(statuses.len(), 2);
     assert!(statuses.iter().all(Option::is_some));
-    assert!(reports.iter().all(|report| !report.dropped));
+    let outcomes: Vec<_> = reports.iter().map(|report| report.outcome).collect();
+    assert_eq!(outcomes, [CallOutcome::ServerError, CallOutcome::Ok]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_has_the_outcome_of_reading_the_response() {
+    let json = |body: &str| Act::Answer(crate::support::answer(200, "application/json", body));
+    let cut = crate::support::answer(200, "application/json", super::CLINIC);
+    for (act, outcome, sent) in [
+        (good(), CallOutcome::Ok, Some(200)),
+        (json("{}"), CallOutcome::Decode, Some(200)),
+        (
+            json(r#"{"clinic": {"id": []}}"#),
+            CallOutcome::Decode,
+            Some(200),
+        ),
+        (json("<html>"), CallOutcome::Decode, Some(200)),
+        (json(""), CallOutcome::EmptySuccess, Some(200)),
+        (json("null"), CallOutcome::EmptySuccess, Some(200)),
+        (status(404), CallOutcome::Refused, Some(404)),
+        (status(422), CallOutcome::Refused, Some(422)),
+        (status(500), CallOutcome::ServerError, Some(500)),
+        (
+            Act::AnswerAndClose(cut[..cut.len() - 9].into()),
+            CallOutcome::IncompleteResponse,
+            Some(200),
+        ),
+        (
+            Act::AnswerAndClose(String::new()),
+            CallOutcome::Connection,
+            None,
+        ),
+        (Act::Silence, CallOutcome::Timeout, None),
+        (
+            Act::Large(64 << 20),
+            CallOutcome::ResponseTooLarge,
+            Some(200),
+        ),
+    ] {
+        let (_server, client, reports) = reporting([act], RateLimit::off()).await;
+        let options = CallOptions::new()
+            .max_attempts(1)
+            .timeout(Duration::from_secs(30));
+        let result = client.with_options(options).get_clinic().send().await;
+        let ends = std::mem::take(&mut *reports.lock().unwrap());
+        assert_eq!(ends.len(), 1, "{outcome}");
+        assert_eq!(ends[0].outcome, outcome, "{result:?}");
+        assert_eq!(
+            ends[0].status.map(|status| status.as_u16()),
+            sent,
+            "{outcome}"
+        );
+        assert_eq!(result.is_ok(), outcome == CallOutcome::Ok);
+        assert_eq!(outcome.to_string(), outcome.as_str());
+    }
+    // A file that is not the expected one.
+    for (body, outcome) in [
+        ("%PDF-1.7 %%EOF", CallOutcome::Ok),
+        ("<html>", CallOutcome::Decode),
+    ] {
+        let act = Act::Answer(crate::support::answer(200, "application/pdf", body));
+        let (server, client, reports) = reporting([act], RateLimit::off()).await;
+        let file = client
+            .download(&format!("{}/1", server.url()))
+            .pdf()
+            .send()
+            .await;
+        let ends = std::mem::take(&mut *reports.lock().unwrap());
+        assert_eq!(ends.len(), 1, "{outcome}");
+        assert_eq!(
+            (ends[0].outcome, file.is_ok()),
+            (outcome, outcome == CallOutcome::Ok)
+        );
+    }
+    let limit = RateLimit::new(1, Duration::from_secs(600));
+    let (_server, client, reports) = reporting([good()], limit).await;
+    client.get_clinic().send().await.unwrap();
+    client.get_clinic().send().await.unwrap_err();
+    assert_eq!(reports.lock().unwrap()[1].outcome, CallOutcome::RateLimit);
+    assert_eq!(reports.lock().unwrap()[1].attempts, 0);
 }

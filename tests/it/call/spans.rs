@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use fullscript::CallOptions;
 use fullscript::testing::{FakeFullscript, Script};
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -101,6 +102,10 @@ async fn the_span_of_a_failure_has_the_error_type() {
     for (script, error_type) in [
         (Script::html(500, ""), "server_error"),
         (Script::html(404, ""), "refused"),
+        (Script::html(200, "<html>"), "decode"),
+        (Script::json(200, &json!({"clinic": {}})), "decode"),
+        (Script::json(200, &json!({"clinic": {"id": {}}})), "decode"),
+        (Script::json(200, &json!(null)), "empty_success"),
     ] {
         fake.answer("get_clinic", script);
         let (log, guard) = log_all();

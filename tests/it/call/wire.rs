@@ -2,7 +2,7 @@
 
 use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateSessionGrantRequest;
-use fullscript::{AccessToken, Error, ErrorKind};
+use fullscript::{AccessToken, CallOptions, Error, ErrorKind};
 use httpmock::Then;
 use httpmock::prelude::{MockServer, POST};
 use serde_json::json;
@@ -115,9 +115,202 @@ async fn the_vendors_messages_are_read_from_every_shape() {
         (json!({"message": "one"}), vec!["one"]),
         (json!({"error": null, "status": 422}), vec![]),
         (json!([]), vec![]),
+        (json!("one"), vec!["one"]),
+        (json!(" "), vec![]),
+        (json!(["one", 2, {"three": "four"}]), vec!["one"]),
+        (json!(7), vec![]),
+        (json!(null), vec![]),
     ] {
         let error = refused(|then| then.status(422).json_body(body.clone())).await;
         assert_eq!(error.messages(), messages, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_plain_text_is_a_message_and_html_or_broken_json_is_not() {
+    let long = "a".repeat(1_025);
+    for (content_type, body, messages) in [
+        (
+            "text/plain",
+            "Patient is locked\n",
+            vec!["Patient is locked"],
+        ),
+        ("text/plain; charset=utf-8", "Ünlesbar", vec!["Ünlesbar"]),
+        (
+            "application/json",
+            "Too many requests",
+            vec!["Too many requests"],
+        ),
+        (
+            "application/json",
+            "\"Email is taken\"",
+            vec!["Email is taken"],
+        ),
+        ("text/plain", &long[1..], vec![&long[1..]]),
+        ("text/plain", &long, vec![]),
+        ("text/plain", "", vec![]),
+        ("text/plain", " \n ", vec![]),
+        ("text/html", "busy", vec![]),
+        ("text/plain", "<html>busy</html>", vec![]),
+        ("application/json", "{\"error\": \"cut", vec![]),
+        ("application/json", "\"cut", vec![]),
+        ("application/json", "[\"cut\"", vec![]),
+    ] {
+        for status in [400, 409, 422, 500] {
+            let error = refused(|then| {
+                then.status(status)
+                    .header("content-type", content_type)
+                    .body(body)
+            });
+            let error = error.await;
+            assert_eq!(error.messages(), messages, "{content_type}: {body:.40}");
+            if status == 422 {
+                let reads = error.to_string().contains("that `messages()` names");
+                assert_eq!(reads, !messages.is_empty(), "{error}");
+            }
+        }
+    }
+    // The body of a success is data, not a message.
+    let error = refused(|then| then.status(200).body("\"Ana\"")).await;
+    assert!(error.is_decode() && error.messages().is_empty(), "{error}");
+}
+
+#[tokio::test]
+async fn the_vendors_codes_are_read_from_every_shape() {
+    for (body, codes) in [
+        (
+            json!({"errors": [{"code": "token_expired", "message": "Sign in"}]}),
+            vec!["token_expired"],
+        ),
+        (
+            json!({"errors": [{"code": "not_found"}, {"code": "rate_limited"}, {"code": "not_found"}]}),
+            vec!["not_found", "rate_limited"],
+        ),
+        (
+            json!({"error": {"code": "NotFound", "message": "x"}}),
+            vec!["NotFound"],
+        ),
+        (
+            json!({"error": "invalid_grant", "error_description": "x"}),
+            vec!["invalid_grant"],
+        ),
+        (json!({"error": "unauthorized"}), vec!["unauthorized"]),
+        (
+            json!({"errors": ["not_found", "Email is taken"]}),
+            vec!["not_found"],
+        ),
+        (json!({"code": 1001, "message": "x"}), vec!["1001"]),
+        (json!({"error_code": "a.b-c:d"}), vec!["a.b-c:d"]),
+        (json!({"error": {"error": {"code": "deep"}}}), vec!["deep"]),
+        (json!({"error": "Ana"}), vec![]),
+        (json!({"error": "Last name can't be blank"}), vec![]),
+        (json!({"errors": {"email": ["is_taken"]}}), vec![]),
+        (json!({"code": "ana@example.com"}), vec![]),
+        (json!({"code": "a".repeat(65)}), vec![]),
+        (json!({"code": ""}), vec![]),
+        (json!({"code": null, "errors": null}), vec![]),
+        (json!(["token_expired"]), vec![]),
+        (json!("token_expired"), vec![]),
+    ] {
+        for status in [401, 404, 422] {
+            let error = refused(|then| then.status(status).json_body(body.clone())).await;
+            assert_eq!(error.codes(), codes, "{body}");
+        }
+    }
+    for body in ["", "token_expired", "<html>", "{\"code\": \"cut"] {
+        let error = refused(|then| then.status(401).body(body)).await;
+        assert_eq!(error.codes(), Vec::<String>::new(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_403_or_401_that_names_a_scope_is_a_missing_scope() {
+    const DOCUMENTED: &str = "Must have `catalog` scope enabled for this request";
+    for (status, body, missing) in [
+        (403, json!({"error": DOCUMENTED}), true),
+        (401, json!({"error": DOCUMENTED}), true),
+        (403, json!({"error": [DOCUMENTED]}), true),
+        (403, json!({"errors": [{"message": DOCUMENTED}]}), true),
+        (403, json!(DOCUMENTED), true),
+        (403, json!({"error": "must have `patients` scope"}), true),
+        (403, json!({"error": "insufficient_scope"}), true),
+        (
+            403,
+            json!({"errors": [{"code": "insufficient_scope"}]}),
+            true,
+        ),
+        (403, json!({"error": "Must have approval"}), false),
+        (403, json!({"error": "forbidden"}), false),
+        (422, json!({"error": DOCUMENTED}), false),
+    ] {
+        let server = MockServer::start_async().await;
+        for path in ["/api/catalog/products", "/api/clinic/patients/1"] {
+            on_get(&server, path, |then| {
+                then.status(status).json_body(body.clone())
+            })
+            .await;
+        }
+        let client = once(&server.base_url());
+        let restricted = client.list_products().send().await.unwrap_err();
+        assert_eq!(
+            restricted.is_missing_scope(),
+            missing,
+            "{body}: {restricted}"
+        );
+        assert_eq!(
+            restricted.needs_approval(),
+            status == 403 && !missing,
+            "{body}"
+        );
+        let error = client.get_patient().id("1").send().await.unwrap_err();
+        assert_eq!(error.is_missing_scope(), missing, "{body}: {error}");
+        let names = error
+            .to_string()
+            .contains("the token lacks the scope patients:read");
+        assert_eq!(names, missing, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn html_with_a_success_status_is_named_as_html() {
+    for (content_type, body, html) in [
+        ("text/html", "<html>", true),
+        ("text/html; charset=utf-8", "Maintenance", true),
+        ("application/json", "<!DOCTYPE html><html></html>", true),
+        ("application/json", "\u{feff}\n <!doctype HTML>", true),
+        ("text/plain", "<HTML><body>", true),
+        ("application/xml", "<?xml version=\"1.0\"?>", false),
+        ("text/plain", "busy", false),
+        ("application/json", "{]", false),
+        ("text/html", "{\"patient\": ", false),
+    ] {
+        let error = refused(|then| {
+            then.status(200)
+                .header("content-type", content_type)
+                .body(body)
+        });
+        let error = error.await;
+        let text = error.to_string();
+        let named = text.contains("decode error: the response is HTML, not JSON (status 200 OK)");
+        assert_eq!(named, html, "{content_type} {body}: {text}");
+        assert!(error.is_decode() || error.is_transport(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_field_is_named() {
+    for (body, field) in [
+        (json!({}), "`patient`"),
+        (json!({"patient": {}}), "`patient.id`"),
+        (
+            json!({"patient": {"first_name": "PLANTED"}}),
+            "`patient.id`",
+        ),
+    ] {
+        let error = refused(|then| then.status(200).json_body(body.clone())).await;
+        let expected = format!("get_patient: decode error: {field} is missing (status 200 OK)");
+        assert!(error.to_string().starts_with(&expected), "{body}: {error}");
+        assert!(!format!("{error:?}").contains("PLANTED"), "{error:?}");
     }
 }
 
@@ -139,7 +332,7 @@ async fn a_401_keeps_the_servers_challenge() {
 }
 
 #[tokio::test]
-async fn a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
+async fn in_strict_mode_a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
     for (patients, place) in [
         (json!([{"id": {"secret": "PLANTED"}}]), "`patients[0].id`"),
         (
@@ -150,19 +343,70 @@ async fn a_response_of_another_shape_is_a_decode_error_that_names_the_field() {
             json!([{"id": "1", "is_dependent": "PLANTED"}]),
             "`patients[0].is_dependent`",
         ),
-        (json!([{"first_name": "PLANTED"}]), "`patients[0]`"),
+        (
+            json!([{"first_name": "PLANTED"}]),
+            "`patients[0].id` is missing",
+        ),
         (json!("PLANTED"), "`patients`"),
     ] {
         let server = MockServer::start_async().await;
         let body = json!({"patients": patients});
         let respond = |then: Then| then.status(200).json_body(body);
         on_get(&server, "/api/clinic/patients", respond).await;
-        let client = once(&server.base_url());
+        let strict = CallOptions::new().strict_decoding(true);
+        let client = once(&server.base_url()).with_options(strict);
         let error = client.list_patients().send().await.unwrap_err();
         assert!(error.is_decode());
         assert!(error.to_string().contains(place), "{error}");
         assert!(!format!("{error:?}").contains("PLANTED"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_response_of_another_shape_is_decoded_without_what_differs() {
+    let server = MockServer::start_async().await;
+    let body = json!({"patients": [
+        {"id": "1", "is_dependent": "PLANTED", "first_name": "Ana"},
+        {"id": null, "first_name": "PLANTED"},
+        "PLANTED",
+        {"id": "2", "discount": {"PLANTED": 1}},
+    ], "meta": ["PLANTED"]});
+    let respond = |then: Then| then.status(200).json_body(body);
+    on_get(&server, "/api/clinic/patients", respond).await;
+    let client = once(&server.base_url());
+
+    let response = client.list_patients().send().await.unwrap();
+
+    let ids: Vec<_> = response
+        .patients
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["1", "2"]);
+    assert_eq!(response.patients[0].first_name.as_deref(), Some("Ana"));
+    let issues = response.issues().iter().map(ToString::to_string);
+    let mut issues: Vec<_> = issues.collect();
+    issues.sort();
+    assert_eq!(
+        issues,
+        [
+            "`meta`: expected an object, found a list",
+            "`patients[0].is_dependent`: expected a boolean, found text",
+            "`patients[1].id`: expected text, a number or a boolean, found null",
+            "`patients[2]`: expected an object, found text",
+            "`patients[3].discount`: expected text, a number or a boolean, found an object",
+        ]
+    );
+    let unreadable = response.unreadable_records();
+    assert_eq!(unreadable.len(), 2);
+    assert_eq!((unreadable[0].index(), unreadable[0].id()), (1, None));
+    assert_eq!(unreadable[0].cause().path, "patients[1].id");
+    assert_eq!(
+        unreadable[0].body(),
+        br#"{"first_name":"PLANTED","id":null}"#
+    );
+    assert_eq!(unreadable[1].body(), br#""PLANTED""#);
+    assert!(!format!("{response:?} {unreadable:?}").contains("PLANTED"));
 }
 
 #[tokio::test]
@@ -201,10 +445,54 @@ async fn a_connection_closed_before_the_response_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn an_empty_body_instead_of_json_is_a_clear_error() {
-    let error = refused(|then| then.status(204)).await;
-    assert!(error.is_decode());
-    assert_eq!(error.status().unwrap(), 204);
+async fn a_success_without_a_body_is_an_error_of_its_own_kind() {
+    for (status, body) in [
+        (204, ""),
+        (200, ""),
+        (202, ""),
+        (200, " \n"),
+        (200, "null"),
+        (201, "\r\n"),
+    ] {
+        for content_type in [
+            "application/json",
+            "text/html",
+            "application/json; charset=utf-8",
+        ] {
+            let error = refused(|then| {
+                then.status(status)
+                    .header("content-type", content_type)
+                    .body(body)
+            })
+            .await;
+            assert_eq!(
+                error.kind(),
+                ErrorKind::EmptySuccess,
+                "{status} {body:?}: {error}"
+            );
+            assert!(error.is_empty_success() && !error.is_decode() && !error.is_transient());
+            assert_eq!(
+                (error.status().unwrap().as_u16(), error.attempts()),
+                (status, 1)
+            );
+            let text = error.to_string();
+            let expected = "get_patient: the request succeeded, but the response has no body";
+            assert!(text.starts_with(expected), "{text}");
+            assert!(!text.contains("update this crate"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_a_body_is_no_empty_page() {
+    for status in [200, 204] {
+        let server = MockServer::start_async().await;
+        on_get(&server, "/api/clinic/patients", |then| then.status(status)).await;
+        let mut list = once(&server.base_url()).list_patients().items();
+        let error = list.collect_all().await.unwrap_err();
+        assert!(error.is_empty_success(), "{error}");
+        assert_eq!(error.page(), Some(1));
+    }
 }
 
 #[tokio::test]

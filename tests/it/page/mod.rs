@@ -3,6 +3,7 @@
 mod ahead;
 mod ends;
 mod every_list;
+mod records;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

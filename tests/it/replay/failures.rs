@@ -57,6 +57,70 @@ async fn a_rejected_list_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn a_bad_event_in_any_place_is_reported_and_holds_neither_the_others_nor_the_cursor() {
+    for bad in [
+        json!(null),
+        json!({"id": null, "type": "order.placed", "data": "planted"}),
+    ] {
+        for place in 0..3 {
+            let vendor = Vendor::start().await;
+            let mut list = vec![json!({"id": "2"}), json!({"id": "1"})];
+            for (event, hours) in list.iter_mut().zip(1..) {
+                let at = time(NOW - hours * HOUR);
+                let at = chrono::DateTime::<chrono::Utc>::from(at).to_rfc3339();
+                event["created_at"] = at.into();
+                event["type"] = "order.placed".into();
+                event["data"] = json!({"order": {"id": "o"}});
+            }
+            list.insert(place, bad.clone());
+            let answer = Script::json(200, &json!({"events": list}));
+            vendor.fake.answer("list_order_events", answer);
+            let events = vendor.events(MemoryEventLog::new());
+            let mut replay = events.lists([EventList::Orders]).replay(Cursor::default());
+            let (ids, errors) = failures(&mut replay).await;
+            assert_eq!(ids, ["1", "2"]);
+            let [error] = &errors[..] else {
+                panic!("{errors:?}")
+            };
+            assert!(error.is_unreadable() && !error.is_end() && !error.is_gone());
+            assert_eq!(error.failed_list(), None);
+            let record = error.call().unwrap().unreadable_record().unwrap();
+            assert_eq!(record.index(), place);
+            assert_eq!(record.body(), bad.to_string().as_bytes());
+            assert!(!format!("{error} {error:?}").contains("planted"));
+            assert_eq!(replay.cursor().of(EventList::Orders), Some(time(NOW)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_failed_or_has_no_id_gives_its_event_nevertheless() {
+    let vendor = Vendor::start().await;
+    let delivery = |id: &str, errors: serde_json::Value| {
+        let event = json!({"id": id, "type": "fulfillment.shipped", "data": {"a": 1}});
+        json!({"id": format!("d{id}"), "event_payload": {"event": event}, "response_errors": errors})
+    };
+    let mut deliveries = vec![
+        delivery("1", json!(null)),
+        delivery("2", json!("timeout")),
+        delivery("3", json!(["timeout", {"code": 1}])),
+        delivery("4", json!({"message": "timeout"})),
+        delivery("5", json!(null)),
+    ];
+    deliveries[4]["id"] = json!(null);
+    let answer = Script::json(200, &json!({"webhook_deliveries": deliveries}));
+    vendor.fake.answer("list_webhook_deliveries", answer);
+    let events = vendor.events(MemoryEventLog::new());
+    let mut replay = events
+        .lists([EventList::Deliveries])
+        .replay(Cursor::default());
+    let (mut ids, errors) = failures(&mut replay).await;
+    ids.sort();
+    assert_eq!(ids, ["1", "2", "3", "4", "5"]);
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[tokio::test]
 async fn either_source_does_without_the_other() {
     let vendor = Vendor::start().await;
     vendor.happens(event("1", "patient.created", NOW - HOUR));

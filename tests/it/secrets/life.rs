@@ -127,6 +127,12 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     let raw = once.request(Method::POST, "/api/clinic/patients");
     let raw = raw.json(&serde_json::json!({"email": secrets.patient}));
     shown.debug(&raw);
+    let answer = format!(r#"{{"patients":["{}", {{"id":"1"}}]}}"#, secrets.patient);
+    let decoded = fullscript::testing::decode("list_patients", answer.as_bytes()).unwrap();
+    shown.debug(&decoded);
+    shown.debug(&decoded.unreadable_records[0]);
+    shown.debug(&decoded.issues[0]);
+    shown.debug(&decoded.issues[0].kind);
     shown.error(&raw.send::<serde_json::Value>().await.unwrap_err());
     for _ in 0..2 {
         let error = client.get_clinic().send().await.unwrap_err();
@@ -255,6 +261,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let mut items = client.search_patients().query(&*secrets.patient).items();
     shown.debug(&items.next().await.unwrap().unwrap());
     shown.debug(&items);
+    let list = client.search_patients().query(&*secrets.patient);
+    shown.error(&list.items().collect_all().await.unwrap_err());
 }
 
 /// A delivery about a patient, verified with the secrets of an app.

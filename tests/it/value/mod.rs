@@ -1,5 +1,6 @@
 //! Values and models: ids, lenient decoding, round trips, JSON Schema.
 
+mod drift;
 mod ids;
 mod json_schema;
 pub(crate) mod round_trip;

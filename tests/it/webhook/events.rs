@@ -58,6 +58,61 @@ fn plan() -> Value {
 }
 
 #[test]
+fn an_event_whose_text_is_not_quite_json_keeps_its_id_and_type() {
+    let body = |name: &[u8]| {
+        [
+            br#"{"event":{"id":"e-1","type":"patient.created","data":{"patient":{"id":"p-1","first_name":"#,
+            name,
+            br#","last_name":"Lee"}}}}"#,
+        ]
+        .concat()
+    };
+    for (name, read) in [
+        (&b"\"Jos\xE9\""[..], None),
+        (br#""\ud83d""#, None),
+        (br#""\udc00 a""#, None),
+        (b"1e999", None),
+        (b"NaN", None),
+        (b"\"a\nb\"", Some("a\nb")),
+        (
+            br#"["x", "first_name"],"first_name":"Ana","first_name":"Bo\u0001""#,
+            Some("Bo\u{1}"),
+        ),
+    ] {
+        for mark in [&b""[..], b"\xEF\xBB\xBF"] {
+            let body = [mark, &body(name)].concat();
+            let event = deliver(&body).into_event().unwrap();
+            assert_eq!(event.id.as_ref().unwrap().as_str(), "e-1");
+            assert_eq!(event.type_, Some(EventType::PatientCreated));
+            let EventData::PatientCreated(patient) = &event.data else {
+                panic!("{event:?}")
+            };
+            assert_eq!(patient.id.as_ref().unwrap().as_str(), "p-1");
+            assert_eq!(patient.first_name.as_deref(), read);
+            assert_eq!(patient.last_name.as_deref(), Some("Lee"));
+            let paths: Vec<_> = event
+                .issues()
+                .iter()
+                .map(|issue| issue.path.as_str())
+                .collect();
+            // serde_json accepts duplicate keys of any JSON object by itself.
+            let is_accepted = mark.is_empty() && name.starts_with(b"[");
+            assert_eq!(paths.is_empty(), is_accepted, "{paths:?}");
+            assert!(
+                paths
+                    .iter()
+                    .all(|path| *path == "event.data.patient.first_name")
+            );
+        }
+    }
+    // Only what is cut off, or is no JSON at all, is a text.
+    for body in [&b"{\"event\":{\"id\":\"e-1\""[..], b"<html>", b"NaN"] {
+        let event = Event::from_body(body);
+        assert!(event.json.is_string() && event.issues().is_empty());
+    }
+}
+
+#[test]
 fn every_envelope_contains_the_same_event() {
     let event = json!({
         "id": "x5xxxxx8-92x7-4xxx-9x0x-345x404x94x1",

@@ -1,0 +1,181 @@
+//! JSON as a tree that can be repaired, for text that serde_json or a model refuses.
+//!
+//! Numbers keep the text that was sent, and every node knows its place in the text. A value that is
+//! removed becomes [`Content::Absent`], so that the indexes of the others do not change.
+
+#[cfg(feature = "client")]
+mod deserializer;
+mod parser;
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::DecodeIssueKind;
+
+#[cfg(feature = "client")]
+pub(crate) use deserializer::Reason;
+pub(crate) use parser::parse;
+
+pub(crate) struct Node {
+    #[cfg_attr(
+        not(feature = "client"),
+        allow(dead_code, reason = "used to report records of lists")
+    )]
+    pub(crate) span: Range<usize>,
+    pub(crate) content: Content,
+}
+
+pub(crate) enum Content {
+    /// The value was removed. Decoding skips it.
+    Absent,
+    Null,
+    Boolean(bool),
+    Number(Box<str>),
+    Text(String),
+    List(List),
+    Object(Vec<(String, Node)>),
+}
+
+pub(crate) struct List {
+    /// The index of the first element, if only a part of the list is present.
+    pub(crate) first: usize,
+    pub(crate) elements: Vec<Node>,
+}
+
+/// A step from a node to one of its children.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// A field of an object, by its position.
+    Field(usize),
+    /// An element of a list, by its index.
+    Element(usize),
+}
+
+/// A JSON text that was read in spite of its flaws.
+pub(crate) struct Parsed {
+    pub(crate) root: Node,
+    pub(crate) flaws: Vec<(Vec<Step>, Flaw)>,
+}
+
+/// A part of a text that is not valid JSON, or is ambiguous.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// The value has no meaning and is absent.
+    Malformed,
+    /// The text contains control characters that are not escaped; they are kept.
+    ControlCharacter,
+    /// The object has an earlier value for the same key, which is absent.
+    Duplicate,
+}
+
+impl From<Flaw> for DecodeIssueKind {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Malformed => Self::Malformed,
+            Flaw::ControlCharacter => Self::ControlCharacter,
+            Flaw::Duplicate => Self::Duplicate,
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn child(&self, step: Step) -> Option<&Self> {
+        match (&self.content, step) {
+            (Content::Object(fields), Step::Field(at)) => fields.get(at).map(|(_, value)| value),
+            (Content::List(list), Step::Element(index)) => {
+                list.elements.get(index.checked_sub(list.first)?)
+            }
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn at(&self, path: &[Step]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, step| node.child(*step))
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn at_mut(&mut self, path: &[Step]) -> Option<&mut Self> {
+        path.iter()
+            .try_fold(self, |node, step| match (&mut node.content, *step) {
+                (Content::Object(fields), Step::Field(at)) => {
+                    fields.get_mut(at).map(|(_, value)| value)
+                }
+                (Content::List(list), Step::Element(index)) => {
+                    list.elements.get_mut(index.checked_sub(list.first)?)
+                }
+                _ => None,
+            })
+    }
+
+    /// Returns a field's value, unless it was removed.
+    #[cfg(feature = "client")]
+    pub(crate) fn field(&self, name: &str) -> Option<&Self> {
+        let Content::Object(fields) = &self.content else {
+            return None;
+        };
+        let mut values = fields.iter().filter(|(key, _)| key == name);
+        let value = values.rfind(|(_, value)| !matches!(value.content, Content::Absent));
+        value.map(|(_, value)| value)
+    }
+
+    /// Returns a path as text: `patients[3].id`. Names that `is_known` refuses become `*`, because
+    /// they may be patient data.
+    pub(crate) fn path_text(&self, path: &[Step], is_known: impl Fn(&str) -> bool) -> String {
+        let mut text = String::new();
+        let mut node = Some(self);
+        for step in path {
+            match (step, node.map(|node| &node.content)) {
+                (Step::Field(at), Some(Content::Object(fields))) => {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    let name = fields.get(*at).map(|(name, _)| name.as_str());
+                    text.push_str(name.filter(|name| is_known(name)).unwrap_or("*"));
+                }
+                (Step::Element(index), _) => text.push_str(&format!("[{index}]")),
+                (Step::Field(_), _) => text.push('*'),
+            }
+            node = node.and_then(|node| node.child(*step));
+        }
+        text
+    }
+
+    /// Returns what the JSON value is, for reports.
+    #[cfg(feature = "client")]
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.content {
+            Content::Absent => "nothing",
+            Content::Null => "null",
+            Content::Boolean(_) => "a boolean",
+            Content::Number(_) => "a number",
+            Content::Text(_) => "text",
+            Content::List(_) => "a list",
+            Content::Object(_) => "an object",
+        }
+    }
+}
+
+impl From<Node> for Value {
+    fn from(node: Node) -> Self {
+        let is_present = |node: &Node| !matches!(node.content, Content::Absent);
+        match node.content {
+            Content::Absent | Content::Null => Self::Null,
+            Content::Boolean(value) => Self::Bool(value),
+            Content::Number(text) => text.parse().map_or(Self::Null, Self::Number),
+            Content::Text(text) => Self::String(text),
+            Content::List(list) => {
+                let present = list.elements.into_iter().filter(is_present);
+                Self::Array(present.map(Self::from).collect())
+            }
+            Content::Object(fields) => {
+                let present = fields.into_iter().filter(|(_, value)| is_present(value));
+                let fields: Map<_, _> = present
+                    .map(|(name, value)| (name, Self::from(value)))
+                    .collect();
+                Self::Object(fields)
+            }
+        }
+    }
+}
