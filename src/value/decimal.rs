@@ -4,22 +4,32 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::refusal::refusal;
-use super::scalar::Scalar;
+use super::scalar::{Scalar, read_exact};
 
 /// A decimal number as it was received, with every digit.
 ///
 /// The server sends amounts as strings, as numbers, and sometimes as strings that are not numbers
-/// (`""`, `"N/A"`). All of them decode and serialize unchanged. [`value`](Self::value) returns the
-/// number.
+/// (`""`, `"N/A"`). [`as_str`](Self::as_str) returns the text of all of them, with every digit: a
+/// JSON number `19.90` is `19.90`. [`value`](Self::value) returns the number.
+///
+/// A string is written back unchanged. A number is written as a number if a 64-bit float has its
+/// value (`19.90` as `19.9`), and otherwise as a string with every digit. A number that serde has
+/// buffered before, as in a `serde_json::Value`, has the digits of a 64-bit float only.
 ///
 /// Two decimals are equal if their numbers are equal (`"10"`, `10` and `"10.0"`), or if neither is
 /// a number and their texts are equal.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Decimal(Scalar);
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_exact(deserializer).map(Self)
+    }
+}
 
 refusal! {
     /// The error of parsing a text that is not a decimal number.
@@ -185,6 +195,82 @@ mod tests {
         );
         check("true", "true", None);
         assert_eq!(from_json("1e40").value(), None);
+    }
+
+    #[test]
+    fn every_digit_of_a_number_is_kept() {
+        for (json, written) in [
+            ("19.90", "19.9"),
+            ("19.900", "19.9"),
+            ("100.00", "100.0"),
+            ("0.1234567890123456789", r#""0.1234567890123456789""#),
+            (
+                "-0.1000000000000000055511151231257827",
+                r#""-0.1000000000000000055511151231257827""#,
+            ),
+            (
+                "123456789012345678901234567890",
+                r#""123456789012345678901234567890""#,
+            ),
+            ("9007199254740993.0", r#""9007199254740993.0""#),
+            ("1e3", "1000.0"),
+            ("1E+2", "100.0"),
+            ("1e999", r#""1e999""#),
+            ("1e-999", r#""1e-999""#),
+            ("-0", "-0.0"),
+            ("0.00", "0.0"),
+        ] {
+            let decimal = from_json(json);
+            assert_eq!(decimal.as_str(), json);
+            assert_eq!(serde_json::to_string(&decimal).unwrap(), written, "{json}");
+            assert_eq!(from_json(written), decimal, "{json}");
+            let spaced = from_json(&format!(" \n{json}\t"));
+            assert_eq!(spaced.as_str(), json);
+            let option: Option<Decimal> = serde_json::from_str(json).unwrap();
+            assert_eq!(option.unwrap().as_str(), json);
+            let list: Vec<Decimal> =
+                serde_json::from_slice(format!("[{json},{json}]").as_bytes()).unwrap();
+            assert_eq!(list[1].as_str(), json);
+            let reader: Decimal = serde_json::from_reader(json.as_bytes()).unwrap();
+            assert_eq!(reader.as_str(), json);
+        }
+        for json in [r#""a\u00fc\n""#, r#""\"""#, r#""ü 19,90""#, "true"] {
+            let decimal = from_json(json);
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            let text = value.as_str().unwrap_or("true");
+            assert_eq!(decimal.as_str(), text);
+            let buffered: Decimal = serde_json::from_value(value).unwrap();
+            assert_eq!(buffered, decimal);
+        }
+        for json in [
+            "null",
+            "[]",
+            "[1]",
+            "{}",
+            r#"{"a":1}"#,
+            "19.",
+            "01",
+            "+1",
+            r#""\ud800""#,
+            "NaN",
+        ] {
+            let error = serde_json::from_str::<Decimal>(json).unwrap_err();
+            assert!(!error.to_string().contains("ud800"), "{error}");
+        }
+    }
+
+    /// Buffers each value, as serde does for flattened fields and untagged enums.
+    #[test]
+    fn a_buffered_number_has_the_digits_of_a_float() {
+        #[derive(Deserialize)]
+        struct Flattened {
+            #[serde(flatten)]
+            fields: std::collections::BTreeMap<String, Decimal>,
+        }
+        let json = r#"{"a": 19.90, "b": "19.90", "c": 7}"#;
+        let flattened: Flattened = serde_json::from_str(json).unwrap();
+        let texts: Vec<_> = flattened.fields.values().map(Decimal::as_str).collect();
+        assert_eq!(texts, ["19.9", "19.90", "7"]);
     }
 
     #[test]

@@ -5,13 +5,18 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
 /// The key under which serde_json passes a number as a map if any crate in the build enables its
 /// `arbitrary_precision` feature.
 const NUMBER_KEY: &str = "$serde_json::private::Number";
+
+/// The name under which serde_json passes the text of a value, as it does for its `RawValue`.
+///
+/// A deserializer that does not know the name passes the value itself.
+const RAW_KEY: &str = "$serde_json::private::RawValue";
 
 /// A JSON string, number or boolean with its text; compared by text only.
 #[derive(Clone)]
@@ -60,6 +65,11 @@ pub(crate) trait FromScalar: Sized {
 /// Reads a scalar; errors do not quote it.
 pub(crate) fn read<'de, T: FromScalar, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
     d.deserialize_any(ScalarVisitor(PhantomData))
+}
+
+/// Reads a scalar and keeps every digit of a number, if serde_json reads it from text.
+pub(crate) fn read_exact<'de, D: Deserializer<'de>>(d: D) -> Result<Scalar, D::Error> {
+    d.deserialize_newtype_struct(RAW_KEY, ScalarVisitor(PhantomData))
 }
 
 impl Scalar {
@@ -204,11 +214,21 @@ fn serialize_number<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S
     let exact = text.parse::<serde_json::Number>().ok();
     match exact.filter(|number| number.to_string() == text) {
         Some(number) => number.serialize(serializer),
+        // A string keeps the digits that no float has, in any format.
         None => match text.parse() {
-            Ok(float) => serializer.serialize_f64(float),
-            Err(_) => serializer.serialize_str(text),
+            Ok(float) if digits(text) == digits(&float_text(float)) => {
+                serializer.serialize_f64(float)
+            }
+            _ => serializer.serialize_str(text),
         },
     }
+}
+
+/// Returns the digits of a number without the zeros at both ends, the point and the exponent.
+fn digits(number: &str) -> String {
+    let (mantissa, _) = number.split_once(['e', 'E']).unwrap_or((number, ""));
+    let digits = mantissa.replace(['.', '-'], "");
+    digits.trim_matches('0').into()
 }
 
 /// Returns the shortest text that parses to the same float, such as `10.0`.
@@ -278,11 +298,81 @@ impl<'de, T: FromScalar> Visitor<'de> for ScalarVisitor<T> {
         inner.deserialize_any(self)
     }
 
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        inner.deserialize_any(self)
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        if map.next_key::<String>()?.as_deref() != Some(NUMBER_KEY) {
-            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        match map.next_key()? {
+            Some(Key::Number) => self.accept(T::from_number(&map.next_value::<String>()?)),
+            Some(Key::Raw) => map.next_value_seed(Raw(self)),
+            Some(Key::Other) | None => Err(A::Error::invalid_type(Unexpected::Map, &self)),
         }
-        self.accept(T::from_number(&map.next_value::<String>()?))
+    }
+}
+
+/// The key of a map that serde_json passes instead of a scalar.
+enum Key {
+    Number,
+    Raw,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+                Ok(match key {
+                    NUMBER_KEY => Key::Number,
+                    RAW_KEY => Key::Raw,
+                    _ => Key::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// Reads a scalar from its JSON text.
+struct Raw<T>(ScalarVisitor<T>);
+
+impl<'de, T: FromScalar> DeserializeSeed<'de> for Raw<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T: FromScalar> Visitor<'_> for Raw<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, json: &str) -> Result<T, E> {
+        match json.as_bytes() {
+            [b'-' | b'0'..=b'9', ..] => self.0.accept(T::from_number(json)),
+            [b'"', text @ .., b'"'] if !text.contains(&b'\\') => self
+                .0
+                .visit_str(json.get(1..json.len() - 1).unwrap_or_default()),
+            _ => {
+                let mut decoder = serde_json::Deserializer::from_str(json);
+                // The decoder's own message may quote the value.
+                let decoded = decoder.deserialize_any(self.0);
+                decoded.map_err(|_| E::custom(format_args!("invalid value: not {}", T::EXPECTED)))
+            }
+        }
     }
 }
 

@@ -407,3 +407,48 @@ pub(crate) fn examples() -> Vec<(&'static str, Value)> {
     assert!(examples.len() > 50, "the document lost its examples");
     examples
 }
+
+#[tokio::test]
+async fn money_keeps_every_digit_as_a_string_and_as_a_number() {
+    for amount in [
+        "19.90",
+        "19.900",
+        "0.00",
+        "0.1234567890123456789",
+        "-12345678901234567890.10",
+        "1e2",
+        "7",
+        r#""19.90""#,
+        r#""0.1234567890123456789""#,
+        r#""""#,
+    ] {
+        let text = amount.trim_matches('"');
+        let server = MockServer::start_async().await;
+        // Beside a value that does not fit, too.
+        let misfit = r#""archived": {"at": 7}"#;
+        let patient =
+            format!(r#"{{"id": "1", "discount": {amount}, "total_discount":{amount}, {misfit}}}"#);
+        on_get(&server, "/api/clinic/patients/1", |then| {
+            then.status(200)
+                .body(format!(r#"{{"patient": {patient}}}"#))
+        })
+        .await;
+        on_get(&server, "/api/clinic/patients", |then| {
+            then.status(200).body(format!(
+                r#"{{"patients": [{patient}], "meta": {{"total_pages": 1}}}}"#
+            ))
+        })
+        .await;
+        let client = client(&server.base_url());
+        let one = client.get_patient().id("1").send().await.unwrap();
+        assert_eq!(one.issues().len(), 1);
+        assert_eq!(one.patient.discount.as_ref().unwrap().as_str(), text);
+        assert_eq!(one.patient.total_discount.as_ref().unwrap().as_str(), text);
+        let listed = client.list_patients().items().collect_all().await.unwrap();
+        assert_eq!(listed[0].discount.as_ref().unwrap().as_str(), text);
+        // Encoded and decoded again, the amount is the same number.
+        let encoded = serde_json::to_string(&listed[0]).unwrap();
+        let again: types::Patient = serde_json::from_str(&encoded).unwrap();
+        assert_eq!(again.discount, listed[0].discount, "{encoded}");
+    }
+}
