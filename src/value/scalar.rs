@@ -16,7 +16,7 @@ const NUMBER_KEY: &str = "$serde_json::private::Number";
 /// The name under which serde_json passes the text of a value, as it does for its `RawValue`.
 ///
 /// A deserializer that does not know the name passes the value itself.
-const RAW_KEY: &str = "$serde_json::private::RawValue";
+pub(super) const RAW_KEY: &str = "$serde_json::private::RawValue";
 
 /// A JSON string, number or boolean with its text; compared by text only.
 #[derive(Clone)]

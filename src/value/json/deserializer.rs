@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::value::BorrowedStrDeserializer;
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
     SeqAccess, Unexpected, VariantAccess, Visitor,
@@ -10,6 +10,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::{Content, Node, Step};
+use crate::value::scalar::RAW_KEY;
 
 /// The reason why a tree cannot be decoded.
 pub(crate) struct Misfit {
@@ -105,10 +106,17 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
+        match &self.content {
+            // The same form as serde_json's, with every digit.
+            Content::Number(text) if name == RAW_KEY => {
+                let raw = std::iter::once((RAW_KEY, &**text));
+                visitor.visit_map(MapDeserializer::new(raw))
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     /// A derived struct would also accept a list, and read its elements as fields by position.
