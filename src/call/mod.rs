@@ -1,5 +1,6 @@
 //! The steps of a call: access token, rate-limit permit, attempts, response.
 
+mod attempt;
 pub(crate) mod body;
 pub(crate) mod context;
 pub(crate) mod decode;
@@ -9,18 +10,17 @@ pub(crate) mod response;
 mod span;
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use self::body::{read_body, run_until};
-use self::outcome::{Ending, Failure, IncompleteBody, Outcome};
+use self::attempt::{Attempt, read, was_canceled};
+use self::body::run_until;
+use self::outcome::{Ending, Failure, Outcome};
 use self::span::CallSpan;
 use crate::auth::TokenSet;
 use crate::call::context::{Context, Credentials, authorize};
@@ -39,9 +39,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The first renewal may return a token of another process, which may be as invalid as the first
 /// one.
 const MAX_RENEWALS: u32 = 2;
-
-/// The timeout for reading the body of an unsuccessful response.
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 const RATE_LIMITER: Failure = Failure::WaitTimedOut("the rate limiter");
 const CONCURRENCY_LIMIT: Failure = Failure::WaitTimedOut("the concurrency limit");
@@ -76,19 +73,6 @@ pub(crate) struct Call<'c> {
     paid: u32,
     /// Whether the call was started and is not reported yet.
     unreported: bool,
-}
-
-/// The result of an attempt.
-enum Attempt {
-    /// A response, with its body if it was read.
-    Response(Response, Option<Result<Bytes, IncompleteBody>>),
-    NoResponse {
-        error: reqwest::Error,
-        /// Whether the request was certainly not sent.
-        unsent: bool,
-    },
-    /// The timeout of an attempt, or the deadline, passed before a response arrived.
-    TimedOut,
 }
 
 /// A retry that is going to be made.
@@ -594,70 +578,6 @@ impl Drop for Call<'_> {
     }
 }
 
-impl Attempt {
-    fn status(&self) -> Option<StatusCode> {
-        match self {
-            Self::Response(response, _) => Some(response.status()),
-            Self::NoResponse { .. } | Self::TimedOut => None,
-        }
-    }
-
-    fn timed_out(&self) -> bool {
-        matches!(
-            self,
-            Self::TimedOut | Self::Response(_, Some(Err(IncompleteBody::TimedOut(_))))
-        )
-    }
-
-    fn is_unsent(&self) -> bool {
-        matches!(self, Self::NoResponse { unsent: true, .. })
-    }
-
-    /// Returns whether the server reported a success and sent no body where JSON was announced.
-    fn is_empty_success(&self) -> bool {
-        matches!(
-            self,
-            Self::Response(response, Some(Err(IncompleteBody::Closed(None, body))))
-                if body.is_empty() && response.status().is_success()
-        )
-    }
-
-    /// Returns the reason to retry, if the attempt failed in a way that may be transient.
-    fn retry_reason(&self) -> Option<Reason> {
-        match self {
-            Self::Response(response, body) if response.status().is_success() => match body {
-                Some(Err(IncompleteBody::Closed(..) | IncompleteBody::TimedOut(_))) => {
-                    Some(Reason::Failure)
-                }
-                Some(Ok(_) | Err(IncompleteBody::TooLarge { .. })) | None => None,
-            },
-            // An incomplete body does not matter: the status decides.
-            Self::Response(response, body) => {
-                let body = body.as_ref().and_then(|body| body.as_ref().ok());
-                retry::refusal_reason(response.status(), body.map_or(&[], |body| &body[..]))
-            }
-            Self::NoResponse { .. } | Self::TimedOut => Some(Reason::Failure),
-        }
-    }
-
-    /// Returns whether the connection was closed before the first byte of the response.
-    fn is_stale_connection(&self) -> bool {
-        let Self::NoResponse { error, .. } = self else {
-            return false;
-        };
-        let is_io = causes(error)
-            .find_map(|cause| cause.downcast_ref::<std::io::Error>())
-            .is_some_and(|cause| {
-                use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
-                matches!(cause.kind(), ConnectionReset | BrokenPipe)
-            });
-        is_io
-            || causes(error)
-                .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
-                .any(|cause| cause.is_incomplete_message() || cause.is_canceled())
-    }
-}
-
 /// Returns whether the headers of a 429 say that it concerns all users of the app.
 fn concerns_all_users(headers: &HeaderMap) -> bool {
     let is = |name: &str, expected: &str| {
@@ -665,27 +585,4 @@ fn concerns_all_users(headers: &HeaderMap) -> bool {
         value.is_some_and(|value| value.eq_ignore_ascii_case(expected))
     };
     is("x-ratelimit-global", "true") || is("x-ratelimit-scope", "global")
-}
-
-/// Returns whether the connection was closed before hyper wrote the first byte of the request.
-fn was_canceled(error: &reqwest::Error) -> bool {
-    causes(error)
-        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_canceled)
-}
-
-/// Returns the sources of an error, from the nearest one.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-}
-
-/// Reads the body within the attempt, so that an incomplete response can be retried.
-async fn read(mut response: Response, mut timer: Pin<&mut Sleep>, limit: usize) -> Attempt {
-    if !response.status().is_success() {
-        // The status decides what to do next, so the body is not worth a long wait.
-        let until = timer.deadline().min(Instant::now() + ERROR_BODY_TIMEOUT);
-        timer.as_mut().reset(until);
-    }
-    let body = read_body(&mut response, Some(timer), limit).await;
-    Attempt::Response(response, Some(body))
 }

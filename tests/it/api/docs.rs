@@ -209,7 +209,7 @@ fn the_errors_guide_lists_the_texts_of_the_errors() {
     const GUIDE: &str = include_str!("../../../src/guide/errors.md");
     let mut written = BTreeSet::new();
     for (place, ty) in [
-        ("error/mod.rs", "Error"),
+        ("error/display.rs", "Error"),
         ("auth/error.rs", "AuthError"),
         ("auth/error.rs", "CallbackFault"),
         ("replay/error.rs", "ReplayError"),
