@@ -269,8 +269,8 @@ impl OAuthApp {
         shared.shut_down();
         let limiter = &self.inner.connected.calls.limiter;
         limiter.close();
-        let finished = async {
-            limiter.drained().await;
+        // Saving does not wait for calls in flight, which may take until the deadline.
+        let saved = async {
             shared.idle().await;
             let mut saves = JoinSet::new();
             for session in self.sessions_with(Session::has_unsaved) {
@@ -279,6 +279,7 @@ impl OAuthApp {
             while saves.join_next().await.is_some() {}
             shared.idle().await;
         };
+        let finished = async { tokio::join!(saved, limiter.drained()) };
         let _reported_below = timeout(deadline, finished).await;
         let users = |sessions: Vec<Arc<Session>>| {
             let users = sessions.iter().map(|session| session.user().to_string());

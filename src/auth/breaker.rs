@@ -69,6 +69,19 @@ struct Open {
 }
 
 impl Open {
+    fn check(&self, last_failure: Option<Instant>) -> Result<(), Duration> {
+        let now = Instant::now();
+        let own_probe_at = last_failure.map(|at| at + PROBE_INTERVAL);
+        let probe_at = own_probe_at.map_or(self.probe_at, |own| own.max(self.probe_at));
+        if now < probe_at {
+            Err(probe_at - now)
+        } else if self.is_probing() {
+            Err(self.delay)
+        } else {
+            Ok(())
+        }
+    }
+
     fn is_probing(&self) -> bool {
         self.probing_until.is_some_and(|end| Instant::now() < end)
     }
@@ -95,20 +108,11 @@ impl Breaker {
     ///
     /// `last_failure` is the time of this user's last failed token request.
     pub(super) fn check(&self, last_failure: Option<Instant>) -> Result<(), Duration> {
-        let now = Instant::now();
         let state = self.state();
-        let Some(open) = &state.open else {
-            return Ok(());
-        };
-        let own_probe_at = last_failure.map(|at| at + PROBE_INTERVAL);
-        let probe_at = own_probe_at.map_or(open.probe_at, |own| own.max(open.probe_at));
-        if now < probe_at {
-            Err(probe_at - now)
-        } else if open.is_probing() {
-            Err(open.delay)
-        } else {
-            Ok(())
-        }
+        state
+            .open
+            .as_ref()
+            .map_or(Ok(()), |open| open.check(last_failure))
     }
 
     /// Waits until fewer than 32 refreshes are in flight, for 15 s at most, and permits a token
@@ -124,12 +128,10 @@ impl Breaker {
             Err(_) => self.spare.try_acquire().ok(),
         };
         let request = request.ok_or(FIRST_DELAY)?;
-        self.check(last_failure)?;
         let mut state = self.state();
         let probing_until = match &mut state.open {
-            // Another one started to probe in between.
-            Some(open) if open.is_probing() => return Err(open.delay),
             Some(open) => {
+                open.check(last_failure)?;
                 open.probing_until = Some(Instant::now() + LOST_AFTER);
                 open.probing_until
             }

@@ -22,7 +22,7 @@ use self::attempt::{Attempt, read, was_canceled};
 use self::body::run_until;
 use self::outcome::{Ending, Failure, Outcome};
 use self::span::CallSpan;
-use crate::auth::TokenSet;
+use crate::auth::{Session, TokenSet};
 use crate::call::context::{Context, Credentials, authorize};
 use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
@@ -140,9 +140,7 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        let read = response::read_json::<T>(self.operation_id(), ending).await;
-        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
-        self.end(read)
+        self.end_decoded(response::read_json(self.operation_id(), ending).await)
     }
 
     /// Makes the call and decodes the response, which may be empty.
@@ -150,9 +148,7 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<T>, Error> {
         let ending = self.make().await;
-        let read = response::read_any_json::<T>(self.operation_id(), ending).await;
-        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
-        self.end(read)
+        self.end_decoded(response::read_any_json(self.operation_id(), ending).await)
     }
 
     /// Makes the call and ignores the body of the response.
@@ -169,6 +165,14 @@ impl<'c> Call<'c> {
     ) -> Result<response::Response<response::ByteStream>, Error> {
         let ending = self.make_streaming().await;
         self.end(response::read_bytes(self.operation_id(), ending).await)
+    }
+
+    fn end_decoded<T>(
+        &mut self,
+        read: Result<response::Response<T>, Error>,
+    ) -> Result<response::Response<T>, Error> {
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
     }
 
     /// Reports the call with the outcome of reading its response, and ends its span.
@@ -258,17 +262,10 @@ impl<'c> Call<'c> {
             }
             let (bearer, permit) = self.admit().await?;
             // Paid as late as possible: a retry that waits does not use the budget of others.
-            if let Some((failed, reason)) = retried.take() {
-                let cost = loop {
-                    if let Some(cost) = self.calls.retry_budget.pay(reason) {
-                        break cost;
-                    }
-                    // Another call was faster. This one keeps its permit.
-                    if !self.await_retry_budget(reason).await {
-                        return Ok(failed);
-                    }
-                };
-                self.paid = self.paid.saturating_add(cost);
+            if let Some((failed, reason)) = retried.take()
+                && !self.pay_for_retry(reason).await
+            {
+                return Ok(failed);
             }
             let attempt = self.attempt(&bearer).await?;
             drop(permit);
@@ -286,19 +283,8 @@ impl<'c> Call<'c> {
                     && renewals < MAX_RENEWALS
                     && session.may_refresh_after_401(&self.refusing(), tokens.generation)
                 {
-                    // Another process may have refreshed the token, or the vendor may have revoked
-                    // it. `renew` returns a newer token if there is one, or refreshes.
-                    let requested_at = self.calls.clock.now();
-                    let renewal = timeout_at(self.deadline, session.renew(tokens.generation));
-                    let renewed = Box::pin(renewal).await;
-                    let renewed = renewed.map_err(|_| TOKEN_REFRESH)?;
-                    let renewed = renewed.map_err(Failure::Auth)?;
                     renewals += 1;
-                    is_new =
-                        session.has_issued(renewed.generation) && renewed.issued_at >= requested_at;
-                    if is_new {
-                        session.note_issued_after_401(renewed.generation);
-                    }
+                    is_new = self.renew(session, tokens.generation).await?;
                     if self.request.is_none() {
                         self.trace.body_not_replayable = true;
                         return Ok(attempt);
@@ -313,6 +299,36 @@ impl<'c> Call<'c> {
             span::log_retry(attempt.status(), delay);
             sleep(delay).await;
             retried = reason.map(|reason| (attempt, reason));
+        }
+    }
+
+    /// Replaces the tokens that an operation refused, and returns whether this process requested
+    /// the new ones after that.
+    ///
+    /// Another process may have refreshed the tokens, or the vendor may have revoked them.
+    async fn renew(&self, session: &Arc<Session>, refused: u64) -> Result<bool, Failure> {
+        let requested_at = self.calls.clock.now();
+        let renewal = timeout_at(self.deadline, session.renew(refused));
+        let renewed = Box::pin(renewal).await.map_err(|_| TOKEN_REFRESH)?;
+        let renewed = renewed.map_err(Failure::Auth)?;
+        let is_new = session.has_issued(renewed.generation) && renewed.issued_at >= requested_at;
+        if is_new {
+            session.note_issued_after_401(renewed.generation);
+        }
+        Ok(is_new)
+    }
+
+    /// Charges the retry budget, and returns `false` if it allows no retry before the deadline.
+    async fn pay_for_retry(&mut self, reason: Reason) -> bool {
+        loop {
+            if let Some(cost) = self.calls.retry_budget.pay(reason) {
+                self.paid = self.paid.saturating_add(cost);
+                return true;
+            }
+            // Another call was faster. This one keeps its permit.
+            if !self.await_retry_budget(reason).await {
+                return false;
+            }
         }
     }
 

@@ -79,13 +79,7 @@ async fn a_thousand_users_are_a_thousand_refreshes_and_one_that_hangs_delays_non
 
 #[tokio::test]
 async fn a_caller_dropped_at_any_step_does_not_cancel_the_refresh() {
-    for step in [
-        Step::Load,
-        Step::Lease,
-        Step::Swap,
-        Step::Swapped,
-        Step::Release,
-    ] {
+    for step in Step::OF_A_REFRESH {
         let gate = Arc::new(Gate::default());
         let connected = Connected::hooked(&gate).await;
         let before = connected.stored().await;

@@ -76,13 +76,7 @@ fn store_error(error: &AuthError) -> &StoreError {
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_at_every_step_of_a_store_that_hangs_or_panics() {
     for trouble in TROUBLES {
-        for step in [
-            Step::Load,
-            Step::Lease,
-            Step::Swap,
-            Step::Swapped,
-            Step::Release,
-        ] {
+        for step in Step::OF_A_REFRESH {
             let what = format!("a call with a store that {trouble:?} at {step:?}");
             let troubled = Arc::new(Troubled::default());
             let connected = Connected::hooked(&troubled).await;

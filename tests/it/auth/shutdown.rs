@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fullscript::CallOptions;
 use fullscript::auth::{Lease, OAuthApp, TokenStore};
-use fullscript::testing::Fault;
+use fullscript::testing::{Fault, Script};
+use serde_json::json;
+use tokio::time::Instant;
 
-use crate::support::{Connected, Failures, Gate, Step, connect, consent};
+use crate::support::{Act, Connected, Failures, Gate, Misbehaving, Step, connect, consent};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -50,13 +53,7 @@ async fn an_app_that_was_shut_down_sends_nothing() {
 
 #[tokio::test]
 async fn a_shutdown_waits_for_a_refresh_and_releases_its_lease() {
-    for step in [
-        Step::Load,
-        Step::Lease,
-        Step::Swap,
-        Step::Swapped,
-        Step::Release,
-    ] {
+    for step in Step::OF_A_REFRESH {
         let gate = Arc::new(Gate::default());
         let connected = Connected::hooked(&gate).await;
         let before = connected.stored().await.generation;
@@ -89,7 +86,7 @@ async fn a_shutdown_ends_at_its_deadline_and_names_the_users_with_running_refres
         gate.close("practitioner", Step::Swap);
         let caller = tokio::spawn(call(connected.app.clone()));
         gate.reached().await;
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let unfinished = connected.app.shutdown(deadline).await.unwrap_err();
         let waited = started.elapsed();
         assert!(waited <= deadline + Duration::from_millis(10), "{waited:?}");
@@ -187,4 +184,92 @@ async fn a_shutdown_waits_for_calls_in_flight() {
         assert!(error.to_string().contains("shut down"), "{error}");
         assert_eq!(connected.fake.count("get_clinic"), before + 5);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_shutdown_interrupts_says_that_it_was_sent() {
+    let connected = Connected::unlimited().await;
+    let options = CallOptions::new().idempotency_key("key-1");
+    let client = connected.app.client("practitioner").with_options(options);
+    let refusal = Script::json(503, &json!({})).header("retry-after", "10");
+    connected.fake.answer_times("get_clinic", 1, refusal);
+    let call = tokio::spawn(client.get_clinic().send());
+    while connected.fake.count("get_clinic") == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    connected
+        .app
+        .shutdown(Duration::from_secs(20))
+        .await
+        .unwrap();
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.may_have_arrived());
+    assert!(!error.to_string().contains("not sent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_of_an_app_that_was_shut_down_downloads_nothing() {
+    let connected = Connected::unlimited().await;
+    let pdf = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n%PDF-";
+    let host = Misbehaving::start([Act::Answer(pdf.into())]).await;
+    connected
+        .app
+        .shutdown(Duration::from_secs(5))
+        .await
+        .unwrap();
+    let client = connected.app.client("practitioner");
+    let download = client
+        .download(&format!("{}/file.pdf", host.url()))
+        .allow_host("127.0.0.1");
+    let error = download.send().await.unwrap_err();
+    assert!(error.to_string().contains("shut down"), "{error}");
+    assert!(host.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_shutdown_under_load_is_prompt() {
+    let connected = Connected::unlimited().await;
+    let app = connected.another().concurrency(4).build().unwrap();
+    let slow = Fault::delay(Duration::from_millis(100));
+    connected.fake.fault("get_clinic", slow);
+    let calls: Vec<_> = (0..300)
+        .map(|_| tokio::spawn(app.client("practitioner").get_clinic().send()))
+        .collect();
+    while connected.fake.count("get_clinic") < 4 {
+        tokio::task::yield_now().await;
+    }
+    let started = Instant::now();
+    let deadline = Duration::from_secs(10);
+    app.shutdown(deadline).await.unwrap();
+    assert!(started.elapsed() < deadline / 2);
+    for call in calls {
+        let _sent_or_refused = call.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_does_not_keep_a_shutdown_from_saving() {
+    let failures = Arc::new(Failures::default());
+    let connected = Connected::hooked(&failures).await;
+    let before = connected.stored().await.generation;
+    connected.expire();
+    connect(&connected.fake, &connected.app, "other").await;
+    failures.set(usize::MAX);
+    call(connected.app.clone()).await.unwrap_err();
+    // The delays between the background retries grow to 20 s.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    connected.fake.fault("list_patients", Fault::silence());
+    let hangs = connected.app.client("other").list_patients().send();
+    let hangs = tokio::spawn(hangs);
+    while connected.fake.count("list_patients") == 0 {
+        tokio::task::yield_now().await;
+    }
+    failures.set(0);
+    let deadline = Duration::from_secs(1);
+    let unfinished = connected.app.shutdown(deadline).await.unwrap_err();
+    assert_eq!(unfinished.calls(), 1);
+    assert!(unfinished.unsaved_users().is_empty());
+    assert_eq!(connected.stored().await.generation, before + 1);
+    hangs.abort();
 }

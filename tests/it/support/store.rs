@@ -19,6 +19,17 @@ pub(crate) enum Step {
     Released,
 }
 
+impl Step {
+    /// The steps of a refresh at which a test can stop it, in order.
+    pub(crate) const OF_A_REFRESH: [Self; 5] = [
+        Self::Load,
+        Self::Lease,
+        Self::Swap,
+        Self::Swapped,
+        Self::Release,
+    ];
+}
+
 /// Runs at each step; the method returns its error.
 pub(crate) trait Hook: Send + Sync + 'static {
     fn at<'a>(&'a self, user: &'a str, step: Step) -> StoreFuture<'a, ()>;
