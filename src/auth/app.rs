@@ -269,8 +269,7 @@ impl OAuthApp {
         shared.shut_down();
         let limiter = &self.inner.connected.calls.limiter;
         limiter.close();
-        // Saving does not wait for calls in flight, which may take until the deadline.
-        let saved = async {
+        let finished = async {
             shared.idle().await;
             let mut saves = JoinSet::new();
             for session in self.sessions_with(Session::has_unsaved) {
@@ -278,8 +277,9 @@ impl OAuthApp {
             }
             while saves.join_next().await.is_some() {}
             shared.idle().await;
+            // Last, because a call in flight may take until the deadline.
+            limiter.drained().await;
         };
-        let finished = async { tokio::join!(saved, limiter.drained()) };
         let _reported_below = timeout(deadline, finished).await;
         let users = |sessions: Vec<Arc<Session>>| {
             let users = sessions.iter().map(|session| session.user().to_string());
