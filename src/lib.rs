@@ -62,6 +62,7 @@
 //! | [`webhook`] | Receiving webhook deliveries: signature, challenge, decoding, deduplication. Works without the feature `client`. |
 //! | [`replay`] | Replay of events that no webhook delivered. |
 //! | [`sqlite`] | A store of tokens and processed events in an SQLite file. |
+//! | [`encryption`] | Encryption of tokens at rest, over any token store. |
 //! | [`embed`] | The HTML that embeds Fullscript in your page. |
 //! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |
 //! | [`value`] | Decimals, flags, timestamps, dates and secrets. Each keeps its value exactly as the server sent it. [`value::OrEmpty`] reads optional text; [`value::Update`] is a field of a partial update. |
@@ -93,6 +94,7 @@
 //! |---|---|---|
 //! | `client` | yes | The HTTP client. Without it: models, webhooks, the table of operations. |
 //! | `rustls-ring` | yes | TLS by rustls with ring. Needs a C compiler. Disable it to use another TLS provider. |
+//! | `encryption` | no | [`encryption::EncryptedStore`]. |
 //! | `sqlite` | no | [`sqlite::SqliteStore`]. Needs a C compiler. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
@@ -101,7 +103,12 @@
 //! | `testing` | no | [`testing`]: the fake server. |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "sqlite", feature = "testing")),
+    not(all(
+        feature = "axum",
+        feature = "encryption",
+        feature = "sqlite",
+        feature = "testing"
+    )),
     allow(
         rustdoc::broken_intra_doc_links,
         reason = "the guides and the front page link to items of optional features"
@@ -136,6 +143,9 @@ mod call;
 
 #[cfg(feature = "client")]
 mod client;
+
+#[cfg(feature = "encryption")]
+pub mod encryption;
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

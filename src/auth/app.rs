@@ -15,8 +15,9 @@ use super::randomness::Randomness;
 use super::session::Session;
 use super::shared::AppShared;
 use super::shutdown::Unfinished;
-use super::token::{Owner, Scope, TokenSet};
+use super::token::{Scope, TokenSet};
 use super::token_endpoint::Outcome;
+use super::user::UserKey;
 use crate::lock::lock;
 use crate::transport::Connected;
 
@@ -43,7 +44,7 @@ pub(super) struct Inner {
 
 #[derive(Default)]
 pub(super) struct Sessions {
-    by_user: HashMap<String, Arc<Session>>,
+    by_user: HashMap<UserKey, Arc<Session>>,
     /// The number of sessions at which idle sessions are removed.
     clear_at: usize,
 }
@@ -51,22 +52,30 @@ pub(super) struct Sessions {
 /// A connected user.
 #[derive(Clone)]
 pub struct User {
-    owner: Owner,
+    key: UserKey,
     scopes: Vec<Scope>,
 }
 
 impl User {
-    /// Returns the vendor's id of the user, which identifies the user in all methods of the app.
+    /// Returns the key that identifies the user in all methods of the app.
+    ///
+    /// Store its [text](UserKey::as_str) beside the user in your own database.
+    #[must_use]
+    pub fn key(&self) -> &UserKey {
+        &self.key
+    }
+
+    /// Returns the vendor's id of the user.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.owner.id
+        self.key.id()
     }
 
     /// Returns the kind of user: `Practitioner`, `Staff`, or `Clinic` for apps older than August
     /// 2021.
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.owner.kind
+        self.key.kind()
     }
 
     /// Returns the scopes that the tokens were issued with.
@@ -81,7 +90,7 @@ impl User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")
-            .field("kind", &self.owner.kind)
+            .field("kind", &self.kind())
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()
     }
@@ -189,7 +198,7 @@ impl OAuthApp {
             }
             Outcome::Unclear { error, .. } => return Err(error),
         };
-        let Some(owner) = issued.owner.clone() else {
+        let Some(owner) = issued.owner else {
             shared.revoke_in_background(vec![issued.access_token]);
             return Err(AuthError::new(Kind::NoOwner));
         };
@@ -197,22 +206,20 @@ impl OAuthApp {
             return Err(AuthError::new(Kind::CodeUnanswered(None)));
         }
         let user = User {
-            owner: owner.clone(),
+            key: owner.key(),
             scopes: issued.scopes.clone(),
         };
-        let tokens = TokenSet {
-            access_token: issued.access_token,
-            refresh_token: issued.refresh_token,
-            scopes: issued.scopes,
-            issuer: shared.issuer.clone(),
-            issued_at: requested_at,
-            lifetime: issued.lifetime,
-            generation: 1,
-            needs_reconnect: false,
-            replaced_access_token: None,
-            owner,
-        };
-        self.session(user.id()).connect(tokens).await?;
+        let mut tokens = TokenSet::new(
+            user.key(),
+            issued.access_token,
+            shared.store.issuer(),
+            requested_at,
+            issued.lifetime,
+        )
+        .scopes(issued.scopes);
+        tokens.refresh_token = issued.refresh_token;
+        tokens.connection = self.inner.randomness.text().to_string();
+        self.session(user.key()).connect(tokens).await?;
         Ok(user)
     }
 
@@ -227,11 +234,10 @@ impl OAuthApp {
     ///
     /// Returns an error if the server cannot be reached; the tokens stay in the store, so that the
     /// revocation can be retried. Returns an error if the user has no tokens
-    /// ([`AuthError::needs_reconnect`]). Returns an error if the tokens were issued in another
-    /// environment; revoke them there.
-    pub async fn revoke(&self, user: &str) -> Result<(), AuthError> {
+    /// ([`AuthError::needs_reconnect`]).
+    pub async fn revoke(&self, user: impl Into<UserKey>) -> Result<(), AuthError> {
         self.inner.shared.ensure_open()?;
-        self.session(user).revoke().await
+        self.session(&user.into()).revoke().await
     }
 
     /// Deletes a user's tokens from the store without revoking them at the server.
@@ -243,9 +249,9 @@ impl OAuthApp {
     /// # Errors
     ///
     /// Returns an error if the store fails.
-    pub async fn forget(&self, user: &str) -> Result<(), AuthError> {
+    pub async fn forget(&self, user: impl Into<UserKey>) -> Result<(), AuthError> {
         self.inner.shared.ensure_open()?;
-        self.session(user).forget().await
+        self.session(&user.into()).forget().await
     }
 
     /// Shuts down the app: waits for calls in flight, running token requests and saves, for
@@ -282,7 +288,7 @@ impl OAuthApp {
         };
         let _reported_below = timeout(deadline, finished).await;
         let users = |sessions: Vec<Arc<Session>>| {
-            let users = sessions.iter().map(|session| session.user().to_string());
+            let users = sessions.iter().map(|session| session.user().clone());
             users.collect::<Vec<_>>()
         };
         let unfinished = Unfinished {
@@ -308,7 +314,7 @@ impl OAuthApp {
     /// Returns the session of a user, and creates a missing one.
     ///
     /// The lock is held for a look-up, and occasionally for removing idle sessions.
-    pub(crate) fn session(&self, user: &str) -> Arc<Session> {
+    pub(crate) fn session(&self, user: &UserKey) -> Arc<Session> {
         let mut sessions = lock(&self.inner.sessions);
         if let Some(session) = sessions.by_user.get(user) {
             return Arc::clone(session);
@@ -319,8 +325,8 @@ impl OAuthApp {
                 .retain(|_, session| Arc::strong_count(session) > 1 || !session.is_idle());
             sessions.clear_at = (2 * sessions.by_user.len()).max(MIN_SESSIONS_TO_CLEAR);
         }
-        let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.into()));
-        sessions.by_user.insert(user.into(), Arc::clone(&session));
+        let session = Arc::new(Session::new(Arc::clone(&self.inner.shared), user.clone()));
+        sessions.by_user.insert(user.clone(), Arc::clone(&session));
         session
     }
 }

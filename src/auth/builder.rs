@@ -9,7 +9,7 @@ use super::authorize::RedirectUri;
 use super::event::AuthEvent;
 use super::randomness::Randomness;
 use super::shared::{AppShared, Listener};
-use super::store::{MemoryStore, TokenStore};
+use super::store::{MemoryStore, Store, TokenStore};
 use super::token::ClientSecret;
 use super::token_endpoint::{Endpoint, Target};
 use crate::environment::{AUTHORIZE_PATH, Environment, REVOKE_PATH, TOKEN_PATH};
@@ -223,9 +223,8 @@ impl OAuthAppBuilder {
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
         let shared = AppShared::new(
-            self.store,
+            Store::new(self.store, issuer),
             endpoint,
-            issuer,
             randomness.text().to_string(),
             self.listener,
         );

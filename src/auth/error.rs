@@ -41,8 +41,6 @@ pub(super) enum Kind {
     NotConnected,
     /// The server rejected the refresh token.
     NeedsReconnect,
-    /// The tokens were issued in another environment or to another app.
-    WrongEnvironment,
     /// No response, or a temporary failure of the server; no token is lost.
     Unreachable(Option<reqwest::Error>),
     /// The response is not a token response; the text describes it without quoting it.
@@ -96,10 +94,7 @@ impl AuthError {
     /// [`OAuthApp::authorize`](super::OAuthApp::authorize).
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
-        matches!(
-            *self.kind,
-            Kind::NeedsReconnect | Kind::NotConnected | Kind::WrongEnvironment
-        )
+        matches!(*self.kind, Kind::NeedsReconnect | Kind::NotConnected)
     }
 
     /// Returns whether the user declined the authorization.
@@ -232,14 +227,12 @@ impl fmt::Display for AuthError {
                  were not saved; compare the URL of the token endpoint with the environment, then \
                  start the connection again",
             ),
-            Kind::NotConnected => f.write_str("the user is not connected; start a connection"),
+            Kind::NotConnected => f.write_str(
+                "the user is not connected to this app in this environment; start a connection",
+            ),
             Kind::NeedsReconnect => {
                 f.write_str("the user must reconnect (refresh token rejected by the server)")
             }
-            Kind::WrongEnvironment => f.write_str(
-                "the stored tokens belong to another environment or another app; the user must \
-                 connect to this one",
-            ),
             Kind::CircuitOpen(wait) => write!(
                 f,
                 "token refresh: not sent, the token endpoint failed several times in a row \

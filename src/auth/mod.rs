@@ -26,9 +26,11 @@ mod app;
 mod authorize;
 mod breaker;
 mod builder;
+mod connection;
 mod error;
 mod event;
 mod randomness;
+mod record;
 mod session;
 mod shared;
 mod shutdown;
@@ -36,13 +38,24 @@ mod store;
 mod token;
 mod token_endpoint;
 mod token_response;
+mod user;
 
 pub use app::{OAuthApp, User};
 pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
 pub use builder::OAuthAppBuilder;
+pub use connection::{Connection, ConnectionStatus, Connections};
 pub use error::AuthError;
 pub use event::AuthEvent;
+#[cfg(feature = "encryption")]
+pub(crate) use record::SEALED;
+#[cfg(feature = "sqlite")]
+pub(crate) use record::to_millis;
+pub use record::{ConnectionRecord, RecordData, RecordError};
 pub(crate) use session::Session;
 pub use shutdown::Unfinished;
-pub use store::{Lease, MemoryStore, StoreError, StoreFuture, Swap, TokenStore};
-pub use token::{AccessToken, ClientSecret, Owner, RefreshToken, Scope, TokenSet};
+pub use store::{ConnectionFilter, Lease, MemoryStore, StoreError, StoreFuture, Swap, TokenStore};
+pub use token::{
+    AccessToken, ClientSecret, NeedsReconnect, ReconnectReason, RefreshFailure,
+    RefreshFailureCause, RefreshToken, Scope, TokenSet,
+};
+pub use user::UserKey;

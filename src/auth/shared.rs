@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::breaker::Breaker;
 use super::error::{AuthError, Kind};
 use super::event::{AuthEvent, log_event};
-use super::store::{Store, TokenStore};
+use super::store::Store;
 use super::token::AccessToken;
 use super::token_endpoint::Endpoint;
 
@@ -23,9 +23,6 @@ pub(super) struct AppShared {
     pub(super) store: Store,
     pub(super) endpoint: Endpoint,
     pub(super) breaker: Breaker,
-    /// The environment and the client id. Tokens of another issuer are neither used nor
-    /// replaced.
-    pub(super) issuer: String,
     listener: Option<Listener>,
     /// The prefix of this process's lease owners, new for each process.
     lease_owner: String,
@@ -49,17 +46,15 @@ pub(super) struct RunningTask {
 
 impl AppShared {
     pub(super) fn new(
-        store: Arc<dyn TokenStore>,
+        store: Store,
         endpoint: Endpoint,
-        issuer: String,
         lease_owner: String,
         listener: Option<Listener>,
     ) -> Self {
         Self {
-            store: Store::new(store),
+            store,
             endpoint,
             breaker: Breaker::new(),
-            issuer,
             listener,
             lease_owner,
             leases: AtomicU64::new(0),

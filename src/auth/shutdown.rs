@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::user::UserKey;
+
 /// The calls and token operations that did not finish before the deadline of
 /// [`OAuthApp::shutdown`](super::OAuthApp::shutdown) or
 /// [`Client::shutdown`](crate::Client::shutdown).
@@ -10,8 +12,8 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Unfinished {
     pub(super) calls: usize,
-    pub(super) unsaved: Vec<String>,
-    pub(super) running: Vec<String>,
+    pub(super) unsaved: Vec<UserKey>,
+    pub(super) running: Vec<UserKey>,
     pub(super) tasks: usize,
 }
 
@@ -28,13 +30,13 @@ impl Unfinished {
     /// the vendor accepts until the new access token is used (documented). A user who has just
     /// connected must connect again.
     #[must_use]
-    pub fn unsaved_users(&self) -> &[String] {
+    pub fn unsaved_users(&self) -> &[UserKey] {
         &self.unsaved
     }
 
     /// Returns the users with a running token refresh, save or revocation.
     #[must_use]
-    pub fn running_users(&self) -> &[String] {
+    pub fn running_users(&self) -> &[UserKey] {
         &self.running
     }
 

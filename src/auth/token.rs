@@ -3,7 +3,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
+
+use super::record::millis;
+use super::user::UserKey;
 
 /// Defines a type for a secret text.
 macro_rules! secret {
@@ -18,6 +23,15 @@ macro_rules! secret {
             /// Wraps the text as it was issued.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(Zeroizing::new(text.into()))
+            }
+
+            /// Wraps a text that is wiped on drop already.
+            #[allow(
+                dead_code,
+                reason = "the client secret is never read from a record"
+            )]
+            pub(super) fn of(text: Zeroizing<String>) -> Self {
+                Self(text)
             }
 
             /// Returns the secret text; keep it out of logs, URLs and messages.
@@ -109,40 +123,78 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The owner of a token set.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// The mark of a user who must reconnect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Owner {
-    /// The vendor's id of the user, or of the clinic for apps older than August 2021.
-    pub id: String,
-    /// The kind of owner: `Practitioner`, `Staff` or `Clinic`. The set is open.
-    pub kind: String,
+pub struct NeedsReconnect {
+    /// The time at which the mark was set.
+    #[serde(with = "millis")]
+    pub since: SystemTime,
+    /// The reason.
+    pub reason: ReconnectReason,
 }
 
-impl Owner {
-    /// Creates an owner from the vendor's id and the kind of user.
+impl NeedsReconnect {
+    /// Creates a mark.
     #[must_use]
-    pub fn new(id: impl Into<String>, kind: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            kind: kind.into(),
-        }
+    pub fn new(since: SystemTime, reason: ReconnectReason) -> Self {
+        Self { since, reason }
     }
 }
 
-impl fmt::Debug for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owner")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
+/// The reason why a user must reconnect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReconnectReason {
+    /// The server rejected the refresh token.
+    RefreshTokenRejected,
+    /// The access token expired, and the server issued no refresh token.
+    NoRefreshToken,
+    /// A reason that a later version of this crate has recorded.
+    #[serde(other)]
+    Other,
 }
 
-/// A user's access token and refresh token with their metadata, as a store saves them.
+/// The first of the token refreshes in a row that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RefreshFailure {
+    /// The time of the failure.
+    #[serde(with = "millis")]
+    pub since: SystemTime,
+    /// The cause.
+    pub cause: RefreshFailureCause,
+}
+
+/// The cause of a token refresh that failed, while the refresh token was not rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RefreshFailureCause {
+    /// No response, or a temporary failure of the token endpoint.
+    Unreachable,
+    /// A response that is not a token response.
+    Unreadable,
+    /// A token set that cannot be used.
+    Unusable,
+    /// The client id or the client secret was rejected.
+    Misconfigured,
+    /// The rate limiter had no permit in time.
+    RateLimited,
+    /// The circuit breaker of the token endpoint is open.
+    CircuitOpen,
+    /// The token store failed.
+    Store,
+    /// Any other cause, also one that a later version of this crate has recorded.
+    #[serde(other)]
+    Other,
+}
+
+/// A user's access token and refresh token with their metadata.
 ///
-/// The token sets of a user are ordered: `generation` grows with each change.
-/// A store that rebuilds a token set from its own columns starts with [`TokenSet::new`] and sets
-/// every field that it has stored.
+/// The token sets of a user are ordered: `generation` grows with each change of the tokens.
+/// A store saves a token set as a [`ConnectionRecord`](super::ConnectionRecord).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenSet {
@@ -151,7 +203,7 @@ pub struct TokenSet {
     /// The token with which the next token set is requested.
     pub refresh_token: Option<RefreshToken>,
     /// The owner of the tokens.
-    pub owner: Owner,
+    pub user: UserKey,
     /// The scopes that the server issued the tokens with.
     pub scopes: Vec<Scope>,
     /// The environment and the app that the tokens were issued to: the
@@ -168,23 +220,36 @@ pub struct TokenSet {
     /// A new connection starts at the current time in milliseconds since 1970, so that a number is
     /// never reused for a user.
     pub generation: u64,
-    /// Whether the server rejected the refresh token and the user must reconnect.
-    pub needs_reconnect: bool,
+    /// The random id of the connection, which differs after a reconnect.
+    pub connection: String,
+    /// The last refresh that a call caused.
+    ///
+    /// A user who makes calls is refreshed once in the lifetime of an access token (2 hours), so
+    /// the last use is at most that much later.
+    pub used_at: SystemTime,
+    /// The application's own reference, for example the id of a clinic or tenant.
+    pub tenant: Option<String>,
+    /// The mark that the user must reconnect.
+    pub needs_reconnect: Option<NeedsReconnect>,
+    /// The failure of the last token refresh, if it failed.
+    pub failure: Option<RefreshFailure>,
     /// The access token of the token set that this one replaced.
     ///
     /// The server accepts the replaced token set until this one is first used, so
     /// [`OAuthApp::revoke`](super::OAuthApp::revoke) revokes it too.
     pub replaced_access_token: Option<AccessToken>,
+    /// Fields that a later version of this crate has recorded.
+    pub(super) unknown: Map<String, Value>,
 }
 
 impl TokenSet {
-    /// Creates a token set of generation 1 without a refresh token and scopes.
+    /// Creates a token set of generation 1 without a refresh token and without scopes.
     ///
     /// `issuer` is the [name](crate::Environment::name) of the environment, a slash, and the
     /// client id; `lifetime` counts from `issued_at`.
     #[must_use]
     pub fn new(
-        owner: Owner,
+        user: impl Into<UserKey>,
         access_token: AccessToken,
         issuer: impl Into<String>,
         issued_at: SystemTime,
@@ -193,14 +258,19 @@ impl TokenSet {
         Self {
             access_token,
             refresh_token: None,
-            owner,
+            user: user.into(),
             scopes: Vec::new(),
             issuer: issuer.into(),
             issued_at,
             lifetime,
             generation: 1,
-            needs_reconnect: false,
+            connection: String::new(),
+            used_at: issued_at,
+            tenant: None,
+            needs_reconnect: None,
+            failure: None,
             replaced_access_token: None,
+            unknown: Map::new(),
         }
     }
 
@@ -225,10 +295,17 @@ impl TokenSet {
         self
     }
 
-    /// Sets whether the user must reconnect.
+    /// Sets the mark that the user must reconnect.
     #[must_use]
-    pub fn needs_reconnect(mut self, needs_reconnect: bool) -> Self {
-        self.needs_reconnect = needs_reconnect;
+    pub fn needs_reconnect(mut self, mark: NeedsReconnect) -> Self {
+        self.needs_reconnect = Some(mark);
+        self
+    }
+
+    /// Sets the application's own reference.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
         self
     }
 

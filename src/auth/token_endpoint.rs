@@ -11,7 +11,7 @@ use super::authorize::RedirectUri;
 use super::error::{AuthError, Kind};
 use super::token::{AccessToken, ClientSecret, RefreshToken};
 use super::token_response::TokenResponse;
-pub(super) use super::token_response::{Issued, Outcome};
+pub(super) use super::token_response::{Issued, Outcome, ResourceOwner};
 use crate::transport::retry::{Backoff, retry_after};
 use crate::transport::{Calls, HttpPools};
 

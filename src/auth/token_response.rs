@@ -8,7 +8,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::error::{AuthError, Kind};
-use super::token::{AccessToken, Owner, RefreshToken, Scope};
+use super::token::{AccessToken, RefreshToken, Scope};
+use super::user::UserKey;
 
 /// The minimum lifetime of an access token: 60 s.
 ///
@@ -70,7 +71,19 @@ pub(super) struct Issued {
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) lifetime: Duration,
     pub(super) scopes: Vec<Scope>,
-    pub(super) owner: Option<Owner>,
+    pub(super) owner: Option<ResourceOwner>,
+}
+
+/// The user who authorized the app.
+pub(super) struct ResourceOwner {
+    pub(super) id: String,
+    pub(super) kind: Option<String>,
+}
+
+impl ResourceOwner {
+    pub(super) fn key(&self) -> UserKey {
+        UserKey::new(self.kind.as_deref().unwrap_or_default(), &self.id)
+    }
 }
 
 /// The result of a request to the endpoint.
@@ -304,9 +317,9 @@ fn issued(response: &Value) -> Option<Issued> {
             .map_or(DEFAULT_LIFETIME, Duration::from_secs)
             .clamp(MIN_LIFETIME, MAX_LIFETIME),
         scopes: scopes(&response["scope"]),
-        owner: id.map(|id| Owner {
+        owner: id.map(|id| ResourceOwner {
             id,
-            kind: text(&owner["type"]).unwrap_or_default(),
+            kind: text(&owner["type"]),
         }),
     })
 }

@@ -482,7 +482,7 @@ impl<'c> Call<'c> {
     /// Returns the id of the user whose token the call uses, empty for the app's own calls.
     fn user(&self) -> &'c str {
         match self.credentials {
-            Credentials::User(session) => session.user(),
+            Credentials::User(session) => session.user().as_str(),
             _ => "",
         }
     }

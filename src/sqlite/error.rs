@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 /// An error of opening, reading or writing a token file.
 ///
-/// `Display` states what to do; neither it nor `Debug` shows a token or a key. Cheap to clone:
+/// `Display` states what to do; neither it nor `Debug` shows a token. Cheap to clone:
 /// writes that are saved together fail with the same error.
 #[derive(Clone)]
 pub struct SqliteError(Failure);
@@ -35,32 +35,12 @@ pub(super) enum Kind {
     Damaged,
     DamagedTokens,
     NoWriteAheadLog,
-    KeyMissing,
-    KeyWrong,
-    KeyChanged,
-    OnlyPreviousKey,
-    KeyText,
-    NoRandomness,
     NoThread,
     ThreadEnded,
     Other,
 }
 
 impl SqliteError {
-    /// Returns whether the encryption key is missing, does not match the file, or is not a valid
-    /// key.
-    #[must_use]
-    pub fn is_key_refused(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::KeyMissing
-                | Kind::KeyWrong
-                | Kind::KeyChanged
-                | Kind::OnlyPreviousKey
-                | Kind::KeyText
-        )
-    }
-
     /// Returns whether other processes kept the file locked for more than 10 s: a retry may
     /// succeed.
     #[must_use]
@@ -91,7 +71,7 @@ impl Failure {
     /// Returns whether the error concerns the tokens of one user only, so that writes for other
     /// users can continue.
     pub(super) fn is_of_one_user(&self) -> bool {
-        matches!(self.kind, Kind::DamagedTokens | Kind::NoRandomness)
+        self.kind == Kind::DamagedTokens
     }
 }
 
@@ -156,20 +136,6 @@ impl fmt::Display for SqliteError {
             Kind::NoWriteAheadLog => {
                 "token file: the file system does not support shared memory; choose a local disk"
             }
-            Kind::KeyMissing => "token file: encrypted, but no encryption key was set",
-            Kind::KeyWrong => {
-                "token file: encrypted with another key; set that key, as the previous key to rotate it"
-            }
-            Kind::KeyChanged => {
-                "token file: another process changed the encryption key; open the file again with the new key"
-            }
-            Kind::OnlyPreviousKey => {
-                "token file: a previous encryption key was set without a current one; set both, or the file's key as the current one"
-            }
-            Kind::KeyText => {
-                "encryption key: not 32 bytes in base64 or hex; create one with `EncryptionKey::generate`"
-            }
-            Kind::NoRandomness => "token file: the system's random number generator failed; nothing was changed",
             Kind::NoThread => "token file: failed to start a thread",
             Kind::ThreadEnded => "token file: its thread has ended; open the store again",
             Kind::Other => "token file: SQLite failed",

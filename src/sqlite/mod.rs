@@ -1,6 +1,5 @@
 //! Stores tokens and an event log in an SQLite file.
 
-mod cipher;
 mod database;
 mod error;
 mod event_log;
@@ -13,13 +12,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::cipher::Keys;
 use self::database::Database;
 use self::worker::{Access, Worker};
-use crate::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
+use crate::auth::{
+    ConnectionFilter, ConnectionRecord, Lease, StoreError, StoreFuture, Swap, TokenStore,
+};
 use crate::clock::{Clock, SystemClock};
 
-pub use self::cipher::EncryptionKey;
 use self::error::Failure;
 pub use self::error::SqliteError;
 pub use self::event_log::SqliteEventLog;
@@ -33,8 +32,8 @@ pub use self::event_log::SqliteEventLog;
 ///   are saved with one write to the disk.
 /// - On Unix, only the owner may access the file and those next to it (`-wal`, `-shm`): they are
 ///   created with mode 0600, and existing ones are restricted to it.
-/// - With an [`EncryptionKey`] the tokens are encrypted in the file. Their metadata is not: user,
-///   owner, scopes, times.
+/// - Wrap the store in an [`EncryptedStore`](crate::encryption::EncryptedStore) to encrypt the
+///   tokens in the file.
 ///
 /// The file must be on a local disk, because SQLite's shared memory does not work over a network.
 /// Do not restore an old copy of the file while it works: each refresh rotates the refresh token,
@@ -45,11 +44,9 @@ pub use self::event_log::SqliteEventLog;
 /// # let directory = tempfile::tempdir()?;
 /// # let path = directory.path().join("tokens.db");
 /// use fullscript::auth::OAuthApp;
-/// use fullscript::sqlite::{EncryptionKey, SqliteStore};
+/// use fullscript::sqlite::SqliteStore;
 ///
-/// // Generated once with `EncryptionKey::generate` and kept with your secrets.
-/// let key = EncryptionKey::from_text("MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY=")?;
-/// let store = SqliteStore::builder(path).encryption_key(key).open().await?;
+/// let store = SqliteStore::open(path).await?;
 /// let app = OAuthApp::builder(fullscript::Environment::UsSandbox).store(store);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
@@ -60,21 +57,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file without encryption, or creates it.
+    /// Opens the file at `path`, creating it if it does not exist, and migrates an older one.
     ///
     /// # Errors
-    /// Returns the errors of [`SqliteStoreBuilder::open`].
+    /// Returns a [`SqliteError`] if the file cannot be created, read or written, belongs to another
+    /// application, or was created by a newer version of this crate. The file is not changed in
+    /// these cases.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteError> {
-        Self::builder(path).open().await
-    }
-
-    /// Creates a builder for a store in the file at `path`.
-    #[must_use]
-    pub fn builder(path: impl Into<PathBuf>) -> SqliteStoreBuilder {
-        SqliteStoreBuilder {
-            path: path.into(),
-            keys: Keys::default(),
-        }
+        let path = path.into();
+        let worker = Worker::start(move || Database::open(&path)).await?;
+        Ok(Self { worker })
     }
 }
 
@@ -86,43 +78,53 @@ impl fmt::Debug for SqliteStore {
 
 /// Each method queues its work when it is called, so dropping the future does not cancel it.
 impl TokenStore for SqliteStore {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
-        let user = user.to_string();
-        self.submit(Access::Read, move |database| database.rows().load(&user))
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>> {
+        let key = key.to_string();
+        self.submit(Access::Read, move |database| database.rows().load(&key))
     }
 
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
+    fn compare_and_swap(
+        &self,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
-        let user = user.to_string();
+        new: ConnectionRecord,
+    ) -> StoreFuture<'_, Swap> {
         self.submit(Access::Write, move |database| {
-            database.rows().swap(&user, expected, &new)
+            database.rows().swap(expected, &new)
         })
     }
 
-    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
-        let user = user.to_string();
+    fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+        let key = key.to_string();
         self.submit(Access::Write, move |database| {
-            database.rows().delete(&user, expected)
+            database.rows().delete(&key, expected)
         })
     }
 
-    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
-        let (user, owner) = (user.to_string(), owner.to_string());
+    fn list<'a>(
+        &'a self,
+        filter: &'a ConnectionFilter,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
+        let (filter, after) = (filter.clone(), after.map(str::to_string));
+        self.submit(Access::Read, move |database| {
+            database.rows().list(&filter, after.as_deref(), limit)
+        })
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+        let (key, owner) = (key.to_string(), owner.to_string());
         self.submit(Access::Relaxed, move |database| {
             // Read when the work runs, because it may have been queued for long.
             let now = SystemClock.now();
-            database.rows().lease(&user, &owner, now, ttl)
+            database.rows().lease(&key, &owner, now, ttl)
         })
     }
 
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
-        let (user, owner) = (user.to_string(), owner.to_string());
+    fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        let (key, owner) = (key.to_string(), owner.to_string());
         self.submit(Access::Relaxed, move |database| {
-            database.rows().release(&user, &owner)
+            database.rows().release(&key, &owner)
         })
     }
 }
@@ -139,57 +141,5 @@ impl SqliteStore {
                 .await
                 .map_err(|failure| StoreError::new(SqliteError::from(failure)))
         })
-    }
-}
-
-/// A builder for a [`SqliteStore`]; see [`SqliteStore::builder`].
-#[derive(Clone)]
-pub struct SqliteStoreBuilder {
-    path: PathBuf,
-    keys: Keys,
-}
-
-impl SqliteStoreBuilder {
-    /// Sets the key that the tokens are encrypted with. Default: no encryption.
-    ///
-    /// A file that is not encrypted is encrypted when it is opened, and no plain tokens remain in
-    /// it. First stop the processes that have it open without the key: they return errors from then
-    /// on.
-    #[must_use]
-    pub fn encryption_key(mut self, key: EncryptionKey) -> Self {
-        self.keys.current = Some(key);
-        self
-    }
-
-    /// Sets the key that the file was encrypted with before, to rotate keys: the tokens are
-    /// encrypted again with the new key when the file is opened.
-    ///
-    /// It may stay set afterwards; it is used only if the current key does not match. Processes
-    /// that have the file open with the old key return errors until they open it again.
-    #[must_use]
-    pub fn previous_encryption_key(mut self, key: EncryptionKey) -> Self {
-        self.keys.previous = Some(key);
-        self
-    }
-
-    /// Opens the file, creating it if it does not exist, and migrates an older one.
-    ///
-    /// # Errors
-    /// Returns a [`SqliteError`] if the file cannot be created, read or written, belongs to another
-    /// application, was created by a newer version of this crate, or needs another key
-    /// ([`SqliteError::is_key_refused`]). The file is not changed in these cases.
-    pub async fn open(self) -> Result<SqliteStore, SqliteError> {
-        let Self { path, keys } = self;
-        let worker = Worker::start(move || Database::open(&path, &keys)).await?;
-        Ok(SqliteStore { worker })
-    }
-}
-
-impl fmt::Debug for SqliteStoreBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStoreBuilder")
-            .field("path", &self.path)
-            .field("encrypted", &self.keys.current.is_some())
-            .finish_non_exhaustive()
     }
 }

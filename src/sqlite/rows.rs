@@ -3,65 +3,101 @@
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use zeroize::Zeroizing;
 
-use super::cipher::{self, Cipher, Location};
-use super::error::{Failure, Kind};
-use crate::auth::{AccessToken, Owner, RefreshToken, Scope, TokenSet};
-use crate::auth::{Lease, Swap};
+use super::error::Failure;
+use crate::auth::{ConnectionFilter, ConnectionRecord, Lease, RecordData, Swap, to_millis};
 
-/// The rows, with the cipher of their tokens.
+/// The rows of an open file.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'d> {
     pub(super) connection: &'d Connection,
-    pub(super) cipher: Option<&'d Cipher>,
 }
 
+/// The columns of a record, in the order in which [`record`] reads and `write` writes them.
+const COLUMNS: &str = "key, generation, app, tenant, scopes, expires_at, used_at, \
+                       needs_reconnect, is_failing, data";
+
 impl Rows<'_> {
-    pub(super) fn load(self, user: &str) -> Result<Option<TokenSet>, Failure> {
-        let sql = "SELECT access_token, refresh_token, owner_id, owner_kind, scopes, issuer, \
-                   issued_at, lifetime, generation, needs_reconnect, replaced_access_token \
-                   FROM tokens WHERE user = ?1";
-        let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query([user])?;
-        rows.next()?.map(|row| self.read(user, row)).transpose()
+    pub(super) fn load(self, key: &str) -> Result<Option<ConnectionRecord>, Failure> {
+        let sql = format!("SELECT {COLUMNS} FROM connections WHERE key = ?1");
+        let mut statement = self.connection.prepare(&sql)?;
+        Ok(statement.query_row([key], record).optional()?)
     }
 
     pub(super) fn swap(
         self,
-        user: &str,
         expected: Option<u64>,
-        new: &TokenSet,
+        new: &ConnectionRecord,
     ) -> Result<Swap, Failure> {
+        let sql = "SELECT generation FROM connections WHERE key = ?1";
         let generation: Option<i64> = self
             .connection
-            .query_row(
-                "SELECT generation FROM tokens WHERE user = ?1",
-                [user],
-                |row| row.get(0),
-            )
+            .prepare(sql)?
+            .query_row([&new.key], |row| row.get(0))
             .optional()?;
         if generation.map(i64::cast_unsigned) == expected {
-            self.write(user, new)?;
+            self.write(new)?;
             return Ok(Swap::Done);
         }
-        Ok(Swap::Lost(self.load(user)?))
+        Ok(Swap::Lost(self.load(&new.key)?))
     }
 
-    pub(super) fn delete(self, user: &str, expected: Option<u64>) -> Result<Swap, Failure> {
+    pub(super) fn delete(self, key: &str, expected: Option<u64>) -> Result<Swap, Failure> {
         let deleted = self.connection.execute(
-            "DELETE FROM tokens WHERE user = ?1 AND (?2 IS NULL OR generation = ?2)",
-            params![user, expected.map(u64::cast_signed)],
+            "DELETE FROM connections WHERE key = ?1 AND (?2 IS NULL OR generation = ?2)",
+            params![key, expected.map(u64::cast_signed)],
         )?;
         if deleted > 0 {
             return Ok(Swap::Done);
         }
-        Ok(Swap::Lost(self.load(user)?))
+        Ok(Swap::Lost(self.load(key)?))
+    }
+
+    pub(super) fn list(
+        self,
+        filter: &ConnectionFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ConnectionRecord>, Failure> {
+        // The scopes are compared in code.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM connections
+             WHERE key > ?1
+               AND (?2 IS NULL OR app = ?2)
+               AND (?3 IS NULL OR tenant = ?3)
+               AND (?4 IS NULL OR needs_reconnect = ?4)
+               AND (?5 IS NULL OR is_failing = ?5)
+               AND (?6 IS NULL OR used_at < ?6)
+               AND (?7 IS NULL OR expires_at < ?7)
+             ORDER BY key"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let records = statement.query_map(
+            params![
+                after.unwrap_or_default(),
+                filter.app,
+                filter.tenant,
+                filter.needs_reconnect,
+                filter.is_failing,
+                filter.not_used_since.map(to_millis),
+                filter.expires_before.map(to_millis),
+            ],
+            record,
+        )?;
+        let matches = |record: &Result<ConnectionRecord, _>| {
+            record
+                .as_ref()
+                .map_or(true, |record| filter.matches(record))
+        };
+        Ok(records
+            .filter(matches)
+            .take(limit)
+            .collect::<Result<_, _>>()?)
     }
 
     pub(super) fn lease(
         self,
-        user: &str,
+        key: &str,
         owner: &str,
         now: SystemTime,
         ttl: Duration,
@@ -69,8 +105,8 @@ impl Rows<'_> {
         let held: Option<(String, i64)> = self
             .connection
             .query_row(
-                "SELECT owner, until FROM leases WHERE user = ?1",
-                [user],
+                "SELECT owner, until FROM leases WHERE key = ?1",
+                [key],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
@@ -82,117 +118,54 @@ impl Rows<'_> {
             return Ok(Lease::Held { remaining });
         }
         self.connection.execute(
-            "INSERT OR REPLACE INTO leases (user, owner, until) VALUES (?1, ?2, ?3)",
-            params![user, owner, to_nanos(now + ttl)],
+            "INSERT OR REPLACE INTO leases (key, owner, until) VALUES (?1, ?2, ?3)",
+            params![key, owner, to_nanos(now + ttl)],
         )?;
         Ok(Lease::Granted)
     }
 
-    pub(super) fn release(self, user: &str, owner: &str) -> Result<(), Failure> {
+    pub(super) fn release(self, key: &str, owner: &str) -> Result<(), Failure> {
         self.connection.execute(
-            "DELETE FROM leases WHERE user = ?1 AND owner = ?2",
-            [user, owner],
+            "DELETE FROM leases WHERE key = ?1 AND owner = ?2",
+            [key, owner],
         )?;
         Ok(())
     }
 
-    /// Returns all users with tokens.
-    pub(super) fn users(self) -> Result<Vec<String>, Failure> {
-        let mut statement = self.connection.prepare("SELECT user FROM tokens")?;
-        let users = statement.query_map([], |row| row.get(0))?;
-        Ok(users.collect::<Result<_, _>>()?)
-    }
-
-    pub(super) fn write(self, user: &str, new: &TokenSet) -> Result<(), Failure> {
-        let seal = |column, text: &str| {
-            let location = Location {
-                column,
-                user,
-                issuer: &new.issuer,
-            };
-            let bytes = match self.cipher {
-                Some(cipher) => cipher.seal(text, location)?,
-                None => text.as_bytes().to_vec(),
-            };
-            Ok::<_, Failure>(Zeroizing::new(bytes))
-        };
-        let access_token = seal("access_token", new.access_token.expose())?;
-        let refresh_token = match &new.refresh_token {
-            Some(token) => Some(seal("refresh_token", token.expose())?),
-            None => None,
-        };
-        let replaced = match &new.replaced_access_token {
-            Some(token) => Some(seal("replaced_access_token", token.expose())?),
-            None => None,
-        };
-        let scopes: serde_json::Value = new.scopes.iter().map(Scope::as_str).collect();
-        self.connection.execute(
-            "INSERT OR REPLACE INTO tokens (user, access_token, refresh_token, owner_id, \
-             owner_kind, scopes, issuer, issued_at, lifetime, generation, needs_reconnect, \
-             replaced_access_token) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            params![
-                user,
-                *access_token,
-                refresh_token.as_deref(),
-                new.owner.id,
-                new.owner.kind,
-                scopes.to_string(),
-                new.issuer,
-                to_nanos(new.issued_at),
-                i64::try_from(new.lifetime.as_nanos()).unwrap_or(i64::MAX),
-                new.generation.cast_signed(),
-                new.needs_reconnect,
-                replaced.as_deref(),
-            ],
-        )?;
+    fn write(self, new: &ConnectionRecord) -> Result<(), Failure> {
+        let sql = format!(
+            "INSERT OR REPLACE INTO connections ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        );
+        self.connection.prepare(&sql)?.execute(params![
+            new.key,
+            new.generation.cast_signed(),
+            new.app,
+            new.tenant,
+            new.scopes,
+            new.expires_at,
+            new.used_at,
+            new.needs_reconnect,
+            new.is_failing,
+            new.data.expose(),
+        ])?;
         Ok(())
     }
+}
 
-    fn read(self, user: &str, row: &Row<'_>) -> Result<TokenSet, Failure> {
-        let damaged = || Failure::new(Kind::DamagedTokens);
-        let issuer: String = row.get("issuer")?;
-        let open = |column, bytes: Vec<u8>| {
-            let location = Location {
-                column,
-                user,
-                issuer: &issuer,
-            };
-            let text = match self.cipher {
-                Some(cipher) => cipher.open(&bytes, location),
-                None => cipher::text(bytes),
-            };
-            text.ok_or_else(damaged)
-        };
-        let access_token = open("access_token", row.get("access_token")?)?;
-        let refresh_token: Option<Vec<u8>> = row.get("refresh_token")?;
-        let refresh_token = refresh_token
-            .map(|bytes| open("refresh_token", bytes))
-            .transpose()?;
-        let replaced: Option<Vec<u8>> = row.get("replaced_access_token")?;
-        let replaced = replaced
-            .map(|bytes| open("replaced_access_token", bytes))
-            .transpose()?;
-        let scopes: String = row.get("scopes")?;
-        let scopes: Vec<String> = serde_json::from_str(&scopes).map_err(|_| damaged())?;
-        let lifetime: i64 = row.get("lifetime")?;
-        let generation: i64 = row.get("generation")?;
-        Ok(TokenSet {
-            access_token: AccessToken::new(access_token),
-            refresh_token: refresh_token.map(RefreshToken::new),
-            owner: Owner {
-                id: row.get("owner_id")?,
-                kind: row.get("owner_kind")?,
-            },
-            scopes: scopes.iter().map(Scope::new).collect(),
-            issued_at: from_nanos(row.get("issued_at")?),
-            lifetime: Duration::from_nanos(lifetime.unsigned_abs()),
-            generation: generation.cast_unsigned(),
-            needs_reconnect: row.get("needs_reconnect")?,
-            replaced_access_token: replaced.map(AccessToken::new),
-            issuer,
-        })
-    }
+fn record(row: &Row<'_>) -> rusqlite::Result<ConnectionRecord> {
+    let generation: i64 = row.get(1)?;
+    let data = RecordData::new(row.get(9)?);
+    let mut record =
+        ConnectionRecord::new(row.get::<_, String>(0)?, generation.cast_unsigned(), data);
+    record.app = row.get(2)?;
+    record.tenant = row.get(3)?;
+    record.scopes = row.get(4)?;
+    record.expires_at = row.get(5)?;
+    record.used_at = row.get(6)?;
+    record.needs_reconnect = row.get(7)?;
+    record.is_failing = row.get(8)?;
+    Ok(record)
 }
 
 /// Converts to nanoseconds since 1970, negative before it; times outside the years 1677 to 2262 are

@@ -10,35 +10,27 @@ const APPLICATION: i32 = 0x4653_544b;
 /// Migrations from each version to the next; version 0 is an empty file. Only append to them,
 /// because a file may have any of these versions.
 ///
-/// Tokens are bytes: UTF-8 or encrypted. Times are nanoseconds since 1970.
-const MIGRATIONS: &[&str] = &[
-    "
-    CREATE TABLE tokens (
-        user TEXT NOT NULL PRIMARY KEY,
-        access_token BLOB NOT NULL,
-        refresh_token BLOB,
-        owner_id TEXT NOT NULL,
-        owner_kind TEXT NOT NULL,
-        scopes TEXT NOT NULL,
-        issuer TEXT NOT NULL,
-        issued_at INTEGER NOT NULL,
-        lifetime INTEGER NOT NULL,
+/// Times are milliseconds since 1970 in `connections`, and nanoseconds elsewhere.
+/// An event without `until` is acknowledged. Subjects are stored as hashes.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE connections (
+        key TEXT NOT NULL PRIMARY KEY,
         generation INTEGER NOT NULL,
-        needs_reconnect INTEGER NOT NULL
+        app TEXT NOT NULL,
+        tenant TEXT,
+        scopes TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        used_at INTEGER NOT NULL,
+        needs_reconnect INTEGER NOT NULL,
+        is_failing INTEGER NOT NULL,
+        data BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX connections_tenant ON connections (tenant);
     CREATE TABLE leases (
-        user TEXT NOT NULL PRIMARY KEY,
+        key TEXT NOT NULL PRIMARY KEY,
         owner TEXT NOT NULL,
         until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE encryption (
-        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
-        key_check BLOB NOT NULL,
-        cleaned INTEGER NOT NULL
-    ) STRICT;
-",
-    // An event without `until` is acknowledged. Subjects are stored as hashes.
-    "
     CREATE TABLE webhook_events (
         key TEXT NOT NULL PRIMARY KEY,
         attempt INTEGER NOT NULL,
@@ -52,11 +44,7 @@ const MIGRATIONS: &[&str] = &[
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX webhook_subjects_at ON webhook_subjects (at);
-",
-    "
-    ALTER TABLE tokens ADD COLUMN replaced_access_token BLOB;
-",
-];
+"];
 
 /// Returns the version of the file: the number of migrations applied.
 ///

@@ -18,6 +18,7 @@ use self::save::SaveFailures;
 use super::error::{AuthError, Kind};
 use super::shared::AppShared;
 use super::token::{AccessToken, TokenSet};
+use super::user::UserKey;
 use crate::lock::lock;
 use crate::transport::retry::jitter;
 
@@ -58,7 +59,7 @@ type TokensResult = Result<Arc<TokenSet>, AuthError>;
 /// tokio task, so that it continues if its caller is dropped.
 pub(crate) struct Session {
     app: Arc<AppShared>,
-    user: String,
+    user: UserKey,
     state: Mutex<State>,
 }
 
@@ -129,7 +130,7 @@ pub(crate) enum Missing {
 }
 
 impl Session {
-    pub(super) fn new(app: Arc<AppShared>, user: String) -> Self {
+    pub(super) fn new(app: Arc<AppShared>, user: UserKey) -> Self {
         Self {
             app,
             user,
@@ -137,8 +138,8 @@ impl Session {
         }
     }
 
-    /// Returns the user's id.
-    pub(crate) fn user(&self) -> &str {
+    /// Returns the user's key.
+    pub(crate) fn user(&self) -> &UserKey {
         &self.user
     }
 
@@ -165,7 +166,7 @@ impl Session {
         let tokens = Arc::clone(&current.tokens);
         // Marked tokens are loaded again, because the user may have reconnected in another
         // process.
-        if tokens.needs_reconnect || is_expired(&tokens, now) {
+        if tokens.needs_reconnect.is_some() || is_expired(&tokens, now) {
             return Err(Missing::Invalid(tokens.generation));
         }
         if checked_at.is_none_or(|checked_at| checked_at.elapsed() >= CHECK_INTERVAL) {
@@ -189,7 +190,7 @@ impl Session {
         self.app.ensure_open()?;
         for _ in 0..MAX_FLIGHTS {
             let flight = match self.refresh_or_join(failed) {
-                Ok(tokens) if tokens.needs_reconnect => {
+                Ok(tokens) if tokens.needs_reconnect.is_some() => {
                     return Err(AuthError::new(Kind::NeedsReconnect));
                 }
                 Ok(tokens) => return Ok(tokens),

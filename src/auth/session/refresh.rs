@@ -10,17 +10,15 @@ use super::{RequestFailure, Session, TokensResult, Unsaved, Unusable, is_expired
 use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
-use crate::auth::store::Swap;
-use crate::auth::token::{Owner, TokenSet};
-use crate::auth::token_endpoint::{Issued, MAX_ATTEMPTS, Outcome, bounded};
+use crate::auth::store::Swapped;
+use crate::auth::token::{NeedsReconnect, ReconnectReason, TokenSet};
+use crate::auth::token_endpoint::{Issued, MAX_ATTEMPTS, Outcome, ResourceOwner, bounded};
+use crate::auth::user::UserKey;
 use crate::transport::retry::Backoff;
 
 /// The time for which a refresh is not repeated after the endpoint issued an unusable token set:
 /// 10 min. Each repetition would issue another one.
 const UNUSABLE_DELAY: Duration = Duration::from_secs(600);
-
-/// The error if the store returns the token set of another user.
-const OTHER_USERS_ROW: &str = "token store: returned the token set of another user; fix the store";
 
 impl Session {
     /// Refreshes the tokens, unless another process has already done so.
@@ -53,21 +51,39 @@ impl Session {
     pub(super) async fn load(&self) -> Result<Option<TokenSet>, AuthError> {
         let stored = self.app.store.load(&self.user).await?;
         self.lock().checked_at = Some(Instant::now());
-        if let Some(stored) = &stored {
-            self.ensure_owned(stored)?;
+        match stored {
+            Some(stored) => self.restore_if_older(stored).await,
+            None => Ok(None),
         }
-        Ok(stored)
     }
 
-    /// Returns an error if stored tokens belong to another environment, app or user.
-    pub(super) fn ensure_owned(&self, stored: &TokenSet) -> Result<(), AuthError> {
-        if stored.issuer != self.app.issuer {
-            return Err(AuthError::new(Kind::WrongEnvironment));
+    /// Saves the cached tokens again if the store has lost them, for example in a failover to a
+    /// replica that lagged.
+    ///
+    /// The refresh token of the older token set is invalid if the cached one was used.
+    async fn restore_if_older(&self, stored: TokenSet) -> Result<Option<TokenSet>, AuthError> {
+        let cached = {
+            let state = self.lock();
+            let current = state.current.as_ref().filter(|current| {
+                current.tokens.connection == stored.connection
+                    && current.tokens.generation > stored.generation
+            });
+            current.map(|current| Arc::clone(&current.tokens))
+        };
+        let Some(cached) = cached else {
+            return Ok(Some(stored));
+        };
+        self.app.emit(AuthEvent::RolledBack {
+            user: self.user.clone(),
+        });
+        let store = &self.app.store;
+        match store
+            .compare_and_swap(Some(stored.generation), &cached)
+            .await?
+        {
+            Swapped::Done => Ok(Some((*cached).clone())),
+            Swapped::Lost(present) => Ok(present),
         }
-        if stored.owner.id != self.user {
-            return Err(AuthError::new(Kind::Misconfigured(OTHER_USERS_ROW)));
-        }
-        Ok(())
     }
 
     /// Loads the user's tokens, and fails if the store has no tokens of this user.
@@ -82,13 +98,13 @@ impl Session {
 
     /// Returns whether the stored tokens replace those that failed, or are marked as disconnected.
     fn has_replacement(&self, stored: &TokenSet, failed: u64) -> bool {
-        stored.needs_reconnect
+        stored.needs_reconnect.is_some()
             || (stored.generation != failed && !is_expired(stored, self.app.now()))
     }
 
     /// Publishes tokens that another process has saved.
     pub(super) fn adopt(&self, flight: &Arc<Flight>, stored: TokenSet) -> TokensResult {
-        let needs_reconnect = stored.needs_reconnect;
+        let needs_reconnect = stored.needs_reconnect.is_some();
         let tokens = self.publish(flight, stored);
         if needs_reconnect {
             Err(AuthError::new(Kind::NeedsReconnect))
@@ -108,7 +124,8 @@ impl Session {
             return Err(error);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
-            return self.mark_needs_reconnect(flight, stored).await;
+            let reason = ReconnectReason::NoRefreshToken;
+            return self.mark_needs_reconnect(flight, stored, reason).await;
         };
         let failure = self.last_failure();
         let repeated = failure.is_some_and(|last| last.at.elapsed() < PROBE_INTERVAL);
@@ -140,13 +157,16 @@ impl Session {
             match outcome {
                 Outcome::Done(issued) => {
                     // Judged before any retry, which would issue another token set.
-                    if let Some(reason) = unusable(&stored.owner, &issued) {
+                    if let Some(reason) = unusable(&stored.user, &issued) {
                         return Err(self.note_unusable_response(stored.generation, reason));
                     }
                     let new = self.next_token_set(stored, issued, requested_at);
                     return self.save(flight, new).await;
                 }
-                Outcome::Refused => return self.mark_needs_reconnect(flight, stored).await,
+                Outcome::Refused => {
+                    let reason = ReconnectReason::RefreshTokenRejected;
+                    return self.mark_needs_reconnect(flight, stored, reason).await;
+                }
                 Outcome::Misconfigured(reason) => {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));
                 }
@@ -180,31 +200,33 @@ impl Session {
     ///
     /// The rejection is final, unless the store contains a newer token set by now. The rejected
     /// token set stays in the store, with the mark.
-    async fn mark_needs_reconnect(&self, flight: &Arc<Flight>, refused: TokenSet) -> TokensResult {
+    async fn mark_needs_reconnect(
+        &self,
+        flight: &Arc<Flight>,
+        refused: TokenSet,
+        reason: ReconnectReason,
+    ) -> TokensResult {
         let generation = refused.generation;
         let marked = TokenSet {
             generation: generation + 1,
-            needs_reconnect: true,
+            needs_reconnect: Some(NeedsReconnect::new(self.app.now(), reason)),
             ..refused
         };
         let swap = self
             .app
             .store
-            .compare_and_swap(&self.user, Some(generation), marked.clone())
+            .compare_and_swap(Some(generation), &marked)
             .await?;
         match swap {
-            Swap::Done => {
+            Swapped::Done => {
                 self.publish(flight, marked);
                 self.app.emit(AuthEvent::NeedsReconnect {
                     user: self.user.clone(),
                 });
                 Err(AuthError::new(Kind::NeedsReconnect))
             }
-            Swap::Lost(Some(present)) => {
-                self.ensure_owned(&present)?;
-                self.adopt(flight, present)
-            }
-            Swap::Lost(None) => {
+            Swapped::Lost(Some(present)) => self.adopt(flight, present),
+            Swapped::Lost(None) => {
                 self.clear(flight);
                 Err(AuthError::new(Kind::NotConnected))
             }
@@ -228,22 +250,20 @@ impl Session {
             tokens: TokenSet {
                 access_token: issued.access_token,
                 refresh_token: issued.refresh_token.or(old.refresh_token),
-                owner: Owner {
-                    // The application knows the user by the old id.
-                    id: old.owner.id,
-                    kind: issued.owner.map_or(old.owner.kind, |owner| owner.kind),
-                },
                 scopes: if issued.scopes.is_empty() {
                     old.scopes
                 } else {
                     issued.scopes
                 },
-                issuer: old.issuer,
                 issued_at: requested_at,
                 lifetime: issued.lifetime,
                 generation: old.generation + 1,
-                needs_reconnect: false,
+                used_at: requested_at,
+                needs_reconnect: None,
+                failure: None,
                 replaced_access_token: Some(old.access_token),
+                // The application knows the user by the old key.
+                ..old
             },
         }
     }
@@ -267,13 +287,13 @@ impl Session {
 }
 
 /// Returns the reason why an issued token set cannot be used for this owner.
-fn unusable(owner: &Owner, issued: &Issued) -> Option<&'static str> {
+fn unusable(user: &UserKey, issued: &Issued) -> Option<&'static str> {
     if !issued.access_token.is_sendable() {
         return Some("the access token cannot be sent in a header");
     }
     match &issued.owner {
         // Tokens of another user must not be used for this one, whatever the server's reason.
-        Some(new) if !is_same_user(owner, new) => Some("the owner is another user"),
+        Some(new) if !is_same_user(user, new) => Some("the owner is another user"),
         _ => None,
     }
 }
@@ -283,10 +303,11 @@ fn unusable(owner: &Owner, issued: &Issued) -> Option<&'static str> {
 /// The request proves it, unless a server or a proxy mixes up responses. An id of another user
 /// would have the format of the old one. So an id of another format is a new id of the same user,
 /// if the kind is equal too.
-fn is_same_user(old: &Owner, new: &Owner) -> bool {
-    old.id == new.id
-        || (old.kind.eq_ignore_ascii_case(&new.kind)
-            && (old.id.eq_ignore_ascii_case(&new.id) || format(&old.id) != format(&new.id)))
+fn is_same_user(old: &UserKey, new: &ResourceOwner) -> bool {
+    let has_same_kind = new.kind.is_none() || old.kind().eq_ignore_ascii_case(new.key().kind());
+    let has_new_format = || format(old.id()) != format(&new.id);
+    old.id() == new.id
+        || (has_same_kind && (old.id().eq_ignore_ascii_case(&new.id) || has_new_format()))
 }
 
 /// The format of an id.

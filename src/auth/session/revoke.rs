@@ -6,7 +6,7 @@ use super::Session;
 use super::flight::{Flight, LeasePolls, TaskResult};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
-use crate::auth::store::Swap;
+use crate::auth::store::Swapped;
 use crate::auth::token::TokenSet;
 
 impl Session {
@@ -50,8 +50,8 @@ impl Session {
             let Some(generation) = generation else { break };
             let store = &self.app.store;
             match store.delete(&self.user, Some(generation)).await? {
-                Swap::Done | Swap::Lost(None) => break,
-                Swap::Lost(Some(_)) => {}
+                Swapped::Done | Swapped::Lost(None) => break,
+                Swapped::Lost(Some(_)) => {}
             }
         }
         self.clear(flight);

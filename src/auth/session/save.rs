@@ -9,7 +9,7 @@ use super::flight::{DEADLINE, Flight};
 use super::{Session, TokensResult, Unsaved};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
-use crate::auth::store::Swap;
+use crate::auth::store::Swapped;
 use crate::auth::token::{AccessToken, TokenSet};
 use crate::transport::retry::Backoff;
 
@@ -21,10 +21,6 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest interval between two reports of failed saves of a user: 30 min.
 const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(30 * 60);
-
-/// The error if two environments or apps have a user with the same id in one store.
-const SHARED_STORE: &str = "token store: contains tokens of this user from another environment or \
-                            app; use a separate store for each";
 
 /// Failed saves of one token set.
 #[derive(Default)]
@@ -67,10 +63,14 @@ impl Session {
         let mut backoff = Backoff::new(SAVE_ATTEMPTS);
         loop {
             let store = &self.app.store;
-            let swap = store.compare_and_swap(&self.user, new.expected, new.tokens.clone());
-            let present = match swap.await {
-                Ok(Swap::Done) => return Ok(self.saved(flight, new)),
-                Ok(Swap::Lost(present)) => present,
+            let present = match store.compare_and_swap(new.expected, &new.tokens).await {
+                Ok(Swapped::Done) => return Ok(self.saved(flight, new)),
+                Ok(Swapped::Lost(present)) => present,
+                // Nobody can use what a new connection replaces.
+                Err(error) if error.is_unreadable() && new.new_connection => {
+                    store.delete(&self.user, None).await?;
+                    None
+                }
                 Err(error) => {
                     let Some(delay) = backoff.next(None) else {
                         self.save_later();
@@ -81,14 +81,9 @@ impl Session {
                 }
             };
             match present {
-                // Neither token set may replace the other.
-                Some(present) if present.issuer != self.app.issuer => {
-                    self.revoke_unsaved(new);
-                    return Err(AuthError::new(Kind::Misconfigured(SHARED_STORE)));
-                }
                 // An earlier attempt was applied, although it failed.
                 Some(present) if new.is_applied(&present) => {
-                    if present.needs_reconnect {
+                    if present.needs_reconnect.is_some() {
                         self.discard_unsaved(&present.access_token);
                         return self.adopt(flight, present);
                     }
@@ -97,17 +92,15 @@ impl Session {
                 // A new connection overwrites any stored tokens, which nobody uses any longer.
                 Some(present) if new.new_connection => {
                     new.follow(&present);
-                    if present.owner.id == self.user {
-                        let replaced = present.replaced_access_token;
-                        new.tokens.replaced_access_token = Some(present.access_token.clone());
-                        new.superseded.push(present.access_token);
-                        new.superseded.extend(replaced);
-                    }
+                    let replaced = present.replaced_access_token;
+                    new.tokens.replaced_access_token = Some(present.access_token.clone());
+                    new.superseded.push(present.access_token);
+                    new.superseded.extend(replaced);
                     self.keep_unsaved(new.clone());
                 }
                 // A newly issued token set overwrites a "needs reconnect" mark written by a
                 // process that refreshed with the older token.
-                Some(present) if present.needs_reconnect => {
+                Some(present) if present.needs_reconnect.is_some() => {
                     new.follow(&present);
                     self.keep_unsaved(new.clone());
                 }
@@ -116,7 +109,6 @@ impl Session {
                 // using either token set invalidates the other.
                 Some(present) => {
                     self.revoke_unsaved(new);
-                    self.ensure_owned(&present)?;
                     return self.adopt(flight, present);
                 }
                 // The user was revoked or forgotten in the meantime.

@@ -8,56 +8,123 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Fault, Lease, StoreError, StoreFuture, Swap, TokenStore};
+use super::{ConnectionFilter, Fault, Lease, StoreError, StoreFuture, Swap, TokenStore};
+use crate::auth::record::{ConnectionRecord, record_key};
 use crate::auth::token::TokenSet;
+use crate::auth::user::UserKey;
 
 /// The timeout of each call of the store: 10 s.
 pub(in crate::auth) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The application's store. A call that hangs or panics returns an error.
-pub(in crate::auth) struct Store(Arc<dyn TokenStore>);
+/// The users of one app in the application's store. A call that hangs or panics returns an error.
+pub(in crate::auth) struct Store {
+    store: Arc<dyn TokenStore>,
+    /// The environment and the client id.
+    issuer: String,
+}
+
+/// The result of a swap or a deletion.
+pub(in crate::auth) enum Swapped {
+    Done,
+    /// The generation differed; contains the token set that is stored now.
+    Lost(Option<TokenSet>),
+}
 
 impl Store {
-    pub(in crate::auth) fn new(store: Arc<dyn TokenStore>) -> Self {
-        Self(store)
+    pub(in crate::auth) fn new(store: Arc<dyn TokenStore>, issuer: String) -> Self {
+        Self { store, issuer }
     }
 
-    pub(in crate::auth) async fn load(&self, user: &str) -> Result<Option<TokenSet>, StoreError> {
-        guarded("load", || self.0.load(user)).await
+    /// Returns the environment and the client id, separated by a slash.
+    pub(in crate::auth) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(in crate::auth) async fn load(
+        &self,
+        user: &UserKey,
+    ) -> Result<Option<TokenSet>, StoreError> {
+        let key = self.key(user);
+        let record = guarded("load", || self.store.load(&key)).await?;
+        decode(&key, record)
     }
 
     pub(in crate::auth) async fn compare_and_swap(
         &self,
-        user: &str,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> Result<Swap, StoreError> {
-        guarded("compare_and_swap", || {
-            self.0.compare_and_swap(user, expected, new)
-        })
-        .await
+        new: &TokenSet,
+    ) -> Result<Swapped, StoreError> {
+        let record = new.to_record();
+        let key = record.key.clone();
+        let swap = guarded("compare_and_swap", || {
+            self.store.compare_and_swap(expected, record)
+        });
+        swapped(&key, swap.await?)
     }
 
     pub(in crate::auth) async fn delete(
         &self,
-        user: &str,
+        user: &UserKey,
         expected: Option<u64>,
-    ) -> Result<Swap, StoreError> {
-        guarded("delete", || self.0.delete(user, expected)).await
+    ) -> Result<Swapped, StoreError> {
+        let key = self.key(user);
+        swapped(
+            &key,
+            guarded("delete", || self.store.delete(&key, expected)).await?,
+        )
+    }
+
+    /// Returns the records of this app that match, after the given key.
+    pub(in crate::auth) async fn list(
+        &self,
+        filter: &ConnectionFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ConnectionRecord>, StoreError> {
+        guarded("list", || self.store.list(filter, after, limit)).await
     }
 
     pub(in crate::auth) async fn lease(
         &self,
-        user: &str,
+        user: &UserKey,
         owner: &str,
         ttl: Duration,
     ) -> Result<Lease, StoreError> {
-        guarded("lease", || self.0.lease(user, owner, ttl)).await
+        let key = self.key(user);
+        guarded("lease", || self.store.lease(&key, owner, ttl)).await
     }
 
-    pub(in crate::auth) async fn release(&self, user: &str, owner: &str) -> Result<(), StoreError> {
-        guarded("release", || self.0.release(user, owner)).await
+    pub(in crate::auth) async fn release(
+        &self,
+        user: &UserKey,
+        owner: &str,
+    ) -> Result<(), StoreError> {
+        let key = self.key(user);
+        guarded("release", || self.store.release(&key, owner)).await
     }
+
+    pub(in crate::auth) fn key(&self, user: &UserKey) -> String {
+        record_key(&self.issuer, user)
+    }
+}
+
+fn swapped(key: &str, swap: Swap) -> Result<Swapped, StoreError> {
+    Ok(match swap {
+        Swap::Done => Swapped::Done,
+        Swap::Lost(present) => Swapped::Lost(decode(key, present)?),
+    })
+}
+
+/// Decodes a record that was loaded with this key.
+fn decode(key: &str, record: Option<ConnectionRecord>) -> Result<Option<TokenSet>, StoreError> {
+    let Some(record) = record else {
+        return Ok(None);
+    };
+    if record.key != key {
+        return Err(StoreError::new(Fault::OtherRecord));
+    }
+    let tokens = TokenSet::from_record(&record).map_err(StoreError::new)?;
+    Ok(Some(tokens))
 }
 
 /// Calls a method of the store, within the timeout and without unwinding further.

@@ -1,15 +1,16 @@
 //! An in-memory token store.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::ready;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Lease, StoreFuture, Swap, TokenStore};
-use crate::auth::token::TokenSet;
+use super::{ConnectionFilter, Lease, StoreFuture, Swap, TokenStore};
+use crate::auth::record::ConnectionRecord;
 use crate::lock::lock;
 
 /// A token store in the memory of this process.
@@ -17,12 +18,12 @@ use crate::lock::lock;
 /// Use it for tests, and for apps whose users can reconnect after each restart.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
-    rows: Arc<Mutex<HashMap<String, Row>>>,
+    rows: Arc<Mutex<BTreeMap<String, Row>>>,
 }
 
 #[derive(Default)]
 struct Row {
-    tokens: Option<TokenSet>,
+    record: Option<ConnectionRecord>,
     lease: Option<(String, Instant)>,
 }
 
@@ -34,7 +35,7 @@ impl MemoryStore {
     }
 
     /// Locks the rows. A poisoned lock is usable, because each row is written as a whole.
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
         lock(&self.rows)
     }
 }
@@ -46,47 +47,64 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl TokenStore for MemoryStore {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
-        let tokens = self.rows().get(user).and_then(|row| row.tokens.clone());
-        Box::pin(ready(Ok(tokens)))
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>> {
+        let record = self.rows().get(key).and_then(|row| row.record.clone());
+        Box::pin(ready(Ok(record)))
     }
 
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
+    fn compare_and_swap(
+        &self,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
+        new: ConnectionRecord,
+    ) -> StoreFuture<'_, Swap> {
         let mut rows = self.rows();
-        let row = rows.entry(user.to_string()).or_default();
-        let present = row.tokens.as_ref().map(|tokens| tokens.generation);
+        let row = rows.entry(new.key.clone()).or_default();
+        let present = row.record.as_ref().map(|record| record.generation);
         let swap = if present == expected {
-            row.tokens = Some(new);
+            row.record = Some(new);
             Swap::Done
         } else {
-            Swap::Lost(row.tokens.clone())
+            Swap::Lost(row.record.clone())
         };
         drop(rows);
         Box::pin(ready(Ok(swap)))
     }
 
-    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+    fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
         let mut rows = self.rows();
-        let row = rows.entry(user.to_string()).or_default();
-        let fits = |stored: &mut TokenSet| expected.is_none_or(|it| it == stored.generation);
-        let swap = match row.tokens.take_if(fits) {
+        let row = rows.entry(key.to_string()).or_default();
+        let fits =
+            |stored: &mut ConnectionRecord| expected.is_none_or(|it| it == stored.generation);
+        let swap = match row.record.take_if(fits) {
             Some(_) => Swap::Done,
-            None => Swap::Lost(row.tokens.clone()),
+            None => Swap::Lost(row.record.clone()),
         };
-        remove_if_empty(&mut rows, user);
+        remove_if_empty(&mut rows, key);
         drop(rows);
         Box::pin(ready(Ok(swap)))
     }
 
-    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+    fn list<'a>(
+        &'a self,
+        filter: &'a ConnectionFilter,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
+        let rows = self.rows();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let records = rows
+            .range::<str, _>((start, Bound::Unbounded))
+            .filter_map(|(_, row)| row.record.as_ref())
+            .filter(|record| filter.matches(record));
+        let page = records.take(limit).cloned().collect();
+        drop(rows);
+        Box::pin(ready(Ok(page)))
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
         let now = Instant::now();
         let mut rows = self.rows();
-        let row = rows.entry(user.to_string()).or_default();
+        let row = rows.entry(key.to_string()).or_default();
         let lease = match &row.lease {
             Some((holder, until)) if holder != owner && *until > now => Lease::Held {
                 remaining: *until - now,
@@ -100,20 +118,20 @@ impl TokenStore for MemoryStore {
         Box::pin(ready(Ok(lease)))
     }
 
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+    fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         let mut rows = self.rows();
-        if let Some(row) = rows.get_mut(user) {
+        if let Some(row) = rows.get_mut(key) {
             row.lease.take_if(|(holder, _)| holder == owner);
-            remove_if_empty(&mut rows, user);
+            remove_if_empty(&mut rows, key);
         }
         drop(rows);
         Box::pin(ready(Ok(())))
     }
 }
 
-fn remove_if_empty(rows: &mut HashMap<String, Row>, user: &str) {
-    let empty = |row: &Row| row.tokens.is_none() && row.lease.is_none();
-    if rows.get(user).is_some_and(empty) {
-        rows.remove(user);
+fn remove_if_empty(rows: &mut BTreeMap<String, Row>, key: &str) {
+    let empty = |row: &Row| row.record.is_none() && row.lease.is_none();
+    if rows.get(key).is_some_and(empty) {
+        rows.remove(key);
     }
 }

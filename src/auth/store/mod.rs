@@ -1,5 +1,6 @@
 //! The token store: the trait, its results and its error.
 
+mod filter;
 mod guarded;
 mod memory;
 
@@ -9,37 +10,38 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::token::TokenSet;
+use super::record::{ConnectionRecord, RecordError};
 
-pub(super) use guarded::{STORE_TIMEOUT, Store};
+pub use filter::ConnectionFilter;
+pub(super) use guarded::{STORE_TIMEOUT, Store, Swapped};
 pub use memory::MemoryStore;
 
 /// The future that the methods of a [`TokenStore`] return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A durable store of one [`TokenSet`] per user.
+/// A durable store of one [`ConnectionRecord`] per user.
 ///
-/// A store serves one app, that is, one client id in one environment.
-/// Use a separate store for each app, because user ids of two apps may be equal.
+/// Several apps and environments may share a store, because the key of a record contains both.
+/// `testing::contract::token_store` (feature `testing`) checks an implementation.
 ///
 /// # Requirements for implementations
 ///
 /// - **Durability.** A swap that returned [`Swap::Done`] survives a crash of the process, and every
 ///   later [`load`](TokenStore::load) sees it, also from other processes. Do not read from a
 ///   replica or a cache that may lag.
-/// - **Atomicity.** A swap compares and writes in one step: of two swaps with the same `expected`,
-///   only one succeeds.
+/// - **Atomicity.** A swap compares and writes in one step: of two swaps with the same `expected`
+///   that change the generation, only one succeeds.
 /// - **Errors of a swap.** A swap that returned an error was applied completely or not at all. The
 ///   caller retries with the same `expected`; if the first swap was applied, the caller finds its
 ///   own tokens in [`Swap::Lost`].
-/// - **Absent tokens.** `None` means that the user has no tokens. Return an error for tokens that
+/// - **Absent tokens.** `None` means that the user has no tokens. Return an error for a record that
 ///   cannot be reached or read, because a user without tokens is asked to connect again.
-/// - **Deletion.** Only [`delete`](TokenStore::delete) deletes tokens: no expiry, no eviction.
-/// - **Fidelity.** Every field of a [`TokenSet`] is returned as it was stored; times and lifetimes
-///   are precise to the millisecond or better.
+/// - **Deletion.** Only [`delete`](TokenStore::delete) deletes records: no expiry, no eviction.
+/// - **Fidelity.** Every field of a record is returned as it was stored. Keys are compared byte by
+///   byte.
 /// - **Deadlines.** A call that takes longer than 10 s counts as failed, and its future is dropped.
 /// - **Leases.** A lease is advisory; a swap never depends on it, and it may be lost in a crash. A
-///   lease can be acquired for a user without tokens. The store measures leases with its own
+///   lease can be acquired for a key without a record. The store measures leases with its own
 ///   clock: that of the database, or of the machine if all processes are on it.
 /// - **Cancellation.** Dropping a future leaves its operation either done or not started, and
 ///   leaves nothing locked.
@@ -47,38 +49,50 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// All methods may be called concurrently from any task.
 /// An implementation that blocks must do so on its own thread.
 pub trait TokenStore: Send + Sync + 'static {
-    /// Returns the tokens of a user, or `None` if the user has no tokens.
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>>;
+    /// Returns the record with this key, or `None` if there is none.
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>>;
 
-    /// Replaces the tokens of a user, if their generation equals `expected`.
+    /// Replaces the record with the key of `new`, if its generation equals `expected`.
     ///
-    /// `None` expects that the user has no tokens.
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
+    /// `None` expects that there is no record with this key.
+    /// The generation of `new` may equal `expected`: then its tokens are those that are stored.
+    fn compare_and_swap(
+        &self,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap>;
+        new: ConnectionRecord,
+    ) -> StoreFuture<'_, Swap>;
 
-    /// Deletes the tokens of a user, if their generation equals `expected`.
+    /// Deletes the record with this key, if its generation equals `expected`.
     ///
-    /// `None` deletes the tokens of any generation, also tokens that cannot be read.
-    /// Returns [`Swap::Done`] if tokens were deleted, and [`Swap::Lost`] with the tokens that are
-    /// stored now otherwise. The lease of the user is unchanged.
+    /// `None` deletes a record of any generation, also one that cannot be read.
+    /// Returns [`Swap::Done`] if a record was deleted, and [`Swap::Lost`] with the record that is
+    /// stored now otherwise. The lease of the key is unchanged.
     ///
     /// Only [`OAuthApp::revoke`](crate::auth::OAuthApp::revoke) and
     /// [`OAuthApp::forget`](crate::auth::OAuthApp::forget) call this method.
-    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap>;
+    fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap>;
 
-    /// Acquires or renews the lease to change a user's tokens, for the duration `ttl` from now.
+    /// Returns the records that match the filter and whose keys are greater than `after`, in the
+    /// order of their keys.
+    ///
+    /// Returns `limit` records, or fewer if no other record matches.
+    /// [`ConnectionFilter::matches`] decides; a database may narrow the records down first.
+    fn list<'a>(
+        &'a self,
+        filter: &'a ConnectionFilter,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>>;
+
+    /// Acquires or renews the lease to change a record, for the duration `ttl` from now.
     ///
     /// The lease is granted to `owner` if no other owner holds it, or if it has expired.
-    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease>;
+    fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease>;
 
     /// Releases a lease before it expires.
     ///
     /// Does nothing if `owner` does not hold the lease.
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()>;
+    fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()>;
 }
 
 /// The result of [`TokenStore::compare_and_swap`] and [`TokenStore::delete`].
@@ -88,10 +102,10 @@ pub trait TokenStore: Send + Sync + 'static {
     reason = "a result is created and matched once"
 )]
 pub enum Swap {
-    /// The new tokens are saved, or the tokens are deleted.
+    /// The new record is saved, or the record is deleted.
     Done,
-    /// The generation differed; contains the tokens that are stored now, if there are any.
-    Lost(Option<TokenSet>),
+    /// The generation differed; contains the record that is stored now, if there is one.
+    Lost(Option<ConnectionRecord>),
 }
 
 /// The result of [`TokenStore::lease`].
@@ -126,6 +140,12 @@ impl StoreError {
         matches!(self.source.downcast_ref(), Some(Fault::TimedOut(_)))
     }
 
+    /// Returns whether the record of the user was read and cannot be decoded.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.source.downcast_ref::<RecordError>().is_some()
+    }
+
     /// Returns whether the store panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
@@ -133,11 +153,12 @@ impl StoreError {
     }
 }
 
-/// A failure of a store that did not return an error, with the name of its method.
+/// A fault of a store that did not return an error, with the name of its method.
 #[derive(Debug)]
 enum Fault {
     TimedOut(&'static str),
     Panicked(&'static str),
+    OtherRecord,
 }
 
 impl fmt::Display for Fault {
@@ -150,6 +171,9 @@ impl fmt::Display for Fault {
             ),
             Self::Panicked(method) => {
                 write!(f, "the token store panicked in `{method}`; fix the store")
+            }
+            Self::OtherRecord => {
+                f.write_str("token store: returned the record of another key; fix the store")
             }
         }
     }

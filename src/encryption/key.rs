@@ -1,4 +1,4 @@
-//! Encryption of tokens at rest: XChaCha20-Poly1305 with a random nonce per value.
+//! Encryption keys, and the cipher: XChaCha20-Poly1305 with a random nonce per record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,24 +8,25 @@ use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::{Failure, Kind, SqliteError};
+use super::KeyError;
 use crate::text::read_hex;
-
-/// First byte of an encrypted value; a nonce, the ciphertext and its tag follow.
-const FORMAT: u8 = 1;
 
 /// Length of a nonce in bytes, long enough for random nonces without a limit on their number.
 const NONCE: usize = 24;
 
 const KEY: usize = 32;
 
-/// The encryption key of a token file: 32 random bytes.
+/// The length of a key id in bytes.
+pub(super) const KEY_ID: usize = 8;
+
+/// An encryption key: 32 random bytes.
 ///
 /// Not shown by `Debug`. Clones share one copy in memory, which is wiped when the last of them is
-/// dropped. Store it separately from the file and its backups. Without it the tokens are lost, and
-/// every user must reconnect.
+/// dropped. Store it separately from the token store and its backups. Without it the tokens are
+/// lost, and every user must reconnect.
 #[derive(Clone)]
 pub struct EncryptionKey(Arc<Zeroizing<[u8; KEY]>>);
 
@@ -44,9 +45,8 @@ impl EncryptionKey {
     /// Surrounding white space is ignored.
     ///
     /// # Errors
-    /// Returns an error ([`SqliteError::is_key_refused`]) if the text is neither, or has another
-    /// length.
-    pub fn from_text(text: &str) -> Result<Self, SqliteError> {
+    /// Returns an error if the text is neither, or has another length.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         let mut is_read = false;
         let key = Self::filled(|key| {
@@ -56,21 +56,17 @@ impl EncryptionKey {
                 _ => false,
             };
         });
-        is_read
-            .then_some(key)
-            .ok_or_else(|| Failure::new(Kind::KeyText).into())
+        is_read.then_some(key).ok_or(KeyError::InvalidText)
     }
 
     /// Generates a new key; store its text with [`expose`](Self::expose).
     ///
     /// # Errors
     /// Returns an error if the system's random number generator fails.
-    pub fn generate() -> Result<Self, SqliteError> {
+    pub fn generate() -> Result<Self, KeyError> {
         let mut is_random = false;
         let key = Self::filled(|key| is_random = getrandom::fill(key).is_ok());
-        is_random
-            .then_some(key)
-            .ok_or_else(|| Failure::new(Kind::NoRandomness).into())
+        is_random.then_some(key).ok_or(KeyError::NoRandomness)
     }
 
     /// Creates a key whose bytes are written where they stay, because a move leaves a copy behind.
@@ -122,85 +118,64 @@ fn wipe_stack() {
     unused.zeroize();
 }
 
-/// The keys to open a file with.
-#[derive(Clone, Default)]
-pub(super) struct Keys {
-    pub(super) current: Option<EncryptionKey>,
-    pub(super) previous: Option<EncryptionKey>,
-}
-
-/// The location that a value is bound to: after it is moved elsewhere, it cannot be decrypted.
-#[derive(Clone, Copy)]
-pub(super) struct Location<'p> {
-    pub(super) column: &'p str,
-    pub(super) user: &'p str,
-    pub(super) issuer: &'p str,
-}
-
-impl Location<'_> {
-    /// Encodes the parts with their lengths, so that no two locations have the same bytes.
-    fn bytes(self) -> Vec<u8> {
-        let parts = ["fullscript tokens", self.column, self.user, self.issuer];
-        let mut bytes = vec![FORMAT];
-        for part in parts {
-            bytes.extend((part.len() as u64).to_le_bytes());
-            bytes.extend(part.as_bytes());
-        }
-        bytes
-    }
-}
-
-/// Encrypts and decrypts with one key.
-///
-/// The state of the cipher exists only while a value is encrypted or decrypted, because it contains
-/// a copy of the key.
-pub(super) struct Cipher(EncryptionKey);
-
-impl Cipher {
-    pub(super) fn new(key: &EncryptionKey) -> Self {
-        Self(key.clone())
+impl EncryptionKey {
+    /// Returns the id of the key, which does not reveal it.
+    pub(super) fn id(&self) -> [u8; KEY_ID] {
+        let mut hash = Sha256::new();
+        hash.update(b"fullscript encryption key id");
+        hash.update(self.0.as_slice());
+        let mut id = [0; KEY_ID];
+        id.copy_from_slice(&hash.finalize()[..KEY_ID]);
+        wipe_stack();
+        id
     }
 
-    pub(super) fn seal(&self, text: &str, location: Location<'_>) -> Result<Vec<u8>, Failure> {
+    /// Encrypts `message`, and appends nonce, ciphertext and tag to `to`.
+    ///
+    /// `bound` is authenticated with it.
+    pub(super) fn seal(
+        &self,
+        message: &[u8],
+        bound: &[u8],
+        to: &mut Vec<u8>,
+    ) -> Result<(), KeyError> {
         let mut nonce = XNonce::default();
-        getrandom::fill(&mut nonce).map_err(|_| Failure::new(Kind::NoRandomness))?;
+        getrandom::fill(&mut nonce).map_err(|_| KeyError::NoRandomness)?;
         let payload = Payload {
-            msg: text.as_bytes(),
-            aad: &location.bytes(),
+            msg: message,
+            aad: bound,
         };
-        // Encryption fails only for texts of 256 GiB or more.
+        // Encryption fails only for messages of 256 GiB or more.
         let sealed = self
             .with_state(|state| state.encrypt(&nonce, payload))
-            .map_err(|_| Failure::new(Kind::Other))?;
-        Ok([&[FORMAT], nonce.as_slice(), &sealed].concat())
+            .map_err(|_| KeyError::NoRandomness)?;
+        to.extend_from_slice(&nonce);
+        to.extend_from_slice(&sealed);
+        Ok(())
     }
 
-    /// Decrypts a value; `None` if the key is another or the value was changed or moved.
-    pub(super) fn open(&self, value: &[u8], location: Location<'_>) -> Option<String> {
-        let (nonce, sealed) = value.strip_prefix(&[FORMAT])?.split_at_checked(NONCE)?;
+    /// Decrypts what [`seal`](Self::seal) has appended; `None` if the key is another, or the
+    /// message or what it is bound to was changed.
+    pub(super) fn open(&self, sealed: &[u8], bound: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
         let payload = Payload {
             msg: sealed,
-            aad: &location.bytes(),
+            aad: bound,
         };
-        let opened = self.with_state(|state| state.decrypt(XNonce::from_slice(nonce), payload));
-        text(opened.ok()?)
+        self.with_state(|state| state.decrypt(XNonce::from_slice(nonce), payload))
+            .ok()
     }
 
+    /// The state of the cipher exists only while a message is encrypted or decrypted, because it
+    /// contains a copy of the key.
     fn with_state<T>(&self, work: impl FnOnce(&XChaCha20Poly1305) -> T) -> T {
         /// A frame of its own, so that it is below the one that calls [`wipe_stack`].
         #[inline(never)]
         fn run<T>(key: &[u8; KEY], work: impl FnOnce(&XChaCha20Poly1305) -> T) -> T {
             work(&XChaCha20Poly1305::new(key.into()))
         }
-        let output = run(&self.0.0, work);
+        let output = run(&self.0, work);
         wipe_stack();
         output
     }
-}
-
-/// Converts bytes to text, or wipes them.
-pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
-    String::from_utf8(bytes)
-        .map_err(|refused| refused.into_bytes().zeroize())
-        .ok()
 }
