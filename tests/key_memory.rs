@@ -10,8 +10,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};
 
-use fullscript::auth::{AccessToken, Owner, RefreshToken, Swap, TokenSet, TokenStore};
-use fullscript::sqlite::{EncryptionKey, SqliteStore};
+use fullscript::auth::{AccessToken, MemoryStore, RefreshToken, Swap, TokenSet, TokenStore};
+use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 
 /// The bytes of the keys, inverted, so that this file and the search do not contain a key.
 const INVERTED: [[u8; 32]; 3] = [[0x5a; 32], [0xc3; 32], [0x69; 32]];
@@ -100,55 +100,47 @@ fn wipe_own_stack() {
     std::hint::black_box(&unused);
 }
 
-async fn use_store(store: &SqliteStore, user: &str) {
+async fn use_store(store: &dyn TokenStore, user: &str) {
     let tokens = TokenSet::new(
-        Owner::new(user, "Practitioner"),
+        user,
         AccessToken::new("access"),
         "us-sandbox/id",
         SystemTime::UNIX_EPOCH,
         Duration::from_secs(7_200),
     )
     .refresh_token(RefreshToken::new("refresh"));
-    let swap = store.compare_and_swap(user, None, tokens).await.unwrap();
+    let record = tokens.to_record();
+    let key = record.key.clone();
+    let swap = store.compare_and_swap(None, record).await.unwrap();
     assert!(matches!(swap, Swap::Done));
-    assert!(store.load(user).await.unwrap().is_some());
+    assert!(store.load(&key).await.unwrap().is_some());
 }
 
 #[test]
 fn a_dropped_encryption_key_is_nowhere_in_memory() {
-    let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     for way in 0..3 {
-        let path = directory.path().join(format!("{way}.db"));
-        // A new file, then another key, then a wrong one.
-        for number in 0..3 {
-            runtime.block_on(async {
-                let mut builder = SqliteStore::builder(&path).encryption_key(key(number, way));
-                if number == 1 {
-                    builder = builder.previous_encryption_key(key(0, way));
-                }
-                if number == 2 {
-                    assert!(builder.open().await.unwrap_err().is_key_refused());
-                    return;
-                }
-                let store = builder.clone().open().await.unwrap();
-                drop(builder);
-                use_store(&store, &format!("user-{number}")).await;
-                wipe_own_stack();
-                assert_eq!(copies(number), 2, "two halves of one copy");
-            });
-        }
+        let inner = MemoryStore::new();
+        runtime.block_on(async {
+            // A new store, then another key, then a wrong one.
+            let store = EncryptedStore::new(inner.clone(), KeyRing::new(key(0, way)));
+            use_store(&store, "0").await;
+            drop(store);
+            let keys = KeyRing::new(key(1, way)).reads(key(0, way));
+            let store = EncryptedStore::new(inner.clone(), keys);
+            use_store(&store, "1").await;
+            assert_eq!(store.reencrypt().await.unwrap().changed, 1);
+            wipe_own_stack();
+            assert_eq!(copies(1), 2, "two halves of one copy");
+            drop(store);
+            let store = EncryptedStore::new(inner.clone(), KeyRing::new(key(2, way)));
+            assert_eq!(store.reencrypt().await.unwrap().unreadable, 2);
+        });
         wipe_own_stack();
-        // The thread of the file ends shortly after its last handle was dropped.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        let mut left = [1; 3];
-        while left != [0; 3] && std::time::Instant::now() < deadline {
-            std::thread::yield_now();
-            left = [0, 1, 2].map(copies);
-        }
+        let left = [0, 1, 2].map(copies);
         assert_eq!(left, [0; 3], "copies of each key, created in way {way}");
     }
 }

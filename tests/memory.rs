@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use fullscript::Environment;
 use fullscript::auth::{
-    AccessToken, Lease, OAuthApp, Owner, RefreshToken, Scope, StoreFuture, Swap, TokenSet,
-    TokenStore,
+    AccessToken, ConnectionFilter, ConnectionRecord, Lease, OAuthApp, RefreshToken, Scope,
+    StoreFuture, Swap, TokenSet, TokenStore,
 };
 
 #[global_allocator]
@@ -22,7 +22,8 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 struct Imagined;
 
 impl TokenStore for Imagined {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>> {
+        let user = key.rsplit('/').next().unwrap();
         let scopes = [
             Scope::CATALOG_READ,
             Scope::CLINIC_READ,
@@ -33,7 +34,7 @@ impl TokenStore for Imagined {
             Scope::ORDER_HISTORY,
         ];
         let tokens = TokenSet::new(
-            Owner::new(user, "Practitioner"),
+            user,
             // As long as those in the vendor's guides.
             AccessToken::new(format!("{user:0>64}")),
             format!("{}/id", Environment::UsSandbox.name()),
@@ -43,20 +44,24 @@ impl TokenStore for Imagined {
         .refresh_token(RefreshToken::new(format!("{user:1>64}")))
         .replaced_access_token(AccessToken::new(format!("{user:2>64}")))
         .scopes(scopes.map(Scope::new));
-        Box::pin(ready(Ok(Some(tokens))))
+        Box::pin(ready(Ok(Some(tokens.to_record()))))
     }
 
-    fn compare_and_swap<'a>(
-        &'a self,
-        _: &'a str,
-        _: Option<u64>,
-        _: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
+    fn compare_and_swap(&self, _: Option<u64>, _: ConnectionRecord) -> StoreFuture<'_, Swap> {
         Box::pin(ready(Ok(Swap::Done)))
     }
 
     fn delete<'a>(&'a self, _: &'a str, _: Option<u64>) -> StoreFuture<'a, Swap> {
         Box::pin(ready(Ok(Swap::Done)))
+    }
+
+    fn list<'a>(
+        &'a self,
+        _: &'a ConnectionFilter,
+        _: Option<&'a str>,
+        _: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
+        Box::pin(ready(Ok(Vec::new())))
     }
 
     fn lease<'a>(&'a self, _: &'a str, _: &'a str, _: Duration) -> StoreFuture<'a, Lease> {

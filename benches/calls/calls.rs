@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use fullscript::auth::{
-    AccessToken, MemoryStore, OAuthApp, Owner, RefreshToken, Scope, TokenSet, TokenStore,
+    AccessToken, MemoryStore, OAuthApp, RefreshToken, Scope, TokenSet, TokenStore,
 };
 use fullscript::{Client, Environment, RateLimit};
 
@@ -34,7 +34,7 @@ impl Callers {
             .build()
             .unwrap();
         let store = MemoryStore::new();
-        let swap = store.compare_and_swap("user", None, tokens());
+        let swap = store.compare_and_swap(None, tokens().to_record());
         swap.await.unwrap();
         let app = OAuthApp::builder(Environment::UsSandbox)
             .base_url(base_url)
@@ -94,7 +94,7 @@ fn http_client() -> reqwest::Client {
 
 fn tokens() -> TokenSet {
     TokenSet::new(
-        Owner::new("user", "Practitioner"),
+        "user",
         AccessToken::new(TOKEN),
         format!("{}/id", Environment::UsSandbox.name()),
         SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),

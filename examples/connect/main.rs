@@ -124,7 +124,7 @@ async fn callback(
     match site.app.exchange(code).await {
         Ok(user) => {
             let session = settings::random_text();
-            locked(&site.sessions).insert(session.clone(), user.id().to_string());
+            locked(&site.sessions).insert(session.clone(), user.key().to_string());
             let session = format!("session={session}; Path=/; HttpOnly; SameSite=Lax");
             let expired = "state=; Path=/callback; Max-Age=0".to_string();
             let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, expired)]);

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Failure> {
 
     // A practitioner authorizes the app in a browser, and the app saves the tokens.
     let user = server.connect().await?;
-    let client = server.app().client(user.id());
+    let client = server.app().client(user.key());
     print_step(
         "Connected",
         format!("practitioner {}, with a token of their own", user.id()),

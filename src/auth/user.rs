@@ -68,8 +68,9 @@ impl UserKey {
     }
 }
 
-impl From<&str> for UserKey {
-    fn from(text: &str) -> Self {
+impl<T: AsRef<str> + ?Sized> From<&T> for UserKey {
+    fn from(text: &T) -> Self {
+        let text = text.as_ref();
         let (kind, id) = text.split_once('/').unwrap_or((DEFAULT_KIND, text));
         Self::new(kind, id)
     }
@@ -77,19 +78,13 @@ impl From<&str> for UserKey {
 
 impl From<String> for UserKey {
     fn from(text: String) -> Self {
-        text.as_str().into()
+        Self::from(&text)
     }
 }
 
-impl From<&String> for UserKey {
-    fn from(text: &String) -> Self {
-        text.as_str().into()
-    }
-}
-
-impl From<&UserKey> for UserKey {
-    fn from(key: &UserKey) -> Self {
-        key.clone()
+impl AsRef<str> for UserKey {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 

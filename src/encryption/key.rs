@@ -121,11 +121,17 @@ fn wipe_stack() {
 impl EncryptionKey {
     /// Returns the id of the key, which does not reveal it.
     pub(super) fn id(&self) -> [u8; KEY_ID] {
-        let mut hash = Sha256::new();
-        hash.update(b"fullscript encryption key id");
-        hash.update(self.0.as_slice());
-        let mut id = [0; KEY_ID];
-        id.copy_from_slice(&hash.finalize()[..KEY_ID]);
+        /// A frame of its own, so that it is below the one that calls [`wipe_stack`].
+        #[inline(never)]
+        fn hash(key: &[u8; KEY]) -> [u8; KEY_ID] {
+            let mut hash = Sha256::new();
+            hash.update(b"fullscript encryption key id");
+            hash.update(key);
+            let mut id = [0; KEY_ID];
+            id.copy_from_slice(&hash.finalize()[..KEY_ID]);
+            id
+        }
+        let id = hash(&self.0);
         wipe_stack();
         id
     }

@@ -107,6 +107,7 @@ mod state;
 mod webhooks;
 
 mod clock;
+pub mod contract;
 mod planned;
 mod round_trip;
 mod seed;

@@ -304,7 +304,7 @@ fn unusable(user: &UserKey, issued: &Issued) -> Option<&'static str> {
 /// would have the format of the old one. So an id of another format is a new id of the same user,
 /// if the kind is equal too.
 fn is_same_user(old: &UserKey, new: &ResourceOwner) -> bool {
-    let has_same_kind = new.kind.is_none() || old.kind().eq_ignore_ascii_case(new.key().kind());
+    let has_same_kind = new.kind.is_some() && old.kind() == new.key().kind();
     let has_new_format = || format(old.id()) != format(&new.id);
     old.id() == new.id
         || (has_same_kind && (old.id().eq_ignore_ascii_case(&new.id) || has_new_format()))

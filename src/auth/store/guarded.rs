@@ -24,6 +24,10 @@ pub(in crate::auth) struct Store {
 }
 
 /// The result of a swap or a deletion.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a result is created and matched once"
+)]
 pub(in crate::auth) enum Swapped {
     Done,
     /// The generation differed; contains the token set that is stored now.

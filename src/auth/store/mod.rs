@@ -49,12 +49,12 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// All methods may be called concurrently from any task.
 /// An implementation that blocks must do so on its own thread.
 pub trait TokenStore: Send + Sync + 'static {
-    /// Returns the record with this key, or `None` if there is none.
+    /// Returns the record with this key, or `None` if it does not exist.
     fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>>;
 
     /// Replaces the record with the key of `new`, if its generation equals `expected`.
     ///
-    /// `None` expects that there is no record with this key.
+    /// `None` expects that no record has this key.
     /// The generation of `new` may equal `expected`: then its tokens are those that are stored.
     fn compare_and_swap(
         &self,

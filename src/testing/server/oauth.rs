@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::auth::UserKey;
 use crate::testing::clock::timestamp;
 
 /// The lifetime of an access token (source: the vendor's page on access tokens). A refresh token is
@@ -185,6 +186,7 @@ impl TokenServer {
     ) -> Value {
         self.issued += 1;
         let number = self.issued;
+        let owner = UserKey::from(&user);
         let reply = json!({"oauth": {
             "access_token": format!("fake-access-{number}"),
             "token_type": "Bearer",
@@ -192,7 +194,7 @@ impl TokenServer {
             "refresh_token": format!("fake-refresh-{number}"),
             "scope": scope,
             "created_at": timestamp(now),
-            "resource_owner": {"id": user, "type": "Practitioner"},
+            "resource_owner": {"id": owner.id(), "type": owner.kind()},
         }});
         self.rows.push(Row {
             user,

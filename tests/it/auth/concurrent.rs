@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fullscript::auth::{Lease, OAuthApp, TokenStore};
+use fullscript::auth::{Lease, NeedsReconnect, OAuthApp, ReconnectReason, TokenStore};
 use fullscript::http::Method;
 use fullscript::testing::{ManualClock, Script};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::support::{Connected, Gate, Step, TWO_HOURS, at, connect};
+use crate::support::{Connected, Gate, Step, TWO_HOURS, at, connect, record_key};
 
 type Call = JoinHandle<Result<Duration, fullscript::Error>>;
 
@@ -235,7 +235,7 @@ async fn a_lease_of_a_dead_process_delays_a_call_by_two_seconds() {
         let connected = Connected::unlimited().await;
         connected.expire();
         let store = &connected.store;
-        let lease = store.lease("practitioner", "dead", ttl).await;
+        let lease = store.lease(&record_key("practitioner"), "dead", ttl).await;
         assert_eq!(lease.unwrap(), Lease::Granted);
         let started = tokio::time::Instant::now();
         let app = connected.app.clone();
@@ -252,14 +252,16 @@ async fn a_newly_issued_token_set_overwrites_a_late_needs_reconnect_mark() {
     let caller = stopped_at(Step::Swap, &gate, &connected).await;
     let mut marked = connected.stored().await;
     let before = marked.generation;
-    (marked.generation, marked.needs_reconnect) = (before + 1, true);
+    let reason = ReconnectReason::RefreshTokenRejected;
+    marked.generation += 1;
+    marked.needs_reconnect = Some(NeedsReconnect::new(marked.issued_at, reason));
     let store = &connected.store;
-    let swap = store.compare_and_swap("practitioner", Some(before), marked);
+    let swap = store.compare_and_swap(Some(before), marked.to_record());
     swap.await.unwrap();
     gate.open();
     caller.await.unwrap().unwrap();
     let saved = connected.stored().await;
-    assert!(!saved.needs_reconnect && saved.generation == before + 2);
+    assert!(saved.needs_reconnect.is_none() && saved.generation == before + 2);
 }
 
 #[tokio::test]
@@ -275,7 +277,7 @@ async fn revoking_waits_for_a_refresh_and_revokes_the_newest_token_set() {
     revoking.await.unwrap().unwrap();
     // It is undefined whether the call was made before the disconnect.
     let _before_or_after = caller.await.unwrap();
-    let stored = connected.store.load("practitioner").await;
+    let stored = connected.store.load(&record_key("practitioner")).await;
     assert!(stored.unwrap().is_none());
     let requests = connected.fake.requests();
     let revoked = requests

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::call::spans::log_all;
 use crate::support::{
     Act, Connected, Failures, Gate, Hook, Hooked, Misbehaving, Step, TWO_HOURS, connect, consent,
+    record_key,
 };
 
 /// The longest time of an operation: it waits for one store task, and then for its own.
@@ -127,7 +128,7 @@ async fn revoking_and_forgetting_end_with_a_store_that_hangs_or_panics() {
                     troubled.set(None);
                     bounded(disconnect(), &what).await.unwrap();
                 }
-                let stored = connected.store.load("practitioner").await;
+                let stored = connected.store.load(&record_key("practitioner")).await;
                 assert!(stored.unwrap().is_none(), "{what}");
             }
         }
@@ -154,7 +155,11 @@ async fn an_exchange_ends_and_its_tokens_are_saved_later() {
             // Paused time, so the test does not wait.
             tokio::time::sleep(Duration::from_secs(120)).await;
             assert!(
-                inner.load("practitioner").await.unwrap().is_some(),
+                inner
+                    .load(&record_key("practitioner"))
+                    .await
+                    .unwrap()
+                    .is_some(),
                 "{what}"
             );
             call(&app).await.unwrap();
@@ -180,11 +185,16 @@ async fn a_refresh_that_is_overdue_while_it_saves_loses_no_tokens() {
         let second = Duration::from_secs(1);
         let holder = tokio::spawn(async move {
             for _ in 0..held_for {
-                let lease = store.lease("practitioner", "other", 2 * second).await;
+                let lease = store
+                    .lease(&record_key("practitioner"), "other", 2 * second)
+                    .await;
                 assert_eq!(lease.unwrap(), Lease::Granted);
                 tokio::time::sleep(second).await;
             }
-            store.release("practitioner", "other").await.unwrap();
+            store
+                .release(&record_key("practitioner"), "other")
+                .await
+                .unwrap();
         });
         tokio::task::yield_now().await;
         let started = Instant::now();
@@ -267,7 +277,10 @@ async fn a_lease_is_renewed_within_the_deadline_of_a_refresh_and_no_longer() {
     let mut held_for = Duration::ZERO;
     loop {
         let ttl = Duration::ZERO;
-        let lease = connected.store.lease("practitioner", "other", ttl).await;
+        let lease = connected
+            .store
+            .lease(&record_key("practitioner"), "other", ttl)
+            .await;
         match lease.unwrap() {
             Lease::Granted => break,
             Lease::Held { remaining } => {
@@ -379,7 +392,7 @@ async fn a_listener_that_panics_is_logged_and_fails_no_operation() {
     assert!(error.needs_reconnect(), "{error}");
     connect(&fake, &app, "practitioner").await;
     app.revoke("practitioner").await.unwrap();
-    let user = || "practitioner".to_string();
+    let user = || "practitioner".into();
     assert_eq!(
         *received.lock().unwrap(),
         [

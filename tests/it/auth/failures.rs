@@ -8,7 +8,7 @@ use fullscript::auth::{AuthEvent, MemoryStore, TokenSet, TokenStore};
 use fullscript::testing::{FakeFullscript, Script};
 use serde_json::json;
 
-use crate::support::{Connected, Failures, Hooked, TWO_HOURS, connect, consent};
+use crate::support::{Connected, Failures, Hooked, TWO_HOURS, connect, consent, record_key};
 
 #[tokio::test]
 async fn a_rejection_is_final_until_the_user_reconnects_and_keeps_the_token_set() {
@@ -21,7 +21,7 @@ async fn a_rejection_is_final_until_the_user_reconnects_and_keeps_the_token_set(
     }
     assert_eq!(connected.refreshes(), 1);
     let stored = connected.stored().await;
-    assert!(stored.needs_reconnect && stored.refresh_token.is_some());
+    assert!(stored.needs_reconnect.is_some() && stored.refresh_token.is_some());
     let expected = AuthEvent::NeedsReconnect {
         user: "practitioner".into(),
     };
@@ -132,7 +132,13 @@ async fn the_tokens_of_a_code_wait_for_a_store_that_fails() {
         .await
         .unwrap();
     assert_eq!(fake.count("create_oauth_token"), 1);
-    assert!(inner.load("practitioner").await.unwrap().is_some());
+    assert!(
+        inner
+            .load(&record_key("practitioner"))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fullscript::RateLimit;
-use fullscript::auth::{Lease, MemoryStore, StoreFuture, Swap, TokenSet, TokenStore};
+use fullscript::auth::{
+    ConnectionFilter, ConnectionRecord, Lease, MemoryStore, StoreFuture, Swap, TokenStore,
+};
 use fullscript::testing::Fault;
 use tokio::time::Instant;
 
-use crate::support::{Connected, TWO_HOURS, connect};
+use crate::support::{Connected, TWO_HOURS, connect, record_key};
 
 #[tokio::test]
 async fn refreshes_of_one_user_that_fail_stop_no_other_user() {
@@ -62,7 +64,7 @@ async fn a_runtime_that_is_not_driven_occupies_no_probe_and_no_slot_for_ever() {
                 .map(|number| {
                     tokio::spawn(
                         abandoned
-                            .client(&format!("user-{number}"))
+                            .client(format!("user-{number}"))
                             .get_clinic()
                             .send(),
                     )
@@ -182,27 +184,35 @@ struct WholeSeconds {
 }
 
 impl TokenStore for WholeSeconds {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
-        self.inner.load(user)
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>> {
+        self.inner.load(key)
     }
 
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
+    fn compare_and_swap(
+        &self,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
-        self.inner.compare_and_swap(user, expected, new)
+        new: ConnectionRecord,
+    ) -> StoreFuture<'_, Swap> {
+        self.inner.compare_and_swap(expected, new)
     }
 
-    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
-        self.inner.delete(user, expected)
+    fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+        self.inner.delete(key, expected)
     }
 
-    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+    fn list<'a>(
+        &'a self,
+        filter: &'a ConnectionFilter,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
+        self.inner.list(filter, after, limit)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
         self.leases.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            Ok(match self.inner.lease(user, owner, ttl).await? {
+            Ok(match self.inner.lease(key, owner, ttl).await? {
                 Lease::Held { remaining } => Lease::Held {
                     remaining: Duration::from_secs(remaining.as_secs()),
                 },
@@ -211,8 +221,8 @@ impl TokenStore for WholeSeconds {
         })
     }
 
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
-        self.inner.release(user, owner)
+    fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+        self.inner.release(key, owner)
     }
 }
 
@@ -227,7 +237,8 @@ async fn a_store_that_counts_leases_in_whole_seconds_is_asked_rarely() {
     let app = connected.another().store(store).build().unwrap();
     connected.expire();
     let ttl = Duration::from_secs(2);
-    let held = connected.store.lease("practitioner", "other", ttl).await;
+    let held = record_key("practitioner");
+    let held = connected.store.lease(&held, "other", ttl).await;
     assert_eq!(held.unwrap(), Lease::Granted);
     let started = Instant::now();
     let client = app.client("practitioner");

@@ -66,13 +66,14 @@ async fn tokens_of_a_clinic_work_like_any_other() {
     let app = fake.app_builder().build().unwrap();
     let user = connect(&fake, &app, "anybody").await;
     assert_eq!((user.id(), user.kind()), ("a-clinic", "Clinic"));
-    app.client("a-clinic").get_clinic().send().await.unwrap();
+    app.client(user.key()).get_clinic().send().await.unwrap();
+    app.client("Clinic/a-clinic").get_clinic().await.unwrap();
 }
 
 #[tokio::test]
 async fn events_match_the_changes() {
     let connected = Connected::new().await;
-    let user = || "practitioner".to_string();
+    let user = || "practitioner".into();
     connected.expire();
     let client = connected.app.client("practitioner");
     client.get_clinic().send().await.unwrap();

@@ -15,7 +15,7 @@ const USERS: usize = 100;
 /// Makes a call for each user and returns the errors.
 async fn call_all(app: &OAuthApp) -> Vec<Error> {
     let calls = (0..USERS).map(|number| {
-        let call = app.client(&format!("user-{number}")).get_clinic();
+        let call = app.client(format!("user-{number}")).get_clinic();
         tokio::spawn(call.send())
     });
     let results = join_all(calls).await.into_iter();

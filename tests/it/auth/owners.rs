@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fullscript::auth::{Owner, Swap, TokenStore};
+use fullscript::auth::{Swap, TokenStore};
 use fullscript::testing::Script;
 use serde_json::{Value, json};
 
-use crate::support::{Connected, TWO_HOURS, connect, consent};
+use crate::support::{Connected, TWO_HOURS, connect, consent, record_key};
 
 const UUID: &str = "0b1f2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
 
@@ -53,10 +53,10 @@ async fn rotated_tokens_are_accepted_if_they_are_of_the_same_user() {
         // The fake rejects the token, which it has not issued.
         let client = connected.app.client(user);
         client.get_clinic().send().await.unwrap_err();
-        let stored = connected.store.load(user).await.unwrap().unwrap();
+        let stored = connected.stored_of(user).await.unwrap();
         assert_eq!(stored.access_token.expose(), "fake-access-99", "{owner}");
         // The application knows the user by the id of the connection.
-        assert_eq!(stored.owner.id, user, "{owner}");
+        assert_eq!(stored.user.id(), user, "{owner}");
     }
 }
 
@@ -96,7 +96,7 @@ async fn unusable_rotated_tokens_are_requested_once_and_not_saved() {
         ("17", token("nul\u{0}"), "cannot be sent"),
     ] {
         let connected = rotating(user, &response).await;
-        let before = connected.store.load(user).await.unwrap().unwrap();
+        let before = connected.stored_of(user).await.unwrap();
         let client = connected.app.client(user);
         for _ in 0..5 {
             let error = client.get_clinic().send().await.unwrap_err();
@@ -106,7 +106,7 @@ async fn unusable_rotated_tokens_are_requested_once_and_not_saved() {
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
         assert_eq!(connected.refreshes(), 1, "{response}");
-        let after = connected.store.load(user).await.unwrap().unwrap();
+        let after = connected.stored_of(user).await.unwrap();
         assert_eq!(after.generation, before.generation);
         assert_eq!(after.access_token.expose(), before.access_token.expose());
         assert_eq!(connected.fake.count("get_clinic"), 0, "{response}");
@@ -135,23 +135,25 @@ async fn a_token_that_cannot_be_sent_is_no_connection() {
 
 #[tokio::test]
 async fn a_stored_token_set_of_another_user_is_not_used() {
-    for owner in ["somebody", "", "Practitioner", "practitioner "] {
+    for other in ["somebody", "", "Staff/practitioner", "practitioner "] {
         let connected = Connected::unlimited().await;
         let mut wrong = connected.stored().await;
         let before = wrong.generation;
-        wrong.owner = Owner::new(owner, "Practitioner");
+        wrong.user = other.into();
         wrong.generation += 1;
-        let store = &connected.store;
-        let swap = store.compare_and_swap("practitioner", Some(before), wrong);
+        let mut wrong = wrong.to_record();
+        wrong.key = record_key("practitioner");
+        let swap = connected.store.compare_and_swap(Some(before), wrong);
         assert!(matches!(swap.await.unwrap(), Swap::Done));
         // A process without cached tokens.
         let app = connected.another().build().unwrap();
         let client = app.client("practitioner");
         let error = client.get_clinic().send().await.unwrap_err();
-        assert!(error.auth_error().unwrap().is_misconfigured(), "{error}");
-        assert!(error.to_string().contains("another user"), "{error}");
+        assert!(error.auth_error().unwrap().is_store(), "{error}");
+        let shown = format!("{:?}", error.auth_error().unwrap());
+        assert!(shown.contains("contradict"), "{shown}");
         let error = app.revoke("practitioner").await.unwrap_err();
-        assert!(error.is_misconfigured(), "{error}");
+        assert!(error.is_store(), "{error}");
         assert_eq!(connected.fake.count("get_clinic"), 0);
         assert_eq!(connected.fake.count("revoke_oauth_token"), 0);
         // Connecting again repairs the row, and revokes nothing of the other user.

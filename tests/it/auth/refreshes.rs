@@ -135,12 +135,13 @@ async fn a_hanging_refresh_does_not_delay_other_users() {
         .unwrap();
     let other = hangs.client("practitioner");
     other.get_clinic().send().await.unwrap();
-    let store = &connected.store;
-    let mut slow = store.load("slow").await.unwrap().unwrap();
+    let mut slow = connected.stored_of("slow").await.unwrap();
     let before = slow.generation;
     slow.lifetime = Duration::ZERO;
     slow.generation += 1;
-    let swap = store.compare_and_swap("slow", Some(before), slow);
+    let swap = connected
+        .store
+        .compare_and_swap(Some(before), slow.to_record());
     swap.await.unwrap();
     let slow = hangs.client("slow");
     let hung = tokio::spawn(async move { slow.get_clinic().send().await.map(|_| ()) });

@@ -9,7 +9,7 @@ use fullscript::testing::FakeFullscript;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Connected, Gate, Hooked, Step, connect};
+use crate::support::{Connected, Gate, Hooked, Step, connect, record_key};
 
 async fn call(app: &OAuthApp) -> Result<(), fullscript::Error> {
     let client = app.client("practitioner");
@@ -98,7 +98,7 @@ async fn nothing_is_alive_after_a_revocation() {
         before(&connected).await;
         connected.app.revoke("practitioner").await.unwrap();
         assert_eq!(alive(&connected.fake).await, BTreeSet::new(), "{case}");
-        let stored = connected.store.load("practitioner").await;
+        let stored = connected.store.load(&record_key("practitioner")).await;
         assert!(stored.unwrap().is_none(), "{case}");
     }
 }
@@ -137,7 +137,7 @@ async fn tokens_that_another_process_saves_during_a_revocation_are_revoked_too()
     .await;
     gate.open();
     revoking.await.unwrap().unwrap();
-    let stored = connected.store.load("practitioner").await;
+    let stored = connected.store.load(&record_key("practitioner")).await;
     assert!(stored.unwrap().is_none());
     assert_eq!(alive(&connected.fake).await, BTreeSet::new());
 }
@@ -193,7 +193,7 @@ async fn a_token_set_that_lost_a_swap_is_revoked() {
             stored.access_token = AccessToken::new(text("access_token"));
             stored.refresh_token = Some(RefreshToken::new(text("refresh_token")));
             let store = &connected.store;
-            let swap = store.compare_and_swap("practitioner", Some(before), stored);
+            let swap = store.compare_and_swap(Some(before), stored.to_record());
             swap.await.unwrap();
         }
         gate.open();

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fullscript::CallOptions;
-use fullscript::auth::{Lease, OAuthApp, TokenStore};
+use fullscript::auth::{Lease, OAuthApp, TokenStore, UserKey};
 use fullscript::testing::{Fault, Script};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Act, Connected, Failures, Gate, Misbehaving, Step, connect, consent};
+use crate::support::{
+    Act, Connected, Failures, Gate, Misbehaving, Step, connect, consent, record_key,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,10 @@ async fn a_shutdown_waits_for_a_refresh_and_releases_its_lease() {
         shutdown.await.unwrap().unwrap();
         assert_eq!(connected.stored().await.generation, before + 1, "{step:?}");
         let ttl = Duration::from_secs(2);
-        let lease = connected.store.lease("practitioner", "next", ttl).await;
+        let lease = connected
+            .store
+            .lease(&record_key("practitioner"), "next", ttl)
+            .await;
         assert_eq!(lease.unwrap(), Lease::Granted, "{step:?}");
         let _before_or_after = caller.await.unwrap();
     }
@@ -90,8 +95,8 @@ async fn a_shutdown_ends_at_its_deadline_and_names_the_users_with_running_refres
         let unfinished = connected.app.shutdown(deadline).await.unwrap_err();
         let waited = started.elapsed();
         assert!(waited <= deadline + Duration::from_millis(10), "{waited:?}");
-        assert_eq!(unfinished.running_users(), ["practitioner"]);
-        assert_eq!(unfinished.unsaved_users(), ["practitioner"]);
+        assert_eq!(unfinished.running_users(), [UserKey::from("practitioner")]);
+        assert_eq!(unfinished.unsaved_users(), [UserKey::from("practitioner")]);
         assert_eq!(unfinished.running_tasks(), 1);
         let shown = format!("{unfinished} {unfinished:?}");
         assert!(!shown.contains("practitioner"), "{shown}");
@@ -119,7 +124,7 @@ async fn a_shutdown_saves_tokens_that_could_not_be_saved_before() {
             assert_eq!(stored, before + 1);
         } else {
             let unfinished = ended.unwrap_err();
-            assert_eq!(unfinished.unsaved_users(), ["practitioner"]);
+            assert_eq!(unfinished.unsaved_users(), [UserKey::from("practitioner")]);
             assert_eq!(stored, before);
         }
         assert_eq!(connected.refreshes(), 1);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::extract::FromRequest;
 use fullscript::auth::{
-    AuthEvent, AuthorizationRequest, ClientSecret, MemoryStore, OAuthApp, StoreError, TokenSet,
-    TokenStore,
+    AuthEvent, AuthorizationRequest, ClientSecret, ConnectionFilter, MemoryStore, OAuthApp,
+    StoreError, TokenSet, TokenStore,
 };
 use fullscript::embed::{Embed, EmbedPatient};
+use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 use fullscript::http::Method;
-use fullscript::sqlite::{EncryptionKey, SqliteStore};
+use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::{Secret, Update};
 use fullscript::webhook::{
@@ -29,9 +30,15 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     let directory = tempfile::tempdir().unwrap();
     let key = EncryptionKey::generate().unwrap();
     shown.debug(&key);
-    let builder = SqliteStore::builder(directory.path().join("tokens.db")).encryption_key(key);
-    shown.debug(&builder);
-    let store = builder.open().await.unwrap();
+    let file = SqliteStore::open(directory.path().join("tokens.db"));
+    let file = file.await.unwrap();
+    shown.debug(&file);
+    let elsewhere = SqliteStore::open(directory.path());
+    shown.error(&elsewhere.await.unwrap_err());
+    let keys = KeyRing::new(key);
+    shown.debug(&keys);
+    shown.error(&EncryptionKey::from_text(&secrets.key).unwrap_err());
+    let store = EncryptedStore::new(file.clone(), keys);
     shown.debug(&store);
     let echo = format!("{secrets:?}");
     let all = serde_json::Value::String(echo.clone());
@@ -139,7 +146,11 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
         shown.error(error.auth_error().unwrap());
         shown.error(&error);
     }
-    let tokens = store.load(user.id()).await.unwrap().unwrap();
+    let key = format!("us-sandbox/the-client/{}", user.key());
+    let record = store.load(&key).await.unwrap().unwrap();
+    let tokens = TokenSet::from_record(&record).unwrap();
+    shown.debug(&app.connection(user.key()).await.unwrap().unwrap());
+    shown.debug(&app.connections(ConnectionFilter::new()));
     assert!(tokens.access_token.expose().contains(&secrets.access));
     shown.debug(&tokens);
     shown.debug(&tokens.access_token);
@@ -155,12 +166,10 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
         .unwrap();
     shown.error(&app.exchange(code).await.unwrap_err());
     show_the_rest(&mut shown, secrets, tokens).await;
-    shown.debug(&store.event_log());
+    shown.debug(&file.event_log());
     show_webhooks(&mut shown, secrets).await;
     show_deliveries(&mut shown, secrets).await;
-    // A file that opens with no other key and contains no token.
-    let other = SqliteStore::builder(directory.path().join("tokens.db"));
-    shown.error(&other.open().await.unwrap_err());
+    // The file contains no token.
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         shown.text += &String::from_utf8_lossy(&bytes);
@@ -177,7 +186,7 @@ fn state_of(request: &AuthorizationRequest) -> String {
 
 /// Types that the test above does not produce.
 async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
-    shown.debug(&tokens.owner);
+    shown.debug(&tokens.user);
     shown.debug(&tokens.scopes[0]);
     shown.debug(&Secret::from(secrets.client_secret.clone()));
     shown.error(&StoreError::new(std::io::Error::other("the disk is full")));
@@ -193,11 +202,17 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let memory = MemoryStore::new();
     shown.debug(
         &memory
-            .compare_and_swap("1", None, tokens.clone())
+            .compare_and_swap(None, tokens.to_record())
             .await
             .unwrap(),
     );
-    shown.debug(&memory.compare_and_swap("1", None, tokens).await.unwrap());
+    let mut record = tokens.to_record();
+    shown.debug(&record);
+    record.app.push('0');
+    shown.error(&TokenSet::from_record(&record).unwrap_err());
+    record.app.pop();
+    shown.debug(&record.data);
+    shown.debug(&memory.compare_and_swap(None, record).await.unwrap());
     shown.debug(
         &memory
             .lease("1", "me", Duration::from_secs(2))

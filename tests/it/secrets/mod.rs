@@ -110,8 +110,10 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 20] = [
+const HARMLESS: [&str; 27] = [
     "CallOutcome",
+    "ConnectionFilter",
+    "ConnectionStatus",
     "Cursor",
     "Date",
     "Decimal",
@@ -124,9 +126,14 @@ const HARMLESS: [&str; 20] = [
     "InvalidCursor",
     "ListChanges",
     "ManualClock",
+    "NeedsReconnect",
     "Operation",
     "PageMeta",
     "RateLimit",
+    "ReconnectReason",
+    "Reencrypted",
+    "RefreshFailure",
+    "RefreshFailureCause",
     "RefreshMode",
     "RoundTripError",
     "SystemClock",

@@ -1,180 +1,146 @@
-//! The encrypted token file: its content, the keys that open it, and key rotation.
+//! Encryption over a store: what it hides, what it refuses, and key rotation.
 
-use fullscript::auth::TokenStore;
+use fullscript::auth::{ConnectionFilter, ConnectionRecord, MemoryStore, RecordData, TokenStore};
+use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 
-use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
+use super::sqlite::{Place, cause};
+use super::{record, ring};
 
-use crate::stores::sqlite::{Place, cause, fill, is_filled, key};
-use crate::stores::tokens;
+fn key() -> EncryptionKey {
+    EncryptionKey::generate().unwrap()
+}
 
-/// The prefix of the tokens in these tests.
-const PLANTED: &[u8] = b"planted-";
+async fn save(store: &dyn TokenStore, new: ConnectionRecord) {
+    let swap = store.compare_and_swap(None, new).await.unwrap();
+    assert!(matches!(swap, fullscript::auth::Swap::Done));
+}
 
-impl Place {
-    async fn open_anew(
-        &self,
-        key: &EncryptionKey,
-        previous: &EncryptionKey,
-    ) -> Result<SqliteStore, SqliteError> {
-        SqliteStore::builder(&self.path)
-            .encryption_key(key.clone())
-            .previous_encryption_key(previous.clone())
-            .open()
-            .await
-    }
-
-    /// Returns whether the file or one of its companions contains these bytes.
-    fn holds(&self, bytes: &[u8]) -> bool {
-        ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-            let file = std::fs::read(self.beside(suffix)).unwrap_or_default();
-            file.windows(bytes.len()).any(|window| window == bytes)
-        })
+async fn is_readable(store: &dyn TokenStore, user: &str) -> bool {
+    match store.load(&record(user, 1).key).await {
+        Ok(found) => found == Some(record(user, 1)),
+        Err(error) => {
+            assert!(error.is_unreadable(), "{error:?}");
+            false
+        }
     }
 }
 
 #[tokio::test]
 async fn an_encrypted_store_has_no_token_in_any_of_its_files() {
     let place = Place::new();
-    let store = place.open_with(&key()).await.unwrap();
-    fill(&store, 100).await;
-    assert!(place.beside("-wal").exists());
-    assert!(!place.holds(PLANTED));
-    // Proves that the search works: the owner of the tokens is not encrypted.
-    assert!(place.holds(b"Practitioner"));
-}
-
-#[tokio::test]
-async fn enabling_encryption_leaves_no_plain_text() {
-    let place = Place::new();
-    let key = key();
-    let plain = place.open().await.unwrap();
-    fill(&plain, 300).await;
-    // Old content may remain in free pages and in the log.
-    for user in 100..300 {
-        plain.delete(&user.to_string(), None).await.unwrap();
+    let store = EncryptedStore::new(place.open().await.unwrap(), ring());
+    for user in 0..100 {
+        save(&store, record(user.to_string(), 1)).await;
     }
-    assert!(place.holds(PLANTED));
-    let store = place.open_with(&key).await.unwrap();
-    assert!(!place.holds(PLANTED));
-    is_filled(&store, 100).await;
-    // A process without the key writes no plain text.
-    for error in [
-        plain.load("0").await.unwrap_err(),
-        plain
-            .compare_and_swap("0", Some(1), tokens(2))
-            .await
-            .unwrap_err(),
-        plain.delete("0", None).await.unwrap_err(),
-    ] {
-        assert!(cause(&error).contains("open the file again"), "{error:?}");
-    }
-    is_filled(&store, 100).await;
-    drop((plain, store));
-    is_filled(&place.open_with(&key).await.unwrap(), 100).await;
-    assert!(!place.holds(PLANTED));
-}
-
-#[tokio::test]
-async fn cleaning_up_that_was_cut_short_is_done_by_the_next_to_open() {
-    let place = Place::new();
-    let key = key();
-    fill(&place.open_with(&key).await.unwrap(), 1).await;
-    let inside = place.inside();
-    inside
-        .execute_batch(
-            "PRAGMA secure_delete = OFF;
-             UPDATE encryption SET cleaned = 0;
-             CREATE TABLE old AS SELECT 'planted-access-0' AS token;
-             DROP TABLE old;",
-        )
-        .unwrap();
-    assert!(place.holds(PLANTED));
-    let store = place.open_with(&key).await.unwrap();
-    assert!(!place.holds(PLANTED));
-    is_filled(&store, 1).await;
-}
-
-#[tokio::test]
-async fn a_file_that_needs_another_key_is_refused_and_left_as_it_was() {
-    let place = Place::new();
-    let right = key();
-    fill(&place.open_with(&right).await.unwrap(), 5).await;
-    place
-        .inside()
-        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        .unwrap();
-    let before = std::fs::read(&place.path).unwrap();
-    let wrong = key();
-    let previous = SqliteStore::builder(&place.path).previous_encryption_key(right.clone());
-    for (opened, says) in [
-        (place.open().await, "no encryption key was set"),
-        (place.open_with(&wrong).await, "another key"),
-        (place.open_anew(&wrong, &key()).await, "another key"),
-        (previous.open().await, "without a current one"),
-    ] {
-        let error = opened.unwrap_err();
-        assert!(error.is_key_refused(), "{error}");
-        assert!(error.to_string().contains(says), "{error}");
-    }
-    assert_eq!(std::fs::read(&place.path).unwrap(), before);
-    is_filled(&place.open_with(&right).await.unwrap(), 5).await;
-}
-
-#[tokio::test]
-async fn a_key_is_replaced_by_opening_with_both() {
-    let place = Place::new();
-    let (old, new) = (key(), key());
-    let before = place.open_with(&old).await.unwrap();
-    fill(&before, 50).await;
-    let store = place.open_anew(&new, &old).await.unwrap();
-    is_filled(&store, 50).await;
-    let error = before.load("0").await.unwrap_err();
-    assert!(cause(&error).contains("open the file again"), "{error:?}");
-    // The old key may remain configured but no longer opens anything.
-    is_filled(&place.open_anew(&new, &old).await.unwrap(), 50).await;
-    assert!(place.open_with(&old).await.unwrap_err().is_key_refused());
-    is_filled(&place.open_with(&new).await.unwrap(), 50).await;
-}
-
-#[tokio::test]
-async fn an_encrypted_token_is_valid_only_in_its_own_row() {
-    for change in [
-        "UPDATE tokens SET access_token = (SELECT access_token FROM tokens WHERE user = '1')",
-        "UPDATE tokens SET access_token = refresh_token",
-        "UPDATE tokens SET issuer = 'https://elsewhere.example'",
-        "UPDATE tokens SET access_token = substr(access_token, 1, 20)",
-        "UPDATE tokens SET access_token = x''",
-        "UPDATE tokens SET access_token = CAST('planted-access-9' AS BLOB)",
-    ] {
-        let place = Place::new();
-        let store = place.open_with(&key()).await.unwrap();
-        fill(&store, 2).await;
-        let change = format!("{change} WHERE user = '0'");
-        place.inside().execute_batch(&change).unwrap();
-        let error = store.load("0").await.unwrap_err();
-        assert!(
-            cause(&error).contains("of this user"),
-            "{change}: {error:?}"
-        );
-        assert!(store.load("1").await.unwrap().is_some());
-    }
-}
-
-#[tokio::test]
-async fn the_same_token_is_never_encrypted_the_same_way() {
-    let place = Place::new();
-    let store = place.open_with(&key()).await.unwrap();
-    let cell = || -> Vec<u8> {
-        let sql = "SELECT access_token FROM tokens WHERE user = '0'";
-        place.inside().query_row(sql, [], |row| row.get(0)).unwrap()
+    let holds = |bytes: &[u8]| {
+        ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
+            let file = std::fs::read(place.beside(suffix)).unwrap_or_default();
+            file.windows(bytes.len()).any(|window| window == bytes)
+        })
     };
-    fill(&store, 1).await;
-    let before = cell();
-    store
-        .compare_and_swap("0", Some(1), tokens(1))
+    assert!(place.beside("-wal").exists());
+    assert!(!holds(b"planted-"));
+    // Proves that the search works: the key of a record is not encrypted.
+    assert!(holds(b"Practitioner"));
+}
+
+#[tokio::test]
+async fn processes_with_old_and_new_keys_work_side_by_side() {
+    let inner = MemoryStore::new();
+    let (old, new) = (key(), key());
+    let first = EncryptedStore::new(inner.clone(), KeyRing::new(old.clone()).reads(new.clone()));
+    let second = EncryptedStore::new(inner.clone(), KeyRing::new(new.clone()).reads(old.clone()));
+    save(&first, record("a", 1)).await;
+    save(&second, record("b", 1)).await;
+    for store in [&first, &second] {
+        for user in ["a", "b"] {
+            assert!(is_readable(store, user).await);
+        }
+    }
+    let only_new = EncryptedStore::new(inner, KeyRing::new(new));
+    assert!(!is_readable(&only_new, "a").await);
+    let swept = second.reencrypt().await.unwrap();
+    assert_eq!(
+        (swept.changed, swept.unchanged, swept.unreadable),
+        (1, 1, 0)
+    );
+    assert!(is_readable(&only_new, "a").await && is_readable(&only_new, "b").await);
+    assert!(is_readable(&first, "a").await);
+    assert_eq!(only_new.reencrypt().await.unwrap().unchanged, 2);
+}
+
+#[tokio::test]
+async fn plain_records_are_refused_unless_migration_is_asked_for() {
+    let (inner, keys) = (MemoryStore::new(), ring());
+    save(&inner, record("a", 1)).await;
+    let store = EncryptedStore::new(inner.clone(), keys.clone());
+    let error = store.load(&record("a", 1).key).await.unwrap_err();
+    assert!(cause(&error).contains("not encrypted"), "{error:?}");
+    let swept = store.reencrypt().await.unwrap();
+    assert_eq!((swept.changed, swept.unreadable), (0, 1));
+    let page = store
+        .list(&ConnectionFilter::new(), None, 10)
         .await
         .unwrap();
-    assert_ne!(cell(), before);
+    assert!(fullscript::auth::TokenSet::from_record(&page[0]).is_err());
+    let migrating = store.clone().accept_plain_records();
+    assert!(is_readable(&migrating, "a").await);
+    assert_eq!(migrating.reencrypt().await.unwrap().changed, 1);
+    assert!(is_readable(&store, "a").await);
+    let stored = inner.load(&record("a", 1).key).await.unwrap().unwrap();
+    assert!(stored.data.is_sealed());
+}
+
+#[tokio::test]
+async fn an_encrypted_record_is_valid_only_where_and_as_it_was_saved() {
+    let (inner, keys) = (MemoryStore::new(), ring());
+    let store = EncryptedStore::new(inner.clone(), keys);
+    save(&store, record("a", 1)).await;
+    save(&store, record("b", 1)).await;
+    let sealed = |user: &str| {
+        let key = record(user, 1).key;
+        let inner = inner.clone();
+        async move { inner.load(&key).await.unwrap().unwrap() }
+    };
+    let (a, b) = (sealed("a").await, sealed("b").await);
+    let mut moved = a.clone();
+    moved.data = b.data.clone();
+    let mut rolled_back = a.clone();
+    rolled_back.generation = 0;
+    for changed in [moved, rolled_back] {
+        inner.delete(&a.key, None).await.unwrap();
+        save(&inner, changed).await;
+        assert!(!is_readable(&store, "a").await);
+        assert!(is_readable(&store, "b").await);
+    }
+    // Each byte in turn.
+    let bytes = a.data.expose();
+    for position in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[position] ^= 1;
+        let mut changed = a.clone();
+        changed.data = RecordData::new(flipped);
+        inner.delete(&a.key, None).await.unwrap();
+        save(&inner, changed).await;
+        assert!(!is_readable(&store, "a").await, "byte {position}");
+    }
+    inner.delete(&a.key, None).await.unwrap();
+    save(&inner, a).await;
+    assert!(is_readable(&store, "a").await);
+}
+
+#[tokio::test]
+async fn the_same_record_is_never_encrypted_the_same_way() {
+    let inner = MemoryStore::new();
+    let store = EncryptedStore::new(inner.clone(), ring());
+    let key = record("a", 1).key;
+    save(&store, record("a", 1)).await;
+    let before = inner.load(&key).await.unwrap();
+    store
+        .compare_and_swap(Some(1), record("a", 1))
+        .await
+        .unwrap();
+    assert!(inner.load(&key).await.unwrap() != before);
 }
 
 #[test]
@@ -206,7 +172,19 @@ fn a_key_is_read_from_hex_and_base64() {
         &"é".repeat(32),
     ] {
         let error = EncryptionKey::from_text(text).unwrap_err();
-        assert!(error.is_key_refused(), "{text}");
         assert!(text.is_empty() || !format!("{error} {error:?}").contains(text));
     }
+}
+
+#[test]
+fn neither_key_nor_ring_nor_record_shows_a_secret() {
+    let key = key();
+    let ring = KeyRing::new(key.clone());
+    let store = EncryptedStore::new(MemoryStore::new(), ring.clone());
+    let record = record("a", 1);
+    let shown = format!("{key:?} {ring:?} {store:?} {record:?} {:?}", record.data);
+    assert!(
+        !shown.contains(&key.expose()) && !shown.contains("planted"),
+        "{shown}"
+    );
 }

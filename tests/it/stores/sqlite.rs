@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use fullscript::auth::{Swap, TokenStore};
 
-use fullscript::sqlite::{EncryptionKey, SqliteError, SqliteStore};
-use fullscript::webhook::{Claim, Event, EventKey, EventLog};
+use fullscript::sqlite::{SqliteError, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::stores::{shown, tokens};
+use super::record;
 
 /// A path for a token file in a new directory.
 pub(crate) struct Place {
@@ -38,11 +37,6 @@ impl Place {
         SqliteStore::open(&self.path).await
     }
 
-    pub(crate) async fn open_with(&self, key: &EncryptionKey) -> Result<SqliteStore, SqliteError> {
-        let builder = SqliteStore::builder(&self.path).encryption_key(key.clone());
-        builder.open().await
-    }
-
     /// The file as other processes see it through SQLite.
     pub(crate) fn inside(&self) -> Connection {
         Connection::open(&self.path).unwrap()
@@ -51,21 +45,19 @@ impl Place {
 
 pub(crate) async fn fill(store: &SqliteStore, users: usize) {
     for user in 0..users {
-        let user = user.to_string();
-        let swap = store.compare_and_swap(&user, None, tokens(1)).await;
+        let swap = store
+            .compare_and_swap(None, record(user.to_string(), 1))
+            .await;
         assert!(matches!(swap.unwrap(), Swap::Done));
     }
 }
 
 pub(crate) async fn is_filled(store: &SqliteStore, users: usize) {
     for user in 0..users {
-        let found = store.load(&user.to_string()).await.unwrap().unwrap();
-        assert_eq!(shown(&found), shown(&tokens(1)));
+        let expected = record(user.to_string(), 1);
+        let found = store.load(&expected.key).await.unwrap();
+        assert!(found == Some(expected), "{user}");
     }
-}
-
-pub(crate) fn key() -> EncryptionKey {
-    EncryptionKey::generate().unwrap()
 }
 
 /// The last error in the chain of a failed method.
@@ -76,12 +68,8 @@ pub(crate) fn cause(error: &fullscript::auth::StoreError) -> String {
 #[tokio::test]
 async fn tokens_are_there_when_the_file_is_opened_again() {
     let place = Place::new();
-    let encrypted = Place::new();
-    let key = key();
     fill(&place.open().await.unwrap(), 10).await;
-    fill(&encrypted.open_with(&key).await.unwrap(), 10).await;
     is_filled(&place.open().await.unwrap(), 10).await;
-    is_filled(&encrypted.open_with(&key).await.unwrap(), 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,7 +80,7 @@ async fn two_stores_on_one_file_are_one_store() {
         let expected = Some(generation - 1).filter(|generation| *generation > 0);
         let swaps = stores
             .iter()
-            .map(|store| store.compare_and_swap("a", expected, tokens(generation)));
+            .map(|store| store.compare_and_swap(expected, record("a", generation)));
         let swaps = futures_util::future::join_all(swaps).await;
         let done = swaps
             .iter()
@@ -100,7 +88,7 @@ async fn two_stores_on_one_file_are_one_store() {
             .count();
         assert_eq!(done, 1);
         for store in &stores {
-            let found = store.load("a").await.unwrap().unwrap();
+            let found = store.load(&record("a", 1).key).await.unwrap().unwrap();
             assert_eq!(found.generation, generation);
         }
     }
@@ -108,24 +96,16 @@ async fn two_stores_on_one_file_are_one_store() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_file_may_be_opened_by_many_at_once() {
-    for key in [None, Some(key())] {
-        let place = Place::new();
-        let opens = (0..16).map(|_| {
-            let mut builder = SqliteStore::builder(&place.path);
-            if let Some(key) = &key {
-                builder = builder.encryption_key(key.clone());
-            }
-            tokio::spawn(builder.open())
-        });
-        let stores = futures_util::future::join_all(opens.collect::<Vec<_>>()).await;
-        let stores: Vec<_> = stores
-            .into_iter()
-            .map(|store| store.unwrap().unwrap())
-            .collect();
-        fill(&stores[0], 1).await;
-        for store in &stores {
-            is_filled(store, 1).await;
-        }
+    let place = Place::new();
+    let opens = (0..16).map(|_| tokio::spawn(SqliteStore::open(place.path.clone())));
+    let stores = futures_util::future::join_all(opens.collect::<Vec<_>>()).await;
+    let stores: Vec<_> = stores
+        .into_iter()
+        .map(|store| store.unwrap().unwrap())
+        .collect();
+    fill(&stores[0], 1).await;
+    for store in &stores {
+        is_filled(store, 1).await;
     }
 }
 
@@ -133,10 +113,7 @@ async fn a_new_file_may_be_opened_by_many_at_once() {
 async fn a_thousand_users_are_saved_together() {
     let place = Place::new();
     let store = place.open().await.unwrap();
-    let users: Vec<_> = (0..1_000).map(|user| user.to_string()).collect();
-    let swaps = users
-        .iter()
-        .map(|user| store.compare_and_swap(user, None, tokens(1)));
+    let swaps = (0..1_000).map(|user| store.compare_and_swap(None, record(user.to_string(), 1)));
     for swap in futures_util::future::join_all(swaps).await {
         assert!(matches!(swap.unwrap(), Swap::Done));
     }
@@ -159,7 +136,7 @@ async fn the_files_are_their_owners_alone() {
         for suffix in ["", "-wal", "-shm"] {
             assert_eq!(mode(place.beside(suffix)), 0o600, "{suffix}");
         }
-        store.delete("0", None).await.unwrap();
+        store.delete(&record("0", 1).key, None).await.unwrap();
         drop(store);
         for suffix in ["", "-wal", "-shm"] {
             let open = std::fs::Permissions::from_mode(0o666);
@@ -186,7 +163,7 @@ async fn the_file_is_closed_with_the_last_clone() {
 }
 
 async fn fill_one_more(store: &SqliteStore) {
-    let swap = store.compare_and_swap("more", None, tokens(1)).await;
+    let swap = store.compare_and_swap(None, record("more", 1)).await;
     assert!(matches!(swap.unwrap(), Swap::Done));
 }
 
@@ -242,25 +219,6 @@ async fn a_file_of_a_newer_version_is_refused_and_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_file_of_an_older_version_is_brought_up_to_date_with_its_tokens() {
-    let place = Place::new();
-    fill(&place.open().await.unwrap(), 1).await;
-    // Columns that the first version did not have.
-    let first = "DROP TABLE webhook_events; DROP TABLE webhook_subjects; PRAGMA user_version = 1;
-                 ALTER TABLE tokens DROP COLUMN replaced_access_token";
-    place.inside().execute_batch(first).unwrap();
-    let store = place.open().await.unwrap();
-    let mut expected = tokens(1);
-    expected.replaced_access_token = None;
-    let found = store.load("0").await.unwrap().unwrap();
-    assert_eq!(shown(&found), shown(&expected));
-    let key = EventKey::from(&Event::from_body(br#"{"id":"1","type":"order.placed"}"#));
-    let now = std::time::SystemTime::UNIX_EPOCH;
-    let claim = store.event_log().claim(&key, now, now).await.unwrap();
-    assert!(matches!(claim, Claim::Granted(_)));
-}
-
-#[tokio::test]
 async fn an_empty_file_is_a_new_one() {
     let place = Place::new();
     std::fs::write(&place.path, "").unwrap();
@@ -303,38 +261,30 @@ async fn a_damaged_file_is_an_error_and_no_empty_store() {
     std::fs::write(&place.path, bytes).unwrap();
     let failed = match place.open().await {
         Err(error) => error.to_string(),
-        Ok(store) => cause(&store.load("7").await.unwrap_err()),
+        Ok(store) => cause(&store.load(&record("7", 1).key).await.unwrap_err()),
     };
     assert!(failed.contains("damaged"), "{failed}");
 }
 
 #[tokio::test]
-async fn tokens_that_others_changed_are_an_error_for_that_user_alone() {
+async fn a_row_that_others_changed_is_an_error_for_that_user_alone() {
     let place = Place::new();
     let store = place.open().await.unwrap();
     fill(&store, 2).await;
-    let damage = "UPDATE tokens SET refresh_token = x'ff' WHERE user = '0'";
+    let damage = "PRAGMA ignore_check_constraints = ON;
+                  PRAGMA writable_schema = ON;
+                  UPDATE sqlite_schema SET sql = replace(sql, 'STRICT, ', '');
+                  PRAGMA writable_schema = RESET;
+                  UPDATE connections SET data = 7.5 WHERE key LIKE '%/0'";
     place.inside().execute_batch(damage).unwrap();
-    let error = store.load("0").await.unwrap_err();
+    let key = record("0", 1).key;
+    let error = store.load(&key).await.unwrap_err();
     assert!(cause(&error).contains("of this user"), "{error:?}");
     // Concurrent saves are committed in one transaction.
-    let swaps = ["0", "1"].map(|user| store.compare_and_swap(user, Some(9), tokens(10)));
+    let swaps = ["0", "1"].map(|user| store.compare_and_swap(Some(9), record(user, 10)));
     let [damaged, sound] = swaps;
     damaged.await.unwrap_err();
     assert!(matches!(sound.await.unwrap(), Swap::Lost(Some(_))));
-    store.delete("0", None).await.unwrap();
-    assert!(store.load("0").await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn neither_store_nor_key_nor_error_shows_a_secret() {
-    let place = Place::new();
-    let key = key();
-    let builder = SqliteStore::builder(&place.path).encryption_key(key.clone());
-    let store = builder.clone().open().await.unwrap();
-    fill(&store, 1).await;
-    let error = place.open().await.unwrap_err();
-    let shown = format!("{store:?} {builder:?} {key:?} {error:?} {error}");
-    assert!(!shown.contains("planted-"), "{shown}");
-    assert!(!shown.contains(&key.expose()), "{shown}");
+    store.delete(&key, None).await.unwrap();
+    assert!(store.load(&key).await.unwrap().is_none());
 }

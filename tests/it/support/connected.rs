@@ -6,7 +6,7 @@ use std::time::Duration;
 use fullscript::RateLimit;
 use fullscript::auth::{
     AuthEvent, AuthorizationCode, MemoryStore, OAuthApp, OAuthAppBuilder, TokenSet, TokenStore,
-    User,
+    User, UserKey,
 };
 use fullscript::testing::{FakeFullscript, ManualClock, RefreshMode};
 
@@ -104,13 +104,24 @@ impl Connected {
     }
 
     pub(crate) async fn stored(&self) -> TokenSet {
-        self.store.load("practitioner").await.unwrap().unwrap()
+        self.stored_of("practitioner").await.unwrap()
+    }
+
+    /// Returns the token set in the store, if the user has one.
+    pub(crate) async fn stored_of(&self, user: impl Into<UserKey>) -> Option<TokenSet> {
+        let record = self.store.load(&record_key(user)).await.unwrap();
+        record.map(|record| TokenSet::from_record(&record).unwrap())
     }
 
     /// Returns the events that the app's listener received.
     pub(crate) fn events(&self) -> Vec<AuthEvent> {
         self.events.lock().unwrap().clone()
     }
+}
+
+/// Returns the key under which the app of the fake saves the tokens of a user.
+pub(crate) fn record_key(user: impl Into<UserKey>) -> String {
+    format!("us-sandbox/fake-client-id/{}", user.into())
 }
 
 /// Returns the authorization code of a user who has consented.

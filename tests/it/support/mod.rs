@@ -10,7 +10,7 @@ mod store;
 mod upstream;
 
 pub(crate) use child::{is_child, run_child};
-pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent};
+pub(crate) use connected::{Connected, MODES, TWO_HOURS, connect, consent, record_key};
 pub(crate) use mock::{any_request, builder, client, on_get, once};
 pub(crate) use server::{Act, Closed, Misbehaving, answer, answer_with};
 pub(crate) use sources::{is_public, rust_files};

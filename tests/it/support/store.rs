@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fullscript::auth::{Lease, StoreError, StoreFuture, Swap, TokenSet, TokenStore};
+use fullscript::auth::{
+    ConnectionFilter, ConnectionRecord, Lease, StoreError, StoreFuture, Swap, TokenStore,
+};
 use tokio::sync::Notify;
 
 /// A step of a store method, before or after its work.
@@ -42,48 +44,62 @@ pub(crate) struct Hooked<S, H> {
 }
 
 impl<S: TokenStore, H: Hook> TokenStore for Hooked<S, H> {
-    fn load<'a>(&'a self, user: &'a str) -> StoreFuture<'a, Option<TokenSet>> {
+    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<ConnectionRecord>> {
         Box::pin(async move {
-            self.hook.at(user, Step::Load).await?;
-            self.inner.load(user).await
+            self.hook.at(user(key), Step::Load).await?;
+            self.inner.load(key).await
         })
     }
 
-    fn compare_and_swap<'a>(
-        &'a self,
-        user: &'a str,
+    fn compare_and_swap(
+        &self,
         expected: Option<u64>,
-        new: TokenSet,
-    ) -> StoreFuture<'a, Swap> {
+        new: ConnectionRecord,
+    ) -> StoreFuture<'_, Swap> {
         Box::pin(async move {
-            self.hook.at(user, Step::Swap).await?;
-            let swap = self.inner.compare_and_swap(user, expected, new).await?;
-            self.hook.at(user, Step::Swapped).await?;
+            let key = new.key.clone();
+            self.hook.at(user(&key), Step::Swap).await?;
+            let swap = self.inner.compare_and_swap(expected, new).await?;
+            self.hook.at(user(&key), Step::Swapped).await?;
             Ok(swap)
         })
     }
 
-    fn delete<'a>(&'a self, user: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
+    fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
         Box::pin(async move {
-            self.hook.at(user, Step::Delete).await?;
-            self.inner.delete(user, expected).await
+            self.hook.at(user(key), Step::Delete).await?;
+            self.inner.delete(key, expected).await
         })
     }
 
-    fn lease<'a>(&'a self, user: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
+    fn list<'a>(
+        &'a self,
+        filter: &'a ConnectionFilter,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
+        self.inner.list(filter, after, limit)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
         Box::pin(async move {
-            self.hook.at(user, Step::Lease).await?;
-            self.inner.lease(user, owner, ttl).await
+            self.hook.at(user(key), Step::Lease).await?;
+            self.inner.lease(key, owner, ttl).await
         })
     }
 
-    fn release<'a>(&'a self, user: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
+    fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            self.hook.at(user, Step::Release).await?;
-            self.inner.release(user, owner).await?;
-            self.hook.at(user, Step::Released).await
+            self.hook.at(user(key), Step::Release).await?;
+            self.inner.release(key, owner).await?;
+            self.hook.at(user(key), Step::Released).await
         })
     }
+}
+
+/// Returns the vendor's id in the key of a record.
+fn user(key: &str) -> &str {
+    key.rsplit('/').next().unwrap()
 }
 
 /// Fails the given number of saves.

@@ -1,0 +1,8 @@
+//! Checks that any implementation of a trait of this crate must pass.
+//!
+//! Call them from a test of your own implementation. Each function panics with the requirement that
+//! is not met.
+
+mod token_store;
+
+pub use token_store::token_store;
