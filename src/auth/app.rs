@@ -10,12 +10,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::authorize::{AuthorizationCode, AuthorizationRequest, Authorize, State};
+use super::client_secrets::Secrets;
 use super::error::{AuthError, Kind};
 use super::randomness::Randomness;
 use super::session::Session;
 use super::shared::AppShared;
 use super::shutdown::Unfinished;
-use super::token::{Scope, TokenSet};
+use super::token::{ClientSecret, Scope, TokenSet};
 use super::token_endpoint::Outcome;
 use super::user::UserKey;
 use crate::lock::lock;
@@ -103,7 +104,7 @@ impl OAuthApp {
     /// session.
     #[must_use]
     pub fn authorize(&self) -> AuthorizationRequest {
-        self.authorizer().request("")
+        self.authorizer(&self.secrets()).request("")
     }
 
     /// Starts a connection with a payload that is returned with the code and cannot be forged.
@@ -116,7 +117,7 @@ impl OAuthApp {
     ///
     /// Returns an error if the payload is longer than 1,024 bytes.
     pub fn authorize_with(&self, payload: &str) -> Result<AuthorizationRequest, AuthError> {
-        self.authorizer().request_with(payload)
+        self.authorizer(&self.secrets()).request_with(payload)
     }
 
     /// Reads the callback, and returns its authorization code.
@@ -134,15 +135,34 @@ impl OAuthApp {
         callback: &str,
         remembered: &State,
     ) -> Result<AuthorizationCode, AuthError> {
-        self.authorizer().callback(callback, remembered)
+        self.authorizer(&self.secrets())
+            .callback(callback, remembered)
     }
 
-    fn authorizer(&self) -> Authorize<'_> {
+    /// Replaces the client secret at run time, without a restart.
+    ///
+    /// `alternate` is tried once if the server rejects the other secret, and states that were
+    /// signed with it are accepted: pass the old secret, or the one that becomes valid next. See
+    /// [`OAuthAppBuilder::alternate_client_secret`](super::OAuthAppBuilder::alternate_client_secret).
+    pub fn set_client_secrets(
+        &self,
+        secret: impl Into<String>,
+        alternate: Option<impl Into<String>>,
+    ) {
+        let secrets = &self.inner.shared.endpoint.secrets;
+        secrets.replace(ClientSecret::new(secret), alternate.map(ClientSecret::new));
+    }
+
+    fn secrets(&self) -> Arc<Secrets> {
+        self.inner.shared.endpoint.secrets.get()
+    }
+
+    fn authorizer<'a>(&'a self, secrets: &'a Secrets) -> Authorize<'a> {
         let endpoint = &self.inner.shared.endpoint;
         Authorize {
             authorize_url: &self.inner.authorize_url,
             client_id: &endpoint.client_id,
-            client_secret: endpoint.client_secret.expose(),
+            secrets,
             redirect_uri: &endpoint.redirect_uri,
             pkce: self.inner.pkce,
             state_lifetime: self.inner.state_lifetime,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::app::{Inner, OAuthApp};
 use super::authorize::RedirectUri;
+use super::client_secrets::ClientSecrets;
 use super::event::AuthEvent;
 use super::randomness::Randomness;
 use super::shared::{AppShared, Listener};
@@ -29,6 +30,7 @@ impl OAuthApp {
             revoke_url: None,
             client_id: None,
             client_secret: None,
+            alternate_client_secret: None,
             redirect_uri: None,
             store: Arc::new(MemoryStore::new()),
             listener: None,
@@ -47,6 +49,7 @@ pub struct OAuthAppBuilder {
     revoke_url: Option<String>,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
+    alternate_client_secret: Option<ClientSecret>,
     redirect_uri: Option<String>,
     store: Arc<dyn TokenStore>,
     listener: Option<Listener>,
@@ -67,6 +70,20 @@ impl OAuthAppBuilder {
     #[must_use]
     pub fn client_secret(mut self, client_secret: impl Into<String>) -> Self {
         self.client_secret = Some(ClientSecret::new(client_secret));
+        self
+    }
+
+    /// Sets a second client secret, to replace the secret without an outage.
+    ///
+    /// A token request that the server rejects as `invalid_client` is sent once more with the other
+    /// secret, and the secret that the server accepted is used from then on. States are accepted if
+    /// either secret has signed them, so that a browser that was away during a deployment can
+    /// return.
+    /// Deploy the new secret as the alternate one, replace it in the dashboard, then deploy it as
+    /// the [client secret](Self::client_secret). Default: no second secret.
+    #[must_use]
+    pub fn alternate_client_secret(mut self, client_secret: impl Into<String>) -> Self {
+        self.alternate_client_secret = Some(ClientSecret::new(client_secret));
         self
     }
 
@@ -214,11 +231,13 @@ impl OAuthAppBuilder {
                 self.client_id.filter(|id| !id.is_empty()),
                 "client id: missing; set it with `client_id`",
             )?,
-            client_secret: required(
-                self.client_secret
-                    .filter(|secret| !secret.expose().is_empty()),
-                "client secret: missing; set it with `client_secret`",
-            )?,
+            secrets: ClientSecrets::new(
+                required(
+                    self.client_secret.filter(is_given),
+                    "client secret: missing; set it with `client_secret`",
+                )?,
+                self.alternate_client_secret.filter(is_given),
+            ),
             redirect_uri,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
@@ -240,6 +259,10 @@ impl OAuthAppBuilder {
             }),
         })
     }
+}
+
+fn is_given(secret: &ClientSecret) -> bool {
+    !secret.expose().is_empty()
 }
 
 fn required<T>(value: Option<T>, missing: &'static str) -> Result<T, BuildError> {

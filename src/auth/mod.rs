@@ -26,6 +26,7 @@ mod app;
 mod authorize;
 mod breaker;
 mod builder;
+mod client_secrets;
 mod connection;
 mod error;
 mod event;

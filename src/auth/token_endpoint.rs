@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::authorize::RedirectUri;
+use super::client_secrets::ClientSecrets;
 use super::error::{AuthError, Kind};
 use super::token::{AccessToken, ClientSecret, RefreshToken};
 use super::token_response::TokenResponse;
@@ -37,7 +38,7 @@ pub(super) struct Endpoint {
     pub(super) tokens: Target,
     pub(super) revocation: Target,
     pub(super) client_id: String,
-    pub(super) client_secret: ClientSecret,
+    pub(super) secrets: ClientSecrets,
     pub(super) redirect_uri: RedirectUri,
     pub(super) calls: Arc<Calls>,
 }
@@ -57,7 +58,6 @@ impl Endpoint {
         let mut body = json!({
             "grant_type": "authorization_code",
             "client_id": self.client_id,
-            "client_secret": self.client_secret.expose(),
             "code": code,
             "redirect_uri": self.redirect_uri.as_str(),
         });
@@ -66,7 +66,7 @@ impl Endpoint {
         }
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.tokens, &body, TokenResponse::tokens);
+            let outcome = self.attempt(&self.tokens, &mut body, TokenResponse::tokens);
             let (error, retry_after, acted) = match outcome.await {
                 Outcome::Unclear {
                     error,
@@ -96,27 +96,25 @@ impl Endpoint {
     /// The request can be repeated with the same token until the new access token is used (source:
     /// the vendor's page on refreshing).
     pub(super) async fn refresh(&self, token: &RefreshToken) -> Outcome {
-        let body = json!({
+        let mut body = json!({
             "grant_type": "refresh_token",
             "client_id": self.client_id,
-            "client_secret": self.client_secret.expose(),
             "refresh_token": token.expose(),
             "redirect_uri": self.redirect_uri.as_str(),
         });
-        self.attempt(&self.tokens, &body, TokenResponse::tokens)
+        self.attempt(&self.tokens, &mut body, TokenResponse::tokens)
             .await
     }
 
     /// Revokes a token set by its access token, which may be expired. The request can be repeated.
     pub(super) async fn revoke(&self, token: &AccessToken) -> Result<(), AuthError> {
-        let body = json!({
+        let mut body = json!({
             "client_id": self.client_id,
-            "client_secret": self.client_secret.expose(),
             "token": token.expose(),
         });
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.revocation, &body, TokenResponse::revocation);
+            let outcome = self.attempt(&self.revocation, &mut body, TokenResponse::revocation);
             let (error, retry_after) = match outcome.await {
                 // After a refusal, the token is already invalid, which is the requested result.
                 Outcome::Done(()) | Outcome::Refused => return Ok(()),
@@ -132,16 +130,41 @@ impl Endpoint {
         }
     }
 
-    /// Makes one attempt: waits for a permit, sends the request and reads the response.
-    ///
-    /// Every request to the endpoint begins and ends here. It counts against the rate limit like
-    /// any other.
+    /// Makes one attempt, and a second one with the other client secret if the server rejects the
+    /// first secret.
     async fn attempt<T>(
         &self,
         target: &Target,
-        body: &Value,
-        read: impl FnOnce(&TokenResponse) -> Outcome<T>,
+        body: &mut Value,
+        read: impl Fn(&TokenResponse) -> Outcome<T>,
     ) -> Outcome<T> {
+        let secret = self.secrets.get().current.clone();
+        let outcome = self.attempt_with(&secret, target, body, &read).await;
+        if !outcome.is_client_rejected() {
+            return outcome;
+        }
+        let Some(other) = self.secrets.instead_of(&secret) else {
+            return outcome;
+        };
+        let outcome = self.attempt_with(&other, target, body, &read).await;
+        if matches!(outcome, Outcome::Done(_) | Outcome::Refused) {
+            self.secrets.prefer(&other);
+        }
+        outcome
+    }
+
+    /// Waits for a permit, sends the request and reads the response.
+    ///
+    /// Every request to the endpoint begins and ends here. It counts against the rate limit like
+    /// any other.
+    async fn attempt_with<T>(
+        &self,
+        secret: &ClientSecret,
+        target: &Target,
+        body: &mut Value,
+        read: impl Fn(&TokenResponse) -> Outcome<T>,
+    ) -> Outcome<T> {
+        body["client_secret"] = json!(secret.expose());
         let until = Instant::now() + MAX_PERMIT_WAIT;
         if let Err(wait) = self.calls.limiter.acquire_oauth(until).await {
             return Outcome::Unclear {

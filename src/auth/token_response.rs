@@ -104,6 +104,14 @@ pub(super) enum Outcome<T = Issued> {
     },
 }
 
+impl<T> Outcome<T> {
+    /// Returns whether the server rejected the client id or the client secret, before it looked at
+    /// the code or the token (`invalid_client`).
+    pub(super) fn is_client_rejected(&self) -> bool {
+        matches!(self, Self::Misconfigured(reason) if *reason == INVALID_CLIENT)
+    }
+}
+
 /// A response of the token endpoint or the revocation endpoint.
 pub(super) struct TokenResponse {
     pub(super) status: StatusCode,

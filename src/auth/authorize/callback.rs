@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Authorize;
 use super::state::{MAX_STATE, State, seconds, signature};
 use crate::auth::error::{AuthError, CallbackFault};
+use crate::auth::token::ClientSecret;
 
 /// A one-time authorization code, to be exchanged for tokens without delay.
 ///
@@ -208,8 +209,12 @@ impl Authorize<'_> {
         let [random, issued_at, payload, given] = parts[..] else {
             return Err(CallbackFault::StateForged);
         };
-        let expected = signature(self.client_secret, random, issued_at, payload);
-        if !bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {
+        let is_signed_with = |secret: &ClientSecret| {
+            let expected = signature(secret.expose(), random, issued_at, payload);
+            bool::from(given.as_bytes().ct_eq(expected.as_bytes()))
+        };
+        let alternate = self.secrets.alternate.as_ref();
+        if !is_signed_with(&self.secrets.current) && !alternate.is_some_and(is_signed_with) {
             return Err(CallbackFault::StateForged);
         }
         let issued_at = issued_at.parse().map_err(|_| CallbackFault::StateForged)?;

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
+use super::client_secrets::Secrets;
 use super::error::{AuthError, CallbackFault};
 use super::randomness::Randomness;
 
@@ -59,8 +60,9 @@ impl fmt::Debug for AuthorizationRequest {
 pub(crate) struct Authorize<'a> {
     pub(crate) authorize_url: &'a Url,
     pub(crate) client_id: &'a str,
-    /// The secret from which the signing key is derived. It is never used as a key itself.
-    pub(crate) client_secret: &'a str,
+    /// The secrets from which the signing keys are derived. They are never used as keys themselves.
+    /// The current one signs, and both verify.
+    pub(super) secrets: &'a Secrets,
     pub(crate) redirect_uri: &'a RedirectUri,
     /// Whether to send a PKCE challenge.
     pub(crate) pkce: bool,
@@ -93,7 +95,8 @@ impl Authorize<'_> {
         let random = self.randomness.text();
         let payload = Zeroizing::new(URL_SAFE_NO_PAD.encode(payload));
         let issued_at = seconds(self.now).to_string();
-        let signature = signature(self.client_secret, &random, &issued_at, &payload);
+        let secret = self.secrets.current.expose();
+        let signature = signature(secret, &random, &issued_at, &payload);
         let in_url = [random.as_str(), &issued_at, &payload, &signature];
         let in_url = Zeroizing::new(in_url.join("."));
 

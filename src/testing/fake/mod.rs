@@ -212,6 +212,15 @@ impl FakeFullscript {
         lock(&self.shared.tokens).scope = joined(scopes);
     }
 
+    /// Sets the client secrets that the server accepts. Default: any.
+    ///
+    /// Requests to the token endpoint and the revocation endpoint with another one are rejected as
+    /// `invalid_client`.
+    pub fn accept_client_secrets<S: Into<String>>(&self, secrets: impl IntoIterator<Item = S>) {
+        let secrets = secrets.into_iter().map(Into::into).collect();
+        lock(&self.shared.tokens).client_secrets = Some(secrets);
+    }
+
     /// Sets when the old token set is revoked after a refresh.
     pub fn refresh_mode(&self, mode: RefreshMode) {
         lock(&self.shared.tokens).mode = mode;

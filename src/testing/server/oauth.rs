@@ -38,6 +38,8 @@ pub(in crate::testing) struct TokenServer {
     pub(in crate::testing) mode: RefreshMode,
     /// The scopes of newly issued tokens.
     pub(in crate::testing) scope: String,
+    /// The accepted client secrets; `None` accepts any.
+    pub(in crate::testing) client_secrets: Option<Vec<String>>,
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
@@ -136,7 +138,7 @@ impl TokenServer {
         now: SystemTime,
     ) -> (u16, Value) {
         let text = |key: &str| body.and_then(|body| body[key].as_str()).unwrap_or_default();
-        if text("client_id").is_empty() || text("client_secret").is_empty() {
+        if text("client_id").is_empty() || !self.accepts_secret(body) {
             return (401, json!({"error": "invalid_client"}));
         }
         match text("grant_type") {
@@ -209,8 +211,18 @@ impl TokenServer {
         reply
     }
 
+    fn accepts_secret(&self, body: Option<&Value>) -> bool {
+        let secret = body.and_then(|body| body["client_secret"].as_str());
+        let secret = secret.unwrap_or_default();
+        let accepts = |secrets: &Vec<String>| secrets.iter().any(|it| it == secret);
+        !secret.is_empty() && self.client_secrets.as_ref().is_none_or(accepts)
+    }
+
     /// Handles a request to the revoke endpoint.
     pub(in crate::testing) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
+        if !self.accepts_secret(body) {
+            return (401, json!({"error": "invalid_client"}));
+        }
         let token = body
             .and_then(|body| body["token"].as_str())
             .unwrap_or_default();

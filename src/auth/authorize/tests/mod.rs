@@ -7,6 +7,7 @@ mod state;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::auth::token::ClientSecret;
 use crate::environment::Environment;
 use crate::transport::{BuildError, Connection};
 
@@ -16,7 +17,7 @@ const PAYLOAD: &str = "return to patient 42, \"émile\" & co";
 struct App {
     authorize_url: Url,
     redirect_uri: RedirectUri,
-    client_secret: &'static str,
+    secrets: Secrets,
     pkce: bool,
     now: SystemTime,
     randomness: Randomness,
@@ -28,7 +29,7 @@ impl App {
         Self {
             authorize_url: authorize_url.parse().unwrap(),
             redirect_uri: redirect_uri("https://ehr.example/fullscript/callback").unwrap(),
-            client_secret: "the-client-secret",
+            secrets: secrets("the-client-secret", None),
             pkce: false,
             now: now(),
             randomness: Randomness::new().unwrap(),
@@ -47,7 +48,7 @@ impl App {
         Authorize {
             authorize_url: &self.authorize_url,
             client_id: "the client",
-            client_secret: self.client_secret,
+            secrets: &self.secrets,
             redirect_uri: &self.redirect_uri,
             pkce: self.pkce,
             state_lifetime: Duration::from_secs(3_600),
@@ -64,6 +65,13 @@ impl App {
 
     fn read(&self, callback: &str, state: &State) -> Result<AuthorizationCode, CallbackFault> {
         self.authorize().read(callback, state)
+    }
+}
+
+fn secrets(current: &str, alternate: Option<&str>) -> Secrets {
+    Secrets {
+        current: ClientSecret::new(current),
+        alternate: alternate.map(ClientSecret::new),
     }
 }
 

@@ -110,15 +110,44 @@ fn a_changed_payload_is_refused_even_if_the_session_was_changed_too() {
 
 #[test]
 fn the_state_of_another_apps_secret_is_refused() {
-    let client_secret = "another-secret";
     let request = App {
-        client_secret,
+        secrets: secrets("another-secret", None),
         ..App::new()
     }
     .request(Some("patient 42"));
     let callback = format!("code=x&state={}", request.state().expose());
     let fault = App::new().read(&callback, request.state()).unwrap_err();
     assert_eq!(fault, CallbackFault::StateForged);
+}
+
+#[test]
+fn a_state_of_either_secret_is_accepted_during_a_rotation() {
+    let app = |current, alternate| App {
+        secrets: secrets(current, alternate),
+        ..App::new()
+    };
+    // The configurations of a rotation, in order; neighbors run at the same time.
+    let apps = [
+        app("old", None),
+        app("old", Some("new")),
+        app("new", Some("old")),
+        app("new", None),
+    ];
+    for (from, to, is_accepted) in [
+        (0, 1, true),
+        (1, 0, true),
+        (1, 2, true),
+        (2, 1, true),
+        (2, 3, true),
+        (3, 2, true),
+        (0, 3, false),
+        (3, 0, false),
+    ] {
+        let request = apps[from].request(Some("42"));
+        let callback = format!("code={CODE}&state={}", request.state().in_url());
+        let read = apps[to].read(&callback, request.state());
+        assert_eq!(read.is_ok(), is_accepted, "{from} {to}");
+    }
 }
 
 #[test]
@@ -152,7 +181,10 @@ fn a_signature_by_the_raw_secret_is_refused() {
     let app = App::new();
     let random = "A".repeat(43);
     let message = format!("{random}.1800000000.");
-    let raw = hmac(app.client_secret.as_bytes(), &[message.as_bytes()]);
+    let raw = hmac(
+        app.secrets.current.expose().as_bytes(),
+        &[message.as_bytes()],
+    );
     let state = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&raw[..]));
     let fault = app.read(
         &format!("code=x&state={state}"),
@@ -166,7 +198,7 @@ fn the_signature_matches_a_vector_of_another_implementation() {
     // Computed with Python's `hmac`; the key is HMAC(client secret, label).
     let random = "A".repeat(43);
     let signature = signature(
-        App::new().authorize().client_secret,
+        App::new().secrets.current.expose(),
         &random,
         "1800000000",
         "cGF0aWVudCA0Mg",
