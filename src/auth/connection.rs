@@ -176,7 +176,7 @@ impl Stream for Connections {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(record) = self.page.pop_front() {
-                let tokens = TokenSet::from_record(&record).map_err(StoreError::new);
+                let tokens = TokenSet::from_record(&record).map_err(StoreError::from);
                 self.after = Some(record.key);
                 return Poll::Ready(Some(tokens.map(Connection::new).map_err(AuthError::from)));
             }

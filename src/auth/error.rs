@@ -145,11 +145,9 @@ impl AuthError {
                 | Kind::NoPermit(_)
                 | Kind::CircuitOpen(_)
                 | Kind::CodeUnspent { .. }
-                | Kind::Store(_)
-                | Kind::Unsaved(_)
                 | Kind::Overdue(_)
                 | Kind::Unusable(_)
-        )
+        ) || self.store_error().is_some_and(StoreError::is_transient)
     }
 
     /// Returns the time to wait before a retry, if the rate limiter had no permit, the circuit
@@ -178,6 +176,15 @@ impl AuthError {
     #[must_use]
     pub fn is_store(&self) -> bool {
         matches!(*self.kind, Kind::Store(_) | Kind::Unsaved(_))
+    }
+
+    /// Returns the failure of the token store, if it failed.
+    #[must_use]
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match &*self.kind {
+            Kind::Store(error) | Kind::Unsaved(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// Returns whether the app's settings are wrong: the client id, the client secret, the

@@ -105,7 +105,7 @@ impl<S: TokenStore> EncryptedStore<S> {
         record: Option<ConnectionRecord>,
     ) -> Result<Option<ConnectionRecord>, StoreError> {
         let opened = record.map(|mut record| self.open(&mut record).map(|()| record));
-        opened.transpose().map_err(StoreError::new)
+        opened.transpose().map_err(StoreError::from)
     }
 
     fn opened_swap(&self, swap: Swap) -> Result<Swap, StoreError> {

@@ -7,26 +7,32 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Failure, Kind};
+use super::file::{self, OpenFile};
 use super::rows::Rows;
-use super::{file, schema};
+use super::schema;
 
-/// Maximum time to wait for locks of other processes. They hold locks for milliseconds, and for
-/// longer only while they clean up.
+/// Maximum time to wait for locks of other processes while the file is opened. They hold locks for
+/// milliseconds, and for longer only while they clean up.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Delay before a retry when SQLite reports a lock without waiting, which happens while several
-/// processes create the same file.
+/// processes migrate the same file.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// An open file.
 pub(super) struct Database {
     connection: Connection,
+    file: OpenFile,
 }
 
 impl Database {
     /// Opens the file; creates or migrates it if needed.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let path = file::make(path)?;
+        let path = file::make(path, |new| {
+            let connection = connect(new)?;
+            // The connection closes with its log in the file.
+            migrate(connection).map(drop)
+        })?;
         let begun = Instant::now();
         loop {
             match Self::open_now(&path) {
@@ -39,35 +45,19 @@ impl Database {
     }
 
     fn open_now(path: &Path) -> Result<Self, Failure> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(LOCK_TIMEOUT)?;
-        // All checks run before anything is changed, and in one transaction, because another
-        // process may be creating the file.
+        file::is_not_empty(path)?;
+        let mut connection = connect(path)?;
+        // All checks run before anything is changed.
         let transaction = connection.transaction()?;
         schema::version(&transaction)?;
         drop(transaction);
         if connection.is_readonly("main")? {
             return Err(Failure::new(Kind::ReadOnly));
         }
-        file::narrow(path)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(Failure::new(Kind::NoWriteAheadLog));
-        }
-        connection.execute_batch(
-            "PRAGMA synchronous = FULL;
-             PRAGMA fullfsync = ON;
-             PRAGMA checkpoint_fullfsync = ON;
-             PRAGMA secure_delete = ON;
-             PRAGMA temp_store = MEMORY;",
-        )?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have migrated the file in the meantime.
-        schema::migrate(&transaction)?;
-        transaction.commit()?;
-        Ok(Self { connection })
+        file::admit(path)?;
+        let connection = migrate(connection)?;
+        let file = OpenFile::at(path)?;
+        Ok(Self { connection, file })
     }
 
     /// Runs reads in one transaction.
@@ -78,11 +68,13 @@ impl Database {
         self.transaction(TransactionBehavior::Deferred, work)
     }
 
-    /// Runs writes in one atomic transaction. If `on_disk` is true, they are durable when this
-    /// returns, provided that the disk reports writes truthfully.
+    /// Runs writes in one atomic transaction, after waiting for locks of other processes for
+    /// `patience` at most. If `on_disk` is true, they are durable when this returns, provided that
+    /// the disk reports writes truthfully.
     pub(super) fn write(
         &self,
         on_disk: bool,
+        patience: Duration,
         work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         // With NORMAL the file is also consistent after a power failure, but the last transactions
@@ -90,7 +82,10 @@ impl Database {
         let synchronous = if on_disk { "FULL" } else { "NORMAL" };
         self.connection
             .pragma_update(None, "synchronous", synchronous)?;
-        self.transaction(TransactionBehavior::Immediate, work)
+        self.connection.busy_timeout(patience)?;
+        self.transaction(TransactionBehavior::Immediate, work)?;
+        // Checked again after the commit, which may have gone to a file that was just deleted.
+        self.file.is_in_place()
     }
 
     fn transaction(
@@ -98,6 +93,7 @@ impl Database {
         behavior: TransactionBehavior,
         work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        self.file.is_in_place()?;
         let transaction = Transaction::new_unchecked(&self.connection, behavior)?;
         work(self)?;
         Ok(transaction.commit()?)
@@ -111,12 +107,40 @@ impl Database {
     }
 }
 
+fn connect(path: &Path) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// Sets up the connection, and applies the missing migrations.
+fn migrate(mut connection: Connection) -> Result<Connection, Failure> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Failure::new(Kind::NoWriteAheadLog));
+    }
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA fullfsync = ON;
+         PRAGMA checkpoint_fullfsync = ON;
+         PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have migrated the file in the meantime.
+    schema::migrate(&transaction)?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::{ConnectionRecord, RecordData, StoreError, Swap, TokenStore};
     use crate::sqlite::worker::{Access, Worker};
-    use crate::sqlite::{SqliteError, SqliteStore};
+    use crate::sqlite::{SqliteStore, Workers};
 
     fn record(key: &str, data: &str) -> ConnectionRecord {
         ConnectionRecord::new(key, 1, RecordData::new(data.into()))
@@ -131,7 +155,9 @@ mod tests {
             Ok(database)
         };
         let worker = Worker::start(open).await.unwrap();
-        (directory, SqliteStore { worker })
+        let (reads, writes) = (worker.clone(), worker);
+        let workers = Workers { reads, writes };
+        (directory, SqliteStore { workers })
     }
 
     fn cause(error: &StoreError) -> String {
@@ -144,7 +170,7 @@ mod tests {
         // Blocks the thread until all three writes are queued.
         let (go, gate) = std::sync::mpsc::channel::<()>();
         let (begun, begins) = std::sync::mpsc::channel::<()>();
-        let busy = store.worker.submit(Access::Read, move |_| {
+        let busy = store.workers.writes.submit(Access::Read, move |_| {
             begun.send(()).unwrap();
             gate.recv().unwrap();
             Ok(())
@@ -179,9 +205,9 @@ mod tests {
     async fn a_panic_on_the_thread_is_an_error_and_not_a_hang() {
         let (_directory, store) = store("").await;
         let panics = store
-            .worker
+            .workers
             .submit::<()>(Access::Write, |_| panic!("on purpose"));
-        let error = SqliteError::from(panics.await.unwrap_err());
+        let error = panics.await.unwrap_err();
         assert!(error.to_string().contains("has ended"), "{error}");
         let error = store.load("a").await.unwrap_err();
         assert!(cause(&error).contains("has ended"), "{error:?}");

@@ -32,6 +32,10 @@ pub(super) enum Kind {
     Io,
     Foreign,
     Newer,
+    Gone,
+    Replaced,
+    Empty,
+    Stranger,
     Damaged,
     DamagedTokens,
     NoWriteAheadLog,
@@ -41,11 +45,10 @@ pub(super) enum Kind {
 }
 
 impl SqliteError {
-    /// Returns whether other processes kept the file locked for more than 10 s: a retry may
-    /// succeed.
+    /// Returns whether waiting helps: other processes kept the file locked, or the disk is full.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.0.is_busy()
+    pub fn is_transient(&self) -> bool {
+        matches!(self.0.kind, Kind::Busy | Kind::Full)
     }
 }
 
@@ -97,6 +100,10 @@ impl From<rusqlite::Error> for Failure {
                 Cause::FromSqlConversionFailure(..)
                 | Cause::IntegralValueOutOfRange(..)
                 | Cause::InvalidColumnType(..) => Kind::DamagedTokens,
+                // The file was cut off or overwritten while it was open.
+                Cause::SqliteFailure(_, Some(ref text)) if text.contains("no such table") => {
+                    Kind::Damaged
+                }
                 _ => Kind::Other,
             },
         };
@@ -126,6 +133,18 @@ impl fmt::Display for SqliteError {
             }
             Kind::Newer => {
                 "token file: created by a newer version of this crate; update the crate"
+            }
+            Kind::Gone => {
+                "token file: deleted or moved while it was open; nothing is saved; put it back, or stop all processes and restore a backup"
+            }
+            Kind::Replaced => {
+                "token file: replaced by another file while it was open; nothing is saved; open the store again"
+            }
+            Kind::Empty => {
+                "token file: cut to 0 bytes; restore it from a backup, or delete it to start without users"
+            }
+            Kind::Stranger => {
+                "token file: owned by another user, and not shared with a group of this process alone; change its owner"
             }
             Kind::Damaged => {
                 "token file: not a token file, or damaged; choose another path or restore it from a backup"

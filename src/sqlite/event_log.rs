@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::SqliteStore;
 use super::database::Database;
-use super::error::{Failure, SqliteError};
+use super::error::Failure;
 use super::rows::{from_nanos, to_nanos};
-use super::worker::{Access, Worker};
+use super::worker::Access;
+use super::{SqliteStore, Workers};
 use crate::webhook::{
     Claim, DEFAULT_AGE, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
 };
@@ -22,7 +22,7 @@ use crate::webhook::{
 /// is not encrypted.
 #[derive(Clone)]
 pub struct SqliteEventLog {
-    worker: Worker,
+    workers: Workers,
     age: Duration,
 }
 
@@ -33,15 +33,18 @@ impl SqliteStore {
     #[must_use]
     pub fn event_log(&self) -> SqliteEventLog {
         SqliteEventLog {
-            worker: self.worker.clone(),
+            workers: self.workers.clone(),
             age: DEFAULT_AGE,
         }
     }
 }
 
 impl SqliteEventLog {
-    /// Sets how long an event is remembered. Default: 30 days. An event that is delivered again
-    /// after that counts as new.
+    /// Sets how long an event is remembered at least. Default: 30 days. An event that is delivered
+    /// again after that counts as new.
+    ///
+    /// After a jump of the clock by more than a day, nothing is forgotten for this time, so that a
+    /// wrong clock does not make processed events new.
     #[must_use]
     pub fn age(mut self, age: Duration) -> Self {
         self.age = age;
@@ -53,12 +56,8 @@ impl SqliteEventLog {
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> EventLogFuture<'static, T> {
-        let result = self.worker.submit(access, work);
-        Box::pin(async {
-            result
-                .await
-                .map_err(|failure| EventLogError::new(SqliteError::from(failure)))
-        })
+        let result = self.workers.submit(access, work);
+        Box::pin(async { result.await.map_err(EventLogError::new) })
     }
 }
 
@@ -125,10 +124,35 @@ impl EventLog for SqliteEventLog {
     }
 }
 
+/// The largest difference between the clocks of two processes that is believed: 10 min. A claim
+/// that was made later than that was made with a wrong clock, and has no effect.
+const MAX_SKEW: Duration = Duration::from_secs(600);
+
+/// The time between two claims, in either direction, after which the clock may have been wrong: 1
+/// day. Then nothing is forgotten until events would have reached their age since.
+const MAX_JUMP: Duration = Duration::from_secs(86_400);
+
+/// Deletes old events, unless the clock may be wrong.
 fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(), Failure> {
+    let clock: Option<(i64, i64)> = connection
+        .query_row("SELECT newest, forget_from FROM webhook_clock", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let (newest, mut forget_from) = clock.unwrap_or((to_nanos(now), to_nanos(now)));
+    if to_nanos(now).abs_diff(newest) > nanos(MAX_JUMP) {
+        forget_from = to_nanos(now + age);
+    }
+    connection.execute(
+        "INSERT OR REPLACE INTO webhook_clock (one, newest, forget_from) VALUES (1, ?1, ?2)",
+        [to_nanos(now), forget_from],
+    )?;
     let Some(oldest) = now.checked_sub(age) else {
         return Ok(());
     };
+    if to_nanos(now) < forget_from {
+        return Ok(());
+    }
     for sql in [
         "DELETE FROM webhook_events WHERE at < ?1",
         "DELETE FROM webhook_subjects WHERE at < ?1",
@@ -138,27 +162,31 @@ fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(),
     Ok(())
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn claim(
     connection: &Connection,
     key: &EventKey,
     now: SystemTime,
     deadline: SystemTime,
 ) -> Result<Claim, Failure> {
-    let known: Option<(i64, Option<i64>)> = connection
+    let known: Option<(i64, Option<i64>, i64)> = connection
         .query_row(
-            "SELECT attempt, until FROM webhook_events WHERE key = ?1",
+            "SELECT attempt, until, at FROM webhook_events WHERE key = ?1",
             [&key.id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     match known {
-        Some((_, None)) => return Ok(Claim::Processed),
-        Some((_, Some(until))) if until > to_nanos(now) => {
+        Some((_, None, _)) => return Ok(Claim::Processed),
+        Some((_, Some(until), at)) if until > to_nanos(now) && at <= to_nanos(now + MAX_SKEW) => {
             return Ok(Claim::HeldUntil(from_nanos(until)));
         }
         _ => {}
     }
-    let attempt = known.map_or(0, |(attempt, _)| attempt).saturating_add(1);
+    let attempt = known.map_or(0, |(attempt, ..)| attempt).saturating_add(1);
     connection.execute(
         "INSERT OR REPLACE INTO webhook_events (key, attempt, until, at) VALUES (?1, ?2, ?3, ?4)",
         params![key.id, attempt, to_nanos(deadline), to_nanos(now)],

@@ -25,13 +25,19 @@ pub use self::event_log::SqliteEventLog;
 
 /// A token store in an SQLite file, for the processes of one machine.
 ///
-/// Cheap to clone; clones share one connection, on a thread that ends with the last of them. Any
+/// Cheap to clone; clones share two connections, on threads that end with the last of them. Any
 /// number of processes may open the same file. Two stores on the same file have the same content.
 ///
 /// - A swap that returned [`Swap::Done`] is durable and survives a power failure. Concurrent writes
 ///   are saved with one write to the disk.
+/// - Reads wait for no other process. A write that waits for a lock of another process fails after
+///   8 s.
+/// - A file that was deleted, moved, replaced or cut off while it is open is an error of every
+///   call: nothing is reported as saved that cannot be opened again.
 /// - On Unix, only the owner may access the file and those next to it (`-wal`, `-shm`): they are
-///   created with mode 0600, and existing ones are restricted to it.
+///   created with mode 0600, and existing ones are restricted to it. A file of another user is
+///   refused, also for root, unless it is shared with a group of the process and with nobody else
+///   (a Kubernetes volume with `fsGroup`).
 /// - Wrap the store in an [`EncryptedStore`](crate::encryption::EncryptedStore) to encrypt the
 ///   tokens in the file.
 ///
@@ -53,7 +59,30 @@ pub use self::event_log::SqliteEventLog;
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
-    worker: Worker,
+    workers: Workers,
+}
+
+/// A thread for reads, which wait for no lock, and one for writes.
+#[derive(Clone)]
+struct Workers {
+    reads: Worker,
+    writes: Worker,
+}
+
+impl Workers {
+    fn submit<T: Send + 'static>(
+        &self,
+        access: Access,
+        work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> impl Future<Output = Result<T, SqliteError>> + Send + 'static {
+        let worker = if access == Access::Read {
+            &self.reads
+        } else {
+            &self.writes
+        };
+        let result = worker.submit(access, work);
+        async { result.await.map_err(SqliteError::from) }
+    }
 }
 
 impl SqliteStore {
@@ -65,8 +94,13 @@ impl SqliteStore {
     /// these cases.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteError> {
         let path = path.into();
-        let worker = Worker::start(move || Database::open(&path)).await?;
-        Ok(Self { worker })
+        let also = path.clone();
+        // Created and migrated by the first, so that the second waits for no lock.
+        let writes = Worker::start(move || Database::open(&path)).await?;
+        let reads = Worker::start(move || Database::open(&also)).await?;
+        Ok(Self {
+            workers: Workers { reads, writes },
+        })
     }
 }
 
@@ -135,11 +169,12 @@ impl SqliteStore {
         access: Access,
         work: impl FnMut(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> StoreFuture<'static, T> {
-        let result = self.worker.submit(access, work);
+        let result = self.workers.submit(access, work);
         Box::pin(async {
-            result
-                .await
-                .map_err(|failure| StoreError::new(SqliteError::from(failure)))
+            result.await.map_err(|error| {
+                let is_transient = error.is_transient();
+                StoreError::new(error).transient(is_transient)
+            })
         })
     }
 }

@@ -44,6 +44,11 @@ const MIGRATIONS: &[&str] = &["
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX webhook_subjects_at ON webhook_subjects (at);
+    CREATE TABLE webhook_clock (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        newest INTEGER NOT NULL,
+        forget_from INTEGER NOT NULL
+    ) STRICT;
 "];
 
 /// Returns the version of the file: the number of migrations applied.

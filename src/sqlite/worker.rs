@@ -2,11 +2,16 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::database::Database;
 use super::error::{Failure, Kind};
+
+/// The time after which a write that waits for a lock of another process fails: 8 s, within the
+/// 10 s of each call of the store.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Maximum number of requests in one transaction, so that other processes wait for at most a
 /// fraction of a second.
@@ -30,6 +35,7 @@ pub(super) struct Worker {
 
 pub(super) struct Request {
     access: Access,
+    queued_at: Instant,
     job: Box<dyn Job>,
 }
 
@@ -85,7 +91,12 @@ impl Worker {
             reply,
         });
         // If the thread has ended, the job and its `reply` are dropped.
-        let _dropped = self.requests.send(Request { access, job });
+        let queued_at = Instant::now();
+        let _dropped = self.requests.send(Request {
+            access,
+            queued_at,
+            job,
+        });
         async { result.await.unwrap_or_else(|_| Err(ended())) }
     }
 }
@@ -98,14 +109,15 @@ fn ended() -> Failure {
 /// concurrently cost a few writes to the disk.
 fn serve(database: Database, queue: &Receiver<Request>) {
     while let Ok(first) = queue.recv() {
+        // The first request has waited for the longest time.
+        let patience = WRITE_TIMEOUT.saturating_sub(first.queued_at.elapsed());
         let queued = std::iter::once(first).chain(queue.try_iter());
         let (reads, writes): (Vec<_>, Vec<_>) = queued
             .take(MAX_BATCH)
             .partition(|request| request.access == Access::Read);
-        // Writes run first: a read sees every write that was queued before it.
         if !writes.is_empty() {
             let on_disk = writes.iter().any(|write| write.access == Access::Write);
-            run_batch(writes, |work| database.write(on_disk, work));
+            run_batch(writes, |work| database.write(on_disk, patience, work));
         }
         if !reads.is_empty() {
             run_batch(reads, |work| database.read(work));

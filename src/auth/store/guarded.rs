@@ -125,9 +125,9 @@ fn decode(key: &str, record: Option<ConnectionRecord>) -> Result<Option<TokenSet
         return Ok(None);
     };
     if record.key != key {
-        return Err(StoreError::new(Fault::OtherRecord));
+        return Err(StoreError::new(Fault::OtherRecord).transient(false));
     }
-    let tokens = TokenSet::from_record(&record).map_err(StoreError::new)?;
+    let tokens = TokenSet::from_record(&record)?;
     Ok(Some(tokens))
 }
 

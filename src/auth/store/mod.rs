@@ -124,6 +124,7 @@ pub enum Lease {
 #[derive(Clone)]
 pub struct StoreError {
     source: Arc<dyn std::error::Error + Send + Sync>,
+    is_transient: bool,
 }
 
 impl StoreError {
@@ -131,7 +132,21 @@ impl StoreError {
     pub fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self {
             source: Arc::new(source),
+            is_transient: true,
         }
+    }
+
+    /// Sets whether waiting may help. Default: `true`.
+    #[must_use]
+    pub fn transient(mut self, is_transient: bool) -> Self {
+        self.is_transient = is_transient;
+        self
+    }
+
+    /// Returns whether waiting may help: the store is locked or cannot be reached for a while.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.is_transient
     }
 
     /// Returns whether a call of the store did not end within 10 s.
@@ -150,6 +165,12 @@ impl StoreError {
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self.source.downcast_ref(), Some(Fault::Panicked(_)))
+    }
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        Self::new(error).transient(false)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The token stores of the crate: the requirements that all of them meet, and what is special.
 
 mod encryption;
+mod faults;
 pub(crate) mod sqlite;
 
 use std::time::Duration;

@@ -219,14 +219,6 @@ async fn a_file_of_a_newer_version_is_refused_and_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_a_new_one() {
-    let place = Place::new();
-    std::fs::write(&place.path, "").unwrap();
-    fill(&place.open().await.unwrap(), 1).await;
-    is_filled(&place.open().await.unwrap(), 1).await;
-}
-
-#[tokio::test]
 async fn a_path_that_can_not_be_says_why() {
     let directory = TempDir::new().unwrap();
     let check = async |path: &Path, says: &str| {
