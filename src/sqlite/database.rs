@@ -49,7 +49,9 @@ impl Database {
         let mut connection = connect(path)?;
         // All checks run before anything is changed.
         let transaction = connection.transaction()?;
-        schema::version(&transaction)?;
+        if schema::version(&transaction)? == 0 {
+            return Err(Failure::new(Kind::Empty));
+        }
         drop(transaction);
         if connection.is_readonly("main")? {
             return Err(Failure::new(Kind::ReadOnly));

@@ -141,7 +141,7 @@ impl fmt::Display for SqliteError {
                 "token file: replaced by another file while it was open; nothing is saved; open the store again"
             }
             Kind::Empty => {
-                "token file: cut to 0 bytes; restore it from a backup, or delete it to start without users"
+                "token file: empty, it was cut off; restore it from a backup, or delete it to start without users"
             }
             Kind::Stranger => {
                 "token file: owned by another user, and not shared with a group of this process alone; change its owner"

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use super::error::{Failure, Kind};
 
@@ -75,7 +75,8 @@ pub(super) fn make(
     fill: impl FnOnce(&Path) -> Result<(), Failure>,
 ) -> Result<PathBuf, Failure> {
     // The path of a directory may end with a separator; the path of a file never does.
-    if path.is_dir() {
+    let ends_with_separator = path.as_os_str().to_string_lossy().ends_with(is_separator);
+    if path.is_dir() || ends_with_separator {
         return Err(Failure::new(Kind::IsDirectory));
     }
     match fs::symlink_metadata(path) {

@@ -382,6 +382,7 @@ impl Session {
     fn publish(&self, flight: &Arc<Flight>, mut tokens: TokenSet) -> Arc<TokenSet> {
         // Read from the store when it is needed.
         tokens.replaced_access_token = None;
+        tokens.user = self.user.clone();
         let refresh_ahead = (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD);
         // Jitter keeps tokens that were issued together from being refreshed together.
         let refresh_ahead = refresh_ahead.mul_f64(0.5 + jitter() / 2.0);

@@ -13,6 +13,7 @@ mod processes;
 mod refreshes;
 mod refusals;
 mod revocation;
+mod rolling;
 mod secret_rotation;
 mod shutdown;
 mod token_endpoint;
