@@ -28,8 +28,8 @@ use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse};
-use crate::transport::{NoPermit, Permit};
+use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse, SILENT_AFTER};
+use crate::transport::{Entry, NoPermit, Permit};
 
 /// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -51,6 +51,8 @@ pub(crate) struct Call<'c> {
     http: &'c HttpPools,
     /// The connection pool of the last attempt.
     pool: Option<PoolInUse>,
+    /// When the request in flight was sent.
+    sent_at: Option<Instant>,
     calls: &'c Calls,
     credentials: &'c Credentials,
     options: &'c CallOptions,
@@ -67,6 +69,8 @@ pub(crate) struct Call<'c> {
     /// The status of the final response.
     status: Option<StatusCode>,
     span: Option<CallSpan>,
+    /// The permit of a request whose body is read after the attempts.
+    permit: Option<Permit<'c>>,
     /// The number of issues of the decoded response.
     issues: usize,
     /// The cost of the retries so far, in units of the retry budget.
@@ -100,6 +104,7 @@ impl<'c> Call<'c> {
         Self {
             http: &context.http,
             pool: None,
+            sent_at: None,
             calls: &context.calls,
             credentials: if authenticated {
                 &context.credentials
@@ -116,6 +121,7 @@ impl<'c> Call<'c> {
             trace: Trace::default(),
             status: None,
             span: None,
+            permit: None,
             issues: 0,
             paid: 0,
             unreported: false,
@@ -139,16 +145,33 @@ impl<'c> Call<'c> {
     pub(crate) async fn json<T: DeserializeOwned>(
         &mut self,
     ) -> Result<response::Response<T>, Error> {
-        let ending = self.make().await;
-        self.end_decoded(response::read_json(self.operation_id(), ending).await)
+        self.decoded(|_| {}).await
     }
 
     /// Makes the call and decodes the response, which may be empty.
     pub(crate) async fn any_json<T: DeserializeOwned>(
         &mut self,
     ) -> Result<response::Response<T>, Error> {
-        let ending = self.make().await;
-        self.end_decoded(response::read_any_json(self.operation_id(), ending).await)
+        self.decoded(response::fill_empty::<T>).await
+    }
+
+    /// Makes the call and decodes the response after `adapt` has changed it.
+    async fn decoded<T: DeserializeOwned>(
+        &mut self,
+        adapt: fn(&mut Ending),
+    ) -> Result<response::Response<T>, Error> {
+        let mut failed = None;
+        let read = loop {
+            let mut ending = self.make(failed).await;
+            adapt(&mut ending);
+            match response::read_json::<T>(self.operation_id(), ending) {
+                Ok(read) => break read,
+                // Retried like any other incomplete response.
+                Err(cut) => failed = Some(cut),
+            }
+        };
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
     }
 
     /// Makes the call and ignores the body of the response.
@@ -164,15 +187,9 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<response::ByteStream>, Error> {
         let ending = self.make_streaming().await;
-        self.end(response::read_bytes(self.operation_id(), ending).await)
-    }
-
-    fn end_decoded<T>(
-        &mut self,
-        read: Result<response::Response<T>, Error>,
-    ) -> Result<response::Response<T>, Error> {
-        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
-        self.end(read)
+        let permit = self.permit.take();
+        let slot = permit.and_then(|permit| permit.into_stream(&self.calls.limiter));
+        self.end(response::read_bytes(self.operation_id(), ending, slot).await)
     }
 
     /// Reports the call with the outcome of reading its response, and ends its span.
@@ -182,18 +199,29 @@ impl<'c> Call<'c> {
         if let Some(span) = self.span.take() {
             span.end(outcome);
         }
+        self.permit = None;
         self.report(outcome);
         result
     }
 
     /// Makes the call and reads the body of the response within the attempt. [`Call::end`] must
     /// follow.
-    async fn make(&mut self) -> Ending {
+    ///
+    /// Continues after an ending that turned out to be incomplete.
+    async fn make(&mut self, failed: Option<Box<Ending>>) -> Ending {
         self.unreported = true;
-        let span = CallSpan::new(self.operation, self.request.as_ref());
+        let failed = failed.and_then(|ending| {
+            self.trace = ending.trace;
+            match ending.outcome {
+                Outcome::Response(response, body) => Some(Attempt::Response(response, body)),
+                Outcome::Failed(_) => None,
+            }
+        });
+        let span = self.span.take();
+        let span = span.unwrap_or_else(|| CallSpan::new(self.operation, self.request.as_ref()));
         let attempt = {
             // Pinned here, because the future is too large to be moved cheaply.
-            let attempts = std::pin::pin!(self.attempts());
+            let attempts = std::pin::pin!(self.attempts(failed));
             span.around(attempts).await
         };
         let outcome = match attempt {
@@ -220,7 +248,7 @@ impl<'c> Call<'c> {
     /// Only the headers must arrive within the timeout of an attempt.
     pub(crate) async fn make_streaming(&mut self) -> Ending {
         self.buffered = false;
-        self.make().await
+        self.make(None).await
     }
 
     fn report(&mut self, outcome: CallOutcome) {
@@ -235,64 +263,63 @@ impl<'c> Call<'c> {
         });
     }
 
-    /// Makes attempts until one succeeds or cannot be retried.
-    async fn attempts(&mut self) -> Result<Attempt, Failure> {
-        if let Some(request) = &mut self.request {
-            self.trace.idempotent = retry::is_idempotent(request.method());
-            if request.method() == Method::POST
-                && let own = request.headers().get(&IDEMPOTENCY_KEY)
-                && let Some(key) = self.options.key_of_a_call(own)
-            {
-                let key = key.map_err(Failure::Invalid)?;
-                request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-                self.trace.idempotent = true;
-            }
+    /// Makes attempts until one succeeds or cannot be retried, after one that failed, if any.
+    async fn attempts(&mut self, mut failed: Option<Attempt>) -> Result<Attempt, Failure> {
+        if failed.is_none() {
+            self.note_idempotency()?;
         }
         // After a renewal: whether this process requested the token after the 401.
-        let mut is_new = false;
-        let mut renewals = 0;
+        let (mut is_new, mut renewals) = (false, 0);
         // The attempt that is retried, if that costs something.
         let mut retried = None;
         loop {
-            if let Some((failed, reason)) = retried.take() {
-                if !self.await_retry_budget(reason).await {
+            let attempt = if let Some(failed) = failed.take() {
+                failed
+            } else {
+                if let Some((failed, reason)) = retried.take() {
+                    if !self.await_retry_budget(reason).await {
+                        return Ok(failed);
+                    }
+                    retried = Some((failed, reason));
+                }
+                let (bearer, permit) = self.admit().await?;
+                // Paid as late as possible: a retry that waits does not use the budget of others.
+                if let Some((failed, reason)) = retried.take()
+                    && !self.pay_for_retry(reason).await
+                {
                     return Ok(failed);
                 }
-                retried = Some((failed, reason));
-            }
-            let (bearer, permit) = self.admit().await?;
-            // Paid as late as possible: a retry that waits does not use the budget of others.
-            if let Some((failed, reason)) = retried.take()
-                && !self.pay_for_retry(reason).await
-            {
-                return Ok(failed);
-            }
-            let attempt = self.attempt(&bearer).await?;
-            drop(permit);
-            if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
-                && let Some(status) = attempt.status()
-            {
-                if status.is_success() {
-                    session.note_accepted(|| self.refusing(), tokens.generation);
-                }
-                if status == StatusCode::UNAUTHORIZED && is_new {
-                    session.note_refused(&self.refusing());
-                }
-                if status == StatusCode::UNAUTHORIZED
-                    && !is_new
-                    && renewals < MAX_RENEWALS
-                    && session.may_refresh_after_401(&self.refusing(), tokens.generation)
+                let attempt = self.attempt(&bearer).await?;
+                // A body that is read later keeps its slot.
+                let is_read_later = matches!(attempt, Attempt::Response(_, None));
+                self.permit = Some(permit).filter(|_| is_read_later);
+                if let (Bearer::User(tokens), Credentials::User(session)) =
+                    (&bearer, self.credentials)
+                    && let Some(status) = attempt.status()
                 {
-                    renewals += 1;
-                    is_new = self.renew(session, tokens.generation).await?;
-                    if self.request.is_none() {
-                        self.trace.body_not_replayable = true;
-                        return Ok(attempt);
+                    if status.is_success() {
+                        session.note_accepted(|| self.refusing(), tokens.generation);
                     }
-                    continue;
+                    if status == StatusCode::UNAUTHORIZED && is_new {
+                        session.note_refused(&self.refusing());
+                    }
+                    if status == StatusCode::UNAUTHORIZED
+                        && !is_new
+                        && renewals < MAX_RENEWALS
+                        && session.may_refresh_after_401(&self.refusing(), tokens.generation)
+                    {
+                        renewals += 1;
+                        is_new = self.renew(session, tokens.generation).await?;
+                        if self.request.is_none() {
+                            self.trace.body_not_replayable = true;
+                            return Ok(attempt);
+                        }
+                        continue;
+                    }
                 }
-            }
-            self.note_missing_scopes(&bearer, &attempt);
+                self.note_missing_scopes(&bearer, &attempt);
+                attempt
+            };
             let Some(Retry { delay, reason }) = self.next_retry(&attempt) else {
                 return Ok(attempt);
             };
@@ -300,6 +327,23 @@ impl<'c> Call<'c> {
             sleep(delay).await;
             retried = reason.map(|reason| (attempt, reason));
         }
+    }
+
+    /// Records whether the request is idempotent, and adds the idempotency key of a POST.
+    fn note_idempotency(&mut self) -> Result<(), Failure> {
+        let Some(request) = &mut self.request else {
+            return Ok(());
+        };
+        self.trace.idempotent = retry::is_idempotent(request.method());
+        if request.method() == Method::POST
+            && let own = request.headers().get(&IDEMPOTENCY_KEY)
+            && let Some(key) = self.options.key_of_a_call(own)
+        {
+            let key = key.map_err(Failure::Invalid)?;
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+            self.trace.idempotent = true;
+        }
+        Ok(())
     }
 
     /// Replaces the tokens that an operation refused, and returns whether this process requested
@@ -363,7 +407,9 @@ impl<'c> Call<'c> {
         } else {
             self.deadline
         };
+        self.sent_at = Some(now);
         let attempt = self.await_response(in_flight, until).await;
+        self.sent_at = None;
         if let Some(pool) = &self.pool {
             if attempt.timed_out() {
                 self.http.retire(pool);
@@ -453,29 +499,41 @@ impl<'c> Call<'c> {
 
     /// Waits for an access token and a permit.
     async fn admit(&mut self) -> Result<(Bearer<'c>, Permit<'c>), Failure> {
+        // The token comes first, so that a call that waits for a token holds no permit.
+        let mut bearer = self.bearer().await?;
+        let entry = self.calls.limiter.enter(self.user(), self.deadline);
+        let place = match entry.map_err(|reason| self.no_permit(reason))? {
+            Entry::Permit(permit) => return Ok((bearer, permit)),
+            Entry::Place(place) => place,
+        };
         loop {
-            // The token comes first, so that a call that waits for a token holds no permit.
-            let bearer = self.bearer().await?;
-            let permit = self.calls.limiter.acquire(self.user(), self.deadline).await;
-            let permit = permit.map_err(|reason| match reason {
-                NoPermit::RateLimit(wait) => {
-                    self.trace.retry_after = Some(wait);
-                    Failure::NoPermit
+            let granted = place.granted(self.deadline).await;
+            granted.map_err(|reason| self.no_permit(reason))?;
+            if let Credentials::User(session) = self.credentials {
+                // The token may have expired during the wait. Then the permit goes to another call
+                // before it counts.
+                if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
+                    bearer = Bearer::User(tokens);
+                } else {
+                    place.leave();
+                    bearer = self.bearer().await?;
+                    continue;
                 }
-                NoPermit::Concurrency => CONCURRENCY_LIMIT,
-                NoPermit::Closed => Failure::Invalid("the client was shut down"),
-            })?;
-            if !permit.waited {
+            }
+            if let Some(permit) = place.redeem() {
                 return Ok((bearer, permit));
             }
-            let Credentials::User(session) = self.credentials else {
-                return Ok((bearer, permit));
-            };
-            // The token may have expired during the wait. Then the call starts over. A comparison
-            // with the store is short, and costs no second permit.
-            if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
-                return Ok((Bearer::User(tokens), permit));
+        }
+    }
+
+    fn no_permit(&mut self, reason: NoPermit) -> Failure {
+        match reason {
+            NoPermit::RateLimit(wait) => {
+                self.trace.retry_after = Some(wait);
+                Failure::NoPermit
             }
+            NoPermit::Concurrency => CONCURRENCY_LIMIT,
+            NoPermit::Closed => Failure::Invalid("the client was shut down"),
         }
     }
 
@@ -539,7 +597,8 @@ impl<'c> Call<'c> {
             // A body that is streamed is not complete yet, so that its call earns nothing.
             let earns = self.buffered || self.paid > 0;
             if earns && !attempt.status()?.is_server_error() {
-                self.calls.retry_budget.refund(self.paid);
+                let paid = std::mem::take(&mut self.paid);
+                self.calls.retry_budget.refund(paid);
             }
             return None;
         };
@@ -585,9 +644,14 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Reports a call whose future was dropped.
+/// Reports a call whose future was dropped, for example by a timeout of the caller.
 impl Drop for Call<'_> {
     fn drop(&mut self) {
+        if let (Some(sent_at), Some(pool)) = (self.sent_at, &self.pool)
+            && sent_at.elapsed() >= SILENT_AFTER
+        {
+            self.http.retire(pool);
+        }
         if self.unreported {
             self.report(CallOutcome::Dropped);
         }

@@ -2,9 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::BuildError;
 use crate::lock::lock;
+
+/// The time without a response after which a request that its caller gave up counts as timed out:
+/// 4 s.
+///
+/// A shorter timeout of a caller says nothing about the connection.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(4);
 
 /// Builds an HTTP client with a new connection pool.
 type Build = dyn Fn() -> Result<reqwest::Client, BuildError> + Send + Sync;
