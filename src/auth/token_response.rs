@@ -213,8 +213,7 @@ impl TokenResponse {
                 let is_error = |field| {
                     !matches!(&json[field], Value::Null) && json[field] != Value::Array(Vec::new())
                 };
-                (!is_error("error") && !is_error("errors") && verdict(json).is_none())
-                    .then_some(())
+                (!is_error("error") && !is_error("errors") && verdict(json).is_none()).then_some(())
             }
             None => self.is_empty().then_some(()),
         })
@@ -372,8 +371,9 @@ fn verdict_in_text(body: &[u8]) -> Option<Verdict> {
 fn of_code(text: &str) -> Option<Verdict> {
     let code = text.split([':', ';', '(']).next().unwrap_or_default();
     let is_code = |known: &&str| letters(known).eq(letters(code));
-    let mut codes = CODES.iter();
-    codes.find_map(|(codes, verdict)| codes.iter().any(|known| is_code(&known)).then_some(*verdict))
+    let mut meanings = CODES.iter();
+    let known = meanings.find(|(codes, _)| codes.iter().any(is_code));
+    known.map(|(_, verdict)| *verdict)
 }
 
 /// Returns the characters of a name without spaces and separators, in lower case.
@@ -437,7 +437,9 @@ fn issued(response: &Value) -> Option<Issued> {
         refresh_token: text(&response["refresh_token"]).map(RefreshToken::new),
         // Fractions of a second are dropped.
         lifetime: seconds
-            .map_or(DEFAULT_LIFETIME, |seconds: f64| Duration::from_secs(seconds as u64))
+            .map_or(DEFAULT_LIFETIME, |seconds: f64| {
+                Duration::from_secs(seconds as u64)
+            })
             .clamp(MIN_LIFETIME, MAX_LIFETIME),
         scopes: scopes(&response["scope"]),
         owner: id.map(|id| ResourceOwner {
