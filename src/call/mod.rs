@@ -1,5 +1,6 @@
 //! The steps of a call: access token, rate-limit permit, attempts, response.
 
+mod admission;
 mod attempt;
 pub(crate) mod body;
 pub(crate) mod context;
@@ -7,32 +8,30 @@ pub(crate) mod decode;
 pub(crate) mod outcome;
 pub(crate) mod prepare;
 pub(crate) mod response;
+mod retrying;
 mod span;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Method, Request, Response, StatusCode, Url};
+use reqwest::header::HeaderMap;
+use reqwest::{Request, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use self::admission::Bearer;
 use self::attempt::{Attempt, read, was_canceled};
 use self::body::run_until;
 use self::outcome::{Ending, Failure, Outcome};
+use self::retrying::Retry;
 use self::span::CallSpan;
-use crate::auth::{Session, TokenSet};
 use crate::call::context::{Context, Credentials, authorize};
 use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
-use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse, SILENT_AFTER};
-use crate::transport::{Entry, NoPermit, Permit};
-
-/// The header that makes a POST idempotent.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::transport::retry::{self, Reason, retry_after};
+use crate::transport::{CallOutcome, CallReport, Calls, HttpPools};
+use crate::transport::{Permit, PoolInUse, SILENT_AFTER};
 
 /// The number of times that a call renews its token after a 401.
 ///
@@ -41,10 +40,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_RENEWALS: u32 = 2;
 
 const RATE_LIMITER: Failure = Failure::WaitTimedOut("the rate limiter");
-const CONCURRENCY_LIMIT: Failure = Failure::WaitTimedOut("the concurrency limit");
-const ACCESS_TOKEN: Failure =
-    Failure::WaitTimedOut("an access token (token store or token refresh)");
-const TOKEN_REFRESH: Failure = Failure::WaitTimedOut("a token refresh");
 
 /// A call, from its start to its result.
 pub(crate) struct Call<'c> {
@@ -77,20 +72,6 @@ pub(crate) struct Call<'c> {
     paid: u32,
     /// Whether the call was started and is not reported yet.
     unreported: bool,
-}
-
-/// A retry that is going to be made.
-struct Retry {
-    delay: Duration,
-    /// What the retry budget is charged for, or `None` if the retry costs nothing.
-    reason: Option<Reason>,
-}
-
-/// The access token of an attempt.
-enum Bearer<'c> {
-    None,
-    Fixed(&'c crate::auth::AccessToken),
-    User(Arc<TokenSet>),
 }
 
 impl<'c> Call<'c> {
@@ -329,67 +310,6 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// Records whether the request is idempotent, and adds the idempotency key of a POST.
-    fn note_idempotency(&mut self) -> Result<(), Failure> {
-        let Some(request) = &mut self.request else {
-            return Ok(());
-        };
-        self.trace.idempotent = retry::is_idempotent(request.method());
-        if request.method() == Method::POST
-            && let own = request.headers().get(&IDEMPOTENCY_KEY)
-            && let Some(key) = self.options.key_of_a_call(own)
-        {
-            let key = key.map_err(Failure::Invalid)?;
-            request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-            self.trace.idempotent = true;
-        }
-        Ok(())
-    }
-
-    /// Replaces the tokens that an operation refused, and returns whether this process requested
-    /// the new ones after that.
-    ///
-    /// Another process may have refreshed the tokens, or the vendor may have revoked them.
-    async fn renew(&self, session: &Arc<Session>, refused: u64) -> Result<bool, Failure> {
-        let requested_at = self.calls.clock.now();
-        let renewal = timeout_at(self.deadline, session.renew(refused));
-        let renewed = Box::pin(renewal).await.map_err(|_| TOKEN_REFRESH)?;
-        let renewed = renewed.map_err(Failure::Auth)?;
-        let is_new = session.has_issued(renewed.generation) && renewed.issued_at >= requested_at;
-        if is_new {
-            session.note_issued_after_401(renewed.generation);
-        }
-        Ok(is_new)
-    }
-
-    /// Charges the retry budget, and returns `false` if it allows no retry before the deadline.
-    async fn pay_for_retry(&mut self, reason: Reason) -> bool {
-        loop {
-            if let Some(cost) = self.calls.retry_budget.pay(reason) {
-                self.paid = self.paid.saturating_add(cost);
-                return true;
-            }
-            // Another call was faster. This one keeps its permit.
-            if !self.await_retry_budget(reason).await {
-                return false;
-            }
-        }
-    }
-
-    /// Waits while the retry budget is empty and other calls succeed, and returns whether the budget
-    /// allows the retry before the deadline.
-    async fn await_retry_budget(&self, reason: Reason) -> bool {
-        let budget = &self.calls.retry_budget;
-        while !budget.allows(reason) {
-            let delay = Backoff::delay(1);
-            if !budget.is_refilled() || Instant::now() + delay >= self.deadline {
-                return false;
-            }
-            sleep(delay).await;
-        }
-        true
-    }
-
     /// Makes one attempt, whose token and permits were acquired.
     async fn attempt(&mut self, bearer: &Bearer<'c>) -> Result<Attempt, Failure> {
         let now = Instant::now();
@@ -497,78 +417,6 @@ impl<'c> Call<'c> {
         own.or(self.sent_to.as_ref()) == Some(url)
     }
 
-    /// Waits for an access token and a permit.
-    async fn admit(&mut self) -> Result<(Bearer<'c>, Permit<'c>), Failure> {
-        // The token comes first, so that a call that waits for a token holds no permit.
-        let mut bearer = self.bearer().await?;
-        let entry = self.calls.limiter.enter(self.user(), self.deadline);
-        let place = match entry.map_err(|reason| self.no_permit(reason))? {
-            Entry::Permit(permit) => return Ok((bearer, permit)),
-            Entry::Place(place) => place,
-        };
-        loop {
-            let granted = place.granted(self.deadline).await;
-            granted.map_err(|reason| self.no_permit(reason))?;
-            if let Credentials::User(session) = self.credentials {
-                // The token may have expired during the wait. Then the permit goes to another call
-                // before it counts.
-                if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
-                    bearer = Bearer::User(tokens);
-                } else {
-                    place.leave();
-                    bearer = self.bearer().await?;
-                    continue;
-                }
-            }
-            if let Some(permit) = place.redeem() {
-                return Ok((bearer, permit));
-            }
-        }
-    }
-
-    fn no_permit(&mut self, reason: NoPermit) -> Failure {
-        match reason {
-            NoPermit::RateLimit(wait) => {
-                self.trace.retry_after = Some(wait);
-                Failure::NoPermit
-            }
-            NoPermit::Concurrency => CONCURRENCY_LIMIT,
-            NoPermit::Closed => Failure::Invalid("the client was shut down"),
-        }
-    }
-
-    /// Returns the id of the user whose token the call uses, empty for the app's own calls.
-    fn user(&self) -> &'c str {
-        match self.credentials {
-            Credentials::User(session) => session.user().as_str(),
-            _ => "",
-        }
-    }
-
-    async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
-        if let Some(bearer) = self.cached_bearer() {
-            return Ok(bearer);
-        }
-        let Credentials::User(session) = self.credentials else {
-            return Err(Failure::Invalid(
-                "no access token; set one with `ClientBuilder::access_token`",
-            ));
-        };
-        let tokens = Box::pin(timeout_at(self.deadline, session.tokens())).await;
-        let tokens = tokens.map_err(|_| ACCESS_TOKEN)?;
-        tokens.map(Bearer::User).map_err(Failure::Auth)
-    }
-
-    /// Returns the access token, if it is available without waiting.
-    fn cached_bearer(&self) -> Option<Bearer<'c>> {
-        match self.credentials {
-            Credentials::NotNeeded => Some(Bearer::None),
-            Credentials::Missing => None,
-            Credentials::Fixed(token) => Some(Bearer::Fixed(token)),
-            Credentials::User(session) => session.cached().ok().map(Bearer::User),
-        }
-    }
-
     /// Returns the name under which a 401 of this call is remembered.
     fn refusing(&self) -> Cow<'static, str> {
         if let Some(operation) = self.operation {
@@ -582,54 +430,6 @@ impl<'c> Call<'c> {
 
     fn operation_id(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.id)
-    }
-
-    /// Returns the next retry, or `None` if the call is not retried.
-    fn next_retry(&mut self, attempt: &Attempt) -> Option<Retry> {
-        let requested = match attempt {
-            Attempt::Response(response, _) => self.requested_delay(response),
-            Attempt::NoResponse { .. } | Attempt::TimedOut => None,
-        };
-        self.trace.retry_after = requested;
-        // A write that succeeded is not repeated to get its response.
-        let is_done = attempt.is_empty_success() && !self.is_read();
-        let Some(reason) = attempt.retry_reason().filter(|_| !is_done) else {
-            // A body that is streamed is not complete yet, so that its call earns nothing.
-            let earns = self.buffered || self.paid > 0;
-            if earns && !attempt.status()?.is_server_error() {
-                let paid = std::mem::take(&mut self.paid);
-                self.calls.retry_budget.refund(paid);
-            }
-            return None;
-        };
-        let refused_unprocessed = self.options.retries_refused_writes()
-            && (reason == Reason::Throttle
-                || attempt.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
-                    && requested.is_some());
-        if self.request.is_none()
-            || !(self.trace.idempotent || attempt.is_unsent() || refused_unprocessed)
-            || self.trace.attempts >= self.options.number_of_attempts()
-        {
-            return None;
-        }
-        // A closed idle connection is no sign of a failing server. The first retry after one is
-        // made at once, over a new connection, and costs nothing.
-        if self.trace.attempts == 1 && attempt.is_stale_connection() {
-            let (delay, reason) = (Duration::ZERO, None);
-            return (Instant::now() < self.deadline).then_some(Retry { delay, reason });
-        }
-        let delay = Backoff::delay_for(reason, self.trace.attempts);
-        let delay = delay.max(requested.unwrap_or_default());
-        let budget = &self.calls.retry_budget;
-        let is_possible = Instant::now() + delay < self.deadline
-            && (budget.allows(reason) || budget.is_refilled());
-        let reason = Some(reason);
-        is_possible.then_some(Retry { delay, reason })
-    }
-
-    fn is_read(&self) -> bool {
-        let method = self.request.as_ref().map(Request::method);
-        method.is_some_and(|method| [Method::GET, Method::HEAD].contains(method))
     }
 
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {

@@ -203,8 +203,8 @@ impl Budget {
         };
         let share = oauth_below((self.requests / OAUTH_SHARE).max(1));
         // What calls need next is what they needed last, and a burst.
-        let unused = all_below(self.requests - self.burst)
-            .max(oauth_below(self.burst * OAUTH_BURSTS));
+        let unused =
+            all_below(self.requests - self.burst).max(oauth_below(self.burst * OAUTH_BURSTS));
         let resumed_at = self.oauth_pause.as_ref().map_or(now, |pause| pause.until);
         let at = share.min(unused).max(all_below(self.requests));
         at.max(resumed_at).max(now)

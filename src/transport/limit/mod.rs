@@ -255,10 +255,7 @@ impl Limiter {
     }
 
     /// Ends an in-flight request by this function of the queue.
-    fn release(
-        &self,
-        end: impl FnOnce(&mut Queue<Arc<Notify>>, Nanos, &mut Vec<Arc<Notify>>),
-    ) {
+    fn release(&self, end: impl FnOnce(&mut Queue<Arc<Notify>>, Nanos, &mut Vec<Arc<Notify>>)) {
         let mut woken = Vec::new();
         let (mut queue, now) = self.lock();
         end(&mut queue, now, &mut woken);
@@ -308,7 +305,8 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(user) = &self.user {
-            self.limiter.release(|queue, now, woken| queue.release(now, user, woken));
+            self.limiter
+                .release(|queue, now, woken| queue.release(now, user, woken));
         }
     }
 }
@@ -316,7 +314,8 @@ impl Drop for Permit<'_> {
 impl Drop for StreamSlot {
     fn drop(&mut self) {
         let user = &self.user;
-        self.limiter.release(|queue, now, woken| queue.end_stream(now, user, woken));
+        self.limiter
+            .release(|queue, now, woken| queue.end_stream(now, user, woken));
     }
 }
 
