@@ -31,7 +31,7 @@ use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Reason, retry_after};
 use crate::transport::{CallOutcome, CallReport, Calls, HttpPools};
-use crate::transport::{Permit, PoolInUse, SILENT_AFTER};
+use crate::transport::{Permit, PoolInUse};
 
 /// The number of times that a call renews its token after a 401.
 ///
@@ -44,10 +44,8 @@ const RATE_LIMITER: Failure = Failure::WaitTimedOut("the rate limiter");
 /// A call, from its start to its result.
 pub(crate) struct Call<'c> {
     http: &'c HttpPools,
-    /// The connection pool of the last attempt.
-    pool: Option<PoolInUse>,
-    /// When the request in flight was sent.
-    sent_at: Option<Instant>,
+    /// The connection pool of the request in flight.
+    pool: Option<PoolInUse<'c>>,
     calls: &'c Calls,
     credentials: &'c Credentials,
     options: &'c CallOptions,
@@ -85,7 +83,6 @@ impl<'c> Call<'c> {
         Self {
             http: &context.http,
             pool: None,
-            sent_at: None,
             calls: &context.calls,
             credentials: if authenticated {
                 &context.credentials
@@ -327,14 +324,14 @@ impl<'c> Call<'c> {
         } else {
             self.deadline
         };
-        self.sent_at = Some(now);
         let attempt = self.await_response(in_flight, until).await;
-        self.sent_at = None;
-        if let Some(pool) = &self.pool {
+        if let Some(pool) = self.pool.take() {
             if attempt.timed_out() {
-                self.http.retire(pool);
+                pool.timed_out();
             } else if attempt.status().is_some() {
                 pool.responded();
+            } else {
+                pool.failed();
             }
         }
         self.trace.may_have_arrived |= !attempt.is_unsent();
@@ -444,14 +441,9 @@ impl<'c> Call<'c> {
     }
 }
 
-/// Reports a call whose future was dropped, for example by a timeout of the caller.
+/// Reports a call whose future was dropped.
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if let (Some(sent_at), Some(pool)) = (self.sent_at, &self.pool)
-            && sent_at.elapsed() >= SILENT_AFTER
-        {
-            self.http.retire(pool);
-        }
         if self.unreported {
             self.report(CallOutcome::Dropped);
         }

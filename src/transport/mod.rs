@@ -21,7 +21,7 @@ pub use self::limit::RateLimit;
 pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot};
 pub use self::options::CallOptions;
 pub use self::outcome::CallOutcome;
-pub(crate) use self::pools::{HttpPools, PoolInUse, SILENT_AFTER};
+pub(crate) use self::pools::{HttpPools, PoolInUse};
 pub use self::shared::CallReport;
 pub(crate) use self::shared::Calls;
 
