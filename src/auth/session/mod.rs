@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use self::flight::{Flight, TaskResult};
 use self::refusals::Refusals;
 use self::save::SaveFailures;
+use super::client_secrets::Secrets;
 use super::error::{AuthError, Kind};
 use super::shared::AppShared;
 use super::token::{AccessToken, TokenSet};
@@ -107,9 +108,11 @@ struct Unsaved {
     superseded: Vec<AccessToken>,
 }
 
-/// An error with which a refresh of this generation fails, without a request, for a while.
+/// An error with which a refresh of this generation fails, without a request, for a while, unless
+/// the client secrets are replaced.
 struct Decision {
     generation: u64,
+    secrets: Arc<Secrets>,
     until: Instant,
     error: AuthError,
 }

@@ -277,7 +277,9 @@ impl Session {
     fn recent_decision(&self, generation: u64) -> Option<AuthError> {
         let state = self.lock();
         let decision = state.decision.as_ref()?;
-        let is_recent = decision.generation == generation && Instant::now() < decision.until;
+        let is_recent = decision.generation == generation
+            && Instant::now() < decision.until
+            && Arc::ptr_eq(&decision.secrets, &self.app.endpoint.secrets.get());
         is_recent.then(|| decision.error.clone())
     }
 
@@ -285,6 +287,7 @@ impl Session {
     fn note_decision(&self, generation: u64, error: AuthError, delay: Duration) -> AuthError {
         self.lock().decision = Some(Box::new(Decision {
             generation,
+            secrets: self.app.endpoint.secrets.get(),
             until: Instant::now() + delay,
             error: error.clone(),
         }));

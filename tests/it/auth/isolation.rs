@@ -207,6 +207,12 @@ async fn an_app_that_is_refused_is_not_requested_by_each_call() {
         assert_eq!(connected.refreshes(), round);
         tokio::time::sleep(Duration::from_secs(11)).await;
     }
+    for round in 5..7 {
+        client.get_clinic().send().await.unwrap_err();
+        connected.app.set_client_secrets("new", None::<&str>);
+        client.get_clinic().send().await.unwrap_err();
+        assert_eq!(connected.refreshes(), round);
+    }
 }
 
 #[tokio::test]
