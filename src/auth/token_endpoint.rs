@@ -206,7 +206,9 @@ impl Endpoint {
             Ok(read) => read,
             Err(error) => {
                 if reqwest::Error::is_timeout(&error) {
-                    target.http.retire(&pool);
+                    pool.timed_out();
+                } else {
+                    pool.failed();
                 }
                 return Err(error);
             }

@@ -23,30 +23,105 @@ const MAX_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
 /// The lifetime of the vendor's access tokens, used if a response does not contain it: 2 h.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(7_200);
 
-/// The error codes that decide an outcome (RFC 6749, sections 4.1.2.1 and 5.2; RFC 7009, section
-/// 2.2.1).
-const CODES: [&str; 9] = [
-    "invalid_grant",
-    "invalid_client",
-    "unauthorized_client",
-    "invalid_request",
-    "invalid_scope",
-    "unsupported_grant_type",
-    "unsupported_token_type",
-    "temporarily_unavailable",
-    "server_error",
+/// The meaning of an error code.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Refused,
+    Misconfigured(&'static str),
+    Transient,
+}
+
+/// The error codes that decide an outcome: those of RFC 6749, sections 4.1.2.1 and 5.2, and RFC
+/// 7009, section 2.2.1, each followed by what other servers return instead.
+///
+/// `invalid_token` is not among them, because it is also what a gateway returns for any request
+/// without an access token.
+const CODES: [(&[&str], Verdict); 8] = [
+    (
+        &[
+            "invalid_grant",
+            "invalid_refresh_token",
+            "bad_refresh_token",
+            "expired_refresh_token",
+            "refresh_token_expired",
+            "refresh_token_invalidated",
+            "refresh_token_reused",
+            "refresh_token_revoked",
+            "expired_token",
+            "token_expired",
+            "token_revoked",
+            "bad_verification_code",
+            "interaction_required",
+            "login_required",
+            "consent_required",
+        ],
+        Verdict::Refused,
+    ),
+    (
+        &[
+            "invalid_client",
+            "invalid_client_credentials",
+            "incorrect_client_credentials",
+            "invalid_client_id",
+            "invalid_client_secret",
+            "bad_client_secret",
+        ],
+        Verdict::Misconfigured(INVALID_CLIENT),
+    ),
+    (
+        &["unauthorized_client"],
+        Verdict::Misconfigured(UNAUTHORIZED_CLIENT),
+    ),
+    (
+        &["invalid_redirect_uri", "redirect_uri_mismatch"],
+        Verdict::Misconfigured(REDIRECT_URI),
+    ),
+    (
+        &["invalid_request"],
+        Verdict::Misconfigured(INVALID_REQUEST),
+    ),
+    (&["invalid_scope"], Verdict::Misconfigured(INVALID_SCOPE)),
+    (
+        &["unsupported_grant_type", "unsupported_token_type"],
+        Verdict::Misconfigured(UNSUPPORTED),
+    ),
+    (
+        &[
+            "temporarily_unavailable",
+            "server_error",
+            "internal_error",
+            "internal_failure",
+            "internal_server_error",
+            "service_unavailable",
+            "rate_limit_exceeded",
+            "slow_down",
+            "too_many_requests",
+        ],
+        Verdict::Transient,
+    ),
 ];
 
-/// The fields that contain an error code, or an object or a list with one.
-const CODE_FIELDS: [&str; 7] = [
+/// The fields that contain an error code, or an object or a list with one, in any spelling.
+const CODE_FIELDS: [&str; 12] = [
     "oauth",
     "error",
     "errors",
     "code",
     "error_code",
+    "extensions",
     "type",
     "message",
+    "title",
+    "detail",
+    "body",
+    "data",
 ];
+
+/// The fields that describe an error in words.
+const DESCRIPTION_FIELDS: [&str; 4] = ["error_description", "description", "message", "hint"];
+
+/// The largest body that is read as an error code in plain text: 1 KiB.
+const MAX_TEXT: usize = 1 << 10;
 
 const INVALID_CLIENT: &str = "token endpoint: the client id is unknown or the client secret is \
     wrong (invalid_client); compare both with the dashboard of this environment";
@@ -55,6 +130,8 @@ const UNAUTHORIZED_CLIENT: &str = "token endpoint: the app may not make this req
     the user connected to, and ask the vendor whether the app is enabled";
 const INVALID_REQUEST: &str = "token endpoint: the server misses or refuses a parameter \
     (invalid_request); compare the redirect URI and the client id with the dashboard";
+const REDIRECT_URI: &str = "token endpoint: the server refuses the redirect URI; register exactly \
+    the redirect URI of the app in the dashboard of this environment";
 const INVALID_SCOPE: &str = "token endpoint: the server refuses the scopes of the app \
     (invalid_scope); check the scopes in the dashboard, then start the connection again";
 const UNSUPPORTED: &str = "token endpoint: the server does not support this request \
@@ -136,8 +213,7 @@ impl TokenResponse {
                 let is_error = |field| {
                     !matches!(&json[field], Value::Null) && json[field] != Value::Array(Vec::new())
                 };
-                (!is_error("error") && !is_error("errors") && error_code(json).is_none())
-                    .then_some(())
+                (!is_error("error") && !is_error("errors") && verdict(json).is_none()).then_some(())
             }
             None => self.is_empty().then_some(()),
         })
@@ -160,20 +236,14 @@ impl TokenResponse {
                 Kind::Unreachable(None)
             });
         }
-        let code = json
-            .as_ref()
-            .and_then(error_code)
-            .or_else(|| challenged_code(&self.headers));
-        match code {
-            Some("invalid_grant") => Outcome::Refused,
-            Some("invalid_client") => Outcome::Misconfigured(INVALID_CLIENT),
-            Some("unauthorized_client") => Outcome::Misconfigured(UNAUTHORIZED_CLIENT),
-            Some("invalid_request") => Outcome::Misconfigured(INVALID_REQUEST),
-            Some("invalid_scope") => Outcome::Misconfigured(INVALID_SCOPE),
-            Some("unsupported_grant_type" | "unsupported_token_type") => {
-                Outcome::Misconfigured(UNSUPPORTED)
-            }
-            Some(_) => self.unclear(Kind::Unreachable(None)),
+        let verdict = match &json {
+            Some(json) => verdict(json),
+            None => self.body.as_deref().and_then(verdict_in_text),
+        };
+        match verdict.or_else(|| challenged(&self.headers)) {
+            Some(Verdict::Refused) => Outcome::Refused,
+            Some(Verdict::Misconfigured(reason)) => Outcome::Misconfigured(reason),
+            Some(Verdict::Transient) => self.unclear(Kind::Unreachable(None)),
             None => self.without_code(json.is_some()),
         }
     }
@@ -241,38 +311,85 @@ fn media_type(headers: &HeaderMap) -> &'static str {
     common.unwrap_or("other content type")
 }
 
-/// Returns the first known error code of a body, whichever of the usual fields contains it.
-fn error_code(json: &Value) -> Option<&'static str> {
+/// Returns what the first known error code of a body says, whichever of the usual fields contains
+/// it.
+fn verdict(json: &Value) -> Option<Verdict> {
     match json {
-        Value::String(text) => known_code(text),
-        Value::Array(items) => items.iter().find_map(error_code),
-        Value::Object(_) => CODE_FIELDS
-            .iter()
-            .find_map(|field| error_code(json.get(field)?)),
+        // A gateway may wrap the body of the server as text.
+        Value::String(text) if text.starts_with(['{', '[']) => {
+            verdict(&serde_json::from_str(text).ok()?)
+        }
+        Value::String(text) => of_code(text),
+        Value::Array(items) => items.iter().find_map(verdict),
+        Value::Object(_) => match fields(json, &CODE_FIELDS).find_map(verdict) {
+            Some(Verdict::Misconfigured(INVALID_REQUEST)) if names_a_dead_token(json) => {
+                Some(Verdict::Refused)
+            }
+            found => found,
+        },
         _ => None,
     }
 }
 
-/// Returns the code that a text consists of, in any spelling: `Invalid Grant`, `invalidGrant`.
-fn known_code(text: &str) -> Option<&'static str> {
-    let letters = |text: &str| -> String {
-        let text = text
-            .trim()
-            .chars()
-            .filter(|c| !matches!(c, '_' | '-' | ' '));
-        text.map(|c| c.to_ascii_lowercase()).collect()
-    };
-    let text = letters(text);
-    CODES.into_iter().find(|code| letters(code) == text)
+/// Returns the values of an object in the order of `names`, whose spelling does not matter.
+fn fields<'v>(json: &'v Value, names: &'v [&str]) -> impl Iterator<Item = &'v Value> {
+    let object = json.as_object();
+    names.iter().flat_map(move |name| {
+        let of_name = move |field: &str| letters(field).eq(letters(name));
+        let fields = object.into_iter().flatten();
+        fields.filter_map(move |(field, value)| of_name(field).then_some(value))
+    })
 }
 
-/// Returns the error code of a challenge (RFC 6750, section 3), the only one of a response without
-/// a body.
-fn challenged_code(headers: &HeaderMap) -> Option<&'static str> {
+/// Returns whether the description of an `invalid_request` says that the refresh token or the code
+/// is not valid, for which several servers return this code.
+fn names_a_dead_token(json: &Value) -> bool {
+    const DEAD: [&str; 5] = ["invalid", "notvalid", "expired", "revoked", "notfound"];
+    const ABSENT: [&str; 2] = ["missing", "required"];
+    const TOKEN: [&str; 2] = ["refreshtoken", "authorizationcode"];
+    let mut texts = fields(json, &DESCRIPTION_FIELDS).filter_map(Value::as_str);
+    texts.any(|text| {
+        let text: String = letters(text).collect();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        has(&TOKEN) && has(&DEAD) && !has(&ABSENT)
+    })
+}
+
+/// Returns what a body says that is only an error code, or a form with one.
+fn verdict_in_text(body: &[u8]) -> Option<Verdict> {
+    if body.len() > MAX_TEXT {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let mut form = url::form_urlencoded::parse(text.as_bytes());
+    let code = form.find(|(name, _)| name == "error");
+    of_code(code.as_ref().map_or(text, |(_, code)| code))
+}
+
+/// Returns what a text says that is an error code, in any spelling and with or without a
+/// description: `invalidGrant`, `Invalid grant: revoked`.
+fn of_code(text: &str) -> Option<Verdict> {
+    let code = text.split([':', ';', '(']).next().unwrap_or_default();
+    let is_code = |known: &&str| letters(known).eq(letters(code));
+    let mut meanings = CODES.iter();
+    let known = meanings.find(|(codes, _)| codes.iter().any(is_code));
+    known.map(|(_, verdict)| *verdict)
+}
+
+/// Returns the characters of a name without spaces and separators, in lower case.
+fn letters(text: &str) -> impl Iterator<Item = char> {
+    let text = text.trim().chars();
+    let letters = text.filter(|c| !matches!(c, '_' | '-' | ' ' | '"' | '\'' | '`'));
+    letters.map(|c| c.to_ascii_lowercase())
+}
+
+/// Returns what the error code of a challenge says (RFC 6750, section 3), the only one of a
+/// response without a body.
+fn challenged(headers: &HeaderMap) -> Option<Verdict> {
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     challenges
         .filter_map(|challenge| challenge.to_str().ok())
-        .find_map(|challenge| known_code(parameter(challenge, "error")?))
+        .find_map(|challenge| of_code(parameter(challenge, "error")?))
 }
 
 /// Returns the value of a parameter of a challenge: `name=value` or `name="value"`.
@@ -308,10 +425,7 @@ fn issued(response: &Value) -> Option<Issued> {
     let access_token = text(&response["access_token"])?;
     let seconds = match &response["expires_in"] {
         Value::String(text) => text.trim().parse().ok(),
-        // Fractions of a second are dropped.
-        number => number
-            .as_u64()
-            .or_else(|| number.as_f64().map(|seconds| seconds as u64)),
+        number => number.as_f64(),
     };
     let owner = &response["resource_owner"];
     let id = match &owner["id"] {
@@ -321,8 +435,11 @@ fn issued(response: &Value) -> Option<Issued> {
     Some(Issued {
         access_token: AccessToken::new(access_token),
         refresh_token: text(&response["refresh_token"]).map(RefreshToken::new),
+        // Fractions of a second are dropped.
         lifetime: seconds
-            .map_or(DEFAULT_LIFETIME, Duration::from_secs)
+            .map_or(DEFAULT_LIFETIME, |seconds: f64| {
+                Duration::from_secs(seconds as u64)
+            })
             .clamp(MIN_LIFETIME, MAX_LIFETIME),
         scopes: scopes(&response["scope"]),
         owner: id.map(|id| ResourceOwner {

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use reqwest::Version;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use serde::de::IgnoredAny;
 use tokio::time::Sleep;
 
@@ -70,7 +70,7 @@ pub(crate) async fn read_body(
             }
             Ok(None) => {
                 let body = read_so_far(first, body);
-                return if expected.is_none() && ends_early(response, &body) {
+                return if body.is_empty() && is_lost(response) {
                     Err(IncompleteBody::Closed(None, body))
                 } else {
                     Ok(body)
@@ -92,22 +92,24 @@ pub(crate) async fn read_body(
     }
 }
 
-/// Returns whether a body without a stated length is only the beginning of a JSON text.
+/// Returns whether an empty body was lost with its connection.
+///
+/// An intentionally empty body has a length of 0 or a chunk of length 0.
+fn is_lost(response: &reqwest::Response) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    response.status().is_success()
+        && ends_with_connection(response)
+        && media_type.is_some_and(|value| value.contains("json"))
+}
+
+/// Returns whether a body that could not be decoded is only the beginning of a JSON text.
 ///
 /// Without `Content-Length` a lost connection may look like the end of the body, even if a proxy
 /// sends it on in chunks.
-fn ends_early(response: &reqwest::Response, body: &[u8]) -> bool {
-    if !response.status().is_success() {
-        return false;
-    }
-    if body.is_empty() {
-        // An intentionally empty body has a length of 0 or a chunk of length 0.
-        let media_type = response.headers().get(CONTENT_TYPE);
-        let media_type = media_type.and_then(|value| value.to_str().ok());
-        return ends_with_connection(response)
-            && media_type.is_some_and(|value| value.contains("json"));
-    }
-    serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
+pub(super) fn ends_early(headers: &HeaderMap, body: &[u8]) -> bool {
+    !headers.contains_key(CONTENT_LENGTH)
+        && serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
 }
 
 /// Returns whether the body ends where the connection does, so that a lost connection looks like

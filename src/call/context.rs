@@ -44,7 +44,7 @@ impl Context {
 
     /// Returns the HTTP client that builds requests.
     pub(crate) fn http(&self) -> reqwest::Client {
-        self.http.current().http().clone()
+        self.http.http()
     }
 
     /// Returns the URL of a path below the base URL.

@@ -1,5 +1,6 @@
 //! The steps of a call: access token, rate-limit permit, attempts, response.
 
+mod admission;
 mod attempt;
 pub(crate) mod body;
 pub(crate) mod context;
@@ -7,32 +8,30 @@ pub(crate) mod decode;
 pub(crate) mod outcome;
 pub(crate) mod prepare;
 pub(crate) mod response;
+mod retrying;
 mod span;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Method, Request, Response, StatusCode, Url};
+use reqwest::header::HeaderMap;
+use reqwest::{Request, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use self::admission::Bearer;
 use self::attempt::{Attempt, read, was_canceled};
 use self::body::run_until;
 use self::outcome::{Ending, Failure, Outcome};
+use self::retrying::Retry;
 use self::span::CallSpan;
-use crate::auth::{Session, TokenSet};
 use crate::call::context::{Context, Credentials, authorize};
 use crate::error::{Error, Trace, missing_scopes};
 use crate::operations::Operation;
 use crate::transport::CallOptions;
-use crate::transport::retry::{self, Backoff, Reason, retry_after};
-use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse};
-use crate::transport::{NoPermit, Permit};
-
-/// The header that makes a POST idempotent.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::transport::retry::{self, Reason, retry_after};
+use crate::transport::{CallOutcome, CallReport, Calls, HttpPools};
+use crate::transport::{Permit, PoolInUse};
 
 /// The number of times that a call renews its token after a 401.
 ///
@@ -41,16 +40,12 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_RENEWALS: u32 = 2;
 
 const RATE_LIMITER: Failure = Failure::WaitTimedOut("the rate limiter");
-const CONCURRENCY_LIMIT: Failure = Failure::WaitTimedOut("the concurrency limit");
-const ACCESS_TOKEN: Failure =
-    Failure::WaitTimedOut("an access token (token store or token refresh)");
-const TOKEN_REFRESH: Failure = Failure::WaitTimedOut("a token refresh");
 
 /// A call, from its start to its result.
 pub(crate) struct Call<'c> {
     http: &'c HttpPools,
-    /// The connection pool of the last attempt.
-    pool: Option<PoolInUse>,
+    /// The connection pool of the request in flight.
+    pool: Option<PoolInUse<'c>>,
     calls: &'c Calls,
     credentials: &'c Credentials,
     options: &'c CallOptions,
@@ -67,26 +62,14 @@ pub(crate) struct Call<'c> {
     /// The status of the final response.
     status: Option<StatusCode>,
     span: Option<CallSpan>,
+    /// The permit of a request whose body is read after the attempts.
+    permit: Option<Permit<'c>>,
     /// The number of issues of the decoded response.
     issues: usize,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
     unreported: bool,
-}
-
-/// A retry that is going to be made.
-struct Retry {
-    delay: Duration,
-    /// What the retry budget is charged for, or `None` if the retry costs nothing.
-    reason: Option<Reason>,
-}
-
-/// The access token of an attempt.
-enum Bearer<'c> {
-    None,
-    Fixed(&'c crate::auth::AccessToken),
-    User(Arc<TokenSet>),
 }
 
 impl<'c> Call<'c> {
@@ -116,6 +99,7 @@ impl<'c> Call<'c> {
             trace: Trace::default(),
             status: None,
             span: None,
+            permit: None,
             issues: 0,
             paid: 0,
             unreported: false,
@@ -139,16 +123,33 @@ impl<'c> Call<'c> {
     pub(crate) async fn json<T: DeserializeOwned>(
         &mut self,
     ) -> Result<response::Response<T>, Error> {
-        let ending = self.make().await;
-        self.end_decoded(response::read_json(self.operation_id(), ending).await)
+        self.decoded(|_| {}).await
     }
 
     /// Makes the call and decodes the response, which may be empty.
     pub(crate) async fn any_json<T: DeserializeOwned>(
         &mut self,
     ) -> Result<response::Response<T>, Error> {
-        let ending = self.make().await;
-        self.end_decoded(response::read_any_json(self.operation_id(), ending).await)
+        self.decoded(response::fill_empty::<T>).await
+    }
+
+    /// Makes the call and decodes the response after `adapt` has changed it.
+    async fn decoded<T: DeserializeOwned>(
+        &mut self,
+        adapt: fn(&mut Ending),
+    ) -> Result<response::Response<T>, Error> {
+        let mut failed = None;
+        let read = loop {
+            let mut ending = self.make(failed).await;
+            adapt(&mut ending);
+            match response::read_json::<T>(self.operation_id(), ending) {
+                Ok(read) => break read,
+                // Retried like any other incomplete response.
+                Err(cut) => failed = Some(cut),
+            }
+        };
+        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.end(read)
     }
 
     /// Makes the call and ignores the body of the response.
@@ -164,15 +165,9 @@ impl<'c> Call<'c> {
         &mut self,
     ) -> Result<response::Response<response::ByteStream>, Error> {
         let ending = self.make_streaming().await;
-        self.end(response::read_bytes(self.operation_id(), ending).await)
-    }
-
-    fn end_decoded<T>(
-        &mut self,
-        read: Result<response::Response<T>, Error>,
-    ) -> Result<response::Response<T>, Error> {
-        self.issues = read.as_ref().map_or(0, |read| read.issues().len());
-        self.end(read)
+        let permit = self.permit.take();
+        let slot = permit.and_then(|permit| permit.into_stream(&self.calls.limiter));
+        self.end(response::read_bytes(self.operation_id(), ending, slot).await)
     }
 
     /// Reports the call with the outcome of reading its response, and ends its span.
@@ -182,18 +177,29 @@ impl<'c> Call<'c> {
         if let Some(span) = self.span.take() {
             span.end(outcome);
         }
+        self.permit = None;
         self.report(outcome);
         result
     }
 
     /// Makes the call and reads the body of the response within the attempt. [`Call::end`] must
     /// follow.
-    async fn make(&mut self) -> Ending {
+    ///
+    /// Continues after an ending that turned out to be incomplete.
+    async fn make(&mut self, failed: Option<Box<Ending>>) -> Ending {
         self.unreported = true;
-        let span = CallSpan::new(self.operation, self.request.as_ref());
+        let failed = failed.and_then(|ending| {
+            self.trace = ending.trace;
+            match ending.outcome {
+                Outcome::Response(response, body) => Some(Attempt::Response(response, body)),
+                Outcome::Failed(_) => None,
+            }
+        });
+        let span = self.span.take();
+        let span = span.unwrap_or_else(|| CallSpan::new(self.operation, self.request.as_ref()));
         let attempt = {
             // Pinned here, because the future is too large to be moved cheaply.
-            let attempts = std::pin::pin!(self.attempts());
+            let attempts = std::pin::pin!(self.attempts(failed));
             span.around(attempts).await
         };
         let outcome = match attempt {
@@ -220,7 +226,7 @@ impl<'c> Call<'c> {
     /// Only the headers must arrive within the timeout of an attempt.
     pub(crate) async fn make_streaming(&mut self) -> Ending {
         self.buffered = false;
-        self.make().await
+        self.make(None).await
     }
 
     fn report(&mut self, outcome: CallOutcome) {
@@ -235,64 +241,63 @@ impl<'c> Call<'c> {
         });
     }
 
-    /// Makes attempts until one succeeds or cannot be retried.
-    async fn attempts(&mut self) -> Result<Attempt, Failure> {
-        if let Some(request) = &mut self.request {
-            self.trace.idempotent = retry::is_idempotent(request.method());
-            if request.method() == Method::POST
-                && let own = request.headers().get(&IDEMPOTENCY_KEY)
-                && let Some(key) = self.options.key_of_a_call(own)
-            {
-                let key = key.map_err(Failure::Invalid)?;
-                request.headers_mut().insert(IDEMPOTENCY_KEY, key);
-                self.trace.idempotent = true;
-            }
+    /// Makes attempts until one succeeds or cannot be retried, after one that failed, if any.
+    async fn attempts(&mut self, mut failed: Option<Attempt>) -> Result<Attempt, Failure> {
+        if failed.is_none() {
+            self.note_idempotency()?;
         }
         // After a renewal: whether this process requested the token after the 401.
-        let mut is_new = false;
-        let mut renewals = 0;
+        let (mut is_new, mut renewals) = (false, 0);
         // The attempt that is retried, if that costs something.
         let mut retried = None;
         loop {
-            if let Some((failed, reason)) = retried.take() {
-                if !self.await_retry_budget(reason).await {
+            let attempt = if let Some(failed) = failed.take() {
+                failed
+            } else {
+                if let Some((failed, reason)) = retried.take() {
+                    if !self.await_retry_budget(reason).await {
+                        return Ok(failed);
+                    }
+                    retried = Some((failed, reason));
+                }
+                let (bearer, permit) = self.admit().await?;
+                // Paid as late as possible: a retry that waits does not use the budget of others.
+                if let Some((failed, reason)) = retried.take()
+                    && !self.pay_for_retry(reason).await
+                {
                     return Ok(failed);
                 }
-                retried = Some((failed, reason));
-            }
-            let (bearer, permit) = self.admit().await?;
-            // Paid as late as possible: a retry that waits does not use the budget of others.
-            if let Some((failed, reason)) = retried.take()
-                && !self.pay_for_retry(reason).await
-            {
-                return Ok(failed);
-            }
-            let attempt = self.attempt(&bearer).await?;
-            drop(permit);
-            if let (Bearer::User(tokens), Credentials::User(session)) = (&bearer, self.credentials)
-                && let Some(status) = attempt.status()
-            {
-                if status.is_success() {
-                    session.note_accepted(|| self.refusing(), tokens.generation);
-                }
-                if status == StatusCode::UNAUTHORIZED && is_new {
-                    session.note_refused(&self.refusing());
-                }
-                if status == StatusCode::UNAUTHORIZED
-                    && !is_new
-                    && renewals < MAX_RENEWALS
-                    && session.may_refresh_after_401(&self.refusing(), tokens.generation)
+                let attempt = self.attempt(&bearer).await?;
+                // A body that is read later keeps its slot.
+                let is_read_later = matches!(attempt, Attempt::Response(_, None));
+                self.permit = Some(permit).filter(|_| is_read_later);
+                if let (Bearer::User(tokens), Credentials::User(session)) =
+                    (&bearer, self.credentials)
+                    && let Some(status) = attempt.status()
                 {
-                    renewals += 1;
-                    is_new = self.renew(session, tokens.generation).await?;
-                    if self.request.is_none() {
-                        self.trace.body_not_replayable = true;
-                        return Ok(attempt);
+                    if status.is_success() {
+                        session.note_accepted(|| self.refusing(), tokens.generation);
                     }
-                    continue;
+                    if status == StatusCode::UNAUTHORIZED && is_new {
+                        session.note_refused(&self.refusing());
+                    }
+                    if status == StatusCode::UNAUTHORIZED
+                        && !is_new
+                        && renewals < MAX_RENEWALS
+                        && session.may_refresh_after_401(&self.refusing(), tokens.generation)
+                    {
+                        renewals += 1;
+                        is_new = self.renew(session, tokens.generation).await?;
+                        if self.request.is_none() {
+                            self.trace.body_not_replayable = true;
+                            return Ok(attempt);
+                        }
+                        continue;
+                    }
                 }
-            }
-            self.note_missing_scopes(&bearer, &attempt);
+                self.note_missing_scopes(&bearer, &attempt);
+                attempt
+            };
             let Some(Retry { delay, reason }) = self.next_retry(&attempt) else {
                 return Ok(attempt);
             };
@@ -300,50 +305,6 @@ impl<'c> Call<'c> {
             sleep(delay).await;
             retried = reason.map(|reason| (attempt, reason));
         }
-    }
-
-    /// Replaces the tokens that an operation refused, and returns whether this process requested
-    /// the new ones after that.
-    ///
-    /// Another process may have refreshed the tokens, or the vendor may have revoked them.
-    async fn renew(&self, session: &Arc<Session>, refused: u64) -> Result<bool, Failure> {
-        let requested_at = self.calls.clock.now();
-        let renewal = timeout_at(self.deadline, session.renew(refused));
-        let renewed = Box::pin(renewal).await.map_err(|_| TOKEN_REFRESH)?;
-        let renewed = renewed.map_err(Failure::Auth)?;
-        let is_new = session.has_issued(renewed.generation) && renewed.issued_at >= requested_at;
-        if is_new {
-            session.note_issued_after_401(renewed.generation);
-        }
-        Ok(is_new)
-    }
-
-    /// Charges the retry budget, and returns `false` if it allows no retry before the deadline.
-    async fn pay_for_retry(&mut self, reason: Reason) -> bool {
-        loop {
-            if let Some(cost) = self.calls.retry_budget.pay(reason) {
-                self.paid = self.paid.saturating_add(cost);
-                return true;
-            }
-            // Another call was faster. This one keeps its permit.
-            if !self.await_retry_budget(reason).await {
-                return false;
-            }
-        }
-    }
-
-    /// Waits while the retry budget is empty and other calls succeed, and returns whether the budget
-    /// allows the retry before the deadline.
-    async fn await_retry_budget(&self, reason: Reason) -> bool {
-        let budget = &self.calls.retry_budget;
-        while !budget.allows(reason) {
-            let delay = Backoff::delay(1);
-            if !budget.is_refilled() || Instant::now() + delay >= self.deadline {
-                return false;
-            }
-            sleep(delay).await;
-        }
-        true
     }
 
     /// Makes one attempt, whose token and permits were acquired.
@@ -364,11 +325,13 @@ impl<'c> Call<'c> {
             self.deadline
         };
         let attempt = self.await_response(in_flight, until).await;
-        if let Some(pool) = &self.pool {
+        if let Some(pool) = self.pool.take() {
             if attempt.timed_out() {
-                self.http.retire(pool);
+                pool.timed_out();
             } else if attempt.status().is_some() {
                 pool.responded();
+            } else {
+                pool.failed();
             }
         }
         self.trace.may_have_arrived |= !attempt.is_unsent();
@@ -451,66 +414,6 @@ impl<'c> Call<'c> {
         own.or(self.sent_to.as_ref()) == Some(url)
     }
 
-    /// Waits for an access token and a permit.
-    async fn admit(&mut self) -> Result<(Bearer<'c>, Permit<'c>), Failure> {
-        loop {
-            // The token comes first, so that a call that waits for a token holds no permit.
-            let bearer = self.bearer().await?;
-            let permit = self.calls.limiter.acquire(self.user(), self.deadline).await;
-            let permit = permit.map_err(|reason| match reason {
-                NoPermit::RateLimit(wait) => {
-                    self.trace.retry_after = Some(wait);
-                    Failure::NoPermit
-                }
-                NoPermit::Concurrency => CONCURRENCY_LIMIT,
-                NoPermit::Closed => Failure::Invalid("the client was shut down"),
-            })?;
-            if !permit.waited {
-                return Ok((bearer, permit));
-            }
-            let Credentials::User(session) = self.credentials else {
-                return Ok((bearer, permit));
-            };
-            // The token may have expired during the wait. Then the call starts over. A comparison
-            // with the store is short, and costs no second permit.
-            if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
-                return Ok((Bearer::User(tokens), permit));
-            }
-        }
-    }
-
-    /// Returns the id of the user whose token the call uses, empty for the app's own calls.
-    fn user(&self) -> &'c str {
-        match self.credentials {
-            Credentials::User(session) => session.user().as_str(),
-            _ => "",
-        }
-    }
-
-    async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
-        if let Some(bearer) = self.cached_bearer() {
-            return Ok(bearer);
-        }
-        let Credentials::User(session) = self.credentials else {
-            return Err(Failure::Invalid(
-                "no access token; set one with `ClientBuilder::access_token`",
-            ));
-        };
-        let tokens = Box::pin(timeout_at(self.deadline, session.tokens())).await;
-        let tokens = tokens.map_err(|_| ACCESS_TOKEN)?;
-        tokens.map(Bearer::User).map_err(Failure::Auth)
-    }
-
-    /// Returns the access token, if it is available without waiting.
-    fn cached_bearer(&self) -> Option<Bearer<'c>> {
-        match self.credentials {
-            Credentials::NotNeeded => Some(Bearer::None),
-            Credentials::Missing => None,
-            Credentials::Fixed(token) => Some(Bearer::Fixed(token)),
-            Credentials::User(session) => session.cached().ok().map(Bearer::User),
-        }
-    }
-
     /// Returns the name under which a 401 of this call is remembered.
     fn refusing(&self) -> Cow<'static, str> {
         if let Some(operation) = self.operation {
@@ -524,53 +427,6 @@ impl<'c> Call<'c> {
 
     fn operation_id(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.id)
-    }
-
-    /// Returns the next retry, or `None` if the call is not retried.
-    fn next_retry(&mut self, attempt: &Attempt) -> Option<Retry> {
-        let requested = match attempt {
-            Attempt::Response(response, _) => self.requested_delay(response),
-            Attempt::NoResponse { .. } | Attempt::TimedOut => None,
-        };
-        self.trace.retry_after = requested;
-        // A write that succeeded is not repeated to get its response.
-        let is_done = attempt.is_empty_success() && !self.is_read();
-        let Some(reason) = attempt.retry_reason().filter(|_| !is_done) else {
-            // A body that is streamed is not complete yet, so that its call earns nothing.
-            let earns = self.buffered || self.paid > 0;
-            if earns && !attempt.status()?.is_server_error() {
-                self.calls.retry_budget.refund(self.paid);
-            }
-            return None;
-        };
-        let refused_unprocessed = self.options.retries_refused_writes()
-            && (reason == Reason::Throttle
-                || attempt.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
-                    && requested.is_some());
-        if self.request.is_none()
-            || !(self.trace.idempotent || attempt.is_unsent() || refused_unprocessed)
-            || self.trace.attempts >= self.options.number_of_attempts()
-        {
-            return None;
-        }
-        // A closed idle connection is no sign of a failing server. The first retry after one is
-        // made at once, over a new connection, and costs nothing.
-        if self.trace.attempts == 1 && attempt.is_stale_connection() {
-            let (delay, reason) = (Duration::ZERO, None);
-            return (Instant::now() < self.deadline).then_some(Retry { delay, reason });
-        }
-        let delay = Backoff::delay_for(reason, self.trace.attempts);
-        let delay = delay.max(requested.unwrap_or_default());
-        let budget = &self.calls.retry_budget;
-        let is_possible = Instant::now() + delay < self.deadline
-            && (budget.allows(reason) || budget.is_refilled());
-        let reason = Some(reason);
-        is_possible.then_some(Retry { delay, reason })
-    }
-
-    fn is_read(&self) -> bool {
-        let method = self.request.as_ref().map(Request::method);
-        method.is_some_and(|method| [Method::GET, Method::HEAD].contains(method))
     }
 
     fn note_missing_scopes(&mut self, bearer: &Bearer<'_>, attempt: &Attempt) {

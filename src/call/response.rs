@@ -8,10 +8,11 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use super::body::ends_with_connection;
+use super::body::{ends_early, ends_with_connection};
 use super::decode::{Decoded, Findings, Undecodable, decode};
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
+use crate::transport::StreamSlot;
 use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 
 /// A decoded response with its status and headers.
@@ -182,10 +183,15 @@ impl<T> fmt::Debug for Response<T> {
 }
 
 /// A response body that is read as it arrives, for responses that are not JSON.
+///
+/// It counts as an in-flight request until it ends or is dropped; at most half of the
+/// [concurrency limit](crate::ClientBuilder::concurrency) counts so.
 pub struct ByteStream {
     operation_id: &'static str,
     trace: Trace,
     response: reqwest::Response,
+    /// The slot of the concurrency limit, until the body ends.
+    slot: Option<StreamSlot>,
 }
 
 impl ByteStream {
@@ -197,6 +203,9 @@ impl ByteStream {
     /// timeout has passed.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Error> {
         let chunk = self.response.chunk().await;
+        if !matches!(chunk, Ok(Some(_))) {
+            self.slot = None;
+        }
         chunk.map_err(|error| self.incomplete(Some(error)))
     }
 
@@ -222,31 +231,36 @@ impl fmt::Debug for ByteStream {
     }
 }
 
-/// Reads a response of any JSON; an empty body is an empty object, if the type can be one.
-pub(crate) async fn read_any_json<T: DeserializeOwned>(
-    operation_id: &'static str,
-    mut ending: Ending,
-) -> Result<Response<T>, Error> {
+/// Replaces an empty body by an empty object, if the type can be one.
+pub(crate) fn fill_empty<T: DeserializeOwned>(ending: &mut Ending) {
     const EMPTY_OBJECT: &[u8] = b"{}";
     if let Outcome::Response(_, Some(Ok(body))) = &mut ending.outcome
         && body.trim_ascii().is_empty()
         && serde_json::from_slice::<T>(EMPTY_OBJECT).is_ok()
     {
-        *body = bytes::Bytes::from_static(EMPTY_OBJECT);
+        *body = Bytes::from_static(EMPTY_OBJECT);
     }
-    read_json(operation_id, ending).await
 }
 
-pub(crate) async fn read_json<T: DeserializeOwned>(
+/// Decodes a response.
+///
+/// # Errors
+///
+/// Returns an ending with an incomplete body if decoding shows that the body was cut off. This is
+/// not checked before, so that a good body is read only once.
+pub(crate) fn read_json<T: DeserializeOwned>(
     operation_id: &'static str,
     ending: Ending,
-) -> Result<Response<T>, Error> {
+) -> Result<Result<Response<T>, Error>, Box<Ending>> {
     let strict = ending.strict;
     let Success {
         mut response,
         trace,
         body,
-    } = success(operation_id, ending)?;
+    } = match success(operation_id, ending) {
+        Ok(success) => success,
+        Err(error) => return Ok(Err(error)),
+    };
     let status = response.status();
     // The headers are not read from the response any more.
     let headers = std::mem::take(response.headers_mut());
@@ -255,41 +269,48 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
         headers,
         body,
     };
-    let body = match body {
+    let error = match body {
         Ok(body) | Err(IncompleteBody::Closed(None, body)) if body.trim_ascii().is_empty() => {
-            return Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace));
+            Error::empty_success(operation_id, raw(headers, body))
         }
-        Ok(body) => body,
+        Ok(body) => match decode(&body, strict) {
+            Ok(Decoded { value, findings }) => {
+                return Ok(Ok(Response {
+                    value,
+                    status,
+                    headers,
+                    attempts: trace.attempts,
+                    findings,
+                    body,
+                }));
+            }
+            Err(_) if body.trim_ascii() == b"null" => {
+                Error::empty_success(operation_id, raw(headers, body))
+            }
+            Err(_) if ends_early(&headers, &body) => {
+                *response.headers_mut() = headers;
+                let body = Some(Err(IncompleteBody::Closed(None, body)));
+                return Err(Box::new(Ending {
+                    trace,
+                    outcome: Outcome::Response(response, body),
+                    strict,
+                }));
+            }
+            Err(Undecodable { error, cause }) => {
+                Error::decode(operation_id, raw(headers, body), cause, &error)
+            }
+        },
         Err(IncompleteBody::Closed(error, body)) => {
-            let response = raw(headers, body);
-            return Err(Error::incomplete(operation_id, response, error).traced(trace));
+            Error::incomplete(operation_id, raw(headers, body), error)
         }
         Err(IncompleteBody::TimedOut(body)) => {
-            let response = raw(headers, body);
-            return Err(Error::timed_out(operation_id, Some(response)).traced(trace));
+            Error::timed_out(operation_id, Some(raw(headers, body)))
         }
         Err(IncompleteBody::TooLarge { read, limit }) => {
-            let response = raw(headers, read);
-            return Err(Error::too_large(operation_id, response, limit).traced(trace));
+            Error::too_large(operation_id, raw(headers, read), limit)
         }
     };
-    match decode(&body, strict) {
-        Ok(Decoded { value, findings }) => Ok(Response {
-            value,
-            status,
-            headers,
-            attempts: trace.attempts,
-            findings,
-            body,
-        }),
-        Err(_) if body.trim_ascii() == b"null" => {
-            Err(Error::empty_success(operation_id, raw(headers, body)).traced(trace))
-        }
-        Err(Undecodable { error, cause }) => {
-            let error = Error::decode(operation_id, raw(headers, body), cause, &error);
-            Err(error.traced(trace))
-        }
-    }
+    Ok(Err(error.traced(trace)))
 }
 
 pub(crate) async fn read_nothing(
@@ -303,6 +324,7 @@ pub(crate) async fn read_nothing(
 pub(crate) async fn read_bytes(
     operation_id: &'static str,
     ending: Ending,
+    slot: Option<StreamSlot>,
 ) -> Result<Response<ByteStream>, Error> {
     let success = success(operation_id, ending)?;
     let trace = success.trace.clone();
@@ -310,6 +332,7 @@ pub(crate) async fn read_bytes(
         operation_id,
         trace,
         response,
+        slot,
     }))
 }
 

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
 pub use self::limit::RateLimit;
-pub(crate) use self::limit::{NoPermit, Permit};
+pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot};
 pub use self::options::CallOptions;
 pub use self::outcome::CallOutcome;
 pub(crate) use self::pools::{HttpPools, PoolInUse};
@@ -166,7 +166,8 @@ macro_rules! connection_setters {
         ///
         /// Further requests wait in a queue per user, served round-robin. One connected user can
         /// have three quarters of them, so that slow requests of one user leave room for the
-        /// others. Requests to the token endpoint do not count. Default: 256.
+        /// others. Requests to the token endpoint do not count. A response that is streamed counts
+        /// until its body ends, if at most half of the limit is streamed. Default: 256.
         #[must_use]
         pub fn concurrency(mut self, requests: usize) -> Self {
             self.connection.concurrency = requests;

@@ -2,9 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::BuildError;
 use crate::lock::lock;
+
+/// The time without a response after which a request that its caller gave up counts as timed out:
+/// 4 s.
+///
+/// A shorter timeout of a caller says nothing about the connection.
+const SILENT_AFTER: Duration = Duration::from_secs(4);
 
 /// Builds an HTTP client with a new connection pool.
 type Build = dyn Fn() -> Result<reqwest::Client, BuildError> + Send + Sync;
@@ -24,11 +33,17 @@ struct Pool {
     responses: AtomicU64,
 }
 
-/// The pool of one request.
-pub(crate) struct PoolInUse {
+/// The pool of one request, which must be ended when the request has.
+///
+/// If it is dropped instead, the caller gave the request up, for example with a timeout of its own.
+#[must_use]
+pub(crate) struct PoolInUse<'p> {
+    pools: &'p HttpPools,
     pool: Arc<Pool>,
     /// The number of responses that had arrived when the request was sent.
     before: u64,
+    sent_at: Instant,
+    has_ended: bool,
 }
 
 impl HttpPools {
@@ -50,11 +65,21 @@ impl HttpPools {
         }
     }
 
-    /// Returns the pool for the next request.
-    pub(crate) fn current(&self) -> PoolInUse {
+    /// Returns the client of the current pool, which builds requests.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        lock(&self.current).http.clone()
+    }
+
+    /// Returns the pool for a request that is sent now.
+    pub(crate) fn current(&self) -> PoolInUse<'_> {
         let pool = Arc::clone(&lock(&self.current));
-        let before = pool.responses.load(Ordering::Relaxed);
-        PoolInUse { pool, before }
+        PoolInUse {
+            pools: self,
+            before: pool.responses.load(Ordering::Relaxed),
+            pool,
+            sent_at: Instant::now(),
+            has_ended: false,
+        }
     }
 
     /// Replaces the pool of a request that timed out, if it seems dead: it has had responses, but
@@ -63,7 +88,7 @@ impl HttpPools {
     /// Requests in flight keep the connections of their own pool. A new pool is kept until it has
     /// had a response, so that its first connection can be established after the timeout of the
     /// first request.
-    pub(crate) fn retire(&self, used: &PoolInUse) {
+    fn retire(&self, used: &PoolInUse<'_>) {
         let responses = used.pool.responses.load(Ordering::Relaxed);
         let seems_dead = responses > 0 && responses == used.before;
         let is_current = || Arc::ptr_eq(&lock(&self.current), &used.pool);
@@ -91,14 +116,34 @@ impl Pool {
     }
 }
 
-impl PoolInUse {
+impl PoolInUse<'_> {
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.pool.http
     }
 
     /// Records that a response arrived.
-    pub(crate) fn responded(&self) {
+    pub(crate) fn responded(mut self) {
+        self.has_ended = true;
         self.pool.responses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that the request failed before its timeout.
+    pub(crate) fn failed(mut self) {
+        self.has_ended = true;
+    }
+
+    /// Records that no response arrived in time.
+    pub(crate) fn timed_out(mut self) {
+        self.has_ended = true;
+        self.pools.retire(&self);
+    }
+}
+
+impl Drop for PoolInUse<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended && self.sent_at.elapsed() >= SILENT_AFTER {
+            self.pools.retire(self);
+        }
     }
 }
 
@@ -106,26 +151,49 @@ impl PoolInUse {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pool_is_replaced_only_if_it_worked_and_fell_silent() {
+    fn pools() -> HttpPools {
         crate::transport::install_tls_provider();
-        let pools = HttpPools::build(|| Ok(reqwest::Client::new())).unwrap();
-        let replaced = |used: &PoolInUse| {
-            pools.retire(used);
-            !Arc::ptr_eq(&pools.current().pool, &used.pool)
-        };
+        HttpPools::build(|| Ok(reqwest::Client::new())).unwrap()
+    }
+
+    /// Returns whether ending a request by this function replaces its pool.
+    fn is_replaced<'p>(
+        pools: &HttpPools,
+        used: PoolInUse<'p>,
+        end: impl FnOnce(PoolInUse<'p>),
+    ) -> bool {
+        let pool = Arc::clone(&used.pool);
+        end(used);
+        !Arc::ptr_eq(&lock(&pools.current), &pool)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_is_replaced_only_if_it_worked_and_fell_silent() {
+        let pools = pools();
         // The first connection may still be on its way.
+        assert!(!is_replaced(&pools, pools.current(), PoolInUse::timed_out));
         let first = pools.current();
-        assert!(!replaced(&first));
-        first.responded();
+        pools.current().responded();
         // Another request had a response after this one was sent.
-        assert!(!replaced(&first));
+        assert!(!is_replaced(&pools, first, PoolInUse::timed_out));
         let (silent, other) = (pools.current(), pools.current());
-        assert!(replaced(&silent));
+        assert!(is_replaced(&pools, silent, PoolInUse::timed_out));
         // Of requests that time out together, one replaces the pool.
         let second = pools.current();
-        pools.retire(&other);
-        assert!(Arc::ptr_eq(&pools.current().pool, &second.pool));
-        assert!(!replaced(&second));
+        other.timed_out();
+        assert!(Arc::ptr_eq(&lock(&pools.current), &second.pool));
+        assert!(!is_replaced(&pools, second, PoolInUse::timed_out));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_given_up_after_four_seconds_counts_as_timed_out() {
+        let pools = pools();
+        pools.current().responded();
+        let [soon, late, failed] = [pools.current(), pools.current(), pools.current()];
+        tokio::time::advance(SILENT_AFTER - Duration::from_millis(1)).await;
+        assert!(!is_replaced(&pools, soon, drop));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!is_replaced(&pools, failed, PoolInUse::failed));
+        assert!(is_replaced(&pools, late, drop));
     }
 }

@@ -39,7 +39,7 @@ pub struct CallReport {
 
 /// The limits, the retry budget and the listener that the clients of one app share.
 pub(crate) struct Calls {
-    pub(crate) limiter: Limiter,
+    pub(crate) limiter: Arc<Limiter>,
     pub(crate) retry_budget: RetryBudget,
     pub(crate) clock: Arc<dyn Clock>,
     listener: Option<Listener>,
@@ -53,7 +53,7 @@ impl Calls {
         listener: Option<Listener>,
     ) -> Self {
         Self {
-            limiter: Limiter::new(limit, concurrency),
+            limiter: Arc::new(Limiter::new(limit, concurrency)),
             retry_budget: RetryBudget::new(),
             clock,
             listener,

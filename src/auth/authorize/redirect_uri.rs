@@ -18,6 +18,9 @@ const REFUSED_SCHEMES: [&str; 10] = [
     "wss",
 ];
 
+/// The parameters of a callback, which the query of a redirect URI must not contain.
+const CALLBACK_PARAMETERS: [&str; 4] = ["code", "state", "error", "error_description"];
+
 /// The redirect URI of an app.
 ///
 /// The server compares it byte by byte with the dashboard, so it is sent as it was given, and its
@@ -61,6 +64,13 @@ impl RedirectUri {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("redirect URI: contains a user name or a password; remove it");
+        }
+        let mut names = url.query_pairs().map(|(name, _)| name);
+        if names.any(|name| CALLBACK_PARAMETERS.contains(&&*name)) {
+            return refuse(
+                "redirect URI: the query contains a parameter of the callback (code, state, error \
+                 or error_description); rename it",
+            );
         }
         Ok(Self { text, url })
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use self::flight::{Flight, TaskResult};
 use self::refusals::Refusals;
 use self::save::SaveFailures;
+use super::client_secrets::Secrets;
 use super::error::{AuthError, Kind};
 use super::shared::AppShared;
 use super::token::{AccessToken, TokenSet};
@@ -78,8 +79,9 @@ struct State {
     /// The generation of the last token set that this process requested and saved.
     issued: u64,
     save_failures: Option<Box<SaveFailures>>,
-    /// An unusable response to a refresh of this generation, which is not repeated for a while.
-    unusable: Option<Box<Unusable>>,
+    /// An error of a refresh that would not change if it were repeated at once. Boxed, because it is
+    /// rare.
+    decision: Option<Box<Decision>>,
     /// The last token request, if it failed for a reason of the endpoint. Boxed, because that is
     /// rare.
     failure: Option<Box<RequestFailure>>,
@@ -106,8 +108,11 @@ struct Unsaved {
     superseded: Vec<AccessToken>,
 }
 
-struct Unusable {
+/// An error with which a refresh of this generation fails, without a request, for a while, unless
+/// the client secrets are replaced.
+struct Decision {
     generation: u64,
+    secrets: Arc<Secrets>,
     until: Instant,
     error: AuthError,
 }

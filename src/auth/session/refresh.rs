@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::flight::{Flight, LeasePolls};
-use super::{RequestFailure, Session, TokensResult, Unsaved, Unusable, is_expired};
+use super::{Decision, RequestFailure, Session, TokensResult, Unsaved, is_expired};
 use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
@@ -19,6 +19,10 @@ use crate::transport::retry::Backoff;
 /// The time for which a refresh is not repeated after the endpoint issued an unusable token set:
 /// 10 min. Each repetition would issue another one.
 const UNUSABLE_DELAY: Duration = Duration::from_secs(600);
+
+/// The time for which a refresh is not repeated after the endpoint refused the app: 10 s. Each call
+/// would repeat it.
+const MISCONFIGURED_DELAY: Duration = Duration::from_secs(10);
 
 impl Session {
     /// Refreshes the tokens, unless another process has already done so.
@@ -120,7 +124,7 @@ impl Session {
         if self.has_replacement(&stored, failed) {
             return self.adopt(flight, stored);
         }
-        if let Some(error) = self.recent_unusable_response(stored.generation) {
+        if let Some(error) = self.recent_decision(stored.generation) {
             return Err(error);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
@@ -158,7 +162,8 @@ impl Session {
                 Outcome::Done(issued) => {
                     // Judged before any retry, which would issue another token set.
                     if let Some(reason) = unusable(&stored.user, &issued) {
-                        return Err(self.note_unusable_response(stored.generation, reason));
+                        let error = AuthError::new(Kind::Unusable(reason));
+                        return Err(self.note_decision(stored.generation, error, UNUSABLE_DELAY));
                     }
                     let new = self.next_token_set(stored, issued, requested_at);
                     return self.save(flight, new).await;
@@ -168,7 +173,8 @@ impl Session {
                     return self.mark_needs_reconnect(flight, stored, reason).await;
                 }
                 Outcome::Misconfigured(reason) => {
-                    return Err(AuthError::new(Kind::Misconfigured(reason)));
+                    let error = AuthError::new(Kind::Misconfigured(reason));
+                    return Err(self.note_decision(stored.generation, error, MISCONFIGURED_DELAY));
                 }
                 Outcome::Unclear {
                     error, retry_after, ..
@@ -268,18 +274,21 @@ impl Session {
         }
     }
 
-    fn recent_unusable_response(&self, generation: u64) -> Option<AuthError> {
+    fn recent_decision(&self, generation: u64) -> Option<AuthError> {
         let state = self.lock();
-        let unusable = state.unusable.as_ref()?;
-        let is_recent = unusable.generation == generation && Instant::now() < unusable.until;
-        is_recent.then(|| unusable.error.clone())
+        let decision = state.decision.as_ref()?;
+        let is_recent = decision.generation == generation
+            && Instant::now() < decision.until
+            && Arc::ptr_eq(&decision.secrets, &self.app.endpoint.secrets.get());
+        is_recent.then(|| decision.error.clone())
     }
 
-    fn note_unusable_response(&self, generation: u64, reason: &'static str) -> AuthError {
-        let error = AuthError::new(Kind::Unusable(reason));
-        self.lock().unusable = Some(Box::new(Unusable {
+    /// Returns the error, and repeats it without a request for a while.
+    fn note_decision(&self, generation: u64, error: AuthError, delay: Duration) -> AuthError {
+        self.lock().decision = Some(Box::new(Decision {
             generation,
-            until: Instant::now() + UNUSABLE_DELAY,
+            secrets: self.app.endpoint.secrets.get(),
+            until: Instant::now() + delay,
             error: error.clone(),
         }));
         error

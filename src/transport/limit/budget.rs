@@ -31,9 +31,14 @@ const FIRST_PAUSE: Nanos = 1_000_000_000;
 /// server still refuses requests, the next 429 starts the next pause.
 const MAX_PAUSE: Nanos = 60_000_000_000;
 
-/// The part of the limit that OAuth requests can take in a window, in bursts: 2,000 of 5,000.
+/// The divisor of the limit that gives the part that OAuth requests can always take in a window:
+/// 500 of 5,000.
+const OAUTH_SHARE: u64 = 10;
+
+/// The part of the limit that OAuth requests can take in a window if calls use little of it, in
+/// bursts: 2,000 of 5,000.
 ///
-/// Bursts of calls leave room for it.
+/// Each token refresh is followed by a call.
 const OAUTH_BURSTS: u64 = 2;
 
 /// The requests that were sent within the last window, and the rules for the next ones.
@@ -49,7 +54,7 @@ const OAUTH_BURSTS: u64 = 2;
 /// forever, however the last ones are spread. It delays nothing else: after one `span` of
 /// saturation, every slot is used as soon as it is free.
 ///
-/// OAuth requests count for the first rule only, and have a limit of their own. Many users whose
+/// OAuth requests count for the first rule only, and have limits of their own. Many users whose
 /// tokens expire at the same time therefore do not slow down the calls of the others.
 pub(super) struct Budget {
     requests: u64,
@@ -187,15 +192,22 @@ impl Budget {
     /// `granted` calls are about to be sent.
     pub(super) fn earliest_oauth(&mut self, now: Nanos, granted: u64) -> Nanos {
         self.forget(now);
-        let share = (self.burst * OAUTH_BURSTS).min(self.requests) as usize;
-        let own = self.oauth.len().checked_sub(share);
-        let own = own.and_then(|excess| self.oauth.get(excess)).copied();
-        let all = (self.in_use() + granted).checked_sub(self.requests);
-        let all = all.and_then(|excess| self.oldest(excess as usize));
-        let limits = [own, all].into_iter().flatten();
-        let at = limits.map(|sent| sent.saturating_add(self.span)).max();
-        let resumed_at = self.oauth_pause.as_ref().map(|pause| pause.until);
-        now.max(at.unwrap_or(now)).max(resumed_at.unwrap_or(now))
+        let free_again = |sent: Option<Nanos>| sent.map_or(now, |at| at.saturating_add(self.span));
+        let oauth_below = |limit: u64| {
+            let excess = self.oauth.len().checked_sub(limit as usize);
+            free_again(excess.and_then(|excess| self.oauth.get(excess)).copied())
+        };
+        let all_below = |limit: u64| {
+            let excess = (self.in_use() + granted).checked_sub(limit);
+            free_again(excess.and_then(|excess| self.oldest(excess as usize)))
+        };
+        let share = oauth_below((self.requests / OAUTH_SHARE).max(1));
+        // What calls need next is what they needed last, and a burst.
+        let unused =
+            all_below(self.requests - self.burst).max(oauth_below(self.burst * OAUTH_BURSTS));
+        let resumed_at = self.oauth_pause.as_ref().map_or(now, |pause| pause.until);
+        let at = share.min(unused).max(all_below(self.requests));
+        at.max(resumed_at).max(now)
     }
 
     /// Counts an OAuth request that is sent now.

@@ -34,8 +34,8 @@ use crate::lock::lock;
 /// the other users.
 /// Requests of one user are sent in the order in which they were made.
 /// A fifth of the limit may be sent as a burst; the rest is spread over the window.
-/// OAuth requests count against the limit and may take two fifths of it, but do not wait behind
-/// calls, nor calls behind them.
+/// OAuth requests count against the limit, but do not wait behind calls, nor calls behind them. They
+/// can always have a tenth of the limit, and up to two fifths while calls leave enough of it unused.
 ///
 /// The limit applies to one process.
 /// If several processes share an app, give each process its share.
@@ -109,9 +109,14 @@ pub(crate) struct Limiter {
 #[must_use]
 pub(crate) struct Permit<'l> {
     limiter: &'l Limiter,
+    /// `None` if the slot was passed on.
+    user: Option<Arc<str>>,
+}
+
+/// The slot of a body that a caller streams, occupied until it is dropped.
+pub(crate) struct StreamSlot {
+    limiter: Arc<Limiter>,
     user: Arc<str>,
-    /// Whether the request waited for the permit.
-    pub(crate) waited: bool,
 }
 
 /// The reason why no permit is available before the deadline.
@@ -123,10 +128,17 @@ pub(crate) enum NoPermit {
     Closed,
 }
 
+/// The result of entering the queue.
+pub(crate) enum Entry<'l> {
+    Permit(Permit<'l>),
+    /// The request must wait.
+    Place(Place<'l>),
+}
+
 /// The next step of a waiting request.
 enum Next {
-    /// Send the request.
-    Send,
+    /// Redeem the permit that was granted.
+    Redeem,
     /// Check again after a notification, or at this time at the latest.
     At(Instant),
 }
@@ -143,26 +155,24 @@ impl Limiter {
         }
     }
 
-    /// Waits until a user's request may be sent, and counts it as sent.
-    ///
-    /// Dropping the future removes the request from the queue.
-    pub(crate) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit<'_>, NoPermit> {
-        let place = match self.admit(user, until)? {
-            Ok(permit) => return Ok(permit),
-            Err(place) => place,
-        };
-        loop {
-            let next = place.check(until)?;
-            let notified = place.waiter.handle.notified();
-            match next {
-                Next::Send => {
-                    return Ok(Permit {
-                        limiter: self,
-                        user: Arc::clone(&place.waiter.user),
-                        waited: true,
-                    });
-                }
-                Next::At(at) => drop(timeout_at(at, notified).await),
+    /// Returns a permit if a user's request may be sent at once, or else a place in the queue.
+    pub(crate) fn enter(&self, user: &str, until: Instant) -> Result<Entry<'_>, NoPermit> {
+        let (mut queue, now) = self.lock();
+        if queue.is_closed() {
+            return Err(NoPermit::Closed);
+        }
+        match queue.admit(now, user, self.nanos(until)) {
+            Admission::Granted(user) => Ok(Entry::Permit(Permit {
+                limiter: self,
+                user: Some(user),
+            })),
+            Admission::TooLate(at) => Err(NoPermit::before(at, now)),
+            Admission::Wait => {
+                let waiter = queue.wait(now, user, Arc::default());
+                Ok(Entry::Place(Place {
+                    limiter: self,
+                    waiter,
+                }))
             }
         }
     }
@@ -244,6 +254,19 @@ impl Limiter {
         queue.oauth_throttled(now, retry_after.map(nanos));
     }
 
+    /// Ends an in-flight request by this function of the queue.
+    fn release(&self, end: impl FnOnce(&mut Queue<Arc<Notify>>, Nanos, &mut Vec<Arc<Notify>>)) {
+        let mut woken = Vec::new();
+        let (mut queue, now) = self.lock();
+        end(&mut queue, now, &mut woken);
+        let is_drained = queue.is_closed() && queue.in_flight() == 0;
+        drop(queue);
+        if is_drained {
+            self.drained.notify_waiters();
+        }
+        wake(woken);
+    }
+
     /// Locks the queue and reads the time.
     ///
     /// The time is read under the lock, so that requests are recorded in order.
@@ -256,29 +279,6 @@ impl Limiter {
     fn nanos(&self, at: Instant) -> Nanos {
         nanos(at.saturating_duration_since(self.start))
     }
-
-    /// Returns a permit if the request may be sent at once, or else a place in the queue.
-    fn admit(&self, user: &str, until: Instant) -> Result<Result<Permit<'_>, Place<'_>>, NoPermit> {
-        let (mut queue, now) = self.lock();
-        if queue.is_closed() {
-            return Err(NoPermit::Closed);
-        }
-        match queue.admit(now, user, self.nanos(until)) {
-            Admission::Granted(user) => Ok(Ok(Permit {
-                limiter: self,
-                user,
-                waited: false,
-            })),
-            Admission::TooLate(at) => Err(NoPermit::before(at, now)),
-            Admission::Wait => {
-                let waiter = queue.wait(now, user, Arc::default());
-                Ok(Err(Place {
-                    limiter: self,
-                    waiter,
-                }))
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Permit<'_> {
@@ -287,17 +287,35 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
+impl Permit<'_> {
+    /// Passes the slot on to a body that the caller streams.
+    ///
+    /// Such bodies have at most half of the slots, because their callers may make calls while they
+    /// read, or may not read. The others occupy no slot.
+    pub(crate) fn into_stream(mut self, limiter: &Arc<Limiter>) -> Option<StreamSlot> {
+        let has_slot = limiter.lock().0.start_stream();
+        let user = self.user.take_if(|_| has_slot)?;
+        Some(StreamSlot {
+            limiter: Arc::clone(limiter),
+            user,
+        })
+    }
+}
+
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut woken = Vec::new();
-        let (mut queue, now) = self.limiter.lock();
-        queue.release(now, &self.user, &mut woken);
-        let is_drained = queue.is_closed() && queue.in_flight() == 0;
-        drop(queue);
-        if is_drained {
-            self.limiter.drained.notify_waiters();
+        if let Some(user) = &self.user {
+            self.limiter
+                .release(|queue, now, woken| queue.release(now, user, woken));
         }
-        wake(woken);
+    }
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        let user = &self.user;
+        self.limiter
+            .release(|queue, now, woken| queue.end_stream(now, user, woken));
     }
 }
 
@@ -313,13 +331,46 @@ impl NoPermit {
     }
 }
 
-/// A place in the queue, removed when dropped.
-struct Place<'a> {
-    limiter: &'a Limiter,
+/// A place in the queue, which it leaves when dropped.
+pub(crate) struct Place<'l> {
+    limiter: &'l Limiter,
     waiter: Waiter<Arc<Notify>>,
 }
 
-impl Place<'_> {
+impl<'l> Place<'l> {
+    /// Waits until a permit is granted, which must then be redeemed within a second.
+    pub(crate) async fn granted(&self, until: Instant) -> Result<(), NoPermit> {
+        loop {
+            let next = self.check(until)?;
+            let notified = self.waiter.handle.notified();
+            match next {
+                Next::Redeem => return Ok(()),
+                Next::At(at) => drop(timeout_at(at, notified).await),
+            }
+        }
+    }
+
+    /// Counts the request as sent, if its permit was not withdrawn.
+    pub(crate) fn redeem(&self) -> Option<Permit<'l>> {
+        let limiter = self.limiter;
+        let (mut queue, now) = limiter.lock();
+        queue.redeem(now, &self.waiter).then(|| Permit {
+            limiter,
+            user: Some(Arc::clone(&self.waiter.user)),
+        })
+    }
+
+    /// Leaves the queue until the next call of [`granted`](Self::granted), and passes the permit on.
+    ///
+    /// The request returns to its old place.
+    pub(crate) fn leave(&self) {
+        let mut woken = Vec::new();
+        let (mut queue, now) = self.limiter.lock();
+        queue.cancel(now, &self.waiter, &mut woken);
+        drop(queue);
+        wake(woken);
+    }
+
     /// Returns the next step of the request, or an error if it cannot be sent before the deadline.
     fn check(&self, until: Instant) -> Result<Next, NoPermit> {
         let mut woken = Vec::new();
@@ -333,7 +384,7 @@ impl Place<'_> {
         wake(woken);
         match check {
             None => Err(NoPermit::before(now, now)),
-            Some(Check::Granted) => Ok(Next::Send),
+            Some(Check::Granted) => Ok(Next::Redeem),
             Some(Check::Wait { earliest, check_at }) => {
                 if deadline < earliest.unwrap_or(now) || deadline == now {
                     let before = |at| NoPermit::before(at, now);
@@ -349,11 +400,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut woken = Vec::new();
-        let (mut queue, now) = self.limiter.lock();
-        queue.cancel(now, &self.waiter, &mut woken);
-        drop(queue);
-        wake(woken);
+        self.leave();
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) struct Queue<H> {
     slots: usize,
     /// The number of granted and in-flight requests, each of which has a slot.
     in_flight: usize,
+    /// The number of in-flight requests whose body a caller streams, and the largest one.
+    streams: usize,
+    max_streams: usize,
     /// Whether no further request gets a permit.
     is_closed: bool,
     slots_per_user: usize,
@@ -50,6 +53,10 @@ pub(super) struct Queue<H> {
     /// The times of grants by waiter number, oldest first; some may no longer be in `granted`.
     grants: VecDeque<(Nanos, u64)>,
     next_waiter: u64,
+    /// The time until which one permit is kept for an OAuth request that waits.
+    kept_until: Nanos,
+    /// Whether a call was sent since the last OAuth request.
+    is_oauth_next: bool,
 }
 
 struct UserQueue<H> {
@@ -82,7 +89,7 @@ pub(super) enum Admission {
 
 /// The decision on a waiting request.
 pub(super) enum Check {
-    /// The request may be sent, and is counted as sent.
+    /// The request has a permit to redeem.
     Granted,
     Wait {
         /// The earliest time of the next permit, or `None` if the request waits for a slot.
@@ -99,6 +106,8 @@ impl<H: Clone> Queue<H> {
             budget,
             slots,
             in_flight: 0,
+            streams: 0,
+            max_streams: slots / 2,
             is_closed: false,
             slots_per_user: slots - slots / RESERVED,
             users: HashMap::new(),
@@ -109,6 +118,8 @@ impl<H: Clone> Queue<H> {
             granted: HashMap::new(),
             grants: VecDeque::new(),
             next_waiter: 0,
+            kept_until: 0,
+            is_oauth_next: true,
         }
     }
 
@@ -152,15 +163,16 @@ impl<H: Clone> Queue<H> {
 
     /// Grants all due permits, and decides on a waiting request.
     pub(super) fn check(&mut self, now: Nanos, waiter: &Waiter<H>, wake: &mut Vec<H>) -> Check {
+        let is_granted = |queue: &Self| queue.granted.contains_key(&waiter.number);
+        if is_granted(self) {
+            return Check::Granted;
+        }
         if !self.is_waiting(waiter) {
-            if self.redeem(now, waiter) {
-                return Check::Granted;
-            }
-            // The request did not redeem its permit in time. It waits again, before all later
-            // requests of its user.
+            // The request did not redeem its permit in time, or left the queue. It waits again,
+            // before all later requests of its user.
             self.enqueue(now, waiter);
         }
-        if self.grant_due(now, wake) && !self.is_waiting(waiter) && self.redeem(now, waiter) {
+        if self.grant_due(now, wake) && is_granted(self) {
             return Check::Granted;
         }
         let earliest = self.earliest(now, 1).max(self.paused_until(&waiter.user));
@@ -168,6 +180,15 @@ impl<H: Clone> Queue<H> {
             earliest: (earliest > now || self.is_in_rotation(&waiter.user)).then_some(earliest),
             check_at: self.check_at(now, waiter),
         }
+    }
+
+    /// Counts a request as sent if it has a permit. The request keeps its slot.
+    pub(super) fn redeem(&mut self, now: Nanos, waiter: &Waiter<H>) -> bool {
+        let redeemed = self.granted.remove(&waiter.number).is_some();
+        if redeemed {
+            self.record(now);
+        }
+        redeemed
     }
 
     /// Removes a request, and passes its unredeemed permit on.
@@ -211,6 +232,19 @@ impl<H: Clone> Queue<H> {
             self.grant_due(now, wake);
             self.wake_first(wake);
         }
+    }
+
+    /// Counts an in-flight request as one whose body a caller streams, unless there are too many.
+    pub(super) fn start_stream(&mut self) -> bool {
+        let has_slot = self.streams < self.max_streams;
+        self.streams += usize::from(has_slot);
+        has_slot
+    }
+
+    /// Ends an in-flight request whose body a caller streamed.
+    pub(super) fn end_stream(&mut self, now: Nanos, user: &Arc<str>, wake: &mut Vec<H>) {
+        self.streams -= 1;
+        self.release(now, user, wake);
     }
 
     /// Applies a 429 that a request of this user received.
@@ -270,6 +304,8 @@ impl<H: Clone> Queue<H> {
     /// Counts an OAuth request as sent if it can be sent now, or returns the earliest time for it.
     ///
     /// OAuth requests need no slot and wait in no queue.
+    ///
+    /// While calls wait too, they and OAuth requests get permits by turns.
     pub(super) fn send_oauth(&mut self, now: Nanos) -> Result<(), Nanos> {
         self.update_time(now);
         let granted = self.granted.len() as u64;
@@ -278,9 +314,14 @@ impl<H: Clone> Queue<H> {
         };
         let at = budget.earliest_oauth(now, granted);
         if at > now {
+            if self.is_oauth_next {
+                self.kept_until = at.saturating_add(GRANT_TIMEOUT);
+            }
             return Err(at);
         }
         budget.record_oauth(now);
+        self.is_oauth_next = false;
+        self.kept_until = 0;
         Ok(())
     }
 
@@ -305,14 +346,16 @@ impl<H: Clone> Queue<H> {
     }
 
     fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
+        let kept = u64::from(now < self.kept_until);
         self.budget
             .as_mut()
-            .map_or(now, |budget| budget.earliest(now, n))
+            .map_or(now, |budget| budget.earliest(now, n + kept))
     }
 
     fn record(&mut self, now: Nanos) {
         if let Some(budget) = &mut self.budget {
             budget.record(now);
+            self.is_oauth_next = true;
         }
     }
 
@@ -443,15 +486,6 @@ impl<H: Clone> Queue<H> {
     fn wake_first(&self, wake: &mut Vec<H>) {
         let user = self.rotation.values().next();
         wake.extend(user.and_then(|user| self.first_of(user)).cloned());
-    }
-
-    /// Redeems the permit of a request, if it has one. The request keeps its slot.
-    fn redeem(&mut self, now: Nanos, waiter: &Waiter<H>) -> bool {
-        let redeemed = self.granted.remove(&waiter.number).is_some();
-        if redeemed {
-            self.record(now);
-        }
-        redeemed
     }
 
     fn take_slot(&mut self, user: &Arc<str>) {

@@ -8,7 +8,7 @@ use fullscript::RateLimit;
 use fullscript::auth::{
     ConnectionFilter, ConnectionRecord, Lease, MemoryStore, StoreFuture, Swap, TokenStore,
 };
-use fullscript::testing::Fault;
+use fullscript::testing::{Fault, Script};
 use tokio::time::Instant;
 
 use crate::support::{Connected, TWO_HOURS, connect, record_key};
@@ -132,6 +132,87 @@ async fn a_call_that_waited_for_a_permit_pays_for_one() {
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(202), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_token_expired_while_it_waited_pays_for_one_permit() {
+    let connected = Connected::unlimited().await;
+    let app = connected.another();
+    // Two permits at once, and then one every 11 s.
+    let app = app
+        .rate_limit(RateLimit::new(10, Duration::from_secs(100)))
+        .build()
+        .unwrap();
+    let client = app.client("practitioner");
+    let started = Instant::now();
+    let calls: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(client.get_clinic().send()))
+        .collect();
+    while connected.fake.count("get_clinic") < 2 {
+        tokio::task::yield_now().await;
+    }
+    connected.expire();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(connected.refreshes(), 1);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_needs_no_slot_of_the_concurrency_limit() {
+    for concurrency in [1, 2, 3] {
+        let connected = Connected::unlimited().await;
+        let app = connected.another().concurrency(concurrency);
+        let app = app.build().unwrap();
+        connect(&connected.fake, &app, "other").await;
+        let client = app.client("practitioner");
+        client.get_clinic().send().await.unwrap();
+        let slow = Fault::delay(Duration::from_secs(5));
+        connected.fake.fault("list_patients", slow);
+        let slow: Vec<_> = (0..concurrency)
+            .map(|_| tokio::spawn(client.list_patients().send()))
+            .collect();
+        while connected.fake.count("list_patients") < concurrency {
+            tokio::task::yield_now().await;
+        }
+        connected.clock.advance(TWO_HOURS);
+        let call = tokio::spawn(app.client("other").get_clinic().send());
+        while connected.refreshes() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(slow.iter().all(|call| !call.is_finished()));
+        call.await.unwrap().unwrap();
+        for call in slow {
+            call.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_refused_is_not_requested_by_each_call() {
+    let connected = Connected::unlimited().await;
+    let client = connected.app.client("practitioner");
+    connected.expire();
+    let refused = serde_json::json!({"error": "invalid_client"});
+    let refused = Script::json(401, &refused);
+    connected.fake.answer("create_oauth_token", refused);
+    for round in 1..4 {
+        for _ in 0..50 {
+            let error = client.get_clinic().send().await.unwrap_err();
+            let error = error.auth_error().unwrap();
+            assert!(error.is_misconfigured(), "{error}");
+        }
+        assert_eq!(connected.refreshes(), round);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+    }
+    for round in 5..7 {
+        client.get_clinic().send().await.unwrap_err();
+        connected.app.set_client_secrets("new", None::<&str>);
+        client.get_clinic().send().await.unwrap_err();
+        assert_eq!(connected.refreshes(), round);
+    }
 }
 
 #[tokio::test]

@@ -118,6 +118,22 @@ fn refusals() -> Vec<Case> {
         r#"{"error":"invalidGrant"}"#,
         "\u{feff}{\"error\":\"invalid_grant\"}",
         r#""invalid_grant""#,
+        // What other servers return.
+        "invalid_grant",
+        "error=invalid_grant&error_description=revoked",
+        r#"{"ErrorCode":"invalid_grant"}"#,
+        r#"{"errorCode":"InvalidGrant","message":"revoked"}"#,
+        r#"{"detail":{"error":"invalid_grant"}}"#,
+        r#"{"errors":[{"message":"revoked","extensions":{"code":"INVALID_GRANT"}}]}"#,
+        r#"{"statusCode":400,"body":"{\"error\":\"invalid_grant\"}"}"#,
+        r#"{"error":"invalid_grant: the token was revoked"}"#,
+        r#"{"error":"bad_refresh_token","error_uri":"https://example.com"}"#,
+        r#"{"error":{"code":"refresh_token_reused","message":"log in again"}}"#,
+        r#"{"ok":false,"error":"token_expired"}"#,
+        r#"{"error":"interaction_required","error_codes":[50076]}"#,
+        r#"{"error":"invalid_request","error_description":"Invalid \"refresh_token\" in request."}"#,
+        r#"{"error":"invalid_request","message":"The refresh token is invalid.","hint":"Token has been revoked"}"#,
+        r#"{"error":{"code":"invalid_request","message":"Refresh token has expired"}}"#,
     ];
     let statuses = [400, 401, 403, 404, 422, 200];
     let challenges = [
@@ -194,6 +210,37 @@ fn refusals_of_the_app() -> Vec<Case> {
             "compare the environment",
         ),
         (json(405, "{}"), "compare the environment"),
+        // What other servers return.
+        (
+            json(200, r#"{"error":"incorrect_client_credentials"}"#),
+            "(invalid_client)",
+        ),
+        (
+            Act::Answer(answer(401, "text/plain", "invalid_client")),
+            "(invalid_client)",
+        ),
+        (
+            json(400, r#"{"error":"redirect_uri_mismatch"}"#),
+            "refuses the redirect URI",
+        ),
+        (
+            json(
+                400,
+                r#"{"error":"invalid_request","error_description":"Missing required parameter: refresh_token"}"#,
+            ),
+            "(invalid_request)",
+        ),
+        (
+            json(
+                400,
+                r#"{"error":"invalid_request","error_description":"The client id is invalid"}"#,
+            ),
+            "(invalid_request)",
+        ),
+        (
+            json(401, r#"{"error":"invalid_token"}"#),
+            "status 401 without an OAuth error code",
+        ),
     ];
     let cases = cases.into_iter();
     cases
@@ -218,8 +265,20 @@ fn transient() -> Vec<Case> {
             "status 403, text/plain",
         ),
         (
-            Act::Answer(answer(401, "text/plain", "invalid_client")),
+            Act::Answer(answer(401, "text/plain", "an invalid_client")),
             "status 401, text/plain",
+        ),
+        (
+            Act::Answer(answer(400, "text/plain", &"invalid_grant".repeat(100))),
+            "status 400, text/plain",
+        ),
+        (
+            json(400, r#"{"error":"internal_failure"}"#),
+            "temporarily unavailable",
+        ),
+        (
+            json(403, r#"{"error":"rate_limit_exceeded"}"#),
+            "temporarily unavailable",
         ),
         (
             json(403, r#"{"message":"Forbidden"}"#),
@@ -597,6 +656,26 @@ async fn invalid_lifetimes_cause_no_refresh_loop_and_no_panic() {
         refresh_into(&connected, &FLAT.replace("\"7200\"", lifetime)).await;
         assert!((1..=2).contains(&connected.refreshes()), "{lifetime}");
         assert!(connected.stored().await.lifetime >= Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn lifetimes_are_read_in_each_usual_form() {
+    for (lifetime, seconds) in [
+        ("3600", 3_600),
+        ("3600.9", 3_600),
+        ("\"3600\"", 3_600),
+        ("\" 3600.0 \"", 3_600),
+        ("\"3.6e3\"", 3_600),
+        ("\"NaN\"", 60),
+        ("\"-5\"", 60),
+        ("\"inf\"", 365 * 86_400),
+        ("{}", 7_200),
+    ] {
+        let connected = Connected::unlimited().await;
+        refresh_into(&connected, &FLAT.replace("\"7200\"", lifetime)).await;
+        let stored = connected.stored().await.lifetime;
+        assert_eq!(stored, Duration::from_secs(seconds), "{lifetime}");
     }
 }
 

@@ -81,6 +81,10 @@ async fn a_host_that_is_not_allowed_receives_no_request() {
         assert!(error.is_invalid_request(), "{url}: {error}");
         assert!(!error.may_have_arrived());
     }
+    // The client of another machine could send the request through a proxy.
+    let client = client("https://ehr.example");
+    let local = client.download(&server.url("/1")).allow_host("127.0.0.1");
+    assert!(local.send().await.unwrap_err().is_invalid_request());
     requests.assert_calls_async(0).await;
 }
 

@@ -305,3 +305,25 @@ async fn calls_beside_many_frozen_http1_connections_recover_within_their_deadlin
         client.get_clinic().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn callers_with_a_timeout_of_their_own_lose_one_call_to_frozen_connections() {
+    let head = answer(200, "application/json", CLINIC).replace(CLINIC, "");
+    let clinic = Act::Slow(head, CLINIC.into(), Duration::from_millis(2));
+    let server = Misbehaving::start([clinic]).await;
+    let address = server.url().replace("http://", "").parse().unwrap();
+    let relay = Relay::to(address).await;
+    let client = client(&format!("http://{}", relay.address));
+    for _ in 0..3 {
+        let calls = (0..8).map(|_| client.get_clinic().send());
+        for result in futures_util::future::join_all(calls).await {
+            result.unwrap();
+        }
+        relay.freeze();
+        let call = || tokio::time::timeout(Duration::from_secs(5), client.get_clinic().send());
+        tokio::time::pause();
+        assert!(call().await.is_err());
+        tokio::time::resume();
+        call().await.unwrap().unwrap();
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fullscript::http::Method;
 use fullscript::{CallOptions, RateLimit, testing};
 use httpmock::{MockServer, Then};
 
@@ -117,6 +118,45 @@ async fn the_rate_limit_is_enforced_and_can_be_disabled() {
         client.get_clinic().send().await.unwrap();
     }
     mock.assert_calls_async(sent + 10).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_streamed_keeps_its_slot_until_it_ends() {
+    let file = answer(200, "text/plain", "file");
+    let empty = Act::Answer(answer(200, "text/plain", ""));
+    let cut = Act::AnswerAndClose(file.replace("length: 4", "length: 5"));
+    let whole = Act::Answer(file);
+    for (act, is_read) in [
+        (whole.clone(), true),
+        (whole, false),
+        (empty, true),
+        (cut, true),
+    ] {
+        let server = Misbehaving::start([act, Act::Silence]).await;
+        let client = builder(&server.url()).concurrency(2).build().unwrap();
+        let stream = client.request(Method::GET, "/api/file").send_bytes();
+        let mut stream = stream.await.unwrap().into_inner();
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            calls.spawn(client.get_clinic().send());
+        }
+        while server.requests().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // Both calls wait for one slot, as long as the body is not read.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.requests().len(), 2);
+        if is_read {
+            while let Ok(Some(_)) = stream.chunk().await {}
+        }
+        let ended = is_read.then_some(stream);
+        while server.requests().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(ended);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,6 +97,15 @@ fn a_redirect_uri_that_leads_to_no_app_is_refused_with_its_reason() {
             ],
         ),
         (
+            "a parameter of the callback",
+            &[
+                "https://ehr.example/cb?code=1",
+                "https://ehr.example/cb?tenant=1&state",
+                "https://ehr.example/cb?%65rror=x",
+                "com.example.ehr:/cb?error_description=",
+            ],
+        ),
+        (
             "user name",
             &[
                 "https://jo@ehr.example/cb",

@@ -307,6 +307,50 @@ fn oauth_requests_of_many_users_are_sent_at_once_if_the_window_is_empty() {
 }
 
 #[test]
+fn oauth_requests_have_a_tenth_of_the_limit_and_what_calls_leave_unused() {
+    for (calls, oauth) in [(0, 2_000), (1_000, 2_000), (3_000, 1_000), (4_500, 500)] {
+        let mut simulation = Simulation::new();
+        let between = WINDOW / calls.max(1);
+        let mut remaining = calls;
+        let next = move |now, _: &mut _| {
+            remaining = remaining.saturating_sub(1);
+            (remaining > 0).then_some(now + between)
+        };
+        if calls > 0 {
+            simulation.user(0, 1, Box::new(next));
+        }
+        simulation.run_for(WINDOW);
+        let sent = (0..3_000).filter(|_| simulation.oauth()).count();
+        assert!(sent.abs_diff(oauth) <= 2, "{calls}: {sent}");
+        check_limit(&simulation);
+    }
+}
+
+#[test]
+fn oauth_requests_and_calls_that_wait_get_permits_by_turns() {
+    let mut simulation = Simulation::new();
+    simulation.bulk_user(0, 1_000);
+    let light = simulation.light_user();
+    simulation.run_for(400 * SECOND);
+    for _ in 0..20 {
+        let started = simulation.now;
+        let before = simulation.sent.len();
+        for _ in 0..10 {
+            while !simulation.oauth() {
+                simulation.run_for(SECOND / 50);
+            }
+        }
+        let took = simulation.now - started;
+        assert!(took < 3 * SECOND, "{took}");
+        let calls = simulation.sent.len() - before - 10;
+        assert!(calls >= 8, "{calls}");
+        simulation.run_for(20 * SECOND);
+    }
+    check_limit(&simulation);
+    check_wait(&simulation, &[light]);
+}
+
+#[test]
 fn the_pause_doubles_with_each_429_and_resets_after_a_window_without_one() {
     let mut simulation = Simulation::new();
     simulation.bulk_user(0, 100);

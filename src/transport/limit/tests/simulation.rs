@@ -208,6 +208,7 @@ impl Simulation {
         let (user, requested_at) = (request.user, request.requested_at);
         match self.queue.check(self.now, &request.waiter, &mut wake) {
             Check::Granted => {
+                assert!(self.queue.redeem(self.now, &request.waiter));
                 self.requests.remove(&number);
                 self.send(user, requested_at);
             }
