@@ -81,7 +81,9 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.content {
-            Content::Absent => Err(Misfit::invalid_type(Unexpected::Other("nothing"), &visitor)),
+            Content::Absent | Content::Malformed => {
+                Err(Misfit::invalid_type(Unexpected::Other("nothing"), &visitor))
+            }
             Content::Null => visitor.visit_unit(),
             Content::Boolean(value) => visitor.visit_bool(*value),
             Content::Number(text) => number(text, visitor),
@@ -225,7 +227,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
         for (at, (name, value)) in self.rest.by_ref() {
-            if !matches!(value.content, Content::Absent) {
+            if value.is_present() {
                 self.value = Some((at, value));
                 let name = BorrowedStrDeserializer::new(name);
                 return seed.deserialize(name).map(Some);
