@@ -60,7 +60,8 @@
 //! The guarantees of [`EventLog`] for a process that dies apply here: an event that was processed
 //! but not acknowledged is returned again.
 //!
-//! An event without an id is left out.
+//! An event without an id is a [`ReplayError`] and not a [`Missed`], because it cannot be retrieved;
+//! [`ReplayError::unreadable`] has it, to process or acknowledge it. The cursor advances past it.
 //!
 //! # When to run it
 //!
