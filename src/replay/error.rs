@@ -84,7 +84,8 @@ impl ReplayError {
     /// It cannot be retrieved, so that processing it is up to you: [`Event::json`] has its record as
     /// it was sent, and [`call`](Self::call) its index and the reason
     /// ([`Error::unreadable_record`]). [`Missed::acknowledge`] prevents later replays from reporting
-    /// it again, as long as the list has the same record. The cursor advances past it in any case.
+    /// it again, as long as the list has the same record; equal records count as one. The cursor
+    /// advances past it in any case.
     ///
     /// [`Event::json`]: crate::webhook::Event::json
     #[must_use]

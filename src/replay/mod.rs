@@ -192,7 +192,8 @@ impl Replay {
 
     /// Returns the cursor to save, during the replay and at its end.
     ///
-    /// All events before it were processed, except those that were reported as gone.
+    /// All events before it were processed, except those that were reported as gone or without an
+    /// id.
     ///
     /// For a list that was not read to its end, it does not advance. For other lists, it is not
     /// after the oldest event that was not acknowledged, no matter which process has the claim.

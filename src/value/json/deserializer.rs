@@ -13,12 +13,20 @@ use super::{Content, Node, Step};
 use crate::value::scalar::RAW_KEY;
 
 /// The reason why a tree cannot be decoded.
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "used to repair responses")
+)]
 pub(crate) struct Misfit {
     /// The path of the value, innermost step first.
     path: Vec<Step>,
     pub(crate) reason: Reason,
 }
 
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "used to repair responses")
+)]
 pub(crate) enum Reason {
     /// The object lacks this field, which is required.
     Missing(&'static str),
@@ -39,6 +47,7 @@ impl Misfit {
         self
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn path(&self) -> Vec<Step> {
         self.path.iter().rev().copied().collect()
     }
