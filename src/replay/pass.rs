@@ -126,12 +126,12 @@ impl Pass {
             while let Some(next) = reading.next().await {
                 match next.map_err(|error| ReplayError::list(list, error))? {
                     Some(Listed::Event(event)) => self.note(list, event).await?,
-                    Some(Listed::Unreadable(event, error)) => {
-                        if self.unreadable.len() < MAX_UNREADABLE && !self.is_old(&event) {
-                            self.unreadable.push_back((list, event, error));
-                        }
+                    Some(Listed::Unreadable(event, error))
+                        if self.unreadable.len() < MAX_UNREADABLE && !self.is_old(&event) =>
+                    {
+                        self.unreadable.push_back((list, event, error));
                     }
-                    None => {}
+                    Some(Listed::Unreadable(..)) | None => {}
                 }
             }
             if !reading.has_holes() {

@@ -115,11 +115,11 @@ async fn a_list_whose_bad_records_are_not_even_json_does_not_look_short() {
             let fake = FakeFullscript::start().await.unwrap();
             fake.answer("list_patients", Script::html(200, body));
             let mut items = fake.client().list_patients().items();
-            for expected in 0..3 {
+            for (expected, record) in records.into_iter().enumerate() {
                 match items.next().await.unwrap() {
                     Ok(_) => {
                         let json = items.record_json().unwrap();
-                        assert_eq!((json.index(), json.body()), (expected, records[expected]));
+                        assert_eq!((json.index(), json.body()), (expected, record));
                         assert_eq!(json.issues().count(), 0);
                     }
                     Err(error) => {
