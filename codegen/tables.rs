@@ -66,7 +66,7 @@ pub(super) fn fields(types: &[Item]) -> String {
 }
 
 /// Returns the name that `#[serde(rename)]` gives a field, or else its own.
-fn wire_name(field: &Field) -> Option<String> {
+pub(super) fn wire_name(field: &Field) -> Option<String> {
     let mut renamed = None;
     for attribute in field.attrs.iter().filter(|at| at.path().is_ident("serde")) {
         // Arguments that are not names end the reading; `rename` is the first one.

@@ -180,7 +180,7 @@ mod exports {
     pub use crate::call::response::{ByteStream, Response};
     pub use crate::client::{
         Client, ClientBuilder, CollectError, Download, DownloadedFile, Items, ListChanges, Page,
-        PageMeta, Pages, RequestBuilder, builder,
+        PageMeta, Pages, RecordJson, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::transport::{BuildError, CallOptions, CallOutcome, CallReport, RateLimit};

@@ -12,6 +12,7 @@ use syn::visit_mut::VisitMut;
 use syn::{Item, ItemStruct, Type, parse_quote};
 
 use crate::codegen::syntax::{self, is_called, is_named, text};
+use crate::codegen::tables::wire_name;
 
 /// How to extract the list from a response.
 pub(crate) struct Shape {
@@ -19,6 +20,8 @@ pub(crate) struct Shape {
     pub(crate) item: Type,
     /// The name of the list in the documentation.
     pub(crate) list: String,
+    /// The name of the list in the response, if it is a field that the document declares.
+    pub(crate) field: Option<String>,
     /// An expression that makes a `PageBody` from the variable `response`.
     pub(crate) read: TokenStream,
 }
@@ -41,6 +44,7 @@ impl Known<'_> {
             return Ok(Shape {
                 item: self.qualified(item),
                 list: "the list".into(),
+                field: None,
                 read: quote!(crate::client::page::list::PageBody::new(#value, #id, None)),
             });
         }
@@ -50,6 +54,7 @@ impl Known<'_> {
                 Ok(Shape {
                     item: parse_quote!(::serde_json::Value),
                     list: "the only list of a response of unknown shape".into(),
+                    field: None,
                     read: quote!(crate::client::page::list::OneArray(#value.into()).into()),
                 })
             } else {
@@ -70,11 +75,14 @@ impl Known<'_> {
             .filter_map(|field| {
                 let optional = argument(&field.ty, "Option");
                 let item = argument(optional.unwrap_or(&field.ty), "Vec")?;
-                Some((field.ident.as_ref()?, optional.is_some(), item))
+                Some((field, optional.is_some(), item))
             })
             .collect();
-        let &[(name, optional, item)] = lists.as_slice() else {
+        let &[(field, optional, item)] = lists.as_slice() else {
             return Err(format!("its response has {} lists", lists.len()));
+        };
+        let Some(name) = &field.ident else {
+            return Err("its list has no name".into());
         };
         if !paged && fields.len() > 1 + usize::from(named("meta").is_some()) {
             return Err("its response has more than a list".into());
@@ -92,6 +100,7 @@ impl Known<'_> {
         Ok(Shape {
             item: self.qualified(item),
             list: format!("`{}`", name.to_string().trim_start_matches("r#")),
+            field: wire_name(field),
             // Moving the list out of the response must come last.
             read: quote!({
                 let meta = #meta;

@@ -76,6 +76,10 @@ fn streams(
     } else {
         (quote!(), quote!(None), quote!(self))
     };
+    let records = match &shape.field {
+        Some(name) => quote!(Some(#name)),
+        None => quote!(None),
+    };
     let list = quote! {
         #sized
         let list = crate::client::page::list::List {
@@ -83,6 +87,7 @@ fn streams(
             paged: #paged,
             first: #first,
             size: #size,
+            records: #records,
         };
         let own = #own;
     };
@@ -95,6 +100,7 @@ fn streams(
         item,
         list: name,
         read,
+        ..
     } = shape;
     let of_pages = format!(" Streams {name} page by page; see [`Pages`](crate::Pages).");
     let of_items =

@@ -1,5 +1,5 @@
-//! Adds to the generated models: lenient decoding, `#[non_exhaustive]`, a `Debug` that shows no
-//! health data, and JSON Schema.
+//! Adds to the generated models: lenient decoding from objects only, `#[non_exhaustive]`, a `Debug`
+//! that shows no health data, and JSON Schema.
 
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
@@ -35,6 +35,8 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
                 lenient_fields(model);
                 // The API may add fields, which would break struct literals in callers' code.
                 if matches!(model.fields, syn::Fields::Named(_)) {
+                    added.push(object_decoder(model));
+                    without_derived(&mut model.attrs, "Deserialize");
                     model.attrs.push(parse_quote!(#[non_exhaustive]));
                 }
                 added.push(hiding_debug(model));
@@ -46,7 +48,7 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
             }
             _ => continue,
         };
-        without_debug(attributes);
+        without_derived(attributes, "Debug");
         attributes.push(parse_quote!(
             #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))]
         ));
@@ -97,8 +99,36 @@ fn hiding_debug(model: &ItemStruct) -> Item {
     }
 }
 
-/// Removes `Debug` from the derives.
-fn without_debug(attributes: &mut [syn::Attribute]) {
+/// Writes `Deserialize` for a model. The derived one would also accept a list, and read its elements
+/// as fields by position.
+fn object_decoder(model: &ItemStruct) -> Item {
+    let (name, text) = (&model.ident, model.ident.to_string());
+    let is_serde = |attribute: &&syn::Attribute| attribute.path().is_ident("serde");
+    let own = model.attrs.iter().filter(is_serde);
+    let fields = model.fields.iter().map(|field| {
+        let (ident, ty) = (&field.ident, &field.ty);
+        let attributes = field.attrs.iter().filter(is_serde);
+        quote!(#(#attributes)* #ident: #ty)
+    });
+    parse_quote! {
+        impl<'de> ::serde::Deserialize<'de> for #name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::std::result::Result<Self, D::Error> {
+                #[derive(::serde::Deserialize)]
+                #[serde(remote = #text)]
+                #(#own)*
+                struct Fields {
+                    #(#fields),*
+                }
+                Fields::deserialize(crate::value::object::OnlyObject(deserializer))
+            }
+        }
+    }
+}
+
+/// Removes a trait from the derives.
+fn without_derived(attributes: &mut [syn::Attribute], name: &str) {
     for attribute in attributes
         .iter_mut()
         .filter(|attribute| attribute.path().is_ident("derive"))
@@ -106,7 +136,8 @@ fn without_debug(attributes: &mut [syn::Attribute]) {
         let traits =
             attribute.parse_args_with(Punctuated::<syn::Path, Token![,]>::parse_terminated);
         let Ok(traits) = traits else { continue };
-        let kept = traits.iter().filter(|path| !path.is_ident("Debug"));
+        let is_kept = |path: &&syn::Path| path.segments.last().is_none_or(|own| own.ident != name);
+        let kept = traits.iter().filter(is_kept);
         *attribute = parse_quote!(#[derive(#(#kept),*)]);
     }
 }

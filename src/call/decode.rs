@@ -79,6 +79,17 @@ pub(crate) fn decode<T: DeserializeOwned>(
     }
 }
 
+/// Decodes a body into a type of the caller.
+pub(crate) fn decode_as<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeIssue> {
+    match decode(text, false) {
+        Ok(decoded) => Ok(decoded.value),
+        Err(Undecodable { cause, .. }) => Err(cause.unwrap_or(DecodeIssue {
+            path: String::new(),
+            kind: DecodeIssueKind::Malformed,
+        })),
+    }
+}
+
 /// An issue with the path of its value.
 struct Found {
     path: Vec<Step>,
@@ -202,6 +213,11 @@ impl<'t> Repair<'t> {
             return None;
         }
         let node = self.root.at(&path)?;
+        if matches!(node.content, Content::Malformed) {
+            // Its flaw is reported already.
+            self.blame = self.issues.iter().position(|found| found.path == path);
+            return self.clear(path);
+        }
         let found = node.kind();
         let expected = match reason {
             Reason::Missing(name) => return self.without(path, name),
@@ -209,6 +225,14 @@ impl<'t> Repair<'t> {
             Reason::Other => "another value",
         };
         let converted = DecodeIssueKind::Converted { expected, found };
+        if expected == LIST
+            && let Some(list) = list_in_place(self.root.at_mut(&path)?)
+        {
+            self.root.at_mut(&path)?.content = Content::List(list);
+            let place = self.path_text(&path);
+            self.report(path, place, converted);
+            return Some(());
+        }
         if self.conversion_of(&path).is_none() {
             let node = self.root.at_mut(&path)?;
             match &mut node.content {
@@ -216,7 +240,7 @@ impl<'t> Repair<'t> {
                     node.content = list.elements.pop()?.content;
                     return self.convert(path, converted);
                 }
-                Content::List(_) | Content::Null | Content::Absent => {}
+                Content::List(_) | Content::Null | Content::Absent | Content::Malformed => {}
                 content if expected == LIST => {
                     let element = Node {
                         span: node.span.clone(),
@@ -344,6 +368,22 @@ impl<'t> Repair<'t> {
 
     fn path_text(&self, path: &[Step]) -> String {
         self.root.path_text(path, is_field)
+    }
+}
+
+/// Returns the list that an object or null in the place of a required list stands for.
+fn list_in_place(node: &mut Node) -> Option<List> {
+    let has_indexes = node.has_indexes_as_keys();
+    match &mut node.content {
+        Content::Null => Some(List::default()),
+        Content::Object(fields) if has_indexes => {
+            let elements = fields.drain(..).map(|(_, value)| value);
+            Some(List {
+                first: 0,
+                elements: elements.collect(),
+            })
+        }
+        _ => None,
     }
 }
 

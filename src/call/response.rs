@@ -9,11 +9,13 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use super::body::{ends_early, ends_with_connection};
-use super::decode::{Decoded, Findings, Undecodable, decode};
+use super::decode::{Decoded, Findings, Undecodable, decode, decode_as};
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
 use crate::transport::StreamSlot;
-use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
+use crate::types::EventResponse;
+use crate::value::{DecodeIssue, UnreadableRecord};
+use crate::webhook::Event;
 
 /// A decoded response with its status and headers.
 ///
@@ -131,13 +133,7 @@ impl<T> Response<T> {
     /// Returns the first issue that leaves nothing to decode. Its path shows the names of fields of
     /// the models only.
     pub fn decode_as<U: DeserializeOwned>(&self) -> Result<U, DecodeIssue> {
-        match decode(&self.body, false) {
-            Ok(decoded) => Ok(decoded.value),
-            Err(Undecodable { cause, .. }) => Err(cause.unwrap_or(DecodeIssue {
-                path: String::new(),
-                kind: DecodeIssueKind::Malformed,
-            })),
-        }
+        decode_as(&self.body)
     }
 
     /// Returns the records of a list that cannot be read, in order. The value contains the others.
@@ -169,6 +165,13 @@ impl<T> Deref for Response<T> {
 
     fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+/// Reads the event from the body, with its JSON as it was sent.
+impl From<&Response<EventResponse>> for Event {
+    fn from(response: &Response<EventResponse>) -> Self {
+        Self::from_body(&response.body)
     }
 }
 

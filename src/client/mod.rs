@@ -19,7 +19,7 @@ use crate::transport::{BuildError, CallOptions, Connection, connection_setters};
 
 pub use self::download::{Download, DownloadedFile};
 pub use self::generated::builder;
-pub use self::page::{CollectError, Items, ListChanges, Page, PageMeta, Pages};
+pub use self::page::{CollectError, Items, ListChanges, Page, PageMeta, Pages, RecordJson};
 pub use self::request::RequestBuilder;
 
 /// A handle that makes typed calls to the Fullscript API: one method for each operation.

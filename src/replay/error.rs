@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::EventList;
+use super::{EventList, Missed};
 use crate::error::Error;
 use crate::types::EventId;
 use crate::webhook::EventLogError;
@@ -22,6 +22,7 @@ pub struct ReplayError {
 enum Kind {
     List(EventList, Error),
     Event(EventId, Error),
+    Unreadable(EventList, Error, Box<Missed>),
     EventLog(EventLogError),
 }
 
@@ -37,6 +38,13 @@ impl ReplayError {
         Self {
             is_end: is_lasting(&error),
             kind: Kind::Event(id, error),
+        }
+    }
+
+    pub(super) fn without_id(list: EventList, error: Error, missed: Missed) -> Self {
+        Self {
+            kind: Kind::Unreadable(list, error, Box::new(missed)),
+            is_end: false,
         }
     }
 
@@ -59,20 +67,33 @@ impl ReplayError {
     #[must_use]
     pub fn failed_list(&self) -> Option<EventList> {
         match self.kind {
-            Kind::List(list, _) if !self.is_unreadable() => Some(list),
+            Kind::List(list, _) => Some(list),
             _ => None,
         }
     }
 
-    /// Returns whether a single record of a list cannot be read, because it has no event id.
-    ///
-    /// The cursor advances past it, because an event without an id cannot be acknowledged. Later
-    /// replays report it again while their range of days includes it, which is a day before the
-    /// cursor. [`call`](Self::call) has the record as it was sent
-    /// ([`Error::body`](crate::Error::body)).
+    /// Returns whether a single event of a list has no id, for example because its record is not an
+    /// object; see [`unreadable`](Self::unreadable).
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
-        matches!(&self.kind, Kind::List(_, error) if error.is_record_unreadable())
+        self.unreadable().is_some()
+    }
+
+    /// Returns the event without an id, if [`is_unreadable`](Self::is_unreadable).
+    ///
+    /// It cannot be retrieved, so that processing it is up to you: [`Event::json`] has its record as
+    /// it was sent, and [`call`](Self::call) its index and the reason
+    /// ([`Error::unreadable_record`]). [`Missed::acknowledge`] prevents later replays from reporting
+    /// it again, as long as the list has the same record; equal records count as one. The cursor
+    /// advances past it in any case.
+    ///
+    /// [`Event::json`]: crate::webhook::Event::json
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&Missed> {
+        match &self.kind {
+            Kind::Unreadable(_, _, missed) => Some(missed),
+            _ => None,
+        }
     }
 
     /// Returns the id of the event that could not be retrieved.
@@ -88,7 +109,9 @@ impl ReplayError {
     #[must_use]
     pub fn call(&self) -> Option<&Error> {
         match &self.kind {
-            Kind::List(_, error) | Kind::Event(_, error) => Some(error),
+            Kind::List(_, error) | Kind::Event(_, error) | Kind::Unreadable(_, error, _) => {
+                Some(error)
+            }
             Kind::EventLog(_) => None,
         }
     }
@@ -117,7 +140,7 @@ fn is_lasting(error: &Error) -> bool {
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::List(list, _) if self.is_unreadable() => {
+            Kind::Unreadable(list, ..) => {
                 write!(
                     f,
                     "replay: a record of the list {list} has no event id and is skipped"
@@ -141,7 +164,9 @@ impl fmt::Display for ReplayError {
 impl std::error::Error for ReplayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
-            Kind::List(_, error) | Kind::Event(_, error) => Some(error),
+            Kind::List(_, error) | Kind::Event(_, error) | Kind::Unreadable(_, error, _) => {
+                Some(error)
+            }
             Kind::EventLog(error) => Some(error),
         }
     }

@@ -7,8 +7,9 @@ use chrono::{DateTime, Days, NaiveDate};
 
 use crate::client::Client;
 use crate::client::page::Items;
+use crate::error::Error;
 use crate::types::{self, SortOrder};
-use crate::webhook::DEFAULT_AGE;
+use crate::webhook::{DEFAULT_AGE, Event};
 
 /// The age up to which Fullscript lists events, and for which an event log remembers them.
 pub(super) const LISTED_FOR: Duration = DEFAULT_AGE;
@@ -112,6 +113,24 @@ impl Reading {
         }
     }
 
+    /// Returns the event of the next record, or `None` in place of the event for a delivery without
+    /// one.
+    ///
+    /// It is read from the record as it was sent, also if the record's model cannot be.
+    pub(super) async fn next(&mut self) -> Option<Result<Option<Listed>, Error>> {
+        match self {
+            Self::Events(items) => {
+                let next = items.next().await?;
+                let read = |body: &[u8]| Some(Event::from_body(body));
+                Some(listed(items, next, "id", read))
+            }
+            Self::Deliveries(items) => {
+                let next = items.next().await?;
+                Some(listed(items, next, "event_payload", Event::from_delivery))
+            }
+        }
+    }
+
     /// Returns whether records were missed for another reason than newer records at the front:
     /// records with equal times may change their order between two pages, or the end of the list is
     /// uncertain.
@@ -125,6 +144,44 @@ impl Reading {
         let growth = growth.map_or(0, |(after, before)| after.saturating_sub(before));
         changes.uncertain_end || changes.missing > u64::try_from(growth).unwrap_or(0)
     }
+}
+
+/// An event of a list.
+pub(super) enum Listed {
+    Event(Event),
+    /// An event without an id, with the error of its record.
+    Unreadable(Event, Error),
+}
+
+/// Reads the event of a record that was returned or cannot be read. `field` is the field of the
+/// record that has the id of the event.
+fn listed<T>(
+    items: &Items<T>,
+    next: Result<T, Error>,
+    field: &str,
+    read: fn(&[u8]) -> Option<Event>,
+) -> Result<Option<Listed>, Error> {
+    let has_id = |event: &Event| event.id.as_ref().is_some_and(|id| !id.as_str().is_empty());
+    let unreadable = match next {
+        Ok(_) => None,
+        Err(error) if error.is_record_unreadable() => Some(error),
+        Err(error) => return Err(error),
+    };
+    let event = match &unreadable {
+        // Even without an event, the record must be reported.
+        Some(error) => error
+            .body()
+            .map(|body| read(body).unwrap_or_else(|| Event::from_body(body))),
+        None => items.record_json().and_then(|json| read(json.body())),
+    };
+    let Some(event) = event else {
+        return Ok(None);
+    };
+    if has_id(&event) {
+        return Ok(Some(Listed::Event(event)));
+    }
+    let error = unreadable.or_else(|| items.without(field));
+    Ok(error.map(|error| Listed::Unreadable(event, error)))
 }
 
 /// Returns the range of days to request so that no event since `since` is missed. The filter counts

@@ -60,7 +60,8 @@
 //! The guarantees of [`EventLog`] for a process that dies apply here: an event that was processed
 //! but not acknowledged is returned again.
 //!
-//! An event without an id is left out.
+//! An event without an id is a [`ReplayError`] and not a [`Missed`], because it cannot be retrieved;
+//! [`ReplayError::unreadable`] has it, to process or acknowledge it. The cursor advances past it.
 //!
 //! # When to run it
 //!
@@ -191,7 +192,8 @@ impl Replay {
 
     /// Returns the cursor to save, during the replay and at its end.
     ///
-    /// All events before it were processed, except those that were reported as gone.
+    /// All events before it were processed, except those that were reported as gone or without an
+    /// id.
     ///
     /// For a list that was not read to its end, it does not advance. For other lists, it is not
     /// after the oldest event that was not acknowledged, no matter which process has the claim.

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use super::cursor::Cursor;
 use super::error::ReplayError;
 use super::events::Events;
-use super::lists::{EventList, LISTED_FOR, Reading, days, to_seconds};
+use super::lists::{EventList, LISTED_FOR, Listed, Reading, days, to_seconds};
 use super::missed::Missed;
 use super::progress::{Open, Progress};
 use crate::error::Error;
-use crate::types::{EventId, SortOrder, WebhookDelivery, WebhookDeliverySort};
+use crate::types::{EventId, SortOrder, WebhookDeliverySort};
 use crate::webhook::{Claim, Event, EventKey};
 
 /// Maximum number of full events in memory (a few megabytes). Beyond it only ids are kept and the
@@ -23,7 +23,7 @@ const MAX_FULL_EVENTS: usize = 1_000;
 /// after which the replay ends.
 const MAX_FAILURES: u32 = 3;
 
-/// Maximum number of records without an event id that are reported for each list.
+/// Maximum number of events without an id that are reported for each list.
 const MAX_UNREADABLE: usize = 1_000;
 
 /// Tolerance for clock differences. The event log remembers events for thirty days, so by a clock
@@ -36,8 +36,8 @@ pub(super) struct Pass {
     now: SystemTime,
     progress: Progress,
     lists: VecDeque<EventList>,
-    /// Errors of records without an event id, to be returned.
-    unreadable: VecDeque<ReplayError>,
+    /// Events without an id, to be reported, with the errors of their records.
+    unreadable: VecDeque<(EventList, Event, Error)>,
     /// Events that are not acknowledged, by the id of their key.
     found: HashMap<String, Found>,
     kept: usize,
@@ -78,8 +78,18 @@ impl Pass {
     /// Returns the next event; must not be called after an error that ends the replay.
     pub(super) async fn next(&mut self) -> Option<Result<Missed, ReplayError>> {
         loop {
-            if let Some(error) = self.unreadable.pop_front() {
-                return Some(Err(error));
+            while let Some((list, event, error)) = self.unreadable.pop_front() {
+                match self
+                    .claim(EventKey::from(&event), event, Open::default())
+                    .await
+                {
+                    Ok(Some(missed)) => {
+                        return Some(Err(ReplayError::without_id(list, error, missed)));
+                    }
+                    // It is reported by another process, or was acknowledged.
+                    Ok(None) => {}
+                    Err(error) => return Some(Err(error)),
+                }
             }
             let Some(list) = self.lists.pop_front() else {
                 break;
@@ -113,14 +123,15 @@ impl Pass {
         for _ in 0..2 {
             let mut reading = Reading::of(list, &self.events.client, &days);
             self.unreadable.clear();
-            while let Some(event) = next_of(&mut reading).await {
-                match event {
-                    Ok(Some(event)) => self.note(list, event).await?,
-                    Ok(None) => {}
-                    Err(error) if error.is_record_unreadable() => {
-                        self.note_unreadable(list, error).await?;
+            while let Some(next) = reading.next().await {
+                match next.map_err(|error| ReplayError::list(list, error))? {
+                    Some(Listed::Event(event)) => self.note(list, event).await?,
+                    Some(Listed::Unreadable(event, error))
+                        if self.unreadable.len() < MAX_UNREADABLE && !self.is_old(&event) =>
+                    {
+                        self.unreadable.push_back((list, event, error));
                     }
-                    Err(error) => return Err(ReplayError::list(list, error)),
+                    Some(Listed::Unreadable(..)) | None => {}
                 }
             }
             if !reading.has_holes() {
@@ -131,37 +142,17 @@ impl Pass {
         Ok(())
     }
 
-    /// Records the event of a record that cannot be read, or the error if the record has no event
-    /// id. Such an event cannot be acknowledged, so it does not hold the cursor.
-    async fn note_unreadable(&mut self, list: EventList, error: Error) -> Result<(), ReplayError> {
-        let event = error.body().map(Event::from_body);
-        let is_named = |event: &Event| {
-            let id = event.id.as_ref();
-            id.is_some_and(|id| !id.as_str().is_empty()) && event.type_.is_some()
-        };
-        match event.filter(is_named) {
-            Some(event) if list == EventList::Deliveries => self.note(list, event).await,
-            _ => {
-                if self.unreadable.len() < MAX_UNREADABLE {
-                    self.unreadable.push_back(ReplayError::list(list, error));
-                }
-                Ok(())
-            }
-        }
+    /// Returns whether the event log may have forgotten an event of this age.
+    fn is_old(&self, event: &Event) -> bool {
+        let oldest = LISTED_FOR.saturating_sub(CLOCK_TOLERANCE);
+        let oldest = self.now.checked_sub(oldest);
+        let at = EventKey::from(event).created_at;
+        at.is_some_and(|at| Some(at) < oldest)
     }
 
     async fn note(&mut self, list: EventList, event: Event) -> Result<(), ReplayError> {
         let key = EventKey::from(&event);
-        let oldest = self
-            .now
-            .checked_sub(LISTED_FOR.saturating_sub(CLOCK_TOLERANCE));
-        let is_old = key.created_at.is_some_and(|at| Some(at) < oldest);
-        // Events without an id cannot be told apart.
-        let Some(id) = event
-            .id
-            .clone()
-            .filter(|id| !id.as_str().is_empty() && !is_old)
-        else {
+        let Some(id) = event.id.clone().filter(|_| !self.is_old(&event)) else {
             return Ok(());
         };
         let found = match self.found.entry(key.id.clone()) {
@@ -193,7 +184,8 @@ impl Pass {
         Ok(())
     }
 
-    /// Claims an event for the caller; `None` if another process has the claim or processed it.
+    /// Retrieves and claims an event for the caller; `None` if another process has the claim or
+    /// processed it.
     async fn take(&mut self, mut found: Found) -> Result<Option<Missed>, ReplayError> {
         let event = match found.whole.take() {
             Some(event) => *event,
@@ -212,6 +204,15 @@ impl Pass {
             id: found.key.id,
             ..EventKey::from(&event)
         };
+        self.claim(key, event, found.open).await
+    }
+
+    async fn claim(
+        &self,
+        key: EventKey,
+        event: Event,
+        open: Open,
+    ) -> Result<Option<Missed>, ReplayError> {
         let now = self.events.clock.now();
         let deadline = now.checked_add(self.events.time_to_handle).unwrap_or(now);
         let claim = self.events.event_log.claim(&key, now, deadline).await;
@@ -219,14 +220,14 @@ impl Pass {
             Claim::Granted(grant) => Ok(Some(Missed {
                 event,
                 grant,
-                open: found.open,
+                open,
                 is_done: AtomicBool::new(false),
                 progress: self.progress.clone(),
                 event_log: self.events.event_log.clone(),
                 clock: self.events.clock.clone(),
             })),
             Claim::Processed => {
-                self.progress.settle(&found.open);
+                self.progress.settle(&open);
                 Ok(None)
             }
             Claim::HeldUntil(_) => Ok(None),
@@ -238,7 +239,7 @@ impl Pass {
         let error = match event.send().await {
             Ok(response) => {
                 self.failures = 0;
-                return Ok(Event::from_body(response.body()));
+                return Ok(Event::from(&response));
             }
             Err(error) => error,
         };
@@ -276,26 +277,10 @@ impl Pass {
         let deliveries = self.events.client.list_webhook_deliveries();
         let deliveries = deliveries.event_id(id.clone()).page_size(1);
         let deliveries = deliveries.sort_by(WebhookDeliverySort::AttemptedAt);
-        let page = deliveries.order_by(SortOrder::Desc).send().await.ok()?;
-        let mut events = page.webhook_deliveries.iter().filter_map(payload);
-        events.find(|event| event.id.as_ref() == Some(id))
-    }
-}
-
-fn payload(delivery: &WebhookDelivery) -> Option<Event> {
-    delivery.event_payload.as_ref().map(Event::from)
-}
-
-/// Returns the next event of a list; the inner `None` is a delivery without an event.
-async fn next_of(reading: &mut Reading) -> Option<Result<Option<Event>, Error>> {
-    match reading {
-        Reading::Events(items) => {
-            let item = items.next().await?;
-            Some(item.map(|event| Some(Event::from(&event))))
-        }
-        Reading::Deliveries(items) => {
-            let item = items.next().await?;
-            Some(item.map(|delivery| payload(&delivery)))
+        let deliveries = deliveries.order_by(SortOrder::Desc).items();
+        match Reading::Deliveries(deliveries).next().await?.ok()?? {
+            Listed::Event(event) if event.id.as_ref() == Some(id) => Some(event),
+            _ => None,
         }
     }
 }

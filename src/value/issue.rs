@@ -33,7 +33,8 @@ pub enum DecodeIssueKind {
         /// The type of the JSON value: `null`, `a number`, `an object`.
         found: &'static str,
     },
-    /// A list has a single value in place of the list, or the reverse; the value is used.
+    /// The value has another form, which is used: a single value in place of a list, or the
+    /// reverse; an object with indexes as keys, no keys, or null in place of a list.
     #[non_exhaustive]
     Converted {
         /// The type of the model.

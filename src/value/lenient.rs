@@ -21,13 +21,15 @@ pub(crate) fn required_text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D
     read(d).map(|RequiredText(text)| text)
 }
 
-/// Decodes an integer, also from a string or `10.0`; null and blank strings become `None`.
+/// Decodes an integer, also from a string or `10.0`; null becomes `None`, and a blank string is an
+/// error.
 #[inline]
 pub(crate) fn integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     read(d).map(|Integer(value)| value)
 }
 
-/// Decodes a boolean, also from the words of a [`Flag`](super::Flag) or `0` and `1`; null and blank strings become `None`.
+/// Decodes a boolean, also from the words of a [`Flag`](super::Flag) or `0` and `1`; null becomes
+/// `None`, and a blank string is an error.
 #[inline]
 pub(crate) fn boolean<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
     read(d).map(|Boolean(value)| value)
@@ -40,6 +42,9 @@ struct RequiredText(String);
 struct Integer(Option<i64>);
 
 struct Boolean(Option<bool>);
+
+/// The largest integer of which no other integer has the same 64-bit float: 2^53 - 1.
+const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 
 impl FromScalar for Text {
     const EXPECTED: &'static str = "text";
@@ -99,10 +104,7 @@ impl FromScalar for Integer {
 
     #[inline]
     fn from_text(text: &str) -> Option<Self> {
-        match text.trim() {
-            "" => Self::from_null(),
-            text => Self::from_number(text),
-        }
+        Self::from_number(text.trim())
     }
 
     #[inline]
@@ -118,6 +120,12 @@ impl FromScalar for Integer {
     #[inline]
     fn from_integer(value: i64) -> Option<Self> {
         Some(Self(Some(value)))
+    }
+
+    fn from_float(value: f64) -> Option<Self> {
+        // A larger float may stand for several integers.
+        let is_exact = value.fract() == 0.0 && value.abs() <= MAX_EXACT;
+        is_exact.then_some(Self(Some(value as i64)))
     }
 
     #[inline]
@@ -136,15 +144,12 @@ impl FromScalar for Boolean {
 
     #[inline]
     fn from_text(text: &str) -> Option<Self> {
-        match text.trim() {
-            "" => Self::from_null(),
-            text => Some(Self(Some(flag::parse(text)?))),
-        }
+        Some(Self(Some(flag::parse(text)?)))
     }
 
     #[inline]
     fn from_number(text: &str) -> Option<Self> {
-        Some(Self(Some(flag::parse(text)?)))
+        Self::from_text(text)
     }
 
     #[inline]
@@ -214,8 +219,13 @@ mod tests {
         ] {
             assert_eq!(read_with!(integer, json).unwrap(), Some(10), "{json}");
         }
-        for json in ["null", r#""""#, r#""  ""#] {
-            assert_eq!(read_with!(integer, json).unwrap(), None, "{json}");
+        assert_eq!(read_with!(integer, "null").unwrap(), None);
+        for json in [r#""""#, r#""  ""#] {
+            assert!(read_with!(integer, json).is_err(), "{json}");
+        }
+        for json in ["9007199254740993.0", "-1e18"] {
+            // The digits may be lost already.
+            assert!(read_with!(integer, json).is_err(), "{json}");
         }
         for edge in [i64::MAX, i64::MIN] {
             assert_eq!(read_with!(integer, &edge.to_string()).unwrap(), Some(edge));
@@ -260,8 +270,9 @@ mod tests {
         ] {
             assert_eq!(read_with!(boolean, json).unwrap(), Some(false), "{json}");
         }
-        for json in ["null", r#""""#] {
-            assert_eq!(read_with!(boolean, json).unwrap(), None, "{json}");
+        assert_eq!(read_with!(boolean, "null").unwrap(), None);
+        for json in [r#""""#, r#""  ""#] {
+            assert!(read_with!(boolean, json).is_err(), "{json}");
         }
         for json in ["77", "0.77", r#""x77""#, "[77]"] {
             refused(read_with!(boolean, json), "77");

@@ -17,6 +17,7 @@
 pub(crate) mod id;
 pub(crate) mod json;
 pub(crate) mod lenient;
+pub(crate) mod object;
 pub(crate) mod open_enum;
 pub(crate) mod scalar;
 

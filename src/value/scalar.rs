@@ -55,6 +55,11 @@ pub(crate) trait FromScalar: Sized {
         Self::from_number(itoa::Buffer::new().format(value))
     }
 
+    /// Reads a number whose text is not known, so that a large one may have lost digits.
+    fn from_float(value: f64) -> Option<Self> {
+        Self::from_number(&float_text(value))
+    }
+
     fn from_boolean(value: bool) -> Option<Self>;
 
     fn from_null() -> Option<Self> {
@@ -283,7 +288,7 @@ impl<'de, T: FromScalar> Visitor<'de> for ScalarVisitor<T> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
-        self.accept(T::from_number(&float_text(value)))
+        self.accept(T::from_float(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<T, E> {

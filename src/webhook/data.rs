@@ -1,9 +1,10 @@
 //! Typed payloads of events.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::view::{field, view};
+use super::view::{Trail, field, view};
 use crate::types::*;
+use crate::value::json::{self, Content, Node};
 use crate::value::{Date, Decimal, Timestamp};
 
 /// Declares the event types: for each its payload type, and the key of the payload that holds the
@@ -24,15 +25,19 @@ macro_rules! events {
         }
 
         impl EventData {
-            fn known(type_: &EventType, payload: &Map<String, Value>) -> Option<Self> {
+            fn known(type_: &EventType, payload: &Node, trail: &mut Trail) -> Option<Self> {
                 match type_ {
                     $(EventType::$variant => {
-                        let mut data = <$payload>::read(inner(payload, $key));
-                        data.read_beside(payload);
+                        let mut data = read_inner(payload, $key, trail, <$payload>::read);
+                        data.read_beside(payload, trail);
                         Some(Self::$variant(data))
                     })+
                     _ => None,
                 }
+            }
+
+            fn is_typed(type_: &EventType) -> bool {
+                matches!(type_, $(EventType::$variant)|+)
             }
 
             /// Returns the kind and the id of the object that the event is about, if the payload
@@ -128,6 +133,8 @@ view! {
         /// State, with the names of the REST API: webhooks send `results_received` for
         /// `partial_results`, and `all_results_received` for `results_ready`.
         state: LabOrderState = "status" | "state",
+        /// Treatment plan of the lab order; in the REST API, not documented for events.
+        treatment_plan_id: TreatmentPlanId = "treatment_plan_id",
     }
 
     /// A treatment plan, or one with a changed recommendation.
@@ -304,6 +311,8 @@ view! {
         units: i64 = "units",
         /// Availability.
         status: VariantStatus = "status",
+        /// Availability in words, such as `In Stock`.
+        availability: VariantAvailability = "availability",
         /// Whether this variant is displayed first.
         primary: bool = "primary",
     }
@@ -311,20 +320,34 @@ view! {
 
 impl EventData {
     /// Reads the payload of an event of type `type_`.
-    pub(super) fn read(type_: &EventType, data: Option<&Value>) -> Self {
-        // A schema of 2021 declares the payload as a JSON string.
-        let parsed: Option<Map<_, _>> = data
-            .and_then(Value::as_str)
-            .and_then(|text| serde_json::from_str(text).ok());
-        let payload = data.and_then(Value::as_object).or(parsed.as_ref());
-        let known = payload.and_then(|payload| Self::known(type_, payload));
-        known.unwrap_or_else(|| Self::Unknown(data.cloned().unwrap_or_default()))
+    pub(super) fn read(type_: &EventType, data: Option<&Node>, trail: &mut Trail) -> Self {
+        let Some(data) = data else {
+            return Self::Unknown(Value::Null);
+        };
+        let known = trail.below("data", |trail| {
+            // Listed events have no payload.
+            if !Self::is_typed(type_) || matches!(data.content, Content::Null) {
+                return None;
+            }
+            // A schema of 2021 declares the payload as a JSON string.
+            let parsed = match &data.content {
+                Content::Text(text) => json::parse(text.as_bytes()),
+                _ => None,
+            };
+            if let Some(parsed) = &parsed {
+                trail.report_flaws(parsed);
+            }
+            let payload = parsed.as_ref().map_or(data, |parsed| &parsed.root);
+            let payload = trail.object(payload)?;
+            Self::known(type_, payload, trail)
+        });
+        known.unwrap_or_else(|| Self::Unknown(data.into()))
     }
 }
 
 /// Reads fields of the payload next to the object that the event is about.
 trait ReadBeside {
-    fn read_beside(&mut self, _payload: &Map<String, Value>) {}
+    fn read_beside(&mut self, _payload: &Node, _trail: &mut Trail) {}
 }
 
 impl ReadBeside for OrderData {}
@@ -335,11 +358,13 @@ impl ReadBeside for ProductData {}
 impl ReadBeside for TreatmentPlanData {
     /// The documentation does not say whether patient and practitioner are inside the plan or next
     /// to it.
-    fn read_beside(&mut self, payload: &Map<String, Value>) {
-        let patient = self.patient.take();
-        self.patient = patient.or_else(|| field(payload, &["patient"]));
-        let practitioner = self.practitioner.take();
-        self.practitioner = practitioner.or_else(|| field(payload, &["practitioner"]));
+    fn read_beside(&mut self, payload: &Node, trail: &mut Trail) {
+        if self.patient.is_none() {
+            self.patient = field(payload, &["patient"], trail);
+        }
+        if self.practitioner.is_none() {
+            self.practitioner = field(payload, &["practitioner"], trail);
+        }
     }
 }
 
@@ -349,8 +374,20 @@ impl std::fmt::Debug for EventData {
     }
 }
 
-/// Returns the object under the key `wrapper`, or the payload itself if it is not wrapped.
-fn inner<'j>(object: &'j Map<String, Value>, wrapper: &str) -> &'j Map<String, Value> {
-    let inner = object.get(wrapper).and_then(Value::as_object);
-    inner.unwrap_or(object)
+/// Reads the object under the key `wrapper`, or the payload itself if it is not wrapped.
+fn read_inner<T>(
+    payload: &Node,
+    wrapper: &str,
+    trail: &mut Trail,
+    read: fn(&Node, &mut Trail) -> T,
+) -> T {
+    let is_null = |node: &&Node| matches!(node.content, Content::Null);
+    let wrapped = payload.field(wrapper).filter(|node| !is_null(node));
+    let inner = wrapped.and_then(|inner| {
+        trail.below(wrapper, |trail| {
+            let object = trail.object(inner)?;
+            Some(read(object, trail))
+        })
+    });
+    inner.unwrap_or_else(|| read(payload, trail))
 }

@@ -3,15 +3,14 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::data::EventData;
-use super::view::field;
+use super::view::{Trail, field};
 use crate::types::{
     self, ClinicId, EventId, EventType, IntegrationId, WebhookDeliveryEventPayload, WebhookEvent,
-    is_field,
 };
-use crate::value::json::{self, Content};
+use crate::value::json::{self, Content, Node};
 use crate::value::{DecodeIssue, Hidden, Timestamp};
 
 /// An event, as received by webhook, from the Events API or from the list of deliveries.
@@ -52,31 +51,53 @@ impl Event {
     ///
     /// Any other body becomes [`EventData::Unknown`] with the text; bytes that are not UTF-8 are
     /// replaced in it.
+    ///
+    /// It reads an event of a response, too: the body of `get_event`, and the
+    /// [`RecordJson::body`](crate::RecordJson::body) of a record of a list.
     #[must_use]
     pub fn from_body(body: &[u8]) -> Self {
-        if let Ok(json) = serde_json::from_slice(body) {
-            return Self::from_json(json);
-        }
-        let parsed = json::parse(body);
-        // An event is an object.
-        let is_object = |parsed: &json::Parsed| matches!(parsed.root.content, Content::Object(_));
-        let Some(json::Parsed { root, flaws }) = parsed.filter(is_object) else {
-            return Self::from_json(String::from_utf8_lossy(body).into_owned().into());
-        };
-        let issues = flaws.into_iter().map(|(path, flaw)| DecodeIssue {
-            path: root.path_text(&path, is_field),
-            kind: flaw.into(),
-        });
-        let issues = issues.collect();
-        Self {
-            issues,
-            ..Self::from_json(root.into())
+        let mut trail = Trail::default();
+        match json::parse(body) {
+            // An event is an object.
+            Some(parsed) if matches!(parsed.root.content, Content::Object(_)) => {
+                trail.report_flaws(&parsed);
+                Self::read(&parsed.root, trail)
+            }
+            _ => Self::from_json(match serde_json::from_slice(body) {
+                Ok(json) => json,
+                Err(_) => String::from_utf8_lossy(body).into_owned().into(),
+            }),
         }
     }
 
-    /// Returns where the body of a delivery is not valid JSON. The values are absent in
-    /// [`json`](Self::json), except for texts with control characters that are not escaped, which
-    /// are kept.
+    /// Reads the event of a record of the list of deliveries, or `None` if the record has no event.
+    #[cfg(feature = "client")]
+    pub(crate) fn from_delivery(record: &[u8]) -> Option<Self> {
+        let delivery = json::parse(record)?.root;
+        let payload = delivery.field("event_payload")?;
+        match &payload.content {
+            Content::Null => None,
+            // A schema of 2021 declares payloads as JSON strings.
+            Content::Text(text) => Some(Self::from_body(text.as_bytes())),
+            _ => Some(Self::from_body(record)),
+        }
+    }
+
+    /// Returns where the event differs from its documentation, without the values that differ.
+    ///
+    /// A value of another type, or one that is not valid JSON, is `None` or is left out of its list.
+    /// [`json`](Self::json) has the values of another type. The paths begin in the event, without
+    /// its envelope: `data.order.completed_at`.
+    ///
+    /// ```
+    /// use fullscript::webhook::Event;
+    ///
+    /// let event = Event::from_body(br#"{"event": {"id": "1", "type": "order.placed", "data":
+    ///     {"order": {"id": "2", "line_items": [{"quantity": "many"}]}}}}"#);
+    /// let issue = &event.issues()[0];
+    /// assert_eq!(issue.path, "data.order.line_items[0].quantity");
+    /// assert_eq!(issue.to_string().split(": ").last(), Some("expected an integer, found text"));
+    /// ```
     #[must_use]
     pub fn issues(&self) -> &[DecodeIssue] {
         &self.issues
@@ -86,42 +107,41 @@ impl Event {
     /// `{"event_payload": ..}`, or none.
     #[must_use]
     pub fn from_json(json: Value) -> Self {
-        let json = unwrap(json);
-        let nothing = Map::new();
-        let object = json.as_object().unwrap_or(&nothing);
-        let type_: Option<EventType> = field(object, &["type"]);
+        Self::read(&Node::from(&json), Trail::default())
+    }
+
+    fn read(mut json: &Node, mut trail: Trail) -> Self {
+        while let Some((name, inner)) = wrapped(json) {
+            trail.enter(name);
+            json = inner;
+        }
+        let type_: Option<EventType> = field(json, &["type"], &mut trail);
         Self {
-            id: field(object, &["id"]),
-            created_at: field(object, &["created_at"]),
-            clinic_id: field(object, &["clinic_id"]),
-            integration_id: field(object, &["integration_id"]),
+            id: field(json, &["id"], &mut trail),
+            created_at: field(json, &["created_at"], &mut trail),
+            clinic_id: field(json, &["clinic_id"], &mut trail),
+            integration_id: field(json, &["integration_id"], &mut trail),
             data: match &type_ {
-                Some(type_) => EventData::read(type_, object.get("data")),
-                None => EventData::Unknown(json.clone()),
+                Some(type_) => EventData::read(type_, json.field("data"), &mut trail),
+                None => EventData::Unknown(json.into()),
             },
             type_,
-            json,
-            issues: Vec::new(),
+            json: json.into(),
+            issues: trail.issues,
         }
     }
 }
 
-/// Removes the envelopes. An object with a `type` of its own is not an envelope.
-fn unwrap(mut json: Value) -> Value {
-    while let Some(inner) = wrapped(&mut json) {
-        json = inner;
-    }
-    json
-}
-
-fn wrapped(json: &mut Value) -> Option<Value> {
-    let object = json.as_object_mut()?;
-    if object.get("type").is_some_and(Value::is_string) {
+/// Returns the object inside an envelope, with its name. An object with a `type` of its own is not
+/// an envelope.
+fn wrapped(json: &Node) -> Option<(&'static str, &Node)> {
+    let has = |name| json.field(name).map(|value| &value.content);
+    if matches!(has("type"), Some(Content::Text(_))) {
         return None;
     }
-    let is_inner = |name: &&str| object.get(*name).is_some_and(Value::is_object);
-    let name = ["event_payload", "event"].into_iter().find(is_inner)?;
-    object.remove(name)
+    let names = ["event_payload", "event"].into_iter();
+    let mut inner = names.filter_map(|name| Some((name, json.field(name)?)));
+    inner.find(|(_, inner)| matches!(inner.content, Content::Object(_)))
 }
 
 impl fmt::Debug for Event {

@@ -1,43 +1,144 @@
 //! Lenient reading of JSON in which every part may be absent or differ from its documentation.
 
+use std::fmt::{Arguments, Write as _};
+
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::types::*;
-use crate::value::{Date, Decimal, Timestamp, lenient};
+use crate::value::json::{Content, Node, Parsed};
+use crate::value::{Date, Decimal, DecodeIssue, DecodeIssueKind, Timestamp, lenient};
 
 /// A type that can be read from a part of a payload; `None` if it cannot.
 pub(super) trait View: Sized {
-    fn view(value: &Value) -> Option<Self>;
+    /// What the value must be, in the words of [`DecodeIssueKind`].
+    const EXPECTED: &'static str = "text";
+
+    fn view(value: &Node, trail: &mut Trail) -> Option<Self>;
+}
+
+/// The path of the value that is being read, and the issues that were found.
+#[derive(Default)]
+pub(super) struct Trail {
+    path: String,
+    pub(super) issues: Vec<DecodeIssue>,
+}
+
+impl Trail {
+    /// Makes the paths of the issues so far relative to the value under this name.
+    pub(super) fn enter(&mut self, name: &str) {
+        for issue in &mut self.issues {
+            let inner = issue.path.strip_prefix(name);
+            if let Some(inner) = inner.and_then(|path| path.strip_prefix('.')) {
+                issue.path = inner.into();
+            }
+        }
+    }
+
+    /// Reads below a step of the path.
+    pub(super) fn below<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        self.step(format_args!("{dot}{name}"), read)
+    }
+
+    fn step<R>(&mut self, step: Arguments<'_>, read: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.path.len();
+        // Writing to a String does not fail.
+        let _written = self.path.write_fmt(step);
+        let value = read(self);
+        self.path.truncate(length);
+        value
+    }
+
+    pub(super) fn report(&mut self, kind: DecodeIssueKind) {
+        let path = self.path.clone();
+        self.issues.push(DecodeIssue { path, kind });
+    }
+
+    /// Reports the flaws of a text that is the value at this path.
+    pub(super) fn report_flaws(&mut self, parsed: &Parsed) {
+        for (path, flaw) in &parsed.flaws {
+            let path = parsed.root.path_text(path, is_field);
+            let kind = DecodeIssueKind::from(*flaw);
+            match path.strip_prefix('[') {
+                Some(_) => self.step(format_args!("{path}"), |trail| trail.report(kind)),
+                None => self.below(&path, |trail| trail.report(kind)),
+            }
+        }
+    }
+
+    /// Returns an object, also if it is the only element of a list, and reports any other value.
+    pub(super) fn object<'n>(&mut self, value: &'n Node) -> Option<&'n Node> {
+        const EXPECTED: &str = "an object";
+        let is_object = |node: &&Node| matches!(node.content, Content::Object(_));
+        if let Some(object) = Some(value).filter(is_object) {
+            return Some(object);
+        }
+        let found = value.kind();
+        let inner = value.only_element().filter(is_object);
+        self.report(match inner {
+            Some(_) => DecodeIssueKind::Converted {
+                expected: EXPECTED,
+                found,
+            },
+            None => DecodeIssueKind::Unexpected {
+                expected: EXPECTED,
+                found,
+            },
+        });
+        inner
+    }
+
+    /// Reads a value, also if it is the only element of a list, and reports it if it is not
+    /// readable.
+    fn read<T: View>(&mut self, value: &Node) -> Option<T> {
+        if let Some(read) = T::view(value, self) {
+            return Some(read);
+        }
+        let (expected, found) = (T::EXPECTED, value.kind());
+        let inner = value.only_element().and_then(|inner| T::view(inner, self));
+        self.report(match inner {
+            Some(_) => DecodeIssueKind::Converted { expected, found },
+            None => DecodeIssueKind::Unexpected { expected, found },
+        });
+        inner
+    }
 }
 
 /// Reads the first of these keys that has a readable value.
-pub(super) fn field<T: View>(object: &Map<String, Value>, keys: &[&str]) -> Option<T> {
-    keys.iter().find_map(|key| T::view(object.get(*key)?))
+pub(super) fn field<T: View>(object: &Node, keys: &[&str], trail: &mut Trail) -> Option<T> {
+    keys.iter().find_map(|key| {
+        let value = object.field(key)?;
+        let is_null = matches!(value.content, Content::Null);
+        (!is_null).then(|| trail.below(key, |trail| trail.read(value)))?
+    })
 }
 
 impl View for String {
-    fn view(value: &Value) -> Option<Self> {
+    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
         lenient::text(value).ok().flatten()
     }
 }
 
 impl View for i64 {
-    fn view(value: &Value) -> Option<Self> {
+    const EXPECTED: &'static str = "an integer";
+
+    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
         lenient::integer(value).ok().flatten()
     }
 }
 
 impl View for bool {
-    fn view(value: &Value) -> Option<Self> {
+    const EXPECTED: &'static str = "a boolean";
+
+    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
         lenient::boolean(value).ok().flatten()
     }
 }
 
 /// Maps the names of webhooks to those of the REST API.
 impl View for LabOrderState {
-    fn view(value: &Value) -> Option<Self> {
-        Some(match String::view(value)?.as_str() {
+    fn view(value: &Node, trail: &mut Trail) -> Option<Self> {
+        Some(match String::view(value, trail)?.as_str() {
             "results_received" => Self::PartialResults,
             "all_results_received" => Self::ResultsReady,
             word => word.into(),
@@ -47,11 +148,31 @@ impl View for LabOrderState {
 
 /// Unreadable items are left out, and a value that is not an array is read as a list of one.
 impl<T: View> View for Vec<T> {
-    fn view(value: &Value) -> Option<Self> {
-        match value {
-            Value::Array(items) => Some(items.iter().filter_map(T::view).collect()),
-            one => T::view(one).map(|one| vec![one]),
-        }
+    const EXPECTED: &'static str = "a list";
+
+    fn view(value: &Node, trail: &mut Trail) -> Option<Self> {
+        let converted = DecodeIssueKind::Converted {
+            expected: Self::EXPECTED,
+            found: value.kind(),
+        };
+        let elements: Vec<&Node> = match &value.content {
+            Content::List(list) => list.elements.iter().collect(),
+            Content::Object(fields) if value.has_indexes_as_keys() => {
+                trail.report(converted);
+                fields.iter().map(|(_, element)| element).collect()
+            }
+            _ => {
+                let one = trail.step(format_args!("[0]"), |trail| T::view(value, trail))?;
+                trail.report(converted);
+                return Some(vec![one]);
+            }
+        };
+        let present = elements.into_iter().enumerate();
+        let present = present.filter(|(_, element)| element.is_present());
+        let read = present.filter_map(|(index, element)| {
+            trail.step(format_args!("[{index}]"), |trail| trail.read(element))
+        });
+        Some(read.collect())
     }
 }
 
@@ -59,7 +180,7 @@ impl<T: View> View for Vec<T> {
 macro_rules! scalars {
     ($($name:ident),+ $(,)?) => {
         $(impl View for $name {
-            fn view(value: &Value) -> Option<Self> {
+            fn view(value: &Node, _: &mut Trail) -> Option<Self> {
                 Self::deserialize(value).ok()
             }
         })+
@@ -70,7 +191,7 @@ scalars! {
     BrandId, ClinicId, Date, Decimal, DosageFormat, DosageFrequency, EventId, EventType, Gender,
     IntegrationId, LabOrderId, LabTestId, LineItemType, OrderId, PatientId, PractitionerId,
     ProductId, ProductStatus, ResourceCategory, ResourceId, ResourceType, Timestamp,
-    TreatmentPlanId, TreatmentPlanState, VariantId, VariantStatus,
+    TreatmentPlanId, TreatmentPlanState, VariantAvailability, VariantId, VariantStatus,
 }
 
 /// Declares a typed view of an object: for each field its type and the JSON keys it may have.
@@ -93,16 +214,30 @@ macro_rules! view {
             }
 
             impl $name {
-                pub(super) fn read(object: &::serde_json::Map<String, ::serde_json::Value>) -> Self {
+                pub(super) fn read(
+                    object: &$crate::value::json::Node,
+                    trail: &mut $crate::webhook::view::Trail,
+                ) -> Self {
                     Self {
-                        $($field: $crate::webhook::view::field(object, &[$first $(, $other)*]),)+
+                        $($field: $crate::webhook::view::field(
+                            object,
+                            &[$first $(, $other)*],
+                            trail,
+                        ),)+
                     }
                 }
             }
 
             impl $crate::webhook::view::View for $name {
-                fn view(value: &::serde_json::Value) -> Option<Self> {
-                    value.as_object().map(Self::read)
+                const EXPECTED: &'static str = "an object";
+
+                fn view(
+                    value: &$crate::value::json::Node,
+                    trail: &mut $crate::webhook::view::Trail,
+                ) -> Option<Self> {
+                    let is_object =
+                        matches!(value.content, $crate::value::json::Content::Object(_));
+                    is_object.then(|| Self::read(value, trail))
                 }
             }
 

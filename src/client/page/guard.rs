@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::list::{List, PageBody};
+use super::list::{List, PageBody, Skipped};
 use super::{ListChanges, PageMeta};
 
 /// The number of consecutive pages without new records that counts as a pagination loop.
@@ -99,6 +99,8 @@ impl Reader {
             && page.skipped.iter().all(|at| self.seen.contains(&at.key));
         self.stale = if known { self.stale + 1 } else { 0 };
         let same = self.previous.replace(page.fingerprint) == Some(page.fingerprint);
+        // Records without an id may be equal without being the same.
+        let same = same && !page.is_anonymous();
         // New records at the front may push a whole page onto the next.
         if same && !(known && moved) {
             return Some("pagination loop: the page repeats the previous one".into());
@@ -128,7 +130,9 @@ impl Reader {
             self.changes.uncertain_end |= stated.is_some() && !self.is_complete(list);
             return Ok(None);
         }
-        if stated.is_some() {
+        // Some servers state a next page on every page, also behind the last one.
+        let is_behind_end = length == 0 && self.is_complete(list);
+        if stated.is_some() && !is_behind_end {
             if self.empty >= EMPTY_PAGES {
                 return Err(format!(
                     "pagination stopped: {EMPTY_PAGES} consecutive pages are empty, although the \
@@ -178,7 +182,12 @@ impl Reader {
         let new: Vec<bool> = ids.iter().map(is_new).collect();
         let mut rest = new.iter();
         page.items.retain(|_| rest.next().copied().unwrap_or(true));
-        page.skipped.retain(|at| !self.seen.contains(&at.key));
+        let mut rest = new.iter();
+        page.indexes
+            .retain(|_| rest.next().copied().unwrap_or(true));
+        let seen = &self.seen;
+        let is_repeated = |at: &Skipped| at.record.id().is_some_and(|id| seen.contains(id));
+        page.skipped.retain(|at| !is_repeated(at));
         for skipped in &mut page.skipped {
             let before = new.iter().take(skipped.before);
             skipped.before = before.filter(|is_new| **is_new).count();

@@ -8,8 +8,11 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::pages::Pages;
-use super::{CollectError, ListChanges};
+use super::record::Places;
+use super::{CollectError, ListChanges, RecordJson};
+use crate::call::response::Response;
 use crate::error::Error;
+use crate::value::{DecodeIssue, DecodeIssueKind, UnreadableRecord};
 
 /// A stream of the records of a list, across all pages; returned by `items()` of a list operation's
 /// request builder.
@@ -35,8 +38,12 @@ pub struct Items<T> {
     page: std::vec::IntoIter<T>,
     /// Remaining records of the latest page that cannot be read, each with the number of remaining
     /// records after it.
-    unreadable: VecDeque<(usize, Error)>,
+    unreadable: VecDeque<(usize, UnreadableRecord)>,
     number: Option<i64>,
+    /// The response of the latest page, and the places of its records.
+    source: Option<(Response<()>, Places)>,
+    /// The position of the latest record on its page.
+    latest: Option<usize>,
 }
 
 impl<T> Pages<T> {
@@ -47,6 +54,8 @@ impl<T> Pages<T> {
             page: Vec::new().into_iter(),
             unreadable: VecDeque::new(),
             number: None,
+            source: None,
+            latest: None,
         }
     }
 }
@@ -70,6 +79,66 @@ impl<T> Items<T> {
     /// Returns the errors of [`Pages::next`]. Records that were already delivered remain valid.
     pub async fn next(&mut self) -> Option<Result<T, Error>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Returns the JSON of the record that [`Items::next`] returned last, as it was sent, with the
+    /// fields that the models do not have; see [`Page::record_json`](super::Page::record_json).
+    ///
+    /// It is `None` after an error, whose [`Error::body`] has the record if it cannot be read, and at
+    /// the end.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use fullscript::testing::{FakeFullscript, Script};
+    /// # let fake = FakeFullscript::start().await?;
+    /// # let body = serde_json::json!({"patients": [{"id": "1", "pronouns": 5, "discount": []}]});
+    /// # fake.answer("list_patients", Script::json(200, &body));
+    /// # let client = fake.client();
+    /// let mut patients = client.list_patients().items();
+    /// while let Some(patient) = patients.next().await {
+    ///     let patient = patient?;
+    ///     let json = patients.record_json().unwrap();
+    ///     let fields: serde_json::Value = json.decode_as()?;
+    ///     println!("{}: {}", patient.id, fields["pronouns"]);
+    ///     for issue in json.issues() {
+    ///         // `patients[0].discount`: expected text, a number or a boolean, found a list
+    ///         eprintln!("{issue}");
+    ///     }
+    /// #   assert_eq!((fields["pronouns"].as_i64(), json.issues().count()), (Some(5), 1));
+    /// }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn record_json(&self) -> Option<RecordJson<'_>> {
+        let (response, places) = self.source.as_ref()?;
+        places.json(self.latest?, response.body(), response.issues())
+    }
+
+    /// Returns the error for the latest record if it lacks a field that its user requires.
+    pub(crate) fn without(&self, field: &str) -> Option<Error> {
+        let json = self.record_json()?;
+        let (list, index) = (self.pages.list().records.unwrap_or("*"), json.index());
+        let cause = DecodeIssue {
+            path: format!("{list}[{index}].{field}"),
+            kind: DecodeIssueKind::Missing,
+        };
+        let record = UnreadableRecord {
+            index,
+            id: None,
+            json: json.body().into(),
+            cause,
+        };
+        self.unreadable_error(record)
+    }
+
+    /// Returns the error for a record of the latest page that cannot be read.
+    fn unreadable_error(&self, record: UnreadableRecord) -> Option<Error> {
+        let (response, _) = self.source.as_ref()?;
+        let id = self.pages.list().operation_id;
+        let head = (response.status(), response.headers());
+        let error = Error::record_unreadable(id, record, head, response.attempts());
+        Some(error.on_page(self.number?))
     }
 
     /// Collects all remaining records.
@@ -131,13 +200,17 @@ impl<T> Stream for Items<T> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let left = self.page.len();
-            let is_next = |(after, _): &(usize, Error)| *after >= left;
+            self.latest = None;
+            let is_next = |(after, _): &(usize, UnreadableRecord)| *after >= left;
             if self.unreadable.front().is_some_and(is_next)
-                && let Some((_, error)) = self.unreadable.pop_front()
+                && let Some((_, record)) = self.unreadable.pop_front()
+                && let Some(error) = self.unreadable_error(record)
             {
                 return Poll::Ready(Some(Err(error)));
             }
             if let Some(item) = self.page.next() {
+                let places = self.source.as_ref().map(|(_, places)| places);
+                self.latest = places.map(|places| places.indexes.len() - left);
                 return Poll::Ready(Some(Ok(item)));
             }
             let page = match std::task::ready!(Pin::new(&mut self.pages).poll_next(context)) {
@@ -146,17 +219,12 @@ impl<T> Stream for Items<T> {
                 Some(Ok(page)) => page,
             };
             self.number = Some(page.number());
-            let id = self.pages.list().operation_id;
             let length = page.items().len();
-            let unreadable = page.before.iter().zip(&page.unreadable);
-            let unreadable = unreadable.map(|(before, record)| {
-                let response = page.response();
-                let head = (response.status(), response.headers());
-                let error = Error::record_unreadable(id, record.clone(), head, response.attempts());
-                (length - before, error.on_page(page.number()))
-            });
-            self.unreadable = unreadable.collect();
-            self.page = page.into_iter();
+            let after = page.before.iter().map(|before| length - before);
+            self.unreadable = after.zip(page.unreadable).collect();
+            let mut response = page.response;
+            self.page = std::mem::take(response.value_mut()).into_iter();
+            self.source = Some((response.map(drop), page.places));
         }
     }
 }

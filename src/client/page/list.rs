@@ -36,6 +36,8 @@ pub(crate) struct List {
     pub(crate) first: i64,
     /// Requested page size, if the operation has `page_size`.
     pub(crate) size: Option<i64>,
+    /// The field of the response that is the list, if the document declares it.
+    pub(crate) records: Option<&'static str>,
 }
 
 impl List {
@@ -52,6 +54,8 @@ impl List {
 pub(crate) struct PageBody<T> {
     pub(super) items: Vec<T>,
     pub(super) ids: Vec<Option<String>>,
+    /// The index of each record in the list as it was sent.
+    pub(super) indexes: Vec<usize>,
     /// Records that cannot be read.
     pub(super) skipped: Vec<Skipped>,
     /// Equal for two pages with the same records.
@@ -66,7 +70,7 @@ pub(super) struct Skipped {
     pub(super) record: UnreadableRecord,
     /// The number of records before it that can be read.
     pub(super) before: usize,
-    /// The id of the record, or what else identifies it across pages.
+    /// The id of the record, or a hash of its content.
     pub(super) key: String,
 }
 
@@ -85,6 +89,15 @@ impl<T> PageBody<T> {
                 key: record.id().map_or_else(|| format!("\0{hash}"), Into::into),
             });
         }
+        let is_skipped = |index: &usize| records.iter().any(|record| record.index() == *index);
+        let indexes = (0..).filter(|index| !is_skipped(index));
+        self.indexes = indexes.take(self.items.len()).collect();
+    }
+
+    /// Returns whether no record of the page can be told from an equal record of another page.
+    pub(super) fn is_anonymous(&self) -> bool {
+        let has_no_id = |skipped: &Skipped| skipped.record.id().is_none();
+        self.items.is_empty() && self.skipped.iter().all(has_no_id)
     }
 
     /// Returns the number of records on the page as it was sent.
@@ -109,6 +122,7 @@ impl<T: Serialize> PageBody<T> {
         Self {
             items,
             ids,
+            indexes: Vec::new(),
             skipped: Vec::new(),
             fingerprint: hasher.finish(),
             meta,

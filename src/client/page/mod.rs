@@ -6,6 +6,7 @@ mod guard;
 mod items;
 pub(crate) mod list;
 mod pages;
+mod record;
 
 use std::fmt;
 
@@ -19,6 +20,9 @@ pub use changes::ListChanges;
 pub use collect::CollectError;
 pub use items::Items;
 pub use pages::Pages;
+pub use record::RecordJson;
+
+use record::Places;
 
 /// One page of a list: its records and pagination metadata.
 ///
@@ -33,6 +37,7 @@ pub struct Page<T> {
     /// For each record that cannot be read, the number of records before it.
     pub(crate) before: Vec<usize>,
     pub(crate) unreadable: Vec<UnreadableRecord>,
+    pub(crate) places: Places,
     pub(crate) response: Response<Vec<T>>,
 }
 
@@ -93,6 +98,43 @@ impl<T> Page<T> {
     #[must_use]
     pub fn unreadable_records(&self) -> &[UnreadableRecord] {
         &self.unreadable
+    }
+
+    /// Returns the JSON of the record at this position in [`Page::items`], as it was sent, with the
+    /// fields that the models do not have.
+    ///
+    /// The first call on a page reads the body once more.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use fullscript::testing::{FakeFullscript, Script};
+    /// # let fake = FakeFullscript::start().await?;
+    /// # let body = serde_json::json!({"patients": [{"id": "1", "pronouns": "she"}]});
+    /// # fake.answer("list_patients", Script::json(200, &body));
+    /// # let client = fake.client();
+    /// #[derive(serde::Deserialize)]
+    /// struct Undeclared {
+    ///     pronouns: Option<String>,
+    /// }
+    ///
+    /// let mut pages = client.list_patients().pages();
+    /// while let Some(page) = pages.next().await {
+    ///     let page = page?;
+    ///     for (position, patient) in page.items().iter().enumerate() {
+    ///         let json = page.record_json(position).unwrap();
+    ///         let undeclared: Undeclared = json.decode_as()?;
+    ///         println!("{}: {:?}", patient.id, undeclared.pronouns);
+    /// #       assert_eq!(undeclared.pronouns.as_deref(), Some("she"));
+    ///     }
+    /// }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn record_json(&self, position: usize) -> Option<RecordJson<'_>> {
+        let response = &self.response;
+        self.places
+            .json(position, response.body(), response.issues())
     }
 
     /// Returns where the response differs from its model; see [`Response::issues`].

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
 use super::guard::{Reader, Step};
 use super::list::{Fetch, List, PageBody};
+use super::record::Places;
 use super::{ListChanges, Page};
 use crate::call::response::Response;
 use crate::error::Trace;
@@ -208,6 +210,11 @@ impl<T> Pages<T> {
             changes: self.reader.changes,
             before,
             unreadable,
+            places: Places {
+                list: self.list.records,
+                indexes: std::mem::take(&mut response.value_mut().indexes),
+                spans: OnceLock::new(),
+            },
             response: response.map(|body| body.items),
         }))
     }
@@ -286,6 +293,7 @@ mod tests {
         paged: false,
         first: 1,
         size: None,
+        records: None,
     };
 
     #[tokio::test]

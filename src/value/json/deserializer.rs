@@ -13,12 +13,20 @@ use super::{Content, Node, Step};
 use crate::value::scalar::RAW_KEY;
 
 /// The reason why a tree cannot be decoded.
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "used to repair responses")
+)]
 pub(crate) struct Misfit {
     /// The path of the value, innermost step first.
     path: Vec<Step>,
     pub(crate) reason: Reason,
 }
 
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "used to repair responses")
+)]
 pub(crate) enum Reason {
     /// The object lacks this field, which is required.
     Missing(&'static str),
@@ -39,6 +47,7 @@ impl Misfit {
         self
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn path(&self) -> Vec<Step> {
         self.path.iter().rev().copied().collect()
     }
@@ -81,7 +90,9 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.content {
-            Content::Absent => Err(Misfit::invalid_type(Unexpected::Other("nothing"), &visitor)),
+            Content::Absent | Content::Malformed => {
+                Err(Misfit::invalid_type(Unexpected::Other("nothing"), &visitor))
+            }
             Content::Null => visitor.visit_unit(),
             Content::Boolean(value) => visitor.visit_bool(*value),
             Content::Number(text) => number(text, visitor),
@@ -225,7 +236,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
         for (at, (name, value)) in self.rest.by_ref() {
-            if !matches!(value.content, Content::Absent) {
+            if value.is_present() {
                 self.value = Some((at, value));
                 let name = BorrowedStrDeserializer::new(name);
                 return seed.deserialize(name).map(Some);

@@ -3,13 +3,12 @@
 //! Numbers keep the text that was sent, and every node knows its place in the text. A value that is
 //! removed becomes [`Content::Absent`], so that the indexes of the others do not change.
 
-#[cfg(feature = "client")]
 mod deserializer;
 mod parser;
 
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::DecodeIssueKind;
 
@@ -29,6 +28,9 @@ pub(crate) struct Node {
 pub(crate) enum Content {
     /// The value was removed. Decoding skips it.
     Absent,
+    /// The value has no meaning. Decoding skips it in an object, and fails at it in a list, so that
+    /// it is known whether the list is one of the model.
+    Malformed,
     Null,
     Boolean(bool),
     Number(Box<str>),
@@ -37,6 +39,7 @@ pub(crate) enum Content {
     Object(Vec<(String, Node)>),
 }
 
+#[derive(Default)]
 pub(crate) struct List {
     /// The index of the first element, if only a part of the list is present.
     pub(crate) first: usize,
@@ -61,7 +64,7 @@ pub(crate) struct Parsed {
 /// A part of a text that is not valid JSON, or is ambiguous.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// The value has no meaning and is absent.
+    /// The value has no meaning.
     Malformed,
     /// The text contains control characters that are not escaped; they are kept.
     ControlCharacter,
@@ -80,6 +83,10 @@ impl From<Flaw> for DecodeIssueKind {
 }
 
 impl Node {
+    pub(crate) fn is_present(&self) -> bool {
+        !matches!(self.content, Content::Absent | Content::Malformed)
+    }
+
     pub(crate) fn child(&self, step: Step) -> Option<&Self> {
         match (&self.content, step) {
             (Content::Object(fields), Step::Field(at)) => fields.get(at).map(|(_, value)| value),
@@ -110,13 +117,12 @@ impl Node {
     }
 
     /// Returns a field's value, unless it was removed.
-    #[cfg(feature = "client")]
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         let Content::Object(fields) = &self.content else {
             return None;
         };
         let mut values = fields.iter().filter(|(key, _)| key == name);
-        let value = values.rfind(|(_, value)| !matches!(value.content, Content::Absent));
+        let value = values.rfind(|(_, value)| value.is_present());
         value.map(|(_, value)| value)
     }
 
@@ -142,11 +148,33 @@ impl Node {
         text
     }
 
-    /// Returns what the JSON value is, for reports.
     #[cfg(feature = "client")]
+    fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Returns the element of a list of one.
+    pub(crate) fn only_element(&self) -> Option<&Self> {
+        match &self.content {
+            Content::List(list) => match list.elements.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns whether the keys of an object are indexes, as some servers send lists that are empty
+    /// or lack elements: `{}`, `{"0": .., "2": ..}`.
+    pub(crate) fn has_indexes_as_keys(&self) -> bool {
+        let is_index = |(name, _): &(String, Self)| name.parse::<usize>().is_ok();
+        matches!(&self.content, Content::Object(fields) if fields.iter().all(is_index))
+    }
+
+    /// Returns what the JSON value is, for reports.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.content {
-            Content::Absent => "nothing",
+            Content::Absent | Content::Malformed => "nothing",
             Content::Null => "null",
             Content::Boolean(_) => "a boolean",
             Content::Number(_) => "a number",
@@ -157,25 +185,78 @@ impl Node {
     }
 }
 
-impl From<Node> for Value {
-    fn from(node: Node) -> Self {
-        let is_present = |node: &Node| !matches!(node.content, Content::Absent);
-        match node.content {
-            Content::Absent | Content::Null => Self::Null,
-            Content::Boolean(value) => Self::Bool(value),
+/// Returns the places of the records of a response in its text, by their index.
+///
+/// The records are in the field `list` or, without a name, in the response itself or its only list
+/// besides `meta`. Other forms of a list are read as decoding does.
+#[cfg(feature = "client")]
+pub(crate) fn records(text: &[u8], list: Option<&str>) -> Vec<Range<usize>> {
+    let Some(Parsed { root, .. }) = parse(text) else {
+        return Vec::new();
+    };
+    let is_list = |node: &&Node| matches!(node.content, Content::List(_));
+    let list = match (root.only_element().unwrap_or(&root), list) {
+        (object, Some(name)) => object.field(name),
+        (_, None) => match &root.content {
+            Content::Object(fields) => {
+                let mut besides = fields.iter().filter(|(name, _)| name != "meta");
+                besides.find_map(|(_, value)| Some(value).filter(is_list))
+            }
+            _ => Some(&root),
+        },
+    };
+    let Some(list) = list else {
+        return Vec::new();
+    };
+    match &list.content {
+        Content::List(list) => list.elements.iter().map(Node::span).collect(),
+        Content::Object(fields) if list.has_indexes_as_keys() => {
+            fields.iter().map(|(_, element)| element.span()).collect()
+        }
+        _ => vec![list.span()],
+    }
+}
+
+impl From<&Node> for Value {
+    fn from(node: &Node) -> Self {
+        match &node.content {
+            Content::Absent | Content::Malformed | Content::Null => Self::Null,
+            Content::Boolean(value) => Self::Bool(*value),
             Content::Number(text) => text.parse().map_or(Self::Null, Self::Number),
-            Content::Text(text) => Self::String(text),
+            Content::Text(text) => Self::String(text.clone()),
             Content::List(list) => {
-                let present = list.elements.into_iter().filter(is_present);
+                let present = list.elements.iter().filter(|node| node.is_present());
                 Self::Array(present.map(Self::from).collect())
             }
             Content::Object(fields) => {
-                let present = fields.into_iter().filter(|(_, value)| is_present(value));
-                let fields: Map<_, _> = present
-                    .map(|(name, value)| (name, Self::from(value)))
-                    .collect();
-                Self::Object(fields)
+                let present = fields.iter().filter(|(_, value)| value.is_present());
+                let fields = present.map(|(name, value)| (name.clone(), Self::from(value)));
+                Self::Object(fields.collect())
             }
+        }
+    }
+}
+
+impl From<&Value> for Node {
+    fn from(value: &Value) -> Self {
+        let content = match value {
+            Value::Null => Content::Null,
+            Value::Bool(value) => Content::Boolean(*value),
+            Value::Number(number) => Content::Number(number.to_string().into()),
+            Value::String(text) => Content::Text(text.clone()),
+            Value::Array(elements) => Content::List(List {
+                first: 0,
+                elements: elements.iter().map(Self::from).collect(),
+            }),
+            Value::Object(fields) => {
+                let fields = fields.iter();
+                let fields = fields.map(|(name, value)| (name.clone(), Self::from(value)));
+                Content::Object(fields.collect())
+            }
+        };
+        Self {
+            span: 0..0,
+            content,
         }
     }
 }

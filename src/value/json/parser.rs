@@ -4,15 +4,18 @@ use std::collections::HashSet;
 
 use super::{Content, Flaw, List, Node, Parsed, Step};
 
-/// The deepest nesting of lists and objects, as in serde_json. Deeper values are absent.
+/// The deepest nesting of lists and objects, as in serde_json. Deeper values have no meaning.
 const MAX_DEPTH: usize = 127;
+
+/// The number of fields up to which comparing all names is faster than hashing them.
+const FEW: usize = 24;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads an object or a list, or returns `None` if the text is neither, not even with flaws.
 ///
 /// Accepted are a byte order mark, control characters in strings, and duplicate keys, of which the
-/// last one counts. These values are absent: strings with invalid UTF-8, lone surrogates or unknown
+/// last one counts. These values have no meaning: strings with invalid UTF-8, lone surrogates or unknown
 /// escapes, numbers beyond the range of 64-bit floats, words such as `NaN`, and values that are
 /// nested too deeply. A text that is cut off is refused.
 pub(crate) fn parse(text: &[u8]) -> Option<Parsed> {
@@ -77,13 +80,13 @@ impl Parser<'_> {
             b'{' | b'[' if self.path.len() >= MAX_DEPTH => {
                 self.skip_nested()?;
                 self.flaw(Flaw::Malformed);
-                Content::Absent
+                Content::Malformed
             }
             b'{' => self.object()?,
             b'[' => self.list()?,
             b'"' => match self.string()? {
                 Some(text) => Content::Text(text),
-                None => Content::Absent,
+                None => Content::Malformed,
             },
             _ => self.word()?,
         };
@@ -127,14 +130,20 @@ impl Parser<'_> {
             }
             self.path.push(Step::Field(fields.len()));
             // The place of a key with flaws is the place of its value.
-            let name = self.string()?.unwrap_or_default();
+            let name = self.string()?;
             self.skip_space();
             if self.next()? != b':' {
                 return None;
             }
-            let value = self.value()?;
+            let known = self.flaws.len();
+            let mut value = self.value()?;
             self.path.pop();
-            fields.push((name, value));
+            if name.is_none() {
+                // The value has no name, and one report is enough.
+                value.content = Content::Malformed;
+                self.flaws.truncate(known);
+            }
+            fields.push((name.unwrap_or_default(), value));
             self.skip_space();
             match self.next()? {
                 b',' => {}
@@ -147,10 +156,14 @@ impl Parser<'_> {
     }
 
     fn drop_duplicates(&mut self, fields: &mut [(String, Node)]) {
+        if fields.len() <= FEW && !has_duplicates(fields) {
+            return;
+        }
         let mut known = HashSet::new();
         for (at, (name, value)) in fields.iter_mut().enumerate().rev() {
             let name: &str = name;
-            if !known.insert(name) {
+            let is_nameless = name.is_empty() && !value.is_present();
+            if !is_nameless && !known.insert(name) {
                 value.content = Content::Absent;
                 let mut path = self.path.clone();
                 path.push(Step::Field(at));
@@ -165,18 +178,21 @@ impl Parser<'_> {
         let mut text = Vec::new();
         let (mut is_valid, mut has_control) = (true, false);
         loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\');
+            let plain = rest.iter().take_while(is_plain).count();
+            let plain = rest.get(..plain).unwrap_or_default();
+            has_control |= plain.iter().any(|byte| *byte < b' ');
+            text.extend_from_slice(plain);
+            self.at += plain.len();
             match self.next()? {
-                b'"' => break,
                 b'\\' => match self.escape()? {
                     Some(character) => {
                         text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                     }
                     None => is_valid = false,
                 },
-                byte => {
-                    has_control |= byte < b' ';
-                    text.push(byte);
-                }
+                _ => break,
             }
         }
         let text = String::from_utf8(text).ok().filter(|_| is_valid);
@@ -242,10 +258,10 @@ impl Parser<'_> {
             "false" => Content::Boolean(false),
             "null" => Content::Null,
             _ if is_number(word) => Content::Number(word.into()),
-            _ => Content::Absent,
+            _ => Content::Malformed,
         };
         self.at += length;
-        if matches!(content, Content::Absent) {
+        if matches!(content, Content::Malformed) {
             self.flaw(Flaw::Malformed);
         }
         Some(content)
@@ -272,6 +288,18 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// Returns whether an object of few fields has two of the same name.
+fn has_duplicates(fields: &[(String, Node)]) -> bool {
+    let mut rest = fields;
+    while let [(name, _), after @ ..] = rest {
+        if after.iter().any(|(other, _)| other == name) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// Returns whether a word is a JSON number within the range of a 64-bit float.

@@ -317,6 +317,15 @@ async fn a_next_page_that_does_not_advance_is_the_end() {
         json!(-1),
         json!("0"),
         json!("2"),
+        json!(false),
+        json!(null),
+        json!("null"),
+        json!(""),
+        json!("none"),
+        json!(2.5),
+        json!([]),
+        json!({}),
+        json!(["a", "b"]),
     ] {
         for stated in [
             json!({}),
@@ -341,6 +350,50 @@ async fn a_next_page_that_does_not_advance_is_the_end() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_behind_the_last_one_ends_the_list_although_it_states_a_next_page() {
+    // api-platform/core 3393, umdio/umdio 22.
+    for total in [
+        json!({"total_count": 3}),
+        json!({"total_count": "3", "total_pages": 99}),
+    ] {
+        for prefetch in [1, 4] {
+            let fake = FakeFullscript::start().await.unwrap();
+            let stated = total.clone();
+            fake.answer_with("list_patients", move |request| {
+                let number = asked(request, "page[number]");
+                let mut body = answer(&numbers(1..=3), number, 2);
+                body["meta"] = stated.clone();
+                body["meta"]["next_page"] = json!(number + 1);
+                Script::json(200, &body)
+            });
+            let (came, changes) = read_all(&fake, 2, prefetch).await;
+            assert_eq!(came, numbers(1..=3), "{total}");
+            assert!(changes.is_empty(), "{changes}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_pages_that_alternate_are_a_pagination_loop() {
+    // boto/botocore 3778.
+    let page = |id| json!({"patients": patients(&[id]), "meta": {"next_page": id + 1}});
+    for prefetch in [1, 4] {
+        let fake = FakeFullscript::start().await.unwrap();
+        fake.answer_with("list_patients", move |request| {
+            let number = u32::try_from(asked(request, "page[number]")).unwrap();
+            let mut body = page(number % 2);
+            body["meta"]["next_page"] = json!(number + 1);
+            Script::json(200, &body)
+        });
+        let mut list = fake.client().list_patients().items().prefetch(prefetch);
+        let error = list.collect_all().await.unwrap_err();
+        assert!(error.is_pagination(), "{error}");
+        assert_eq!(ids(error.records()), ["1", "0"]);
+        assert!(fake.requests().len() < 10);
     }
 }
 

@@ -60,7 +60,9 @@ async fn a_rejected_list_does_not_stop_the_others() {
 async fn a_bad_event_in_any_place_is_reported_and_holds_neither_the_others_nor_the_cursor() {
     for bad in [
         json!(null),
+        json!("planted"),
         json!({"id": null, "type": "order.placed", "data": "planted"}),
+        json!({"id": "", "type": "order.placed", "data": "planted"}),
     ] {
         for place in 0..3 {
             let vendor = Vendor::start().await;
@@ -76,7 +78,8 @@ async fn a_bad_event_in_any_place_is_reported_and_holds_neither_the_others_nor_t
             let answer = Script::json(200, &json!({"events": list}));
             vendor.fake.answer("list_order_events", answer);
             let events = vendor.events(MemoryEventLog::new());
-            let mut replay = events.lists([EventList::Orders]).replay(Cursor::default());
+            let events = events.lists([EventList::Orders]);
+            let mut replay = events.replay(Cursor::default());
             let (ids, errors) = failures(&mut replay).await;
             assert_eq!(ids, ["1", "2"]);
             let [error] = &errors[..] else {
@@ -89,6 +92,18 @@ async fn a_bad_event_in_any_place_is_reported_and_holds_neither_the_others_nor_t
             assert_eq!(record.body(), bad.to_string().as_bytes());
             assert!(!format!("{error} {error:?}").contains("planted"));
             assert_eq!(replay.cursor().of(EventList::Orders), Some(time(NOW)));
+            // It is reported until it is acknowledged.
+            let missed = error.unreadable().unwrap();
+            assert_eq!(missed.event.json, bad);
+            for reported in [1, 0] {
+                missed.release().await.unwrap();
+                let mut replay = events.replay(replay.cursor());
+                let (ids, errors) = failures(&mut replay).await;
+                assert_eq!((ids.len(), errors.len()), (0, reported));
+                for error in errors {
+                    error.unreadable().unwrap().acknowledge().await.unwrap();
+                }
+            }
         }
     }
 }
@@ -108,6 +123,14 @@ async fn a_delivery_that_failed_or_has_no_id_gives_its_event_nevertheless() {
         delivery("5", json!(null)),
     ];
     deliveries[4]["id"] = json!(null);
+    // The payload as text, or without its envelope.
+    deliveries.push(delivery("6", json!(null)));
+    deliveries[5]["event_payload"] = deliveries[5]["event_payload"].to_string().into();
+    deliveries.push(delivery("7", json!(null)));
+    deliveries[6]["event_payload"] = deliveries[6]["event_payload"]["event"].take();
+    // No event, and an event without an id.
+    deliveries.push(json!({"id": "d8", "event_payload": null}));
+    deliveries.push(delivery("", json!(null)));
     let answer = Script::json(200, &json!({"webhook_deliveries": deliveries}));
     vendor.fake.answer("list_webhook_deliveries", answer);
     let events = vendor.events(MemoryEventLog::new());
@@ -116,8 +139,70 @@ async fn a_delivery_that_failed_or_has_no_id_gives_its_event_nevertheless() {
         .replay(Cursor::default());
     let (mut ids, errors) = failures(&mut replay).await;
     ids.sort();
-    assert_eq!(ids, ["1", "2", "3", "4", "5"]);
-    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7"]);
+    let [error] = &errors[..] else {
+        panic!("{errors:?}")
+    };
+    assert_eq!(error.unreadable().unwrap().event.json["data"]["a"], 1);
+    assert_eq!(
+        error
+            .call()
+            .unwrap()
+            .unreadable_record()
+            .unwrap()
+            .cause()
+            .path,
+        "webhook_deliveries[8].event_payload"
+    );
+}
+
+#[tokio::test]
+async fn an_event_keeps_its_json_and_reports_what_does_not_fit_wherever_it_is_read() {
+    // The event is listed, delivered, or retrieved.
+    let mut event = event("1", "order.placed", NOW - HOUR);
+    event["clinic_id"] = json!({"planted": 1});
+    event["added"] = json!({"later": [0.10]});
+    event["data"] = json!({
+        "order": {"id": "o", "added": 2, "line_items": {"quantity": "planted"}},
+    });
+    let listed = {
+        let mut listed = event.clone();
+        listed["data"].take();
+        listed
+    };
+    for source in [EventList::Orders, EventList::Deliveries] {
+        for is_whole in [true, false] {
+            let vendor = Vendor::start().await;
+            let own = if is_whole { &event } else { &listed };
+            let (operation, body) = match source {
+                EventList::Orders => ("list_order_events", json!({"events": [own]})),
+                _ => (
+                    "list_webhook_deliveries",
+                    json!({"webhook_deliveries": [{"id": "d", "event_payload": {"event": own}}]}),
+                ),
+            };
+            vendor.fake.answer(operation, Script::json(200, &body));
+            let retrieved = Script::json(200, &json!({"event": event}));
+            vendor.fake.answer("get_event", retrieved);
+            let mut replay = vendor
+                .events(MemoryEventLog::new())
+                .lists([source])
+                .replay(Cursor::default());
+            let read = replay.next().await.unwrap().unwrap().event;
+            assert_eq!(read.json, event);
+            let paths: Vec<_> = read.issues().iter().map(|issue| &issue.path).collect();
+            assert_eq!(
+                paths,
+                [
+                    "clinic_id",
+                    "data.order.line_items[0].quantity",
+                    "data.order.line_items"
+                ]
+            );
+            assert!(!format!("{read:?} {:?}", read.issues()).contains("planted"));
+            assert_eq!(vendor.fake.count("get_event"), usize::from(!is_whole));
+        }
+    }
 }
 
 #[tokio::test]

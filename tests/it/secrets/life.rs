@@ -275,6 +275,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&pages);
     let mut items = client.search_patients().query(&*secrets.patient).items();
     shown.debug(&items.next().await.unwrap().unwrap());
+    shown.debug(&items.record_json().unwrap());
     shown.debug(&items);
     let list = client.search_patients().query(&*secrets.patient);
     shown.error(&list.items().collect_all().await.unwrap_err());

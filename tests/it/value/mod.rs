@@ -3,5 +3,6 @@
 mod drift;
 mod ids;
 mod json_schema;
+mod reported;
 pub(crate) mod round_trip;
 mod tolerance;
