@@ -75,7 +75,8 @@ use axum::routing::{MethodRouter, post};
 
 use super::error::WebhookError;
 use super::event::Event;
-use super::http::answer;
+use super::event_log::EventLog;
+use super::http::{answer, answer_once};
 use super::receiver::{Delivery, Receiver};
 use super::reply::Reply;
 
@@ -99,6 +100,49 @@ where
     let receiver = receiver.into();
     post(async move |headers: HeaderMap, body: Bytes| -> Response {
         answer(&receiver, &headers, &body, now(), handler).await
+    })
+}
+
+/// Returns the route of a webhook, which passes each event to `handler` once and then replies.
+///
+/// Like [`receive`] with [`process_once`](super::process_once): claims the event in the event log,
+/// calls the handler, and acknowledges the event. An event that was processed before gets the
+/// reply without a call of the handler. If the handler or the event log fails, or another process
+/// has the claim, the response has status 503, so that Fullscript delivers the event again.
+///
+/// ```
+/// use axum::Router;
+/// use fullscript::webhook::{Event, MemoryEventLog, Receiver, axum::receive_once};
+///
+/// /// Writes to the application's own database.
+/// async fn process(event: Event) -> std::io::Result<()> {
+///     # drop(event);
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let receiver = Receiver::new("the signature secret key", "the challenge token")?;
+/// let event_log = MemoryEventLog::new(); // durable: `SqliteStore::event_log`
+/// let app: Router = Router::new().route("/webhooks", receive_once(receiver, event_log, process));
+/// # drop(app);
+/// # Ok(())
+/// # }
+/// ```
+pub fn receive_once<S, L, H, F, E>(
+    receiver: impl Into<Arc<Receiver>>,
+    event_log: L,
+    handler: H,
+) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    L: EventLog,
+    H: Fn(Event) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Send,
+{
+    let (receiver, event_log) = (receiver.into(), Arc::new(event_log));
+    post(async move |headers: HeaderMap, body: Bytes| -> Response {
+        answer_once(&receiver, &*event_log, &headers, &body, now(), handler).await
     })
 }
 

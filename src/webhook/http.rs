@@ -115,6 +115,8 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::error::WebhookError;
 use super::event::Event;
+use super::event_log::EventLog;
+use super::once::process_once;
 use super::receiver::Receiver;
 use super::reply::Reply;
 
@@ -184,6 +186,28 @@ where
         return text(StatusCode::SERVICE_UNAVAILABLE, UNHANDLED.into());
     }
     (&reply).into()
+}
+
+/// Verifies a webhook delivery, processes its event once, and returns the response.
+///
+/// Like [`answer`] with [`process_once`]: an event that was processed before does not reach the
+/// handler, and an event that another process has claimed gets status 503, so that Fullscript
+/// delivers it again. The errors of the event log are dropped like those of the handler.
+pub async fn answer_once<B, H, F, E>(
+    receiver: &Receiver,
+    event_log: &dyn EventLog,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+    handler: H,
+) -> Response<B>
+where
+    B: From<String>,
+    H: FnOnce(Event) -> F,
+    F: Future<Output = Result<(), E>>,
+{
+    let once = async |event| process_once(event_log, event, now, handler).await.map(drop);
+    answer(receiver, headers, body, now, once).await
 }
 
 /// Converts to the response that acknowledges the delivery.

@@ -92,6 +92,7 @@ mod event;
 mod event_log;
 #[cfg(feature = "http")]
 pub mod http;
+mod once;
 mod receiver;
 mod reply;
 mod signature;
@@ -110,6 +111,7 @@ pub use event::Event;
 pub use event_log::{
     Claim, EventKey, EventLog, EventLogError, EventLogFuture, Grant, MemoryEventLog,
 };
+pub use once::{NotProcessed, process_once};
 pub use receiver::{Delivery, Receiver};
 pub use reply::Reply;
 pub use signature::{SIGNATURE_HEADER, sign};

@@ -2,12 +2,16 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::axum::Router;
 use ::axum::extract::{FromRef, State};
 use ::axum::routing::post;
-use fullscript::webhook::{Delivery, Event, Receiver, Reply, SIGNATURE_HEADER, axum, http, sign};
+use fullscript::webhook::{
+    Claim, Delivery, Event, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
+    MemoryEventLog, NotProcessed, Receiver, Reply, SIGNATURE_HEADER, axum, http, process_once,
+    sign,
+};
 use fullscript::{Clock, SystemClock};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -219,4 +223,97 @@ async fn a_body_beyond_the_limit_of_axum_is_refused_with_413() {
         assert_eq!(deliver(&url, &body).await.status, 413);
     }
     assert_eq!(handled.take().len(), 0);
+}
+
+/// An event log whose methods fail.
+struct Unreachable;
+
+impl EventLog for Unreachable {
+    fn is_processed<'a>(&'a self, _: &'a EventKey) -> EventLogFuture<'a, bool> {
+        failed()
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _: &'a EventKey,
+        _: SystemTime,
+        _: SystemTime,
+    ) -> EventLogFuture<'a, Claim> {
+        failed()
+    }
+
+    fn acknowledge<'a>(&'a self, _: &'a Grant, _: SystemTime) -> EventLogFuture<'a, ()> {
+        failed()
+    }
+
+    fn release<'a>(&'a self, _: &'a Grant) -> EventLogFuture<'a, ()> {
+        failed()
+    }
+}
+
+fn failed<T: Send + 'static>() -> EventLogFuture<'static, T> {
+    let error = EventLogError::new(std::io::Error::other("the database is down"));
+    Box::pin(std::future::ready(Err(error)))
+}
+
+#[tokio::test]
+async fn an_event_is_processed_once_by_the_axum_route_and_a_failed_one_again() {
+    let (handled, event_log) = (Handled::default(), MemoryEventLog::new());
+    let handler = {
+        let handled = handled.clone();
+        move |event| handled.clone().handle(event)
+    };
+    let route = axum::receive_once(receiver(), event_log.clone(), handler);
+    let url = serve(Router::new().route("/webhooks", route)).await;
+    check(&url, &handled).await;
+    for _ in 0..3 {
+        let again = deliver(&url, EVENT).await;
+        assert_eq!(again.status, 200);
+        assert!(again.body.contains(CHALLENGE));
+    }
+    assert_eq!(handled.take().len(), 0);
+    for _ in 0..3 {
+        let failed = deliver(&url, r#"{"event":{"id":"fail","type":"order.placed"}}"#).await;
+        assert_eq!(failed.status, 503);
+    }
+    assert_eq!(handled.take(), ["fail", "fail", "fail"]);
+    // Another process has the claim, and may still fail.
+    let (now, minute) = (SystemClock.now(), Duration::from_secs(60));
+    let key = EventKey::new("claimed");
+    let claim = event_log.claim(&key, now, now + minute).await.unwrap();
+    let claimed = r#"{"event":{"id":"claimed","type":"order.placed"}}"#;
+    assert_eq!(deliver(&url, claimed).await.status, 503);
+    assert_eq!(handled.take().len(), 0);
+    let Claim::Granted(grant) = claim else {
+        panic!("{claim:?}");
+    };
+    event_log.release(&grant).await.unwrap();
+    assert_eq!(deliver(&url, claimed).await.status, 200);
+    assert_eq!(handled.take(), ["claimed"]);
+}
+
+#[tokio::test]
+async fn an_event_log_that_fails_loses_no_event() {
+    let handled = Handled::default();
+    let handler = {
+        let handled = handled.clone();
+        move |event| handled.clone().handle(event)
+    };
+    let route = axum::receive_once(receiver(), Unreachable, handler);
+    let url = serve(Router::new().route("/webhooks", route)).await;
+    let answer = deliver(&url, EVENT).await;
+    assert_eq!(answer.status, 503);
+    assert!(!answer.body.contains(CHALLENGE) && !answer.body.contains("database"));
+    assert_eq!(handled.take().len(), 0);
+    let event = Event::from_body(EVENT.as_bytes());
+    let now = SystemClock.now();
+    let ended = process_once(&Unreachable, event, now, |event| {
+        handled.clone().handle(event)
+    })
+    .await;
+    let error = ended.map_err(|error| match error {
+        NotProcessed::EventLog(error) => error.to_string(),
+        other => other.to_string(),
+    });
+    assert!(error.unwrap_err().contains("event log"));
 }
