@@ -15,14 +15,14 @@
 //! let embed = Embed::new(Environment::UsSandbox, "public key of the dashboard")
 //!     .entrypoint(Entrypoint::Labs);
 //! let grant = client.create_session_grant().send().await?;
-//! let html = embed.html(&grant)?; // part of the body of a page that is not cached
+//! let now = std::time::SystemTime::now();
+//! let html = embed.html(&grant, now)?; // part of the body of a page that is not cached
 //! # Ok(html)
 //! # }
 //! ```
 //!
-//! Serve that page with `Cache-Control: no-store`. The dashboard must list the page's origin. A
-//! content security policy must allow the page to load the script and to frame Fullscript's
-//! [`web_origin`](Embed::web_origin).
+//! Serve that page with `Cache-Control: no-store`. The dashboard must list the page's origin.
+//! [`Embed::content_security_policy`] returns what a content security policy must allow.
 //!
 //! An app created before August 2021 has clinic-level tokens. In that case the body of the grant
 //! names the user: `CreateSessionGrantRequest::new().user_id(..)` and `.user_type(..)`.
@@ -45,6 +45,7 @@
 )]
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -67,6 +68,7 @@ pub struct Embed {
     script_url: String,
     element_id: String,
     nonce: Option<String>,
+    domain: Option<String>,
     feature: Feature,
     entrypoint: Option<Entrypoint>,
     patient: Option<EmbedPatient>,
@@ -112,6 +114,24 @@ pub struct EmbedPatient {
     pub mobile_number: Option<String>,
     /// Date of birth, `yyyy-mm-dd`.
     pub date_of_birth: Option<String>,
+    /// Gender.
+    pub gender: Option<String>,
+    /// Biological sex.
+    pub biological_sex: Option<BiologicalSex>,
+    /// Discount in percent.
+    pub discount: Option<f64>,
+}
+
+/// The biological sex of a patient, as the vendor's script accepts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BiologicalSex {
+    /// `male`
+    Male,
+    /// `female`
+    Female,
+    /// `prefer not to say`
+    PreferNotToSay,
 }
 
 /// Does not show patient data.
@@ -133,6 +153,7 @@ impl Embed {
             script_url: DEFAULT_SCRIPT.into(),
             element_id: DEFAULT_ELEMENT.into(),
             nonce: None,
+            domain: None,
             feature: Feature::Platform,
             entrypoint: None,
             patient: None,
@@ -184,10 +205,63 @@ impl Embed {
         self
     }
 
-    /// Returns the origin of the frame, for `frame-src` in the page's content security policy:
-    /// `https://us-snd.fullscript.io`.
+    /// Points the script at another web host, for example a fake in a browser test. Default: the
+    /// host of the environment.
+    ///
+    /// `origin` is a scheme and a host, such as `http://127.0.0.1:8080`.
     #[must_use]
-    pub fn web_origin(&self) -> &'static str {
+    pub fn domain(mut self, origin: impl Into<String>) -> Self {
+        self.domain = Some(origin.into());
+        self
+    }
+
+    /// Returns the directives that the page's content security policy must contain.
+    ///
+    /// `script-src` allows the vendor's script, and the inline script of [`html`](Self::html) if a
+    /// [`nonce`](Self::nonce) is set; `frame-src` allows the frame; `connect-src` allows the
+    /// request with which the script sends the patient. Without `connect-src`, the frame opens
+    /// without the patient, and the script reports nothing (observed with version 3.2.0). Merge the
+    /// sources into your own directives of the same names.
+    ///
+    /// ```
+    /// use fullscript::Environment;
+    /// use fullscript::embed::Embed;
+    ///
+    /// let embed = Embed::new(Environment::UsSandbox, "public key").nonce("r4nd0m");
+    /// assert_eq!(
+    ///     embed.content_security_policy(),
+    ///     "script-src 'nonce-r4nd0m' https://public-assets.fullscript.com; \
+    ///      frame-src https://us-snd.fullscript.io; \
+    ///      connect-src https://us-snd.fullscript.io"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn content_security_policy(&self) -> String {
+        // Neither separator of a policy can be a part of a source.
+        let clean = |text: &str| text.replace([';', ',', '\'', ' ', '\n', '\r'], "");
+        let nonce = self.nonce.as_deref().map(clean);
+        let nonce = nonce.map_or_else(String::new, |nonce| format!("'nonce-{nonce}' "));
+        let script = match clean(origin(&self.script_url)) {
+            own if own.is_empty() => "'self'".to_string(),
+            other => other,
+        };
+        let web = clean(self.web_origin());
+        format!("script-src {nonce}{script}; frame-src {web}; connect-src {web}")
+    }
+
+    /// Returns the directive that a `Permissions-Policy` of the page must contain, if there is such
+    /// a policy: the frame copies links to the clipboard.
+    #[must_use]
+    pub fn permissions_policy(&self) -> String {
+        format!("clipboard-write=(self \"{}\")", self.web_origin())
+    }
+
+    /// Returns the origin of the frame: `https://us-snd.fullscript.io`.
+    #[must_use]
+    pub fn web_origin(&self) -> &str {
+        if let Some(domain) = &self.domain {
+            return domain.trim_end_matches('/');
+        }
         match self.environment {
             Environment::UsSandbox => "https://us-snd.fullscript.io",
             Environment::CaSandbox => "https://ca-snd.fullscript.io",
@@ -203,10 +277,15 @@ impl Embed {
     /// a connection that nothing caches or logs.
     ///
     /// # Errors
-    /// Returns an [`EmbedError`] if the grant has no secret or was already used.
-    pub fn options(&self, grant: &SessionGrant) -> Result<Value, EmbedError> {
+    /// Returns an [`EmbedError`] if the grant has no secret, was already used, or is expired at
+    /// `now`.
+    pub fn options(&self, grant: &SessionGrant, now: SystemTime) -> Result<Value, EmbedError> {
         if grant.claimed_at.is_some() {
             return Err(EmbedError("session grant: already used; create another"));
+        }
+        let expires_at = grant.expires_at.as_ref().and_then(|it| it.instant());
+        if expires_at.is_some_and(|expires_at| SystemTime::from(expires_at) <= now) {
+            return Err(EmbedError("session grant: expired; create another"));
         }
         let secret = grant
             .secret_token
@@ -222,8 +301,12 @@ impl Embed {
                 Entrypoint::Labs => "labs",
             });
         }
+        let mut client = json!({"publicKey": self.public_key, "env": self.env()});
+        if self.domain.is_some() {
+            client["domain"] = json!(self.web_origin());
+        }
         Ok(json!({
-            "client": {"publicKey": self.public_key, "env": self.env()},
+            "client": client,
             "feature": match self.feature {
                 Feature::Platform => "platform",
                 Feature::TreatmentPlan => "treatmentPlan",
@@ -234,15 +317,15 @@ impl Embed {
     }
 
     /// Returns the HTML that shows Fullscript: an element, Fullscript's script, and a few lines
-    /// that mount the frame.
+    /// that mount the frame at the height of the window.
     ///
     /// The page can use the feature as `window.fullscriptFeature`, for example to handle its
     /// events.
     ///
     /// # Errors
     /// Returns the errors of [`options`](Self::options).
-    pub fn html(&self, grant: &SessionGrant) -> Result<String, EmbedError> {
-        let options = in_script(&self.options(grant)?);
+    pub fn html(&self, grant: &SessionGrant, now: SystemTime) -> Result<String, EmbedError> {
+        let options = in_script(&self.options(grant, now)?);
         let element = html(&self.element_id);
         let script = html(&self.script_url);
         let nonce = self.nonce.as_ref().map(|nonce| {
@@ -251,10 +334,11 @@ impl Embed {
         });
         let nonce = nonce.unwrap_or_default();
         Ok(format!(
-            "<div id=\"{element}\" style=\"height: 100vh\"></div>\n\
+            "<div id=\"{element}\"></div>\n\
              <script src=\"{script}\"{nonce}></script>\n\
              <script{nonce}>\n\
              (function (page) {{\n  \
+               document.getElementById(page.elementId).style.height = \"100vh\";\n  \
                var feature = Fullscript(page.client).create(page.feature, page.options);\n  \
                window.fullscriptFeature = feature;\n  \
                feature.mount(page.elementId);\n\
@@ -322,6 +406,27 @@ impl EmbedPatient {
         self
     }
 
+    /// Sets the gender.
+    #[must_use]
+    pub fn gender(mut self, gender: impl Into<String>) -> Self {
+        self.gender = Some(gender.into());
+        self
+    }
+
+    /// Sets the biological sex.
+    #[must_use]
+    pub fn biological_sex(mut self, biological_sex: BiologicalSex) -> Self {
+        self.biological_sex = Some(biological_sex);
+        self
+    }
+
+    /// Sets the discount in percent.
+    #[must_use]
+    pub fn discount(mut self, percent: f64) -> Self {
+        self.discount = Some(percent);
+        self
+    }
+
     fn options(&self) -> Value {
         let fields = [
             ("id", &self.id),
@@ -330,12 +435,24 @@ impl EmbedPatient {
             ("email", &self.email),
             ("mobileNumber", &self.mobile_number),
             ("dateOfBirth", &self.date_of_birth),
+            ("gender", &self.gender),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| {
             let value = value.as_ref()?;
             Some((name.to_string(), json!(value)))
         });
-        Value::Object(given.collect())
+        let mut options = Value::Object(given.collect());
+        if let Some(biological_sex) = self.biological_sex {
+            options["biologicalSex"] = json!(match biological_sex {
+                BiologicalSex::Male => "male",
+                BiologicalSex::Female => "female",
+                BiologicalSex::PreferNotToSay => "prefer not to say",
+            });
+        }
+        if let Some(discount) = self.discount {
+            options["discount"] = json!(discount);
+        }
+        options
     }
 }
 
@@ -346,6 +463,13 @@ impl fmt::Debug for Embed {
             .field("environment", &self.environment)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the scheme and the host of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '?', '#']);
+    end.map_or(url, |end| &url[..host + end])
 }
 
 /// Escapes JSON for a script element, which ends at the first `</script`, even inside a string.

@@ -178,7 +178,7 @@ async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     };
     let client = site.app.client(&user);
     match client.create_session_grant().await {
-        Ok(grant) => match site.embed.html(&grant) {
+        Ok(grant) => match site.embed.html(&grant, SystemClock.now()) {
             Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(pages::embed(&html))).into_response(),
             Err(error) => Html(pages::notice(&error.to_string())).into_response(),
         },

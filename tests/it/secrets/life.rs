@@ -254,7 +254,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     let grant = serde_json::json!({"id": "1", "secret_token": secrets.key, "claimed_at": "2026-01-01T00:00:00Z"});
     let grant: fullscript::types::SessionGrant = serde_json::from_value(grant).unwrap();
     shown.debug(&grant);
-    shown.error(&embed.html(&grant).unwrap_err());
+    shown.error(&embed.html(&grant, SystemClock.now()).unwrap_err());
     let download = client.download(&secrets.patient);
     shown.debug(&download);
     shown.error(&download.send().await.unwrap_err());
