@@ -17,10 +17,10 @@ mod pages;
 mod settings;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::extract::{OriginalUri, Query, State};
 use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
@@ -31,21 +31,17 @@ use fullscript::auth::{self, OAuthApp};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
 use fullscript::value::OrEmpty;
-use fullscript::webhook::axum::receive;
-use fullscript::webhook::{Claim, Event, EventKey, EventLog, MemoryEventLog};
+use fullscript::webhook::axum::receive_once;
+use fullscript::webhook::{Event, MemoryEventLog};
 use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
 use settings::Settings;
 
-/// The deadline of a claim: longer than processing an event takes.
-const TIME_TO_HANDLE: Duration = Duration::from_secs(60);
-
 /// The state that all requests share.
 struct Site {
     app: OAuthApp,
     embed: Embed,
-    event_log: MemoryEventLog,
     /// The signed-in users by session. A real app uses its own sessions.
     sessions: Mutex<HashMap<String, String>>,
     /// The types of the received events, newest first.
@@ -60,13 +56,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let site = Arc::new(Site {
         app: settings.app,
         embed: settings.embed,
-        event_log: MemoryEventLog::new(),
         sessions: Mutex::default(),
         news: Mutex::default(),
     });
     println!("{}: open {url}", settings.server);
     let shared = Arc::clone(&site);
-    let process = move |event| process_once(Arc::clone(&shared), event);
+    let process = move |event| process(Arc::clone(&shared), event);
+    let webhook = receive_once(settings.receiver, MemoryEventLog::new(), process);
     let routes = axum::Router::new()
         .route("/", get(home))
         .route("/connect", post(connect))
@@ -74,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/patients", get(patients))
         .route("/embed", get(embed))
         .route("/disconnect", post(disconnect))
-        .route("/webhooks", receive(settings.receiver, process))
+        .route("/webhooks", webhook)
         .with_state(site);
     axum::serve(listener, routes).await?;
     Ok(())
@@ -186,24 +182,11 @@ async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     }
 }
 
-/// Processes an event once, even if it is delivered several times.
-async fn process_once(site: Arc<Site>, event: Event) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let now = SystemClock.now();
-    let key = EventKey::from(&event);
-    match site
-        .event_log
-        .claim(&key, now, now + TIME_TO_HANDLE)
-        .await?
-    {
-        Claim::Granted(grant) => {
-            let news = event.type_.as_ref().map_or("an event", EventType::as_str);
-            locked(&site.news).insert(0, news.to_string());
-            Ok(site.event_log.acknowledge(&grant, now).await?)
-        }
-        Claim::Processed => Ok(()),
-        // The error response makes the vendor deliver the event again, in case the holder dies.
-        Claim::HeldUntil(_) => Err("another handler holds the event".into()),
-    }
+/// Processes an event, once even if it is delivered several times.
+async fn process(site: Arc<Site>, event: Event) -> Result<(), Infallible> {
+    let news = event.type_.as_ref().map_or("an event", EventType::as_str);
+    locked(&site.news).insert(0, news.to_string());
+    Ok(())
 }
 
 /// Disconnects the user, here and at Fullscript.

@@ -15,7 +15,8 @@ use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::{Secret, Update};
 use fullscript::webhook::{
-    Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, Receiver, sign,
+    Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, NotProcessed, Receiver,
+    sign,
 };
 use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
 use fullscript::{Clock, SystemClock};
@@ -190,6 +191,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&tokens.scopes[0]);
     shown.debug(&Secret::from(secrets.client_secret.clone()));
     shown.error(&StoreError::new(std::io::Error::other("the disk is full")));
+    shown.error(&NotProcessed::<StoreError>::Claimed(SystemClock.now()));
     let address = format!(
         "http://{}:{}@example.com",
         secrets.client_secret, secrets.key

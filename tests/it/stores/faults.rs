@@ -123,7 +123,9 @@ async fn a_file_that_was_cut_off_is_not_a_new_store() {
                 for user in 0..50 {
                     let expected = record(user.to_string(), 1);
                     match store.load(&expected.key).await {
-                        Ok(found) => assert!(found == Some(expected), "{length}: user {user}"),
+                        Ok(Some(found)) if found == expected => {}
+                        Ok(Some(found)) => drop(TokenSet::from_record(&found).unwrap_err()),
+                        Ok(None) => panic!("{length}: user {user} is gone"),
                         Err(error) => is_noticed(&cause(&error)),
                     }
                 }
