@@ -45,7 +45,7 @@ pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
 pub use builder::OAuthAppBuilder;
 pub use connection::{Connection, ConnectionStatus, Connections};
 pub use error::AuthError;
-pub use event::AuthEvent;
+pub use event::{AuthEvent, StoreAccess};
 #[cfg(feature = "encryption")]
 pub(crate) use record::SEALED;
 #[cfg(feature = "sqlite")]

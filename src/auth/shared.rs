@@ -1,6 +1,5 @@
 //! State that the sessions of one app share.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -9,7 +8,7 @@ use tokio::sync::watch;
 
 use super::breaker::Breaker;
 use super::error::{AuthError, Kind};
-use super::event::{AuthEvent, log_event};
+use super::event::{AuthEvent, Events};
 use super::store::Store;
 use super::token::AccessToken;
 use super::token_endpoint::Endpoint;
@@ -23,7 +22,7 @@ pub(super) struct AppShared {
     pub(super) store: Store,
     pub(super) endpoint: Endpoint,
     pub(super) breaker: Breaker,
-    listener: Option<Listener>,
+    events: Arc<Events>,
     /// The prefix of this process's lease owners, new for each process.
     lease_owner: String,
     leases: AtomicU64,
@@ -49,13 +48,13 @@ impl AppShared {
         store: Store,
         endpoint: Endpoint,
         lease_owner: String,
-        listener: Option<Listener>,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             store,
             endpoint,
             breaker: Breaker::new(),
-            listener,
+            events,
             lease_owner,
             leases: AtomicU64::new(0),
             is_shut_down: AtomicBool::new(false),
@@ -73,15 +72,9 @@ impl AppShared {
         format!("{}-{number}", self.lease_owner)
     }
 
-    /// Logs an event and passes it to the listener, whose panics are logged.
+    /// Logs an event and passes it to the listener.
     pub(super) fn emit(&self, event: AuthEvent) {
-        log_event(&event);
-        if let Some(listener) = &self.listener
-            && catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err()
-        {
-            #[cfg(feature = "tracing")]
-            tracing::error!(target: "fullscript", "the on_event listener panicked; fix the listener");
-        }
+        self.events.emit(&event);
     }
 
     /// Returns an error if the app was shut down.
@@ -149,6 +142,3 @@ impl Drop for RunningTask {
         });
     }
 }
-
-/// The application's callback for events.
-pub(super) type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;

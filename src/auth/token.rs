@@ -69,6 +69,11 @@ secret! {
 }
 
 impl AccessToken {
+    /// Returns whether there is no token: another system's was imported without it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns whether the token can be sent in a header: it consists of visible ASCII.
     pub(crate) fn is_sendable(&self) -> bool {
         !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
@@ -108,6 +113,12 @@ impl Scope {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&str> for Scope {
+    fn from(scope: &str) -> Self {
+        Self::new(scope)
     }
 }
 
@@ -189,6 +200,24 @@ pub enum RefreshFailureCause {
     /// Any other cause, also one that a later version of this crate has recorded.
     #[serde(other)]
     Other,
+}
+
+impl RefreshFailureCause {
+    /// Returns the name of the cause for metrics, such as `circuit_open`, which later versions
+    /// keep.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
+            Self::Unusable => "unusable",
+            Self::Misconfigured => "misconfigured",
+            Self::RateLimited => "rate_limited",
+            Self::CircuitOpen => "circuit_open",
+            Self::Store => "store",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A user's access token and refresh token with their metadata.

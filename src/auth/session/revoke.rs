@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::flight::{Flight, LeasePolls, TaskResult};
+use super::flight::{Flight, LeasePolls, Purpose, TaskResult};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swapped;
@@ -13,14 +13,16 @@ impl Session {
     /// Revokes the tokens at the server, then deletes them from the store.
     pub(in crate::auth) async fn revoke(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let revoked = self.run_exclusive(|flight| async move { session.revoke_all(&flight).await });
+        let revoked = self.run_exclusive(Purpose::Save, |flight| async move {
+            session.revoke_all(&flight).await
+        });
         revoked.await.map(|_none| ())
     }
 
     /// Deletes the tokens from the store.
     pub(in crate::auth) async fn forget(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let forgotten = self.run_exclusive(|flight| async move {
+        let forgotten = self.run_exclusive(Purpose::Save, |flight| async move {
             let unsaved = session.lock().unsaved.clone();
             session.app.store.delete(&session.user, None).await?;
             session.clear(&flight);

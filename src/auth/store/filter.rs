@@ -11,7 +11,7 @@ use crate::auth::token::Scope;
 /// use fullscript::auth::{ConnectionFilter, Scope};
 ///
 /// let filter = ConnectionFilter::new().needs_reconnect(true).tenant("clinic-7");
-/// let filter = ConnectionFilter::new().lacks([Scope::ORDER_HISTORY].map(Scope::new));
+/// let filter = ConnectionFilter::new().lacks([Scope::ORDER_HISTORY]);
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -70,8 +70,8 @@ impl ConnectionFilter {
 
     /// Selects the connections whose tokens lack at least one of these scopes.
     #[must_use]
-    pub fn lacks(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
-        self.lacks = scopes.into_iter().collect();
+    pub fn lacks<S: Into<Scope>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.lacks = scopes.into_iter().map(Into::into).collect();
         self
     }
 
