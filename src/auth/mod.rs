@@ -29,6 +29,8 @@ mod builder;
 mod connection;
 mod error;
 mod event;
+mod import;
+mod jobs;
 mod randomness;
 mod record;
 mod session;
@@ -46,6 +48,10 @@ pub use builder::OAuthAppBuilder;
 pub use connection::{Connection, ConnectionStatus, Connections};
 pub use error::AuthError;
 pub use event::{AuthEvent, StoreAccess};
+pub use import::{
+    Import, ImportFailure, ImportOutcome, ImportRefusal, ImportReport, ImportedTokens,
+};
+pub use jobs::{ForEachUser, JobError, JobFailure, JobReport, RefreshAhead};
 #[cfg(feature = "encryption")]
 pub(crate) use record::SEALED;
 #[cfg(feature = "sqlite")]

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::record::millis;
@@ -78,6 +81,12 @@ impl AccessToken {
     pub(crate) fn is_sendable(&self) -> bool {
         !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
     }
+}
+
+/// Returns a text that identifies a refresh token without revealing it.
+pub(super) fn fingerprint(token: &RefreshToken) -> Box<str> {
+    let digest = Sha256::digest(["imported refresh token: ", token.expose()].concat());
+    URL_SAFE_NO_PAD.encode(digest).into()
 }
 
 /// A permission of an access token.
@@ -267,6 +276,8 @@ pub struct TokenSet {
     /// The server accepts the replaced token set until this one is first used, so
     /// [`OAuthApp::revoke`](super::OAuthApp::revoke) revokes it too.
     pub replaced_access_token: Option<AccessToken>,
+    /// The fingerprint of the refresh token that was imported from another system.
+    pub(super) imported: Option<Box<str>>,
     /// Fields that a later version of this crate has recorded.
     pub(super) unknown: Map<String, Value>,
 }
@@ -299,6 +310,7 @@ impl TokenSet {
             needs_reconnect: None,
             failure: None,
             replaced_access_token: None,
+            imported: None,
             unknown: Map::new(),
         }
     }

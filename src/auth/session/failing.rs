@@ -23,6 +23,8 @@ pub(super) struct Failing {
 /// What a refresh has found out, for the report of its failure.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Findings {
+    /// The generation of the stored tokens.
+    pub(super) generation: u64,
     /// The time at which the stored access token expires.
     pub(super) expires_at: Option<SystemTime>,
     /// The cause for which the last token request failed.
@@ -32,17 +34,18 @@ pub(super) struct Findings {
 }
 
 impl Session {
-    /// Reports a refresh of the tokens of a generation that failed without a rejection.
-    pub(super) fn report_failed_refresh(&self, flight: &Flight, failed: u64, error: &AuthError) {
+    /// Reports a refresh that failed without a rejection.
+    pub(super) fn report_failed_refresh(&self, flight: &Flight, error: &AuthError) {
         let Some(cause) = error.refresh_failure() else {
             return;
         };
         let findings = flight.findings();
         let mut state = self.lock();
-        let current = state.current.as_ref();
-        let expires_at = current.map(|current| current.tokens.expires_at());
+        let current = state.current.as_ref().map(|current| &current.tokens);
+        let expires_at = current.map(|tokens| tokens.expires_at());
+        let generation = current.map_or(0, |tokens| tokens.generation);
         let failing = state.failing.get_or_insert_default();
-        failing.generation = failing.generation.max(failed);
+        failing.generation = failing.generation.max(findings.generation).max(generation);
         failing.attempts += u32::from(!findings.is_refused);
         let attempt = failing.attempts;
         drop(state);

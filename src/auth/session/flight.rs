@@ -63,10 +63,10 @@ pub(super) struct Flight {
 /// The purpose of a store task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Replaces the tokens of this generation, for callers that wait for tokens.
+    /// Replaces the tokens.
     Refresh {
-        failed: u64,
-        /// Whether no call caused the refresh.
+        /// Whether no call caused the refresh. Callers that wait for tokens start their own task
+        /// after it.
         is_ahead: bool,
     },
     /// Compares the cached tokens with the store.
@@ -107,6 +107,12 @@ impl Flight {
 
     pub(super) fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    /// Returns whether the result is that of callers that wait for tokens.
+    pub(super) fn is_for_callers(&self) -> bool {
+        let is_ahead = self.purpose == Purpose::Refresh { is_ahead: true };
+        self.purpose != Purpose::Change && !is_ahead
     }
 
     pub(super) fn findings(&self) -> Findings {
@@ -306,9 +312,8 @@ impl Completion {
                 state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);
             }
             drop(state);
-            if let (Purpose::Refresh { failed, .. }, Err(error)) = (self.flight.purpose, &result) {
-                self.session
-                    .report_failed_refresh(&self.flight, failed, error);
+            if let (Purpose::Refresh { .. }, Err(error)) = (self.flight.purpose, &result) {
+                self.session.report_failed_refresh(&self.flight, error);
             }
         } else {
             drop(state);

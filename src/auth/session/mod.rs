@@ -1,8 +1,10 @@
 //! The session of one user: caches, refreshes and revokes the user's tokens.
 
+mod ahead;
 mod annotate;
 mod failing;
 mod flight;
+mod import;
 mod refresh;
 mod refusals;
 mod revoke;
@@ -205,7 +207,7 @@ impl Session {
             match flight.result().await {
                 // The task died, or had another purpose.
                 None => {}
-                Some(_) if flight.purpose() == Purpose::Change => {}
+                Some(_) if !flight.is_for_callers() => {}
                 Some(Ok(Some(tokens))) if tokens.generation == failed => {}
                 Some(result) => {
                     let tokens = result?.ok_or_else(|| AuthError::new(Kind::NotConnected))?;
@@ -376,10 +378,7 @@ impl Session {
             return Err(flight);
         }
         let session = Arc::clone(self);
-        let purpose = Purpose::Refresh {
-            failed,
-            is_ahead: false,
-        };
+        let purpose = Purpose::Refresh { is_ahead: false };
         Err(self.spawn(state, purpose, |flight| async move {
             session.refresh(&flight, failed).await.map(Some)
         }))

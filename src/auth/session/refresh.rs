@@ -41,7 +41,10 @@ impl Session {
             if self.has_replacement(&stored, failed) {
                 return self.adopt(flight, stored);
             }
-            flight.find(|findings| findings.expires_at = Some(stored.expires_at()));
+            flight.find(|findings| {
+                findings.generation = stored.generation;
+                findings.expires_at = Some(stored.expires_at());
+            });
             if let Err(wait) = self.may_request() {
                 flight.find(|findings| findings.is_refused = true);
                 return Err(AuthError::new(Kind::CircuitOpen(wait)));
@@ -119,7 +122,7 @@ impl Session {
     }
 
     /// Requests tokens from the token endpoint, and saves them.
-    async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
+    pub(super) async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
         // Another process may have finished between the last load and the lease.
         let stored = self.load_existing(flight).await?;
         if self.has_replacement(&stored, failed) {
@@ -282,8 +285,8 @@ impl Session {
         }
         drop(state);
         let used_at = match flight.purpose() {
-            Purpose::Refresh { is_ahead: true, .. } if was_used => old.used_at.max(old.issued_at),
-            Purpose::Refresh { is_ahead: true, .. } => old.used_at,
+            Purpose::Refresh { is_ahead: true } if was_used => old.used_at.max(old.issued_at),
+            Purpose::Refresh { is_ahead: true } => old.used_at,
             _ => requested_at,
         };
         let superseded = old.replaced_access_token.filter(|_| !was_used);

@@ -44,6 +44,16 @@ impl Session {
             let unsaved = self.lock().unsaved.clone().map(|unsaved| unsaved.tokens);
             let stored = self.load().await?;
             let generation = stored.as_ref().map(|stored| stored.generation);
+            if let Some(stored) = &stored
+                && stored.access_token.is_empty()
+                && stored.needs_reconnect.is_none()
+            {
+                // Tokens are revoked by their access token, which was not imported.
+                match self.request_tokens(flight, stored.generation).await {
+                    Err(error) if !error.needs_reconnect() => return Err(error),
+                    _ => continue,
+                }
+            }
             for tokens in [unsaved, stored].into_iter().flatten() {
                 self.revoke_tokens(&tokens).await?;
                 self.discard_unsaved(&tokens.access_token);
@@ -70,7 +80,8 @@ impl Session {
     async fn revoke_tokens(&self, tokens: &TokenSet) -> Result<(), AuthError> {
         let replaced = tokens.replaced_access_token.as_ref();
         // The replaced one first: if this fails, the stored token set still names both.
-        for token in replaced.into_iter().chain([&tokens.access_token]) {
+        let tokens = replaced.into_iter().chain([&tokens.access_token]);
+        for token in tokens.filter(|token| !token.is_empty()) {
             self.app.endpoint.revoke(token).await?;
         }
         Ok(())

@@ -29,6 +29,8 @@ pub struct ConnectionFilter {
     pub lacks: Vec<Scope>,
     /// The time since which no use is known.
     pub not_used_since: Option<SystemTime>,
+    /// The time since which a use is known.
+    pub used_since: Option<SystemTime>,
     /// The time before which the access token expires.
     pub expires_before: Option<SystemTime>,
 }
@@ -84,6 +86,15 @@ impl ConnectionFilter {
         self
     }
 
+    /// Selects the connections with a known use since this time.
+    ///
+    /// The last use is known to 2 hours, the lifetime of an access token.
+    #[must_use]
+    pub fn used_since(mut self, time: SystemTime) -> Self {
+        self.used_since = Some(time);
+        self
+    }
+
     /// Selects the connections whose access token expires before this time.
     #[must_use]
     pub fn expires_before(mut self, time: SystemTime) -> Self {
@@ -105,6 +116,9 @@ impl ConnectionFilter {
             && self
                 .not_used_since
                 .is_none_or(|time| record.used_at < to_millis(time))
+            && self
+                .used_since
+                .is_none_or(|time| record.used_at >= to_millis(time))
             && self
                 .expires_before
                 .is_none_or(|time| record.expires_at < to_millis(time))
