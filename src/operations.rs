@@ -167,7 +167,10 @@ pub struct UnknownOperation {
 impl fmt::Display for UnknownOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = &self.id;
-        write!(f, "operations: no operation has the id {id:?}; compare it with `operations::all`")
+        write!(
+            f,
+            "operations: no operation has the id {id:?}; compare it with `operations::all`"
+        )
     }
 }
 

@@ -230,6 +230,9 @@ impl OAuthApp {
     /// refreshed it, and the one that it replaced. Ends or fails within 2 minutes.
     /// Another process stops using its cached tokens after 30 s at most, and they are invalid
     /// at once.
+    /// Tokens that were [imported](Self::import) without an access token, and not refreshed since,
+    /// are revoked by their refresh token, which a server must accept (RFC 7009) and which the
+    /// vendor does not document.
     ///
     /// # Errors
     ///

@@ -85,8 +85,10 @@ impl AccessToken {
 
 /// Returns a text that identifies a refresh token without revealing it.
 pub(super) fn fingerprint(token: &RefreshToken) -> Box<str> {
-    let digest = Sha256::digest(["imported refresh token: ", token.expose()].concat());
-    URL_SAFE_NO_PAD.encode(digest).into()
+    let digest = Sha256::new()
+        .chain_update("imported refresh token: ")
+        .chain_update(token.expose());
+    URL_SAFE_NO_PAD.encode(digest.finalize()).into()
 }
 
 /// A permission of an access token.

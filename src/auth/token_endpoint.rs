@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::authorize::RedirectUri;
 use super::error::{AuthError, Kind};
-use super::token::{AccessToken, ClientSecret, RefreshToken};
+use super::token::{ClientSecret, RefreshToken};
 use super::token_response::TokenResponse;
 pub(super) use super::token_response::{Issued, Outcome, ResourceOwner};
 use crate::transport::retry::{Backoff, retry_after};
@@ -107,12 +107,13 @@ impl Endpoint {
             .await
     }
 
-    /// Revokes a token set by its access token, which may be expired. The request can be repeated.
-    pub(super) async fn revoke(&self, token: &AccessToken) -> Result<(), AuthError> {
+    /// Revokes a token set by its access token, which may be expired, or by its refresh token. The
+    /// request can be repeated.
+    pub(super) async fn revoke(&self, token: &str) -> Result<(), AuthError> {
         let body = json!({
             "client_id": self.client_id,
             "client_secret": self.client_secret.expose(),
-            "token": token.expose(),
+            "token": token,
         });
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {

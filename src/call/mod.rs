@@ -29,7 +29,7 @@ use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Backoff, Reason, retry_after};
 use crate::transport::{CallOutcome, CallReport, Calls, HttpPools, PoolInUse};
-use crate::transport::{NoPermit, Permit};
+use crate::transport::{NoPermit, Permit, Waits};
 
 /// The header that makes a POST idempotent.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -69,6 +69,10 @@ pub(crate) struct Call<'c> {
     span: Option<CallSpan>,
     /// The number of issues of the decoded response.
     issues: usize,
+    waits: Waits,
+    token_wait: Duration,
+    /// The start of the wait for an access token that lasts.
+    token_wait_since: Option<Instant>,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
@@ -117,6 +121,9 @@ impl<'c> Call<'c> {
             status: None,
             span: None,
             issues: 0,
+            waits: Waits::default(),
+            token_wait: Duration::ZERO,
+            token_wait_since: None,
             paid: 0,
             unreported: false,
         }
@@ -225,11 +232,18 @@ impl<'c> Call<'c> {
 
     fn report(&mut self, outcome: CallOutcome) {
         self.unreported = false;
+        self.end_token_wait();
         self.calls.report(|| CallReport {
             operation_id: self.operation_id(),
             status: self.status,
             attempts: self.trace.attempts,
+            user: Some(self.user())
+                .filter(|user| !user.is_empty())
+                .map(String::from),
             elapsed: self.started.elapsed(),
+            permit_wait: self.waits.permit,
+            concurrency_wait: self.waits.slot,
+            token_wait: self.token_wait,
             outcome,
             decode_issues: self.issues,
         });
@@ -284,7 +298,10 @@ impl<'c> Call<'c> {
                     && session.may_refresh_after_401(&self.refusing(), tokens.generation)
                 {
                     renewals += 1;
-                    is_new = self.renew(session, tokens.generation).await?;
+                    self.start_token_wait();
+                    let renewed = self.renew(session, tokens.generation).await;
+                    self.end_token_wait();
+                    is_new = renewed?;
                     if self.request.is_none() {
                         self.trace.body_not_replayable = true;
                         return Ok(attempt);
@@ -455,8 +472,19 @@ impl<'c> Call<'c> {
     async fn admit(&mut self) -> Result<(Bearer<'c>, Permit<'c>), Failure> {
         loop {
             // The token comes first, so that a call that waits for a token holds no permit.
-            let bearer = self.bearer().await?;
-            let permit = self.calls.limiter.acquire(self.user(), self.deadline).await;
+            let bearer = if let Some(bearer) = self.cached_bearer() {
+                bearer
+            } else {
+                self.start_token_wait();
+                let bearer = self.bearer().await;
+                self.end_token_wait();
+                bearer?
+            };
+            let (calls, user) = (self.calls, self.user());
+            let permit = calls
+                .limiter
+                .acquire_timed(user, self.deadline, &mut self.waits);
+            let permit = permit.await;
             let permit = permit.map_err(|reason| match reason {
                 NoPermit::RateLimit(wait) => {
                     self.trace.retry_after = Some(wait);
@@ -473,7 +501,10 @@ impl<'c> Call<'c> {
             };
             // The token may have expired during the wait. Then the call starts over. A comparison
             // with the store is short, and costs no second permit.
-            if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
+            self.start_token_wait();
+            let tokens = Box::pin(session.cached_or_checked()).await;
+            self.end_token_wait();
+            if let Some(tokens) = tokens {
                 return Ok((Bearer::User(tokens), permit));
             }
         }
@@ -487,10 +518,17 @@ impl<'c> Call<'c> {
         }
     }
 
+    fn start_token_wait(&mut self) {
+        self.token_wait_since = Some(Instant::now());
+    }
+
+    fn end_token_wait(&mut self) {
+        let since = self.token_wait_since.take();
+        self.token_wait += since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
+    /// Waits for the access token of the user.
     async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
-        if let Some(bearer) = self.cached_bearer() {
-            return Ok(bearer);
-        }
         let Credentials::User(session) = self.credentials else {
             return Err(Failure::Invalid(
                 "no access token; set one with `ClientBuilder::access_token`",

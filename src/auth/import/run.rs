@@ -26,7 +26,7 @@ impl Import {
     /// Returns an error if the store fails ([`AuthError::is_store`]) or the app was shut down.
     pub async fn one(self, tokens: ImportedTokens) -> Result<ImportOutcome, AuthError> {
         let user = tokens.user.clone();
-        let patience = Patience::default();
+        let patience = Patience::of(&self.app);
         let outcome = import(self.app, tokens, self.is_dry_run, self.proves, &patience).await?;
         if let Some(mut listener) = self.listener {
             listener(&user, &outcome);
@@ -47,7 +47,7 @@ impl Import {
         let mut tokens = pin!(tokens);
         let mut report = ImportReport::default();
         let mut tasks = JoinSet::new();
-        let patience = Arc::new(Patience::default());
+        let patience = Arc::new(Patience::of(&self.app));
         let concurrency = self.concurrency.clamp(1, MAX_CONCURRENCY);
         let mut is_read = false;
         loop {

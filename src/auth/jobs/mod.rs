@@ -1,6 +1,7 @@
 //! Jobs over the connected users of an app.
 
 mod ahead;
+mod patience;
 mod progress;
 
 use std::collections::HashMap;
@@ -17,8 +18,8 @@ use super::store::ConnectionFilter;
 use super::user::UserKey;
 use crate::transport::retry::Backoff;
 
-pub(super) use ahead::Patience;
 pub use ahead::RefreshAhead;
+pub(super) use patience::Patience;
 
 /// The largest number of users of a job that run concurrently.
 pub(super) const MAX_CONCURRENCY: usize = 256;
@@ -106,7 +107,8 @@ impl<J> ForEachUser<J> {
     ///
     /// A checkpoint is the key of the last user such that the jobs of all users before, and of this
     /// one, have ended. A job that is resumed there runs once more for the users who were running,
-    /// or had ended out of order.
+    /// and for those who ended while a user before them was running: at most 10,000, which is also
+    /// how far a job goes past a user who is running.
     /// A user whose job failed does not hold the checkpoint: record failures in the job itself if
     /// they must survive the process.
     pub fn on_checkpoint(mut self, listener: impl FnMut(&UserKey) + Send + 'static) -> Self {

@@ -63,8 +63,13 @@ mod tests {
             .map(|number| progress.start(UserKey::from(number.to_string())))
             .collect();
         let key = |number: usize| UserKey::from(number.to_string());
-        for (ended, checkpoint) in [(2, None), (0, Some(0)), (4, None), (1, Some(2)), (3, Some(4))]
-        {
+        for (ended, checkpoint) in [
+            (2, None),
+            (0, Some(0)),
+            (4, None),
+            (1, Some(2)),
+            (3, Some(4)),
+        ] {
             let (user, moved) = progress.end(places[ended]).unwrap();
             assert_eq!(user, key(ended));
             assert_eq!(moved, checkpoint.map(key), "after {ended}");

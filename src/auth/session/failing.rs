@@ -93,9 +93,8 @@ impl State {
     /// Ends a row of failed refreshes with these tokens, and returns whether that is a recovery.
     pub(super) fn end_failures(&mut self, tokens: &TokenSet) -> bool {
         let is_rejected = tokens.needs_reconnect.is_some();
-        let ended = |failing: &mut Box<Failing>| {
-            is_rejected || failing.generation != tokens.generation
-        };
+        let ended =
+            |failing: &mut Box<Failing>| is_rejected || failing.generation != tokens.generation;
         self.failing.take_if(ended).is_some() && !is_rejected
     }
 }

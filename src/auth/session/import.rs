@@ -129,13 +129,13 @@ impl Session {
         if self.has_unsaved() {
             return Ok((NEWER, None));
         }
-        let stored = match self.load().await {
+        let stored = match self.app.store.load(&self.user).await {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok((Judgment::Take(None), None)),
-            Err(error) if error.is_unreadable_record() => {
+            Err(error) if error.is_unreadable() => {
                 return Ok((Judgment::Refuse(ImportRefusal::Damaged), None));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let (generation, marked) = (stored.generation, stored.needs_reconnect.is_some());
         let stored_print = stored.refresh_token.as_ref().map(fingerprint);
@@ -183,9 +183,7 @@ impl Session {
                 Ok(ImportOutcome::Refused(ImportRefusal::Unusable))
             }
             Some(cause) => Ok(ImportOutcome::Unproven(cause)),
-            None if error.needs_reconnect() => {
-                Ok(ImportOutcome::Refused(ImportRefusal::Rejected))
-            }
+            None if error.needs_reconnect() => Ok(ImportOutcome::Refused(ImportRefusal::Rejected)),
             None => Err(error),
         }
     }

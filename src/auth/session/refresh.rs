@@ -122,7 +122,7 @@ impl Session {
     }
 
     /// Requests tokens from the token endpoint, and saves them.
-    pub(super) async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
+    async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
         // Another process may have finished between the last load and the lease.
         let stored = self.load_existing(flight).await?;
         if self.has_replacement(&stored, failed) {
@@ -195,7 +195,9 @@ impl Session {
                 }
                 Outcome::Refused => {
                     let reason = ReconnectReason::RefreshTokenRejected;
-                    return self.mark_needs_reconnect(flight, stored.clone(), reason).await;
+                    return self
+                        .mark_needs_reconnect(flight, stored.clone(), reason)
+                        .await;
                 }
                 Outcome::Misconfigured(reason) => {
                     return Err(AuthError::new(Kind::Misconfigured(reason)));

@@ -44,16 +44,6 @@ impl Session {
             let unsaved = self.lock().unsaved.clone().map(|unsaved| unsaved.tokens);
             let stored = self.load().await?;
             let generation = stored.as_ref().map(|stored| stored.generation);
-            if let Some(stored) = &stored
-                && stored.access_token.is_empty()
-                && stored.needs_reconnect.is_none()
-            {
-                // Tokens are revoked by their access token, which was not imported.
-                match self.request_tokens(flight, stored.generation).await {
-                    Err(error) if !error.needs_reconnect() => return Err(error),
-                    _ => continue,
-                }
-            }
             for tokens in [unsaved, stored].into_iter().flatten() {
                 self.revoke_tokens(&tokens).await?;
                 self.discard_unsaved(&tokens.access_token);
@@ -80,9 +70,18 @@ impl Session {
     async fn revoke_tokens(&self, tokens: &TokenSet) -> Result<(), AuthError> {
         let replaced = tokens.replaced_access_token.as_ref();
         // The replaced one first: if this fails, the stored token set still names both.
-        let tokens = replaced.into_iter().chain([&tokens.access_token]);
-        for token in tokens.filter(|token| !token.is_empty()) {
-            self.app.endpoint.revoke(token).await?;
+        for token in replaced.into_iter().chain([&tokens.access_token]) {
+            if !token.is_empty() {
+                self.app.endpoint.revoke(token.expose()).await?;
+            }
+        }
+        // The access token is unknown if it was not imported. A server must accept refresh tokens
+        // too (RFC 7009, section 2), and a user who must reconnect has no valid one.
+        if tokens.access_token.is_empty()
+            && tokens.needs_reconnect.is_none()
+            && let Some(token) = &tokens.refresh_token
+        {
+            self.app.endpoint.revoke(token.expose()).await?;
         }
         Ok(())
     }

@@ -146,11 +146,7 @@ impl Store {
     /// Reports a store that starts to fail, or that works again.
     ///
     /// A record that cannot be decoded is no failure of the store.
-    fn note<T>(
-        &self,
-        access: StoreAccess,
-        result: Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn note<T>(&self, access: StoreAccess, result: Result<T, StoreError>) -> Result<T, StoreError> {
         let failed = result.as_ref().is_err_and(|error| !error.is_unreadable());
         if let Some(event) = self.health.note(access, failed) {
             self.events.emit(&event);

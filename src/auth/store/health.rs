@@ -104,7 +104,10 @@ mod tests {
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         assert_eq!(reported_at, [0, 1, 3, 7, 15, 31, 61, 91]);
-        assert_eq!(name(health.note(StoreAccess::Write, false)), "store_recovered");
+        assert_eq!(
+            name(health.note(StoreAccess::Write, false)),
+            "store_recovered"
+        );
         assert_eq!(name(health.note(StoreAccess::Write, false)), "");
     }
 
@@ -123,7 +126,10 @@ mod tests {
         // After a quiet time, a failure is reported at once.
         tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
         assert_eq!(name(health.note(StoreAccess::Read, true)), "store_failing");
-        assert_eq!(name(health.note(StoreAccess::Read, false)), "store_recovered");
+        assert_eq!(
+            name(health.note(StoreAccess::Read, false)),
+            "store_recovered"
+        );
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(name(health.note(StoreAccess::Read, true)), "store_failing");
     }

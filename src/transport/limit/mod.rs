@@ -114,6 +114,33 @@ pub(crate) struct Permit<'l> {
     pub(crate) waited: bool,
 }
 
+/// The times for which a request waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// For the rate limit.
+    pub(crate) permit: Duration,
+    /// For a slot of the concurrency limit.
+    pub(crate) slot: Duration,
+}
+
+/// A wait that lasts, which is added when it ends or its future is dropped.
+struct Wait<'w> {
+    waits: &'w mut Waits,
+    since: Instant,
+    is_for_slot: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let total = if self.is_for_slot {
+            &mut self.waits.slot
+        } else {
+            &mut self.waits.permit
+        };
+        *total += self.since.elapsed();
+    }
+}
+
 /// The reason why no permit is available before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPermit {
@@ -128,7 +155,7 @@ enum Next {
     /// Send the request.
     Send,
     /// Check again after a notification, or at this time at the latest.
-    At(Instant),
+    Wait { until: Instant, is_for_slot: bool },
 }
 
 impl Limiter {
@@ -145,8 +172,14 @@ impl Limiter {
 
     /// Waits until a user's request may be sent, and counts it as sent.
     ///
+    /// Adds the times of the wait to `waits`.
     /// Dropping the future removes the request from the queue.
-    pub(crate) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit<'_>, NoPermit> {
+    pub(crate) async fn acquire_timed(
+        &self,
+        user: &str,
+        until: Instant,
+        waits: &mut Waits,
+    ) -> Result<Permit<'_>, NoPermit> {
         let place = match self.admit(user, until)? {
             Ok(permit) => return Ok(permit),
             Err(place) => place,
@@ -162,7 +195,14 @@ impl Limiter {
                         waited: true,
                     });
                 }
-                Next::At(at) => drop(timeout_at(at, notified).await),
+                Next::Wait { until, is_for_slot } => {
+                    let _wait = Wait {
+                        waits: &mut *waits,
+                        since: Instant::now(),
+                        is_for_slot,
+                    };
+                    let _checked_again = timeout_at(until, notified).await;
+                }
             }
         }
     }
@@ -188,6 +228,11 @@ impl Limiter {
             };
             sleep_until(self.start + Duration::from_nanos(at)).await;
         }
+    }
+
+    /// Returns the interval of OAuth requests that takes half of those that the limit allows.
+    pub(crate) fn oauth_pace(&self) -> Option<Duration> {
+        self.lock().0.oauth_pace().map(Duration::from_nanos)
     }
 
     /// Refuses all further requests, except for OAuth requests.
@@ -341,7 +386,10 @@ impl Place<'_> {
                 }
                 let check_at = check_at.map(Duration::from_nanos);
                 let check_at = check_at.and_then(|at| self.limiter.start.checked_add(at));
-                Ok(Next::At(check_at.map_or(until, |at| at.min(until))))
+                Ok(Next::Wait {
+                    until: check_at.map_or(until, |at| at.min(until)),
+                    is_for_slot: earliest.is_none(),
+                })
             }
         }
     }

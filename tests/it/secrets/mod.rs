@@ -110,7 +110,7 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 27] = [
+const HARMLESS: [&str; 31] = [
     "CallOutcome",
     "ConnectionFilter",
     "ConnectionStatus",
@@ -123,6 +123,8 @@ const HARMLESS: [&str; 27] = [
     "ErrorKind",
     "EventList",
     "Flag",
+    "ImportOutcome",
+    "ImportRefusal",
     "InvalidCursor",
     "ListChanges",
     "ManualClock",
@@ -136,8 +138,10 @@ const HARMLESS: [&str; 27] = [
     "RefreshFailureCause",
     "RefreshMode",
     "RoundTripError",
+    "StoreAccess",
     "SystemClock",
     "Timestamp",
+    "UnknownOperation",
 ];
 
 /// The names of the handwritten public types.
