@@ -33,6 +33,7 @@
 //!
 //! - [Connect a user](guide::connect)
 //! - [Token refresh and many users](guide::many_users)
+//! - [Move from your own token table](guide::import)
 //! - [Pagination](guide::lists)
 //! - [Retries, timeouts and rate limits](guide::calls)
 //! - [Patients, orders and catalog](guide::patients)

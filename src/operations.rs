@@ -15,6 +15,9 @@
 //! assert_eq!(scopes, [["patients:read"]]);
 //! ```
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 /// An operation of the API: a method on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,6 +91,90 @@ pub fn at(method: &str, path: &str) -> Option<&'static Operation> {
         .filter(|operation| operation.matches(method, path))
         .min_by_key(|operation| operation.variables)
 }
+
+/// Returns the scopes that an app needs for the operations with these ids, sorted.
+///
+/// Of an operation with alternatives, the one is chosen that adds the fewest scopes to those that
+/// the other operations need; of two that add as many, the first in [`Operation::scopes`].
+/// The order of the ids does not matter.
+/// An operation whose scopes are unknown adds none: see [`Operation::scopes_confidence`].
+///
+/// # Errors
+///
+/// Returns an error for an id that no operation has, because the app would ask for too little.
+///
+/// # Examples
+///
+/// Which users must reconnect before the app can read orders?
+///
+/// ```
+/// use fullscript::operations::scopes_for;
+///
+/// let needed = scopes_for(["list_patients", "list_orders"])?;
+/// assert_eq!(needed, ["patients:order_history", "patients:read"]);
+/// // `patients:read` is one of two alternatives of this operation.
+/// assert_eq!(scopes_for(["get_treatment_plan", "list_patients"])?, ["patients:read"]);
+/// assert!(scopes_for(["list_patient"]).is_err());
+/// # Ok::<_, fullscript::operations::UnknownOperation>(())
+/// ```
+#[cfg_attr(
+    feature = "client",
+    doc = r#"
+```no_run
+# async fn example(app: fullscript::auth::OAuthApp) -> Result<(), Box<dyn std::error::Error>> {
+use fullscript::operations::scopes_for;
+
+let needed = scopes_for(["list_patients", "list_orders"])?;
+if let Some(connection) = app.connection("7f3d0c1e").await? {
+    for scope in connection.lacks(needed) {
+        println!("{} must reconnect to grant {scope}", connection.user);
+    }
+}
+# Ok(())
+# }
+```"#
+)]
+pub fn scopes_for<S: AsRef<str>>(
+    ids: impl IntoIterator<Item = S>,
+) -> Result<Vec<&'static str>, UnknownOperation> {
+    let mut operations = Vec::new();
+    for id in ids {
+        let operation = find(id.as_ref()).ok_or_else(|| UnknownOperation {
+            id: id.as_ref().to_owned(),
+        })?;
+        operations.push(operation);
+    }
+    // First those without a choice, then in the order of the table.
+    operations.sort_by_key(|operation| (operation.scopes.len(), operation.id));
+    let mut needed = BTreeSet::new();
+    for operation in operations {
+        let added = |scopes: &&&[&str]| scopes.iter().filter(|it| !needed.contains(*it)).count();
+        if let Some(cheapest) = operation.scopes.iter().min_by_key(added) {
+            needed.extend(*cheapest);
+        }
+    }
+    Ok(needed.into_iter().collect())
+}
+
+/// An id that no operation has; returned by [`scopes_for`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownOperation {
+    /// The id.
+    pub id: String,
+}
+
+impl fmt::Display for UnknownOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = &self.id;
+        write!(
+            f,
+            "operations: no operation has the id {id:?}; compare it with `operations::all`"
+        )
+    }
+}
+
+impl std::error::Error for UnknownOperation {}
 
 impl Operation {
     /// Returns whether [`at`] finds this operation for a method and a path.

@@ -200,7 +200,7 @@ impl OAuthApp {
             .unwrap_or_else(|_| Err(AuthError::new(Kind::CodeUnanswered(None))))
     }
 
-    async fn run_exchange(&self, code: AuthorizationCode) -> Result<User, AuthError> {
+    async fn run_exchange(&self, mut code: AuthorizationCode) -> Result<User, AuthError> {
         let shared = &self.inner.shared;
         let requested_at = shared.now();
         if code.is_expired(requested_at) {
@@ -238,6 +238,7 @@ impl OAuthApp {
         )
         .scopes(issued.scopes);
         tokens.refresh_token = issued.refresh_token;
+        tokens.tenant = code.take_tenant();
         tokens.connection = self.inner.randomness.text().to_string();
         self.session(user.key()).connect(tokens).await?;
         Ok(user)
@@ -249,6 +250,9 @@ impl OAuthApp {
     /// refreshed it, and the one that it replaced. Ends or fails within 2 minutes.
     /// Another process stops using its cached tokens after 30 s at most, and they are invalid
     /// at once.
+    /// Tokens that were [imported](Self::import) without an access token, and not refreshed since,
+    /// are revoked by their refresh token, which a server must accept (RFC 7009) and which the
+    /// vendor does not document.
     ///
     /// # Errors
     ///
@@ -272,6 +276,25 @@ impl OAuthApp {
     pub async fn forget(&self, user: impl Into<UserKey>) -> Result<(), AuthError> {
         self.inner.shared.ensure_open()?;
         self.session(&user.into()).forget().await
+    }
+
+    /// Sets or removes the application's own reference of a connected user, for example the id of a
+    /// clinic or tenant.
+    ///
+    /// Refreshes and reconnects keep it. Ends or fails within 2 minutes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the user is not connected ([`AuthError::needs_reconnect`]), or if the
+    /// store fails.
+    pub async fn set_tenant(
+        &self,
+        user: impl Into<UserKey>,
+        tenant: Option<&str>,
+    ) -> Result<(), AuthError> {
+        self.inner.shared.ensure_open()?;
+        let session = self.session(&user.into());
+        session.set_tenant(tenant.map(String::from)).await
     }
 
     /// Shuts down the app: waits for calls in flight, running token requests and saves, for

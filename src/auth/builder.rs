@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::app::{Inner, OAuthApp};
 use super::authorize::RedirectUri;
 use super::client_secrets::ClientSecrets;
-use super::event::AuthEvent;
+use super::event::{AuthEvent, Events, Listener};
 use super::randomness::Randomness;
-use super::shared::{AppShared, Listener};
+use super::shared::AppShared;
 use super::store::{MemoryStore, Store, TokenStore};
 use super::token::ClientSecret;
 use super::token_endpoint::{Endpoint, Target};
@@ -241,11 +241,12 @@ impl OAuthAppBuilder {
             redirect_uri,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
+        let events = Arc::new(Events::new(self.listener));
         let shared = AppShared::new(
-            Store::new(self.store, issuer),
+            Store::new(self.store, issuer, Arc::clone(&events)),
             endpoint,
             randomness.text().to_string(),
-            self.listener,
+            events,
         );
         Ok(OAuthApp {
             inner: Arc::new(Inner {

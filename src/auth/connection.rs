@@ -72,9 +72,11 @@ impl Connection {
     /// Returns those of the scopes that the tokens lack.
     ///
     /// A user gets a scope that was added in the dashboard by reconnecting.
+    /// [`operations::scopes_for`](crate::operations::scopes_for) returns the scopes that your calls
+    /// need.
     #[must_use]
-    pub fn lacks(&self, scopes: impl IntoIterator<Item = Scope>) -> Vec<Scope> {
-        let scopes = scopes.into_iter();
+    pub fn lacks<S: Into<Scope>>(&self, scopes: impl IntoIterator<Item = S>) -> Vec<Scope> {
+        let scopes = scopes.into_iter().map(Into::into);
         scopes.filter(|it| !self.scopes.contains(it)).collect()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::store::StoreError;
+use super::token::RefreshFailureCause;
 use crate::transport::retry::whole_seconds;
 
 /// A failed OAuth operation: authorization, token exchange, token refresh or revocation.
@@ -170,6 +171,27 @@ impl AuthError {
     /// Returns whether the rate limiter had no permit for a token request.
     pub(crate) fn is_rate_limited(&self) -> bool {
         matches!(*self.kind, Kind::NoPermit(_))
+    }
+
+    /// Returns the cause of a failed refresh, or `None` if the error is an answer: the user must
+    /// connect, or the app was shut down.
+    pub(super) fn refresh_failure(&self) -> Option<RefreshFailureCause> {
+        Some(match *self.kind {
+            Kind::NeedsReconnect | Kind::NotConnected | Kind::ShutDown => return None,
+            Kind::Unreachable(_) => RefreshFailureCause::Unreachable,
+            Kind::Unreadable(_) => RefreshFailureCause::Unreadable,
+            Kind::Unusable(_) => RefreshFailureCause::Unusable,
+            Kind::Misconfigured(_) => RefreshFailureCause::Misconfigured,
+            Kind::NoPermit(_) => RefreshFailureCause::RateLimited,
+            Kind::CircuitOpen(_) => RefreshFailureCause::CircuitOpen,
+            Kind::Store(_) | Kind::Unsaved(_) => RefreshFailureCause::Store,
+            _ => RefreshFailureCause::Other,
+        })
+    }
+
+    /// Returns whether the record of the user was read and cannot be decoded.
+    pub(super) fn is_unreadable_record(&self) -> bool {
+        matches!(&*self.kind, Kind::Store(error) if error.is_unreadable())
     }
 
     /// Returns whether the token store failed.

@@ -1,8 +1,12 @@
-//! Events about the connections of an app's users.
+//! Events about the connections of an app's users, and about the app's token store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use super::token::RefreshFailureCause;
 use super::user::UserKey;
 
-/// An event about a user's connection, passed to
+/// An event about a user's connection or about the token store, passed to
 /// [`OAuthAppBuilder::on_event`](super::OAuthAppBuilder::on_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,8 +16,37 @@ pub enum AuthEvent {
         /// The user's key.
         user: UserKey,
     },
+    /// The user's tokens were imported by [`OAuthApp::import`](super::OAuthApp::import) and are
+    /// saved.
+    Imported {
+        /// The user's key.
+        user: UserKey,
+    },
     /// The tokens were refreshed, and the new ones are saved.
     Refreshed {
+        /// The user's key.
+        user: UserKey,
+    },
+    /// A token refresh failed, and the refresh token was not rejected.
+    ///
+    /// Calls succeed until `token_valid_until`, and the refresh is repeated.
+    RefreshFailed {
+        /// The user's key.
+        user: UserKey,
+        /// The cause.
+        cause: RefreshFailureCause,
+        /// The number of the user's refreshes in a row that failed in this process.
+        ///
+        /// Refreshes that were refused without a request, for example by the circuit breaker, do
+        /// not count.
+        attempt: u32,
+        /// The time at which the access token expires, which may have passed; `None` if the store
+        /// has not returned the tokens.
+        token_valid_until: Option<SystemTime>,
+    },
+    /// The tokens were refreshed, or replaced by those of another process, after refreshes that
+    /// failed.
+    Recovered {
         /// The user's key.
         user: UserKey,
     },
@@ -22,14 +55,27 @@ pub enum AuthEvent {
         /// The user's key.
         user: UserKey,
     },
-    /// The store failed to save new tokens.
+    /// The store failed to save new tokens, or to grant the lease that precedes their request.
     ///
-    /// The tokens stay in memory, unused, until a background retry or the next call saves them.
+    /// New tokens stay in memory, unused, until a background retry or the next call saves them.
     /// While the store keeps failing, the event is repeated for the user with backoff: 1, 2, 4, 8
     /// and 16 minutes after the event before, then every 30 minutes.
     SaveFailed {
         /// The user's key.
         user: UserKey,
+    },
+    /// The token store started to fail.
+    ///
+    /// Emitted once for all users. While the store keeps failing, the event is repeated with the
+    /// backoff of [`SaveFailed`](Self::SaveFailed).
+    StoreFailing {
+        /// The methods that fail.
+        access: StoreAccess,
+    },
+    /// The token store works again.
+    StoreRecovered {
+        /// The methods that failed before.
+        access: StoreAccess,
     },
     /// The store returned older tokens than this process has saved, and was given the newer ones.
     ///
@@ -46,12 +92,117 @@ pub enum AuthEvent {
     },
 }
 
+/// The methods of a [`TokenStore`](super::TokenStore) that read, or those that write.
+///
+/// A full disk fails the writes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreAccess {
+    /// The methods `load` and `list`.
+    Read,
+    /// The methods `compare_and_swap`, `delete`, `lease` and `release`.
+    Write,
+}
+
+impl StoreAccess {
+    /// Returns the name for metrics: `read` or `write`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl AuthEvent {
+    /// Returns the name of the event for metrics, such as `refresh_failed`, which later versions
+    /// keep.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Imported { .. } => "imported",
+            Self::Refreshed { .. } => "refreshed",
+            Self::RefreshFailed { .. } => "refresh_failed",
+            Self::Recovered { .. } => "recovered",
+            Self::NeedsReconnect { .. } => "needs_reconnect",
+            Self::SaveFailed { .. } => "save_failed",
+            Self::StoreFailing { .. } => "store_failing",
+            Self::StoreRecovered { .. } => "store_recovered",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+
+    /// Returns the user, or `None` if the event concerns the whole store.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserKey> {
+        match self {
+            Self::Connected { user }
+            | Self::Imported { user }
+            | Self::Refreshed { user }
+            | Self::RefreshFailed { user, .. }
+            | Self::Recovered { user }
+            | Self::NeedsReconnect { user }
+            | Self::SaveFailed { user }
+            | Self::RolledBack { user }
+            | Self::Revoked { user } => Some(user),
+            Self::StoreFailing { .. } | Self::StoreRecovered { .. } => None,
+        }
+    }
+}
+
+/// The application's callback for events.
+pub(super) type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;
+
+/// The log and the application's listener.
+pub(super) struct Events {
+    listener: Option<Listener>,
+}
+
+impl Events {
+    pub(super) fn new(listener: Option<Listener>) -> Self {
+        Self { listener }
+    }
+
+    /// Logs an event and passes it to the listener, whose panics are logged.
+    pub(super) fn emit(&self, event: &AuthEvent) {
+        log_event(event);
+        if let Some(listener) = &self.listener
+            && catch_unwind(AssertUnwindSafe(|| listener(event))).is_err()
+        {
+            #[cfg(feature = "tracing")]
+            tracing::error!(target: "fullscript", "the on_event listener panicked; fix the listener");
+        }
+    }
+}
+
 /// Logs an event without the user's id, which only `on_event` gets.
 #[cfg(feature = "tracing")]
-pub(crate) fn log_event(event: &AuthEvent) {
+fn log_event(event: &AuthEvent) {
     match event {
         AuthEvent::Connected { .. } => tracing::info!(target: "fullscript", "user connected"),
+        AuthEvent::Imported { .. } => tracing::info!(target: "fullscript", "tokens imported"),
         AuthEvent::Refreshed { .. } => tracing::debug!(target: "fullscript", "tokens refreshed"),
+        // Each call of an outage may cause one.
+        AuthEvent::RefreshFailed {
+            cause: cause @ RefreshFailureCause::CircuitOpen,
+            ..
+        } => {
+            tracing::debug!(target: "fullscript", cause = cause.as_str(), "token refresh refused");
+        }
+        AuthEvent::RefreshFailed { cause, attempt, .. } => {
+            tracing::warn!(
+                target: "fullscript",
+                cause = cause.as_str(),
+                attempt,
+                "token refresh failed, it is repeated"
+            );
+        }
+        AuthEvent::Recovered { .. } => {
+            tracing::info!(target: "fullscript", "token refresh works again");
+        }
         AuthEvent::NeedsReconnect { .. } => {
             tracing::warn!(
                 target: "fullscript",
@@ -61,8 +212,16 @@ pub(crate) fn log_event(event: &AuthEvent) {
         AuthEvent::SaveFailed { .. } => {
             tracing::error!(
                 target: "fullscript",
-                "token store failed: new tokens not saved, retrying in the background"
+                "token store failed: new tokens not saved or not requested, retrying"
             );
+        }
+        AuthEvent::StoreFailing { access } => {
+            let access = access.as_str();
+            tracing::error!(target: "fullscript", access, "token store failing");
+        }
+        AuthEvent::StoreRecovered { access } => {
+            let access = access.as_str();
+            tracing::info!(target: "fullscript", access, "token store works again");
         }
         AuthEvent::RolledBack { .. } => {
             tracing::error!(
@@ -75,4 +234,4 @@ pub(crate) fn log_event(event: &AuthEvent) {
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) fn log_event(_: &AuthEvent) {}
+fn log_event(_: &AuthEvent) {}

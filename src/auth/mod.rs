@@ -30,6 +30,8 @@ mod client_secrets;
 mod connection;
 mod error;
 mod event;
+mod import;
+mod jobs;
 mod randomness;
 mod record;
 mod session;
@@ -46,7 +48,11 @@ pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
 pub use builder::OAuthAppBuilder;
 pub use connection::{Connection, ConnectionStatus, Connections};
 pub use error::AuthError;
-pub use event::AuthEvent;
+pub use event::{AuthEvent, StoreAccess};
+pub use import::{
+    Import, ImportFailure, ImportOutcome, ImportRefusal, ImportReport, ImportedTokens,
+};
+pub use jobs::{ForEachUser, JobError, JobFailure, JobReport, RefreshAhead};
 #[cfg(feature = "encryption")]
 pub(crate) use record::SEALED;
 #[cfg(feature = "sqlite")]

@@ -183,6 +183,8 @@ struct Encoded {
     needs_reconnect: Option<NeedsReconnect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<RefreshFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imported: Option<Box<str>>,
     #[serde(flatten)]
     unknown: Map<String, Value>,
 }
@@ -220,6 +222,7 @@ impl TokenSet {
             tenant: self.tenant.clone(),
             needs_reconnect: self.needs_reconnect.clone(),
             failure: self.failure.clone(),
+            imported: self.imported.clone(),
             unknown: self.unknown.clone(),
         };
         // Texts and numbers can always be written as JSON.
@@ -275,6 +278,7 @@ impl TokenSet {
             needs_reconnect: encoded.needs_reconnect,
             failure: encoded.failure,
             replaced_access_token: encoded.replaced_access_token.map(AccessToken::of),
+            imported: encoded.imported,
             unknown: encoded.unknown,
         };
         let mut expected = tokens.to_record();

@@ -1,18 +1,19 @@
 //! State that the sessions of one app share.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::breaker::Breaker;
 use super::error::{AuthError, Kind};
-use super::event::{AuthEvent, log_event};
+use super::event::{AuthEvent, Events};
 use super::store::Store;
 use super::token::AccessToken;
 use super::token_endpoint::Endpoint;
+use crate::lock::lock;
 
 /// The number of revocations that run in the background at the same time. Further ones are
 /// skipped, because they only tidy up.
@@ -23,9 +24,11 @@ pub(super) struct AppShared {
     pub(super) store: Store,
     pub(super) endpoint: Endpoint,
     pub(super) breaker: Breaker,
-    listener: Option<Listener>,
+    events: Arc<Events>,
     /// The prefix of this process's lease owners, new for each process.
     lease_owner: String,
+    /// The time of the next refresh of a job.
+    next_job_refresh: Mutex<Option<Instant>>,
     leases: AtomicU64,
     is_shut_down: AtomicBool,
     /// The numbers of tasks that a shutdown waits for, and of background revocations among them.
@@ -49,14 +52,15 @@ impl AppShared {
         store: Store,
         endpoint: Endpoint,
         lease_owner: String,
-        listener: Option<Listener>,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             store,
             endpoint,
             breaker: Breaker::new(),
-            listener,
+            events,
             lease_owner,
+            next_job_refresh: Mutex::default(),
             leases: AtomicU64::new(0),
             is_shut_down: AtomicBool::new(false),
             running: watch::Sender::default(),
@@ -73,15 +77,26 @@ impl AppShared {
         format!("{}-{number}", self.lease_owner)
     }
 
-    /// Logs an event and passes it to the listener, whose panics are logged.
+    /// Logs an event and passes it to the listener.
     pub(super) fn emit(&self, event: AuthEvent) {
-        log_event(&event);
-        if let Some(listener) = &self.listener
-            && catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err()
-        {
-            #[cfg(feature = "tracing")]
-            tracing::error!(target: "fullscript", "the on_event listener panicked; fix the listener");
-        }
+        self.events.emit(&event);
+    }
+
+    /// Waits until a job may make the next refresh.
+    ///
+    /// The jobs of the app leave half of the permits for OAuth requests to refreshes that calls
+    /// wait for.
+    pub(super) async fn pace_job(&self) {
+        let Some(pace) = self.endpoint.calls.limiter.oauth_pace() else {
+            return;
+        };
+        let at = {
+            let mut next = lock(&self.next_job_refresh);
+            let at = next.unwrap_or_else(Instant::now).max(Instant::now());
+            *next = Some(at + pace);
+            at
+        };
+        sleep_until(at).await;
     }
 
     /// Returns an error if the app was shut down.
@@ -135,7 +150,7 @@ impl AppShared {
         };
         tokio::spawn(async move {
             for token in tokens {
-                let _only_tidies_up = task.app.endpoint.revoke(&token).await;
+                let _only_tidies_up = task.app.endpoint.revoke(token.expose()).await;
             }
         });
     }
@@ -149,6 +164,3 @@ impl Drop for RunningTask {
         });
     }
 }
-
-/// The application's callback for events.
-pub(super) type Listener = Box<dyn Fn(&AuthEvent) + Send + Sync>;

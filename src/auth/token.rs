@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::record::millis;
@@ -69,10 +72,23 @@ secret! {
 }
 
 impl AccessToken {
+    /// Returns whether there is no token: another system's was imported without it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns whether the token can be sent in a header: it consists of visible ASCII.
     pub(crate) fn is_sendable(&self) -> bool {
         !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
     }
+}
+
+/// Returns a text that identifies a refresh token without revealing it.
+pub(super) fn fingerprint(token: &RefreshToken) -> Box<str> {
+    let digest = Sha256::new()
+        .chain_update("imported refresh token: ")
+        .chain_update(token.expose());
+    URL_SAFE_NO_PAD.encode(digest.finalize()).into()
 }
 
 /// A permission of an access token.
@@ -108,6 +124,12 @@ impl Scope {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&str> for Scope {
+    fn from(scope: &str) -> Self {
+        Self::new(scope)
     }
 }
 
@@ -191,6 +213,24 @@ pub enum RefreshFailureCause {
     Other,
 }
 
+impl RefreshFailureCause {
+    /// Returns the name of the cause for metrics, such as `circuit_open`, which later versions
+    /// keep.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
+            Self::Unusable => "unusable",
+            Self::Misconfigured => "misconfigured",
+            Self::RateLimited => "rate_limited",
+            Self::CircuitOpen => "circuit_open",
+            Self::Store => "store",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A user's access token and refresh token with their metadata.
 ///
 /// The token sets of a user are ordered: `generation` grows with each change of the tokens.
@@ -238,6 +278,8 @@ pub struct TokenSet {
     /// The server accepts the replaced token set until this one is first used, so
     /// [`OAuthApp::revoke`](super::OAuthApp::revoke) revokes it too.
     pub replaced_access_token: Option<AccessToken>,
+    /// The fingerprint of the refresh token that was imported from another system.
+    pub(super) imported: Option<Box<str>>,
     /// Fields that a later version of this crate has recorded.
     pub(super) unknown: Map<String, Value>,
 }
@@ -270,6 +312,7 @@ impl TokenSet {
             needs_reconnect: None,
             failure: None,
             replaced_access_token: None,
+            imported: None,
             unknown: Map::new(),
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::authorize::RedirectUri;
 use super::client_secrets::ClientSecrets;
 use super::error::{AuthError, Kind};
-use super::token::{AccessToken, ClientSecret, RefreshToken};
+use super::token::{ClientSecret, RefreshToken};
 use super::token_response::TokenResponse;
 pub(super) use super::token_response::{Issued, Outcome, ResourceOwner};
 use crate::transport::retry::{Backoff, retry_after};
@@ -106,11 +106,12 @@ impl Endpoint {
             .await
     }
 
-    /// Revokes a token set by its access token, which may be expired. The request can be repeated.
-    pub(super) async fn revoke(&self, token: &AccessToken) -> Result<(), AuthError> {
+    /// Revokes a token set by its access token, which may be expired, or by its refresh token. The
+    /// request can be repeated.
+    pub(super) async fn revoke(&self, token: &str) -> Result<(), AuthError> {
         let mut body = json!({
             "client_id": self.client_id,
-            "token": token.expose(),
+            "token": token,
         });
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {

@@ -33,12 +33,15 @@ impl<'c> Call<'c> {
             Entry::Place(place) => place,
         };
         loop {
-            let granted = place.granted(self.deadline).await;
+            let granted = place.granted(self.deadline, &mut self.waits).await;
             granted.map_err(|reason| self.no_permit(reason))?;
             if let Credentials::User(session) = self.credentials {
                 // The token may have expired during the wait. Then the permit goes to another call
                 // before it counts.
-                if let Some(tokens) = Box::pin(session.cached_or_checked()).await {
+                self.start_token_wait();
+                let tokens = Box::pin(session.cached_or_checked()).await;
+                self.end_token_wait();
+                if let Some(tokens) = tokens {
                     bearer = Bearer::User(tokens);
                 } else {
                     place.leave();
@@ -71,7 +74,7 @@ impl<'c> Call<'c> {
         }
     }
 
-    async fn bearer(&self) -> Result<Bearer<'c>, Failure> {
+    async fn bearer(&mut self) -> Result<Bearer<'c>, Failure> {
         if let Some(bearer) = self.cached_bearer() {
             return Ok(bearer);
         }
@@ -80,7 +83,9 @@ impl<'c> Call<'c> {
                 "no access token; set one with `ClientBuilder::access_token`",
             ));
         };
+        self.start_token_wait();
         let tokens = Box::pin(timeout_at(self.deadline, session.tokens())).await;
+        self.end_token_wait();
         let tokens = tokens.map_err(|_| ACCESS_TOKEN)?;
         tokens.map(Bearer::User).map_err(Failure::Auth)
     }

@@ -31,7 +31,7 @@ use crate::operations::Operation;
 use crate::transport::CallOptions;
 use crate::transport::retry::{self, Reason, retry_after};
 use crate::transport::{CallOutcome, CallReport, Calls, HttpPools};
-use crate::transport::{Permit, PoolInUse};
+use crate::transport::{Permit, PoolInUse, Waits};
 
 /// The number of times that a call renews its token after a 401.
 ///
@@ -66,6 +66,10 @@ pub(crate) struct Call<'c> {
     permit: Option<Permit<'c>>,
     /// The number of issues of the decoded response.
     issues: usize,
+    waits: Waits,
+    token_wait: Duration,
+    /// The start of the wait for an access token that lasts.
+    token_wait_since: Option<Instant>,
     /// The cost of the retries so far, in units of the retry budget.
     paid: u32,
     /// Whether the call was started and is not reported yet.
@@ -101,6 +105,9 @@ impl<'c> Call<'c> {
             span: None,
             permit: None,
             issues: 0,
+            waits: Waits::default(),
+            token_wait: Duration::ZERO,
+            token_wait_since: None,
             paid: 0,
             unreported: false,
         }
@@ -231,11 +238,18 @@ impl<'c> Call<'c> {
 
     fn report(&mut self, outcome: CallOutcome) {
         self.unreported = false;
+        self.end_token_wait();
         self.calls.report(|| CallReport {
             operation_id: self.operation_id(),
             status: self.status,
             attempts: self.trace.attempts,
+            user: Some(self.user())
+                .filter(|user| !user.is_empty())
+                .map(String::from),
             elapsed: self.started.elapsed(),
+            permit_wait: self.waits.permit,
+            concurrency_wait: self.waits.slot,
+            token_wait: self.token_wait,
             outcome,
             decode_issues: self.issues,
         });
@@ -287,7 +301,10 @@ impl<'c> Call<'c> {
                         && session.may_refresh_after_401(&self.refusing(), tokens.generation)
                     {
                         renewals += 1;
-                        is_new = self.renew(session, tokens.generation).await?;
+                        self.start_token_wait();
+                        let renewed = self.renew(session, tokens.generation).await;
+                        self.end_token_wait();
+                        is_new = renewed?;
                         if self.request.is_none() {
                             self.trace.body_not_replayable = true;
                             return Ok(attempt);
@@ -412,6 +429,15 @@ impl<'c> Call<'c> {
     fn was_sent_to(&self, url: &Url) -> bool {
         let own = self.request.as_ref().map(Request::url);
         own.or(self.sent_to.as_ref()) == Some(url)
+    }
+
+    fn start_token_wait(&mut self) {
+        self.token_wait_since = Some(Instant::now());
+    }
+
+    fn end_token_wait(&mut self) {
+        let since = self.token_wait_since.take();
+        self.token_wait += since.map_or(Duration::ZERO, |since| since.elapsed());
     }
 
     /// Returns the name under which a 401 of this call is remembered.

@@ -7,18 +7,19 @@
 //!
 //! 1. [Connect a user](connect)
 //! 2. [Token refresh and many users](many_users)
-//! 3. [Pagination](lists)
-//! 4. [Retries, timeouts and rate limits](calls)
-//! 5. [Patients, orders and catalog](patients)
-//! 6. [Treatment plans](treatment_plans)
-//! 7. [Labs](labs)
-//! 8. [Webhooks](webhooks)
-//! 9. [Embed and redirect](embed)
-//! 10. [Testing](testing)
-//! 11. [Multi-user jobs](multi_user_jobs)
-//! 12. [Production](production)
-//! 13. [Upgrading](upgrading)
-//! 14. [Errors](errors)
+//! 3. [Move from your own token table](import)
+//! 4. [Pagination](lists)
+//! 5. [Retries, timeouts and rate limits](calls)
+//! 6. [Patients, orders and catalog](patients)
+//! 7. [Treatment plans](treatment_plans)
+//! 8. [Labs](labs)
+//! 9. [Webhooks](webhooks)
+//! 10. [Embed and redirect](embed)
+//! 11. [Testing](testing)
+//! 12. [Multi-user jobs](multi_user_jobs)
+//! 13. [Production](production)
+//! 14. [Upgrading](upgrading)
+//! 15. [Errors](errors)
 
 /// The OAuth flow: how a practitioner connects a Fullscript account.
 pub mod connect {
@@ -28,6 +29,11 @@ pub mod connect {
 /// Token refresh, token stores, and users who were disconnected.
 pub mod many_users {
     #![doc = include_str!("many_users.md")]
+}
+
+/// Moving connected users from your own token table.
+pub mod import {
+    #![doc = include_str!("import.md")]
 }
 
 /// Pagination: lists as streams of records or pages.

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
 pub use self::limit::RateLimit;
-pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot};
+pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot, Waits};
 pub use self::options::CallOptions;
 pub use self::outcome::CallOutcome;
 pub(crate) use self::pools::{HttpPools, PoolInUse};

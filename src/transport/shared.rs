@@ -17,7 +17,7 @@ pub(crate) type Listener = Arc<dyn Fn(&CallReport) + Send + Sync>;
 
 /// A report about a finished call, for counters and histograms.
 ///
-/// Contains no patient data.
+/// Contains no token and no patient data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallReport {
@@ -27,9 +27,19 @@ pub struct CallReport {
     pub status: Option<StatusCode>,
     /// The number of times the request was sent.
     pub attempts: u32,
+    /// The [key](crate::auth::UserKey) of the user whose token was sent, as text; `None` for a
+    /// client with a token of its own.
+    pub user: Option<String>,
     /// The time until the response was decoded (for a streamed body, until the headers arrived; for
     /// a download, until the file was read) or the call failed.
     pub elapsed: Duration,
+    /// The part of `elapsed` in which the call waited for the rate limiter.
+    pub permit_wait: Duration,
+    /// The part of `elapsed` in which the call waited for the concurrency limit.
+    pub concurrency_wait: Duration,
+    /// The part of `elapsed` in which the call waited for an access token: for the token store or a
+    /// token refresh.
+    pub token_wait: Duration,
     /// Whether the call succeeded, or the class of its failure.
     pub outcome: CallOutcome,
     /// The number of [issues](crate::Response::issues): where a response that was decoded differs

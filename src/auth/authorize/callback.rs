@@ -23,6 +23,7 @@ pub struct AuthorizationCode {
     verifier: Option<Zeroizing<String>>,
     payload: Option<Zeroizing<String>>,
     received_at: SystemTime,
+    tenant: Option<String>,
 }
 
 impl AuthorizationCode {
@@ -46,6 +47,22 @@ impl AuthorizationCode {
     pub fn is_expired(&self, now: SystemTime) -> bool {
         now.duration_since(self.received_at)
             .is_ok_and(|age| age >= CODE_LIFETIME)
+    }
+
+    /// Sets the application's own reference of the connection, for example the id of a clinic or
+    /// tenant.
+    ///
+    /// Without it, a user who reconnects keeps the reference of the connection before;
+    /// [`OAuthApp::set_tenant`](crate::auth::OAuthApp::set_tenant) changes it later.
+    /// [`OAuthApp::connections`](crate::auth::OAuthApp::connections) finds it.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    pub(crate) fn take_tenant(&mut self) -> Option<String> {
+        self.tenant.take()
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -181,6 +198,7 @@ impl Authorize<'_> {
                 .map(|verifier| Zeroizing::new(verifier.to_owned())),
             payload,
             received_at: self.now,
+            tenant: None,
         })
     }
 

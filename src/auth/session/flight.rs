@@ -3,18 +3,20 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::failing::Findings;
 use super::{EARLY_REFRESH_DELAY, Session, State};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::shared::RunningTask;
 use crate::auth::store::Lease;
 use crate::auth::token::TokenSet;
+use crate::lock::lock;
 use crate::transport::retry::jitter;
 
 /// The deadline of a store task: 60 s. It leaves time for four token requests that time out.
@@ -50,12 +52,29 @@ pub(super) struct Flight {
     /// The owner of the task's lease.
     lease_owner: String,
     holds_lease: AtomicBool,
-    /// Whether the task only compares the cached tokens with the store.
-    is_comparison: AtomicBool,
+    purpose: Purpose,
+    findings: Mutex<Findings>,
     started: Instant,
     /// The milliseconds from the start to the last beat.
     beat: AtomicU64,
     result: watch::Receiver<Option<TaskResult>>,
+}
+
+/// The purpose of a store task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Replaces the tokens.
+    Refresh {
+        /// Whether no call caused the refresh. Callers that wait for tokens start their own task
+        /// after it.
+        is_ahead: bool,
+    },
+    /// Compares the cached tokens with the store.
+    Comparison,
+    /// Saves or deletes tokens. Its result is that of a refresh too.
+    Save,
+    /// Changes the record. Callers that wait for tokens start their own task after it.
+    Change,
 }
 
 /// Attempts to acquire a lease.
@@ -86,12 +105,23 @@ impl Flight {
         Instant::now() >= self.started + beat + DEAD_AFTER
     }
 
-    pub(super) fn is_comparison(&self) -> bool {
-        self.is_comparison.load(Ordering::Relaxed)
+    pub(super) fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
-    pub(super) fn set_comparison(&self) {
-        self.is_comparison.store(true, Ordering::Relaxed);
+    /// Returns whether the result is that of callers that wait for tokens.
+    pub(super) fn is_for_callers(&self) -> bool {
+        let is_ahead = self.purpose == Purpose::Refresh { is_ahead: true };
+        self.purpose != Purpose::Change && !is_ahead
+    }
+
+    pub(super) fn findings(&self) -> Findings {
+        *lock(&self.findings)
+    }
+
+    /// Notes what a refresh has found out.
+    pub(super) fn find(&self, change: impl FnOnce(&mut Findings)) {
+        change(&mut lock(&self.findings));
     }
 
     fn note_beat(&self) {
@@ -116,6 +146,7 @@ impl Session {
     /// Fails if the running tasks take longer than the deadline of one.
     pub(super) async fn run_exclusive<W>(
         self: &Arc<Self>,
+        purpose: Purpose,
         work: impl FnOnce(Arc<Flight>) -> W,
     ) -> TaskResult
     where
@@ -127,7 +158,7 @@ impl Session {
                 let state = self.lock();
                 match state.live_flight() {
                     Some(flight) => flight,
-                    None => break self.spawn(state, work),
+                    None => break self.spawn(state, purpose, work),
                 }
             };
             // The callers of the other task handle its result.
@@ -142,6 +173,7 @@ impl Session {
     pub(super) fn spawn<W>(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
+        purpose: Purpose,
         work: impl FnOnce(Arc<Flight>) -> W,
     ) -> Arc<Flight>
     where
@@ -151,7 +183,8 @@ impl Session {
         let flight = Arc::new(Flight {
             lease_owner: self.app.new_lease_owner(),
             holds_lease: AtomicBool::new(false),
-            is_comparison: AtomicBool::new(false),
+            purpose,
+            findings: Mutex::default(),
             started: Instant::now(),
             beat: AtomicU64::new(0),
             result,
@@ -221,7 +254,9 @@ impl Session {
         flight: &Flight,
         polls: &mut LeasePolls,
     ) -> Result<bool, AuthError> {
-        let Lease::Held { remaining } = self.lease(flight).await? else {
+        let lease = self.lease(flight).await;
+        self.note_lease(lease.is_ok());
+        let Lease::Held { remaining } = lease? else {
             flight.holds_lease.store(true, Ordering::Relaxed);
             return Ok(true);
         };
@@ -276,8 +311,13 @@ impl Completion {
             if result.is_err() {
                 state.next_early_refresh = Some(now + EARLY_REFRESH_DELAY);
             }
+            drop(state);
+            if let (Purpose::Refresh { .. }, Err(error)) = (self.flight.purpose, &result) {
+                self.session.report_failed_refresh(&self.flight, error);
+            }
+        } else {
+            drop(state);
         }
-        drop(state);
         // All waiting callers may have been dropped.
         let _no_receiver = self.sender.send(Some(result));
     }

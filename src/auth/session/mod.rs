@@ -1,6 +1,10 @@
 //! The session of one user: caches, refreshes and revokes the user's tokens.
 
+mod ahead;
+mod annotate;
+mod failing;
 mod flight;
+mod import;
 mod refresh;
 mod refusals;
 mod revoke;
@@ -12,11 +16,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout};
 
-use self::flight::{Flight, TaskResult};
+use self::failing::Failing;
+use self::flight::{Flight, Purpose, TaskResult};
 use self::refusals::Refusals;
 use self::save::SaveFailures;
 use super::client_secrets::Secrets;
 use super::error::{AuthError, Kind};
+use super::event::AuthEvent;
 use super::shared::AppShared;
 use super::token::{AccessToken, TokenSet};
 use super::user::UserKey;
@@ -85,6 +91,8 @@ struct State {
     /// The last token request, if it failed for a reason of the endpoint. Boxed, because that is
     /// rare.
     failure: Option<Box<RequestFailure>>,
+    /// The refreshes in a row that failed. Boxed, because that is rare.
+    failing: Option<Box<Failing>>,
     /// Boxed, because they are rare.
     refusals: Option<Box<Refusals>>,
 }
@@ -202,8 +210,9 @@ impl Session {
                 Err(flight) => flight,
             };
             match flight.result().await {
-                // The task died, or only compared the tokens with the store.
+                // The task died, or had another purpose.
                 None => {}
+                Some(_) if !flight.is_for_callers() => {}
                 Some(Ok(Some(tokens))) if tokens.generation == failed => {}
                 Some(result) => {
                     let tokens = result?.ok_or_else(|| AuthError::new(Kind::NotConnected))?;
@@ -247,18 +256,16 @@ impl Session {
         let flight = {
             let mut state = self.lock();
             match state.live_flight() {
-                Some(flight) if flight.is_comparison() => Some(flight),
+                Some(flight) if flight.purpose() == Purpose::Comparison => Some(flight),
                 Some(_) => {
                     state.checked_at = Some(Instant::now());
                     None
                 }
                 None => {
                     let session = Arc::clone(self);
-                    let flight = self.spawn(state, |flight| async move {
+                    Some(self.spawn(state, Purpose::Comparison, |flight| async move {
                         session.compare_with_store(&flight).await
-                    });
-                    flight.set_comparison();
-                    Some(flight)
+                    }))
                 }
             }
         };
@@ -376,7 +383,8 @@ impl Session {
             return Err(flight);
         }
         let session = Arc::clone(self);
-        Err(self.spawn(state, |flight| async move {
+        let purpose = Purpose::Refresh { is_ahead: false };
+        Err(self.spawn(state, purpose, |flight| async move {
             session.refresh(&flight, failed).await.map(Some)
         }))
     }
@@ -405,6 +413,13 @@ impl Session {
             });
             state.checked_at = Some(Instant::now());
             state.next_early_refresh = None;
+            let has_recovered = state.end_failures(&tokens);
+            drop(state);
+            if has_recovered {
+                self.app.emit(AuthEvent::Recovered {
+                    user: self.user.clone(),
+                });
+            }
         }
         tokens
     }
@@ -414,6 +429,7 @@ impl Session {
         let mut state = self.lock();
         if state.is_current(flight) {
             state.current = None;
+            state.failing = None;
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::flight::{Flight, LeasePolls};
+use super::flight::{Flight, LeasePolls, Purpose};
 use super::{Decision, RequestFailure, Session, TokensResult, Unsaved, is_expired};
 use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swapped;
-use crate::auth::token::{NeedsReconnect, ReconnectReason, TokenSet};
+use crate::auth::token::{
+    NeedsReconnect, ReconnectReason, RefreshFailureCause, RefreshToken, TokenSet,
+};
 use crate::auth::token_endpoint::{Issued, MAX_ATTEMPTS, Outcome, ResourceOwner, bounded};
 use crate::auth::user::UserKey;
 use crate::transport::retry::Backoff;
@@ -43,8 +45,14 @@ impl Session {
             if self.has_replacement(&stored, failed) {
                 return self.adopt(flight, stored);
             }
-            self.may_request()
-                .map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
+            flight.find(|findings| {
+                findings.generation = stored.generation;
+                findings.expires_at = Some(stored.expires_at());
+            });
+            if let Err(wait) = self.may_request() {
+                flight.find(|findings| findings.is_refused = true);
+                return Err(AuthError::new(Kind::CircuitOpen(wait)));
+            }
             if self.acquire_lease(flight, &mut polls).await? {
                 return self.request_tokens(flight, failed).await;
             }
@@ -91,7 +99,7 @@ impl Session {
     }
 
     /// Loads the user's tokens, and fails if the store has no tokens of this user.
-    async fn load_existing(&self, flight: &Arc<Flight>) -> Result<TokenSet, AuthError> {
+    pub(super) async fn load_existing(&self, flight: &Arc<Flight>) -> Result<TokenSet, AuthError> {
         let stored = self.load().await?;
         stored.ok_or_else(|| {
             // Another process revoked or forgot the user.
@@ -125,21 +133,43 @@ impl Session {
             return self.adopt(flight, stored);
         }
         if let Some(error) = self.recent_decision(stored.generation) {
+            flight.find(|findings| findings.is_refused = true);
             return Err(error);
         }
         let Some(refresh_token) = stored.refresh_token.clone() else {
             let reason = ReconnectReason::NoRefreshToken;
             return self.mark_needs_reconnect(flight, stored, reason).await;
         };
+        let requested = self.request_and_save(flight, &stored, &refresh_token).await;
+        if let Err(error) = &requested
+            && let Some(cause) = error.refresh_failure()
+            && cause != RefreshFailureCause::Store
+        {
+            let cause = flight.findings().cause.unwrap_or(cause);
+            self.mark_failing(&stored, cause).await;
+        }
+        requested
+    }
+
+    /// Requests tokens in place of the stored ones until the endpoint decides, and saves them.
+    async fn request_and_save(
+        self: &Arc<Self>,
+        flight: &Arc<Flight>,
+        stored: &TokenSet,
+        refresh_token: &RefreshToken,
+    ) -> TokensResult {
         let failure = self.last_failure();
         let repeated = failure.is_some_and(|last| last.at.elapsed() < PROBE_INTERVAL);
         let mut backoff = Backoff::new(if repeated { 1 } else { MAX_ATTEMPTS });
         loop {
             let last_failure = self.last_failure().map(|last| last.at);
             let pass = self.app.breaker.admit(last_failure).await;
-            let pass = pass.map_err(|wait| AuthError::new(Kind::CircuitOpen(wait)))?;
+            let pass = pass.map_err(|wait| {
+                flight.find(|findings| findings.is_refused = findings.cause.is_none());
+                AuthError::new(Kind::CircuitOpen(wait))
+            })?;
             let requested_at = self.app.now();
-            let outcome = pass.run(self.app.endpoint.refresh(&refresh_token)).await;
+            let outcome = pass.run(self.app.endpoint.refresh(refresh_token)).await;
             let outcome = outcome.unwrap_or_else(|| Outcome::Unclear {
                 error: AuthError::new(Kind::Unreachable(None)),
                 retry_after: None,
@@ -165,12 +195,14 @@ impl Session {
                         let error = AuthError::new(Kind::Unusable(reason));
                         return Err(self.note_decision(stored.generation, error, UNUSABLE_DELAY));
                     }
-                    let new = self.next_token_set(stored, issued, requested_at);
+                    let new = self.next_token_set(flight, stored.clone(), issued, requested_at);
                     return self.save(flight, new).await;
                 }
                 Outcome::Refused => {
                     let reason = ReconnectReason::RefreshTokenRejected;
-                    return self.mark_needs_reconnect(flight, stored, reason).await;
+                    return self
+                        .mark_needs_reconnect(flight, stored.clone(), reason)
+                        .await;
                 }
                 Outcome::Misconfigured(reason) => {
                     let error = AuthError::new(Kind::Misconfigured(reason));
@@ -179,6 +211,7 @@ impl Session {
                 Outcome::Unclear {
                     error, retry_after, ..
                 } => {
+                    flight.find(|findings| findings.cause = error.refresh_failure());
                     let delay = backoff.next(bounded(retry_after)).ok_or(error)?;
                     tokio::time::sleep(delay).await;
                 }
@@ -216,6 +249,7 @@ impl Session {
         let marked = TokenSet {
             generation: generation + 1,
             needs_reconnect: Some(NeedsReconnect::new(self.app.now(), reason)),
+            failure: None,
             ..refused
         };
         let swap = self
@@ -240,14 +274,29 @@ impl Session {
     }
 
     /// Creates the next token set. Fields that the response omits are taken from the old one.
-    fn next_token_set(&self, old: TokenSet, issued: Issued, requested_at: SystemTime) -> Unsaved {
+    fn next_token_set(
+        &self,
+        flight: &Flight,
+        old: TokenSet,
+        issued: Issued,
+        requested_at: SystemTime,
+    ) -> Unsaved {
+        let mut state = self.lock();
         // The old token set's predecessor became invalid when a call used the old one. If no call
         // of this process did, it may be valid still.
-        let was_used = self
-            .lock()
+        let was_used = state
             .current
             .as_ref()
             .is_some_and(|current| current.used && current.tokens.generation == old.generation);
+        if old.failure.is_some() {
+            state.note_recorded_failure(old.generation);
+        }
+        drop(state);
+        let used_at = match flight.purpose() {
+            Purpose::Refresh { is_ahead: true } if was_used => old.used_at.max(old.issued_at),
+            Purpose::Refresh { is_ahead: true } => old.used_at,
+            _ => requested_at,
+        };
         let superseded = old.replaced_access_token.filter(|_| !was_used);
         Unsaved {
             expected: Some(old.generation),
@@ -264,10 +313,10 @@ impl Session {
                 issued_at: requested_at,
                 lifetime: issued.lifetime,
                 generation: old.generation + 1,
-                used_at: requested_at,
+                used_at,
                 needs_reconnect: None,
                 failure: None,
-                replaced_access_token: Some(old.access_token),
+                replaced_access_token: Some(old.access_token).filter(|old| !old.is_empty()),
                 // The application knows the user by the old key.
                 ..old
             },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::flight::{Flight, LeasePolls, TaskResult};
+use super::flight::{Flight, LeasePolls, Purpose, TaskResult};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
 use crate::auth::store::Swapped;
@@ -13,14 +13,16 @@ impl Session {
     /// Revokes the tokens at the server, then deletes them from the store.
     pub(in crate::auth) async fn revoke(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let revoked = self.run_exclusive(|flight| async move { session.revoke_all(&flight).await });
+        let revoked = self.run_exclusive(Purpose::Save, |flight| async move {
+            session.revoke_all(&flight).await
+        });
         revoked.await.map(|_none| ())
     }
 
     /// Deletes the tokens from the store.
     pub(in crate::auth) async fn forget(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let forgotten = self.run_exclusive(|flight| async move {
+        let forgotten = self.run_exclusive(Purpose::Save, |flight| async move {
             let unsaved = session.lock().unsaved.clone();
             session.app.store.delete(&session.user, None).await?;
             session.clear(&flight);
@@ -69,7 +71,17 @@ impl Session {
         let replaced = tokens.replaced_access_token.as_ref();
         // The replaced one first: if this fails, the stored token set still names both.
         for token in replaced.into_iter().chain([&tokens.access_token]) {
-            self.app.endpoint.revoke(token).await?;
+            if !token.is_empty() {
+                self.app.endpoint.revoke(token.expose()).await?;
+            }
+        }
+        // The access token is unknown if it was not imported. A server must accept refresh tokens
+        // too (RFC 7009, section 2), and a user who must reconnect has no valid one.
+        if tokens.access_token.is_empty()
+            && tokens.needs_reconnect.is_none()
+            && let Some(token) = &tokens.refresh_token
+        {
+            self.app.endpoint.revoke(token.expose()).await?;
         }
         Ok(())
     }

@@ -5,28 +5,21 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::{Instant, sleep};
 
-use super::flight::{DEADLINE, Flight};
+use super::flight::{DEADLINE, Flight, Purpose};
 use super::{Session, TokensResult, Unsaved};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::AuthEvent;
-use crate::auth::store::Swapped;
+use crate::auth::store::{Reports, Swapped};
 use crate::auth::token::{AccessToken, TokenSet};
 use crate::transport::retry::Backoff;
 
 /// The number of attempts to save a token set before the call fails.
 const SAVE_ATTEMPTS: u32 = 4;
 
-/// The first interval between two reports of failed saves of a user: 1 min. It doubles each time.
-const MIN_REPORT_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The longest interval between two reports of failed saves of a user: 30 min.
-const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(30 * 60);
-
-/// Failed saves of one token set.
+/// Failed saves of one token set, or leases that the store failed to grant.
 #[derive(Default)]
 pub(super) struct SaveFailures {
-    next_report: Option<Instant>,
-    report_interval: Duration,
+    reports: Reports,
     /// The time until which the background task that retries counts as alive.
     retrying_until: Option<Instant>,
 }
@@ -92,6 +85,7 @@ impl Session {
                 // A new connection overwrites any stored tokens, which nobody uses any longer.
                 Some(present) if new.new_connection => {
                     new.follow(&present);
+                    new.keep_tenant(present.tenant);
                     let replaced = present.replaced_access_token;
                     new.tokens.replaced_access_token = Some(present.access_token.clone());
                     new.superseded.push(present.access_token);
@@ -155,10 +149,13 @@ impl Session {
         let mut state = self.lock();
         let other = state.unsaved.take().map(|other| *other);
         let other = other.filter(|it| !is_same(&it.tokens.access_token, &new.tokens.access_token));
-        let (kept, dropped) = match other {
+        let (mut kept, dropped) = match other {
             Some(other) if other.new_connection && !new.new_connection => (other, Some(new)),
             other => (new, other),
         };
+        if let Some(dropped) = &dropped {
+            kept.keep_tenant(dropped.tokens.tenant.clone());
+        }
         state.unsaved = Some(Box::new(kept.clone()));
         drop(state);
         if let Some(dropped) = dropped {
@@ -192,12 +189,7 @@ impl Session {
             return;
         }
         let failures = state.save_failures.get_or_insert_default();
-        let report = failures.next_report.is_none_or(|next| now >= next);
-        if report {
-            failures.report_interval =
-                (2 * failures.report_interval).clamp(MIN_REPORT_INTERVAL, MAX_REPORT_INTERVAL);
-            failures.next_report = Some(now + failures.report_interval);
-        }
+        let report = failures.reports.is_due();
         let retry = failures.retrying_until.is_none_or(|until| now >= until);
         if retry {
             failures.retrying_until = Some(now + DEADLINE);
@@ -210,6 +202,26 @@ impl Session {
         }
         if retry {
             tokio::spawn(Arc::clone(self).retry_saving());
+        }
+    }
+
+    /// Reports a lease that the store failed to grant, without which no tokens are requested.
+    pub(super) fn note_lease(&self, is_granted: bool) {
+        let mut state = self.lock();
+        if is_granted {
+            // A token set that waits has failures of its own.
+            if state.unsaved.is_none() {
+                state.save_failures = None;
+            }
+            return;
+        }
+        let failures = state.save_failures.get_or_insert_default();
+        let report = failures.reports.is_due();
+        drop(state);
+        if report {
+            self.app.emit(AuthEvent::SaveFailed {
+                user: self.user.clone(),
+            });
         }
     }
 
@@ -240,7 +252,7 @@ impl Session {
     /// Saves the token set that is kept in memory, if there is one.
     pub(in crate::auth) async fn save_unsaved(self: &Arc<Self>) -> Result<(), AuthError> {
         let session = Arc::clone(self);
-        let saved = self.run_exclusive(|flight| async move {
+        let saved = self.run_exclusive(Purpose::Save, |flight| async move {
             let unsaved = session.lock().unsaved.clone();
             match unsaved {
                 Some(unsaved) => session.save(&flight, *unsaved).await.map(Some),
@@ -261,6 +273,13 @@ impl Unsaved {
     fn is_applied(&self, present: &TokenSet) -> bool {
         is_same(&present.access_token, &self.tokens.access_token)
             && present.generation >= self.tokens.generation
+    }
+
+    /// Keeps the tenant of the connection that this one replaces, unless this one has its own.
+    fn keep_tenant(&mut self, tenant: Option<String>) {
+        if self.tokens.tenant.is_none() {
+            self.tokens.tenant = tenant;
+        }
     }
 
     /// Replaces the token set that is stored now.

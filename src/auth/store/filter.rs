@@ -11,7 +11,7 @@ use crate::auth::token::Scope;
 /// use fullscript::auth::{ConnectionFilter, Scope};
 ///
 /// let filter = ConnectionFilter::new().needs_reconnect(true).tenant("clinic-7");
-/// let filter = ConnectionFilter::new().lacks([Scope::ORDER_HISTORY].map(Scope::new));
+/// let filter = ConnectionFilter::new().lacks([Scope::ORDER_HISTORY]);
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -29,6 +29,8 @@ pub struct ConnectionFilter {
     pub lacks: Vec<Scope>,
     /// The time since which no use is known.
     pub not_used_since: Option<SystemTime>,
+    /// The time since which a use is known.
+    pub used_since: Option<SystemTime>,
     /// The time before which the access token expires.
     pub expires_before: Option<SystemTime>,
 }
@@ -70,8 +72,8 @@ impl ConnectionFilter {
 
     /// Selects the connections whose tokens lack at least one of these scopes.
     #[must_use]
-    pub fn lacks(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
-        self.lacks = scopes.into_iter().collect();
+    pub fn lacks<S: Into<Scope>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.lacks = scopes.into_iter().map(Into::into).collect();
         self
     }
 
@@ -81,6 +83,15 @@ impl ConnectionFilter {
     #[must_use]
     pub fn not_used_since(mut self, time: SystemTime) -> Self {
         self.not_used_since = Some(time);
+        self
+    }
+
+    /// Selects the connections with a known use since this time.
+    ///
+    /// The last use is known to 2 hours, the lifetime of an access token.
+    #[must_use]
+    pub fn used_since(mut self, time: SystemTime) -> Self {
+        self.used_since = Some(time);
         self
     }
 
@@ -105,6 +116,9 @@ impl ConnectionFilter {
             && self
                 .not_used_since
                 .is_none_or(|time| record.used_at < to_millis(time))
+            && self
+                .used_since
+                .is_none_or(|time| record.used_at >= to_millis(time))
             && self
                 .expires_before
                 .is_none_or(|time| record.expires_at < to_millis(time))

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::health::Health;
 use super::{ConnectionFilter, Fault, Lease, StoreError, StoreFuture, Swap, TokenStore};
+use crate::auth::event::{Events, StoreAccess};
 use crate::auth::record::{ConnectionRecord, record_key};
 use crate::auth::token::TokenSet;
 use crate::auth::user::UserKey;
@@ -21,6 +23,8 @@ pub(in crate::auth) struct Store {
     store: Arc<dyn TokenStore>,
     /// The environment and the client id.
     issuer: String,
+    health: Health,
+    events: Arc<Events>,
 }
 
 /// The result of a swap or a deletion.
@@ -35,8 +39,17 @@ pub(in crate::auth) enum Swapped {
 }
 
 impl Store {
-    pub(in crate::auth) fn new(store: Arc<dyn TokenStore>, issuer: String) -> Self {
-        Self { store, issuer }
+    pub(in crate::auth) fn new(
+        store: Arc<dyn TokenStore>,
+        issuer: String,
+        events: Arc<Events>,
+    ) -> Self {
+        Self {
+            store,
+            issuer,
+            health: Health::default(),
+            events,
+        }
     }
 
     /// Returns the environment and the client id, separated by a slash.
@@ -49,7 +62,7 @@ impl Store {
         user: &UserKey,
     ) -> Result<Option<TokenSet>, StoreError> {
         let key = self.key(user);
-        let record = guarded("load", || self.store.load(&key)).await?;
+        let record = self.read("load", || self.store.load(&key)).await?;
         decode(&key, record)
     }
 
@@ -60,7 +73,7 @@ impl Store {
     ) -> Result<Swapped, StoreError> {
         let record = new.to_record();
         let key = record.key.clone();
-        let swap = guarded("compare_and_swap", || {
+        let swap = self.write("compare_and_swap", || {
             self.store.compare_and_swap(expected, record)
         });
         swapped(&key, swap.await?)
@@ -72,10 +85,8 @@ impl Store {
         expected: Option<u64>,
     ) -> Result<Swapped, StoreError> {
         let key = self.key(user);
-        swapped(
-            &key,
-            guarded("delete", || self.store.delete(&key, expected)).await?,
-        )
+        let swap = self.write("delete", || self.store.delete(&key, expected));
+        swapped(&key, swap.await?)
     }
 
     /// Returns the records of this app that match, after the given key.
@@ -85,7 +96,8 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ConnectionRecord>, StoreError> {
-        guarded("list", || self.store.list(filter, after, limit)).await
+        self.read("list", || self.store.list(filter, after, limit))
+            .await
     }
 
     pub(in crate::auth) async fn lease(
@@ -95,7 +107,8 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease, StoreError> {
         let key = self.key(user);
-        guarded("lease", || self.store.lease(&key, owner, ttl)).await
+        self.write("lease", || self.store.lease(&key, owner, ttl))
+            .await
     }
 
     pub(in crate::auth) async fn release(
@@ -104,11 +117,41 @@ impl Store {
         owner: &str,
     ) -> Result<(), StoreError> {
         let key = self.key(user);
-        guarded("release", || self.store.release(&key, owner)).await
+        self.write("release", || self.store.release(&key, owner))
+            .await
     }
 
     pub(in crate::auth) fn key(&self, user: &UserKey) -> String {
         record_key(&self.issuer, user)
+    }
+
+    async fn read<'a, T>(
+        &self,
+        method: &'static str,
+        call: impl FnOnce() -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let result = guarded(method, call).await;
+        self.note(StoreAccess::Read, result)
+    }
+
+    async fn write<'a, T>(
+        &self,
+        method: &'static str,
+        call: impl FnOnce() -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let result = guarded(method, call).await;
+        self.note(StoreAccess::Write, result)
+    }
+
+    /// Reports a store that starts to fail, or that works again.
+    ///
+    /// A record that cannot be decoded is no failure of the store.
+    fn note<T>(&self, access: StoreAccess, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        let failed = result.as_ref().is_err_and(|error| !error.is_unreadable());
+        if let Some(event) = self.health.note(access, failed) {
+            self.events.emit(&event);
+        }
+        result
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod filter;
 mod guarded;
+mod health;
 mod memory;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use super::record::{ConnectionRecord, RecordError};
 
 pub use filter::ConnectionFilter;
 pub(super) use guarded::{STORE_TIMEOUT, Store, Swapped};
+pub(super) use health::Reports;
 pub use memory::MemoryStore;
 
 /// The future that the methods of a [`TokenStore`] return.

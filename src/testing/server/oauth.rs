@@ -218,7 +218,7 @@ impl TokenServer {
         !secret.is_empty() && self.client_secrets.as_ref().is_none_or(accepts)
     }
 
-    /// Handles a request to the revoke endpoint.
+    /// Handles a request to the revoke endpoint, with an access token or a refresh token.
     pub(in crate::testing) fn revoke(&mut self, body: Option<&Value>) -> (u16, Value) {
         if !self.accepts_secret(body) {
             return (401, json!({"error": "invalid_client"}));
@@ -226,7 +226,8 @@ impl TokenServer {
         let token = body
             .and_then(|body| body["token"].as_str())
             .unwrap_or_default();
-        for row in self.rows.iter_mut().filter(|row| row.access == token) {
+        let is_it = |row: &&mut Row| row.access == token || row.refresh == token;
+        for row in self.rows.iter_mut().filter(is_it) {
             row.revoked = true;
         }
         (200, json!({}))

@@ -210,6 +210,11 @@ impl Budget {
         at.max(resumed_at).max(now)
     }
 
+    /// Returns the interval of OAuth requests that takes half of their part of the limit.
+    pub(super) fn oauth_pace(&self) -> Nanos {
+        2 * self.span / (self.burst * OAUTH_BURSTS).min(self.requests).max(1)
+    }
+
     /// Counts an OAuth request that is sent now.
     pub(super) fn record_oauth(&mut self, now: Nanos) {
         self.oauth.push_back(now);

@@ -119,6 +119,33 @@ pub(crate) struct StreamSlot {
     user: Arc<str>,
 }
 
+/// The times for which a request waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// For the rate limit.
+    pub(crate) permit: Duration,
+    /// For a slot of the concurrency limit.
+    pub(crate) slot: Duration,
+}
+
+/// A wait that lasts, which is added when it ends or its future is dropped.
+struct Wait<'w> {
+    waits: &'w mut Waits,
+    since: Instant,
+    is_for_slot: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let total = if self.is_for_slot {
+            &mut self.waits.slot
+        } else {
+            &mut self.waits.permit
+        };
+        *total += self.since.elapsed();
+    }
+}
+
 /// The reason why no permit is available before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPermit {
@@ -140,7 +167,7 @@ enum Next {
     /// Redeem the permit that was granted.
     Redeem,
     /// Check again after a notification, or at this time at the latest.
-    At(Instant),
+    Wait { until: Instant, is_for_slot: bool },
 }
 
 impl Limiter {
@@ -198,6 +225,11 @@ impl Limiter {
             };
             sleep_until(self.start + Duration::from_nanos(at)).await;
         }
+    }
+
+    /// Returns the interval of OAuth requests that takes half of those that the limit allows.
+    pub(crate) fn oauth_pace(&self) -> Option<Duration> {
+        self.lock().0.oauth_pace().map(Duration::from_nanos)
     }
 
     /// Refuses all further requests, except for OAuth requests.
@@ -339,13 +371,22 @@ pub(crate) struct Place<'l> {
 
 impl<'l> Place<'l> {
     /// Waits until a permit is granted, which must then be redeemed within a second.
-    pub(crate) async fn granted(&self, until: Instant) -> Result<(), NoPermit> {
+    ///
+    /// Adds the times of the wait to `waits`.
+    pub(crate) async fn granted(&self, until: Instant, waits: &mut Waits) -> Result<(), NoPermit> {
         loop {
             let next = self.check(until)?;
             let notified = self.waiter.handle.notified();
             match next {
                 Next::Redeem => return Ok(()),
-                Next::At(at) => drop(timeout_at(at, notified).await),
+                Next::Wait { until, is_for_slot } => {
+                    let _wait = Wait {
+                        waits: &mut *waits,
+                        since: Instant::now(),
+                        is_for_slot,
+                    };
+                    let _checked_again = timeout_at(until, notified).await;
+                }
             }
         }
     }
@@ -392,7 +433,10 @@ impl<'l> Place<'l> {
                 }
                 let check_at = check_at.map(Duration::from_nanos);
                 let check_at = check_at.and_then(|at| self.limiter.start.checked_add(at));
-                Ok(Next::At(check_at.map_or(until, |at| at.min(until))))
+                Ok(Next::Wait {
+                    until: check_at.map_or(until, |at| at.min(until)),
+                    is_for_slot: earliest.is_none(),
+                })
             }
         }
     }

@@ -325,6 +325,10 @@ impl<H: Clone> Queue<H> {
         Ok(())
     }
 
+    pub(super) fn oauth_pace(&self) -> Option<Nanos> {
+        self.budget.as_ref().map(Budget::oauth_pace)
+    }
+
     /// Applies a 429 for an OAuth request.
     pub(super) fn oauth_throttled(&mut self, now: Nanos, after: Option<Nanos>) {
         if let Some(budget) = &mut self.budget {

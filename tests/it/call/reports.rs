@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fullscript::testing::Script;
 use fullscript::{CallOptions, CallOutcome, CallReport, Client, RateLimit};
 
 use super::{good, post, status};
-use crate::support::{Act, Misbehaving, builder};
+use crate::support::{Act, Connected, Misbehaving, TWO_HOURS, builder};
 
 type Reports = Arc<Mutex<Vec<CallReport>>>;
 
@@ -185,4 +186,82 @@ async fn a_report_has_the_outcome_of_reading_the_response() {
     client.get_clinic().send().await.unwrap_err();
     assert_eq!(reports.lock().unwrap()[1].outcome, CallOutcome::RateLimit);
     assert_eq!(reports.lock().unwrap()[1].attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_says_what_the_call_waited_for() {
+    let limit = RateLimit::new(1, Duration::from_secs(20));
+    let (_server, client, reports) = reporting([good()], limit).await;
+    for _ in 0..2 {
+        client.get_clinic().send().await.unwrap();
+    }
+    drop_after_a_second(client.get_clinic().send()).await;
+    let ends = std::mem::take(&mut *reports.lock().unwrap());
+    let waits = |report: &CallReport| report.permit_wait.as_secs();
+    assert_eq!(ends.iter().map(waits).collect::<Vec<_>>(), [0, 20, 1]);
+    for report in &ends {
+        assert_eq!(report.concurrency_wait + report.token_wait, Duration::ZERO);
+        assert!(report.permit_wait <= report.elapsed);
+        assert_eq!(report.user, None);
+    }
+
+    let slow = |body: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        Act::Slow(head, body.into(), Duration::from_millis(100))
+    };
+    let acts = [slow(super::CLINIC), good()];
+    let (_server, client, reports) = reporting(acts, RateLimit::off()).await;
+    let (first, second) = tokio::join!(client.get_clinic().send(), client.get_clinic().send());
+    first.unwrap();
+    second.unwrap();
+    let ends = std::mem::take(&mut *reports.lock().unwrap());
+    assert_eq!(ends[0].concurrency_wait, Duration::ZERO);
+    assert!(ends[1].concurrency_wait >= ends[0].elapsed - Duration::from_millis(50));
+    assert_eq!(ends[1].permit_wait, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_names_the_user_and_the_wait_for_a_token() {
+    let connected = Connected::unlimited().await;
+    let reports = Reports::default();
+    let received = Arc::clone(&reports);
+    let app = connected
+        .another()
+        .on_call_end(move |report| received.lock().unwrap().push(report.clone()))
+        .build()
+        .unwrap();
+    let client = app.client("practitioner");
+    let take = || std::mem::take(&mut *reports.lock().unwrap());
+    client.get_clinic().send().await.unwrap();
+    client.get_clinic().send().await.unwrap();
+    let ends = take();
+    assert_eq!(ends[0].user.as_deref(), Some("Practitioner/practitioner"));
+    assert_eq!(ends[1].token_wait, Duration::ZERO);
+    // A refresh before the call, and one after a 401. The first attempt of each fails.
+    for expire in [true, false] {
+        if expire {
+            connected.clock.advance(TWO_HOURS);
+        } else {
+            connected.fake.expire_access_tokens();
+        }
+        let refused = Script::json(503, &serde_json::json!({}));
+        connected
+            .fake
+            .answer_times("create_oauth_token", 2, refused);
+        client.get_clinic().send().await.unwrap();
+        let report = take().remove(0);
+        assert!(report.token_wait > Duration::ZERO && report.token_wait <= report.elapsed);
+        assert_eq!(report.permit_wait + report.concurrency_wait, Duration::ZERO);
+    }
+    // A call that is dropped while it waits for a token.
+    connected.clock.advance(TWO_HOURS);
+    connected
+        .fake
+        .fault("create_oauth_token", fullscript::testing::Fault::silence());
+    drop_after_a_second(client.get_clinic().send()).await;
+    let report = take().remove(0);
+    assert_eq!(
+        (report.outcome, report.token_wait.as_secs()),
+        (CallOutcome::Dropped, 1)
+    );
 }

@@ -1,12 +1,12 @@
 //! All uses of secrets in an app, with the output that they produce.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::FromRequest;
 use fullscript::auth::{
-    AuthEvent, AuthorizationRequest, ClientSecret, ConnectionFilter, MemoryStore, OAuthApp,
-    StoreError, TokenSet, TokenStore,
+    AccessToken, AuthEvent, AuthorizationRequest, ClientSecret, ConnectionFilter, ImportedTokens,
+    MemoryStore, OAuthApp, RefreshToken, StoreError, TokenSet, TokenStore,
 };
 use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
@@ -185,6 +185,27 @@ fn state_of(request: &AuthorizationRequest) -> String {
     state.into_owned()
 }
 
+/// Imports and jobs over all users.
+async fn show_jobs(shown: &mut Shown, secrets: &Secrets, fake: &FakeFullscript) {
+    let app = fake.app_builder().build().unwrap();
+    let tokens = ImportedTokens::new("1", RefreshToken::new(&*secrets.refresh))
+        .access_token(AccessToken::new(&*secrets.access), SystemTime::UNIX_EPOCH);
+    shown.debug(&tokens);
+    shown.debug(&app.import());
+    let unknown = ImportedTokens::new("", RefreshToken::new(&*secrets.refresh));
+    let report = app.import().prove(true).all([tokens, unknown]).await;
+    assert_eq!(report.failures.len(), 2);
+    shown.debug(&report);
+    shown.debug(&report.failures[0]);
+    shown.debug(&app.refresh_ahead(Duration::ZERO));
+    let job = app.for_each_user(ConnectionFilter::new(), 1, |_| async { Err(()) });
+    shown.debug(&job);
+    let report = job.run().await;
+    shown.debug(&report);
+    shown.debug(&report.failures[0]);
+    shown.debug(&report.failures[0].error);
+}
+
 /// Types that the test above does not produce.
 async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&tokens.user);
@@ -224,6 +245,7 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&memory);
     shown.debug(&AuthEvent::Refreshed { user: "1".into() });
     let fake = FakeFullscript::start().await.unwrap();
+    show_jobs(shown, secrets, &fake).await;
     let silent = Misbehaving::start([Act::Silence]).await;
     let app = fake.app_builder().token_url(silent.url()).build().unwrap();
     let code = consent(&fake, &app, &secrets.patient);

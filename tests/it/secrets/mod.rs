@@ -110,7 +110,7 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 28] = [
+const HARMLESS: [&str; 32] = [
     "BiologicalSex",
     "CallOutcome",
     "ConnectionFilter",
@@ -124,6 +124,8 @@ const HARMLESS: [&str; 28] = [
     "ErrorKind",
     "EventList",
     "Flag",
+    "ImportOutcome",
+    "ImportRefusal",
     "InvalidCursor",
     "ListChanges",
     "ManualClock",
@@ -137,8 +139,10 @@ const HARMLESS: [&str; 28] = [
     "RefreshFailureCause",
     "RefreshMode",
     "RoundTripError",
+    "StoreAccess",
     "SystemClock",
     "Timestamp",
+    "UnknownOperation",
 ];
 
 /// The names of the handwritten public types.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::transport::limit::{Entry, Limiter, NoPermit, Permit, Place, RateLimit};
+use crate::transport::limit::{Entry, Limiter, NoPermit, Permit, Place, RateLimit, Waits};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,7 +22,7 @@ impl Limiter {
             Entry::Place(place) => place,
         };
         loop {
-            place.granted(until).await?;
+            place.granted(until, &mut Waits::default()).await?;
             if let Some(permit) = place.redeem() {
                 return Ok(permit);
             }
@@ -300,15 +300,17 @@ async fn a_request_that_leaves_the_queue_pays_nothing_and_returns_to_its_place()
     drop(limiter.acquire("user", far()).await.unwrap());
     let start = Instant::now();
     let [first, second, third] = ["user", "user", "user"].map(|user| place(&limiter, user));
-    first.granted(far()).await.unwrap();
+    first.granted(far(), &mut Waits::default()).await.unwrap();
     check_seconds(start.elapsed(), 1);
     // Its token expired.
     first.leave();
     assert!(first.redeem().is_none());
-    second.granted(far()).await.unwrap();
+    second.granted(far(), &mut Waits::default()).await.unwrap();
     check_seconds(start.elapsed(), 1);
     drop(second.redeem().unwrap());
-    let (mut returned, mut waiting) = (pin!(first.granted(far())), pin!(third.granted(far())));
+    let [mut one, mut other] = [Waits::default(); 2];
+    let mut returned = pin!(first.granted(far(), &mut one));
+    let mut waiting = pin!(third.granted(far(), &mut other));
     assert!(poll(returned.as_mut()).is_pending() && poll(waiting.as_mut()).is_pending());
     returned.await.unwrap();
     assert!(first.redeem().is_some());
@@ -322,11 +324,11 @@ async fn a_permit_that_was_withdrawn_is_not_redeemed() {
     let limiter = one_per_second();
     drop(limiter.acquire("user", far()).await.unwrap());
     let place = place(&limiter, "user");
-    place.granted(far()).await.unwrap();
+    place.granted(far(), &mut Waits::default()).await.unwrap();
     limiter.throttled("user", Some(5 * SECOND), false);
     assert!(place.redeem().is_none());
     let start = Instant::now();
-    place.granted(far()).await.unwrap();
+    place.granted(far(), &mut Waits::default()).await.unwrap();
     assert_eq!(start.elapsed(), 5 * SECOND);
     assert!(place.redeem().is_some() && place.redeem().is_none());
 }
