@@ -85,7 +85,7 @@ async fn a_refresh_that_fails_is_reported_each_time_and_written_once_until_it_re
         (
             Box::new(move |it| {
                 it.fake
-                    .answer_times("create_oauth_token", 3, invalid_client.clone());
+                    .answer_times("create_oauth_token", 1, invalid_client.clone());
             }),
             Cause::Misconfigured,
         ),
