@@ -1,10 +1,10 @@
-//! Parameters are limited to what the generator can send: simple path segments, repeated query
-//! pairs, single headers.
+//! Parameters are limited to what the client can send: simple path segments, query pairs, single
+//! headers. Each has a Rust name of its own, and is sent under the vendor's.
 
 use serde_json::{Map, Value, json};
 
 use crate::normalize::report::Report;
-use crate::normalize::tree::names::snake;
+use crate::normalize::tree::names::{argument, snake, unique};
 use crate::normalize::tree::walk::{
     distinct, each_operation, escape, is_scalar, referenced_through, whole,
 };
@@ -16,7 +16,22 @@ const OWN_HEADERS: [&str; 3] = ["accept", "authorization", "content-type"];
 /// The Rust name of the body in generated code.
 pub(crate) const BODY: &str = "body";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+/// The extension with the Rust name of a parameter, if it is not the usual one.
+pub(crate) const RUST_NAME: &str = "x-rust-name";
+
+/// The extension of an operation that lists what the client cannot send.
+pub(crate) const NOT_SENT: &str = "x-not-sent";
+
+/// Names that the generated request uses itself.
+const TAKEN: [&str; 2] = ["encode_path", "header_map"];
+
+/// An object in the query is sent field by field down to this depth; what is deeper is a map.
+const DEEPEST: usize = 8;
+
+/// The maximum number of parameters of an operation before an object becomes a map.
+const MOST: usize = 200;
+
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     let mut shared = Map::new();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
@@ -40,37 +55,69 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
                 list.push(parameter.clone());
             }
         }
-        let mut operation_parameters = Parameters {
+        let mut parameters = Parameters {
             pointer: format!("{pointer}/parameters"),
             schemas: &schemas,
             has_body: operation.contains_key("requestBody"),
             done: Vec::new(),
+            not_sent: Vec::new(),
             report,
         };
-        operation_parameters.path(path, &mut list);
+        parameters.path(path, &mut list);
         for parameter in list {
-            operation_parameters.other(parameter);
+            parameters.other(parameter);
         }
-        if !operation_parameters.done.is_empty() {
-            operation.insert("parameters".into(), Value::Array(operation_parameters.done));
+        let Parameters { done, not_sent, .. } = parameters;
+        if !done.is_empty() {
+            operation.insert("parameters".into(), Value::Array(done));
+        }
+        if !not_sent.is_empty() {
+            operation.insert(NOT_SENT.into(), json!(not_sent));
         }
     });
     Ok(())
 }
 
-struct Parameters<'d> {
+/// Returns the variables of a path, in order.
+pub(crate) fn variables(path: &str) -> Vec<&str> {
+    let parts = path.split('{').skip(1);
+    let variables = parts.filter_map(|part| part.split_once('}'));
+    let named = variables.map(|(name, _)| name);
+    distinct(named.filter(|name| !name.is_empty() && !name.contains('/')))
+}
+
+struct Parameters<'d, 'r> {
     pointer: String,
     schemas: &'d Value,
     has_body: bool,
     done: Vec<Value>,
-    report: &'d mut Report,
+    not_sent: Vec<String>,
+    report: &'d mut Report<'r>,
 }
 
-impl Parameters<'_> {
+/// An object that is sent field by field.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    /// The component that it refers to.
+    component: Option<&'a str>,
+    /// The object that contains it.
+    outer: Option<&'a Above<'a>>,
+}
+
+impl Above<'_> {
+    fn contains(&self, component: &str) -> bool {
+        self.component == Some(component) || self.outer.is_some_and(|own| own.contains(component))
+    }
+
+    fn depth(&self) -> usize {
+        1 + self.outer.map_or(0, Above::depth)
+    }
+}
+
+impl Parameters<'_, '_> {
     /// Makes path parameters unique and required.
     fn path(&mut self, path: &str, list: &mut Vec<Value>) {
-        let parts = path.split('{').skip(1);
-        let variables = distinct(parts.map(|part| part.split('}').next().unwrap_or_default()));
+        let variables = variables(path);
         let is_path = |parameter: &Value| parameter["in"] == "path";
         let (declared, others): (Vec<_>, Vec<_>) = list.drain(..).partition(is_path);
         *list = others;
@@ -106,60 +153,50 @@ impl Parameters<'_> {
     fn other(&mut self, mut parameter: Value) {
         let name = parameter["name"].as_str().unwrap_or_default().to_string();
         match parameter["in"].as_str().unwrap_or_default() {
-            "query" | "header" if self.has_body && snake(&name) == BODY => {
-                self.note(&name, "a parameter called as the body", "dropped");
-            }
-            "query" => self.query(parameter, &name),
+            "query" => self.query(parameter, &name, None),
             "header" if OWN_HEADERS.contains(&name.to_lowercase().as_str()) => {
                 self.note(&name, "a header the client sets itself", "dropped");
             }
-            "header" => {
+            "header" if is_token(&name) => {
                 self.scalar(&mut parameter, &name);
                 self.push(parameter);
             }
-            place => self.note(
-                &name,
-                format!("in {place}"),
-                "dropped, the client can't send it",
-            ),
+            place => {
+                let cannot = "dropped, the client can't send it";
+                self.note(&name, format!("in {place}"), cannot);
+                self.not_sent.push(format!("{place} `{name}`"));
+            }
         }
     }
 
-    fn query(&mut self, mut parameter: Value, name: &str) {
-        let whole = self.whole(&parameter["schema"]);
+    fn query(&mut self, mut parameter: Value, name: &str, above: Option<&Above<'_>>) {
+        let schema = parameter["schema"].clone();
+        let whole = self.whole(&schema);
         let style = parameter["style"].as_str().unwrap_or("form").to_string();
+        let is_deep = style == "deepObject";
         let exploded = match parameter["explode"].as_bool() {
-            Some(exploded) => exploded,
-            None => style == "form" || style == "deepObject",
+            Some(exploded) => exploded || is_deep,
+            None => style == "form" || is_deep,
         };
-        let fields = whole["properties"].as_object();
+        let by_field = exploded && (style == "form" || is_deep);
         match whole["type"].as_str() {
-            Some("object") if fields.is_some() && exploded => {
-                self.note(
-                    name,
-                    format!("an object, style {style}"),
-                    "a parameter for each field",
-                );
-                for (field, schema) in fields.into_iter().flatten() {
-                    let name = match style.as_str() {
-                        "deepObject" => format!("{name}[{field}]"),
-                        _ => field.clone(),
-                    };
-                    self.query(
-                        json!({"name": name, "in": "query", "schema": schema}),
-                        &name,
-                    );
-                }
+            Some("object") if by_field => {
+                self.object(parameter, name, &schema, &whole, above);
             }
-            Some("array") if exploded && (style == "form" || style == "deepObject") => {
+            Some("array") if by_field => {
                 let items = self.whole(&whole["items"]);
                 let single = is_scalar(&items);
-                let mut list = parameter["schema"].clone();
+                let mut list = schema;
                 if referenced_through(&list).is_some() || !single {
                     list = json!({"type": "array", "items": if single { items } else { json!({"type": "string"}) }});
                 }
-                if style == "deepObject" {
+                if is_deep && !name.ends_with("[]") {
                     parameter["name"] = json!(format!("{name}[]"));
+                }
+                if !single {
+                    self.note(name, "a list of objects", "a list of texts");
+                    let part = format!("query `{name}` with objects in its list");
+                    self.not_sent.push(part);
                 }
                 parameter["schema"] = list;
                 parameter["style"] = json!("form");
@@ -180,6 +217,62 @@ impl Parameters<'_> {
                 self.scalar(&mut parameter, name);
                 self.push(parameter);
             }
+        }
+    }
+
+    /// Sends an object as one parameter for each field, and as a map where it has other fields or
+    /// contains itself.
+    fn object(
+        &mut self,
+        mut parameter: Value,
+        name: &str,
+        schema: &Value,
+        whole: &Value,
+        above: Option<&Above<'_>>,
+    ) {
+        let is_deep = parameter["style"] == "deepObject";
+        let here = Above {
+            component: referenced_through(schema),
+            outer: above,
+        };
+        let again = here
+            .component
+            .is_some_and(|own| above.is_some_and(|above| above.contains(own)));
+        let too_many = here.depth() > DEEPEST || self.done.len() > MOST;
+        let fields = whole["properties"].as_object();
+        let fields = fields.filter(|fields| !fields.is_empty() && !again && !too_many);
+        if fields.is_some() {
+            let style = if is_deep { "deepObject" } else { "form" };
+            let before = format!("an object, style {style}");
+            self.note(name, before, "a parameter for each field");
+        }
+        for (field, schema) in fields.into_iter().flatten() {
+            let kind = self.whole(schema)["type"].clone();
+            let mut own = json!({"in": "query", "schema": schema});
+            let name = if is_deep {
+                own["style"] = json!("deepObject");
+                format!("{name}[{field}]")
+            } else {
+                // An object inside a form is a deep object.
+                if kind == "object" {
+                    own["style"] = json!("deepObject");
+                }
+                field.clone()
+            };
+            own["name"] = json!(name);
+            if let Some(description) = schema.get("description") {
+                own["description"] = description.clone();
+            }
+            self.query(own, &name, Some(&here));
+        }
+        let others = whole.get("additionalProperties");
+        if fields.is_none() || others.is_some_and(|others| *others != json!(false)) {
+            let text = json!({"type": "object", "additionalProperties": {"type": "string"}});
+            if *schema != text {
+                self.note(name, "an object of any fields", "a map of texts");
+            }
+            parameter["schema"] = text;
+            self.push(parameter);
         }
     }
 
@@ -220,22 +313,67 @@ impl Parameters<'_> {
         whole(schema, self.schemas).clone()
     }
 
-    /// Adds a parameter, unless its Rust name is already in use.
-    fn push(&mut self, parameter: Value) {
+    /// Adds a parameter, with a Rust name that no other has.
+    fn push(&mut self, mut parameter: Value) {
         let name = parameter["name"].as_str().unwrap_or_default().to_string();
-        let same =
-            |other: &Value| snake(other["name"].as_str().unwrap_or_default()) == snake(&name);
+        let place = parameter["in"].as_str().unwrap_or_default().to_string();
+        let same = |other: &Value| other["name"] == *name && other["in"] == *place;
         if self.done.iter().any(same) {
-            self.note(&name, "a second parameter of this name", "dropped");
-        } else {
-            self.done.push(parameter);
+            self.not_sent
+                .push(format!("{place} `{name}` a second time"));
+            return self.note(&name, "a second parameter of this name", "dropped");
         }
+        let names: Vec<String> = self.done.iter().map(rust_name).collect();
+        let is_free = |name: &str| {
+            !names.iter().any(|own| own == name)
+                && !TAKEN.contains(&name)
+                && (name != BODY || !self.has_body)
+        };
+        let wanted = argument(&name);
+        let given = if is_free(&wanted) {
+            wanted
+        } else {
+            let places = self
+                .done
+                .iter()
+                .any(|other| rust_name(other) == wanted && other["in"] == *place);
+            let stem = if places {
+                wanted
+            } else {
+                format!("{wanted}_{place}")
+            };
+            unique(&stem, |name| !is_free(name))
+        };
+        let object = parameter.as_object_mut().expect("a well-formed parameter");
+        let before = object.remove(RUST_NAME);
+        if given != snake(&name) {
+            object.insert(RUST_NAME.into(), json!(given));
+            if before != Some(json!(given)) {
+                self.note(&name, "no Rust name of its own", &given);
+            }
+        }
+        self.done.push(parameter);
     }
 
     fn note(&mut self, name: &str, before: impl std::fmt::Display, after: &str) {
         self.report
             .note(format!("{}/{}", self.pointer, escape(name)), before, after);
     }
+}
+
+/// Returns the Rust name of a parameter.
+pub(crate) fn rust_name(parameter: &Value) -> String {
+    let given = parameter[RUST_NAME].as_str().map(str::to_string);
+    given.unwrap_or_else(|| snake(parameter["name"].as_str().unwrap_or_default()))
+}
+
+/// Returns whether a header can have this name (RFC 9110 5.6.2).
+fn is_token(name: &str) -> bool {
+    let signs = "!#$%&'*+-.^_`|~";
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
 }
 
 #[cfg(test)]
@@ -263,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_in_the_query_become_text_or_a_parameter_a_field() {
+    fn an_object_in_the_query_is_a_parameter_for_each_field() {
         let object = json!({"type": "object", "properties": {"a": {"type": "string"}}});
         assert_eq!(
             normalized(
@@ -272,13 +410,116 @@ mod tests {
             ),
             json!([{"name": "f[a]", "in": "query", "schema": {"type": "string"}}]),
         );
-        assert_eq!(
-            normalized(
-                "/a",
-                json!([{"name": "f", "in": "query", "schema": {"type": "object", "additionalProperties": true}}])
-            ),
-            json!([{"name": "f", "in": "query", "schema": {"type": "string"}}]),
+    }
+
+    fn names(parameters: Value) -> Vec<(String, String)> {
+        let normalized = normalized("/a", parameters);
+        let list = normalized.as_array().unwrap().iter();
+        list.map(|own| (own["name"].as_str().unwrap().to_string(), rust_name(own)))
+            .collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = pairs
+            .iter()
+            .map(|(name, rust)| (name.to_string(), rust.to_string()));
+        owned.collect()
+    }
+
+    #[test]
+    fn nested_objects_and_lists_keep_their_names() {
+        let text = json!({"type": "string"});
+        let created = json!({"type": "object", "properties": {"gte": text, "lte": text}});
+        let filter = json!({"type": "object", "properties": {
+            "created": created, "ids": {"type": "array", "items": text}, "name": text}});
+        let names = names(json!([
+            {"name": "filter", "in": "query", "style": "deepObject", "schema": filter},
+            {"name": "gte", "in": "query", "schema": text},
+        ]));
+        let expected = pairs(&[
+            ("filter[created][gte]", "filter_created_gte"),
+            ("filter[created][lte]", "filter_created_lte"),
+            ("filter[ids][]", "filter_ids"),
+            ("filter[name]", "filter_name"),
+            ("gte", "gte"),
+        ]);
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn an_object_of_any_fields_is_a_map() {
+        let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
+        for style in ["deepObject", "form"] {
+            for schema in [
+                json!({"type": "object"}),
+                json!({"type": "object", "additionalProperties": true}),
+            ] {
+                let own =
+                    json!([{"name": "group", "in": "query", "style": style, "schema": schema}]);
+                let expected =
+                    json!([{"name": "group", "in": "query", "style": style, "schema": map}]);
+                assert_eq!(normalized("/a", own), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_that_contains_itself_ends_in_a_map() {
+        let filter = json!({"$ref": "#/components/schemas/F"});
+        let own = json!({"type": "object", "properties": {"a": {"type": "string"}, "and": filter}});
+        let parameters =
+            json!([{"name": "f", "in": "query", "style": "deepObject", "schema": filter}]);
+        let (document, _) = check(
+            apply,
+            json!({"components": {"schemas": {"F": own}}, "paths": {"/a": {"get": {"parameters": parameters}}}}),
         );
+        let after = &document["paths"]["/a"]["get"]["parameters"];
+        assert_eq!(after[0]["name"], "f[a]");
+        assert_eq!(after[1]["name"], "f[and]");
+        assert_eq!(after[1]["schema"]["additionalProperties"]["type"], "string");
+        assert_eq!(after[2], Value::Null);
+    }
+
+    #[test]
+    fn every_parameter_has_a_rust_name_of_its_own() {
+        let query = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+        let list = [
+            "DateCreated<",
+            "DateCreated>",
+            "DateCreated",
+            "date_created",
+            "header_map",
+        ];
+        let mut list: Vec<Value> = list.into_iter().map(query).collect();
+        list.push(json!({"name": "DateCreated", "in": "header", "schema": {"type": "string"}}));
+        let expected = pairs(&[
+            ("DateCreated<", "date_created_lt"),
+            ("DateCreated>", "date_created_gt"),
+            ("DateCreated", "date_created"),
+            ("date_created", "date_created2"),
+            ("header_map", "header_map_query"),
+            ("DateCreated", "date_created_header"),
+        ]);
+        assert_eq!(names(json!(list)), expected);
+    }
+
+    #[test]
+    fn two_variables_of_one_rust_name_are_both_kept() {
+        let after = normalized("/a/{id}/{ID}", json!([]));
+        let names: Vec<String> = after.as_array().unwrap().iter().map(rust_name).collect();
+        assert_eq!(names, ["id", "id2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_listed_on_the_operation() {
+        let own = |place: &str, name: &str| json!({"name": name, "in": place, "schema": {"type": "string"}});
+        let list = json!([own("cookie", "s"), own("header", "a b"), own("body", "b")]);
+        let (document, _) = check(
+            apply,
+            json!({"components": {"schemas": {}}, "paths": {"/a": {"get": {"parameters": list}}}}),
+        );
+        let expected = json!(["cookie `s`", "header `a b`", "body `b`"]);
+        assert_eq!(document["paths"]["/a"]["get"], json!({NOT_SENT: expected}));
     }
 
     #[test]
