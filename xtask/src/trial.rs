@@ -201,6 +201,15 @@ fn manifest(text: &str) -> Result<String, String> {
         let table = whole.get(key).cloned();
         manifest.insert(key.into(), table.unwrap_or(Value::Table(Table::new())));
     }
+    if let Some(Value::Table(targets)) = whole.get("target") {
+        let mut targets = targets.clone();
+        for (_, target) in &mut targets {
+            if let Value::Table(target) = target {
+                target.retain(|key, _| key == "dependencies");
+            }
+        }
+        manifest.insert("target".into(), targets.into());
+    }
     toml::to_string(&manifest).map_err(|error| error.to_string())
 }
 

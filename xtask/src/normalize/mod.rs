@@ -28,11 +28,26 @@ pub struct Derived {
     pub document: Value,
     /// The repairs, in the order of the fixes.
     pub repairs: Vec<Repair>,
-    /// Errors of the vendor's that cost a field or an operation its type, such as a dangling
-    /// reference, one on each line.
-    pub faults: Vec<String>,
     /// The overlay targets that matched nothing or could not be applied.
     pub unmatched: Vec<String>,
+}
+
+impl Derived {
+    /// Returns the errors of the vendor's that cost a field or an operation its type, such as a
+    /// dangling reference, each with its place and what it costs.
+    pub fn faults(&self) -> Vec<String> {
+        let faults = self.repairs.iter().filter(|repair| repair.is_fault());
+        faults
+            .map(
+                |Repair {
+                     pointer,
+                     before,
+                     after,
+                     ..
+                 }| format!("{before} at {pointer}: {after}"),
+            )
+            .collect()
+    }
 }
 
 /// Marks a derived document at its root. The extensions of such a document are this project's own.
@@ -135,7 +150,6 @@ fn derive_unguarded(
     Ok(Derived {
         document,
         repairs: report.repairs,
-        faults: report.faults,
         unmatched,
     })
 }

@@ -23,6 +23,15 @@ pub struct Repair {
     pub evidence: String,
 }
 
+/// The reason of a repair of an error of the vendor's that costs a place its type.
+const FAULT: &str = "an error of the vendor's";
+
+impl Repair {
+    pub(crate) fn is_fault(&self) -> bool {
+        self.evidence == FAULT
+    }
+}
+
 impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -43,8 +52,6 @@ pub(crate) struct Report<'r> {
     /// The fix that is running.
     pub(crate) fix: &'static str,
     pub(crate) repairs: Vec<Repair>,
-    /// Errors of the vendor's.
-    pub(crate) faults: Vec<String>,
     /// The document before all fixes, for references to parts that were removed.
     pub(crate) received: Option<&'r Value>,
     /// The places that were reported, with their fix.
@@ -59,6 +66,13 @@ impl<'r> Report<'r> {
         }
     }
 
+    /// Returns the places of the errors of the vendor's.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> Vec<&str> {
+        let faults = self.repairs.iter().filter(|repair| repair.is_fault());
+        faults.map(|repair| repair.pointer.as_str()).collect()
+    }
+
     /// Reports an error of the vendor's that costs the place its type.
     pub(crate) fn fault(
         &mut self,
@@ -66,8 +80,7 @@ impl<'r> Report<'r> {
         problem: impl fmt::Display,
         after: impl fmt::Display,
     ) {
-        self.faults.push(format!("{problem} at {pointer}: {after}"));
-        self.note_because(pointer, problem, after, "an error of the vendor's");
+        self.note_because(pointer, problem, after, FAULT);
     }
 
     pub(crate) fn note(

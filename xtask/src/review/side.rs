@@ -36,9 +36,9 @@ impl Side {
         let generated = code.into_text();
         Ok(Self {
             name: name.into(),
+            faults: derived.faults(),
             document: derived.document,
             repairs: derived.repairs,
-            faults: derived.faults,
             unmatched: derived.unmatched,
             generated,
             surface,

@@ -15,7 +15,7 @@ fn derived(name: &str) -> Derived {
 /// The derived document, and the generated types and client without spaces.
 fn outcome(name: &str) -> (Value, String, String) {
     let derived = derived(name);
-    assert_eq!(derived.faults, [""; 0], "{name}");
+    assert_eq!(derived.faults(), [""; 0], "{name}");
     let generated = generate(&derived.document.to_string()).unwrap();
     let dense = |text: &str| text.split_whitespace().collect::<String>();
     (

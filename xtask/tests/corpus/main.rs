@@ -109,7 +109,7 @@ fn public_documents_are_taken_as_counted() {
                 Ok(derived) => {
                     own.taken = 1;
                     own.operations = operations(&derived.document).count();
-                    own.faults = derived.faults.len();
+                    own.faults = derived.faults().len();
                     own.examples = Counts::of(&derived.document);
                 }
                 Err(problem) => drop(own.refused.insert(reason(problem), 1)),

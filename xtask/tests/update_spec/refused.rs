@@ -160,10 +160,7 @@ actions:
     sandbox.write("given.json", document("1"));
     let run = sandbox.update_compiled("given.json");
     run.ends_with(2);
-    says(
-        &run.stderr(),
-        "the generated crate does not compile: error",
-    );
+    says(&run.stderr(), "the generated crate does not compile: error");
     says(&run.stderr(), "cannot find type `Absent`");
     assert!(!sandbox.files().contains_key("openapi.json"));
 }

@@ -68,9 +68,10 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let overlay = spec.overlay()?;
     let incoming = receive(options, &spec)?;
     let derived = normalize::derive(&incoming.document, overlay)?;
-    if let Some(fault) = derived.faults.first().filter(|_| options.strict) {
+    let faults = derived.faults();
+    if let Some(fault) = faults.first().filter(|_| options.strict) {
         return Err(refuse(
-            format!("{fault} ({} in all)", derived.faults.len()),
+            format!("{fault} ({} in all)", faults.len()),
             "a document without errors, because of --strict",
             "report it to the vendor, or run the command without --strict",
         ));

@@ -242,7 +242,7 @@ fn a_circle_that_describes_nothing_is_a_fault() {
         "B": {"allOf": [reference("A")]}, "C": reference("C")}}});
     let mut report = Report::default();
     apply(&mut document, &mut report).unwrap();
-    assert_eq!(report.faults.len(), 2, "{:?}", report.faults);
+    assert_eq!(report.faults().len(), 2, "{:?}", report.faults());
     assert_eq!(document["components"]["schemas"]["C"], json!({}));
     assert!(document["components"]["schemas"]["A"]["properties"]["a"].is_object());
 }
