@@ -1,6 +1,25 @@
 //! Reads the normalized OpenAPI document: ids, operations, scopes.
 
+use heck::ToSnakeCase;
 use serde_json::Value;
+
+/// The style of an object in the query: `name[key]=value`.
+pub(super) const DEEP_OBJECT: &str = "deepObject";
+
+/// Returns the Rust name of a parameter.
+pub(super) fn rust_name(parameter: &Value) -> String {
+    if let Some(given) = parameter["x-rust-name"].as_str() {
+        return given.into();
+    }
+    let name = parameter["name"].as_str().unwrap_or_default();
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name = name.chars().map(word).collect::<String>().to_snake_case();
+    match name.chars().next() {
+        None => "unnamed".into(),
+        Some(first) if first.is_numeric() => format!("n{name}"),
+        Some(_) => name,
+    }
+}
 
 /// An operation in the document, with its path and method.
 #[derive(Clone, Copy)]

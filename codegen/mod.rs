@@ -82,7 +82,15 @@ pub fn generate(spec: &str) -> Result<Generated, String> {
 /// Returns the errors of [`generate`].
 pub fn code(spec: &str) -> Result<Code, String> {
     let document: Value = serde_json::from_str(spec).map_err(|error| error.to_string())?;
-    let tokens = std::panic::catch_unwind(|| generator_output(&document))
+    code_of(&document)
+}
+
+/// Generates everything as syntax trees, from a document that was parsed.
+///
+/// # Errors
+/// Returns the errors of [`generate`].
+pub fn code_of(document: &Value) -> Result<Code, String> {
+    let tokens = std::panic::catch_unwind(|| generator_output(document))
         .map_err(|panic| format!("the generator panicked: {}", panic_message(&*panic)))??;
     let file: syn::File =
         syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
@@ -95,26 +103,28 @@ pub fn code(spec: &str) -> Result<Code, String> {
             other => methods.push(other),
         }
     }
-    let table = document::operations(&document);
+    let table = document::operations(document);
     let operations = client::operation::operations(&methods, &table)?;
-    let known = Known {
-        types: &types,
-        document: &document,
-    };
+    // A large document has hundreds of megabytes of code.
+    drop(methods);
+    let known = Known::of(&types, document);
     let client = client::builder::client(&operations, &known);
     types::docs::write(&mut types, &operations);
+    types::extra::add(&mut types, document);
     types::setters::let_updates_clear(&mut types, &operations);
-    types::setters::add(&mut types, &document);
+    types::setters::add(&mut types, document);
     types::models::adapt_types(&mut types);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
+    sound::no_foreign_types(&types, "types::")?;
+    sound::no_foreign_types(&client, "")?;
     Ok(Code {
         fields: tables::fields(&types),
         types,
-        own_types: types::own_types::own_types(&document),
+        own_types: types::own_types::own_types(document),
         client,
-        operations: tables::table(&document, &table),
-        index: client::index::index(&operations, &document),
+        operations: tables::table(document, &table),
+        index: client::index::index(&operations, document),
         round_trip: tables::round_trip(&operations),
     })
 }
@@ -167,7 +177,7 @@ fn generator_output(document: &Value) -> Result<proc_macro2::TokenStream, String
         let impls = [TypeImpl::Display, TypeImpl::FromStr];
         settings.with_replacement(name, path, impls.into_iter());
     }
-    let spec = serde_json::from_value(generator_view::generator_view(document))
+    let spec = serde_json::from_value(generator_view::generator_view(document)?)
         .map_err(|error| format!("the generator cannot read the document: {error}"))?;
     Generator::new(&settings)
         .generate_tokens(&spec)

@@ -105,6 +105,20 @@ pub(super) fn unparse(items: Vec<Item>) -> String {
 /// Returns the parameter of a setter that accepts values convertible to `ty`, and the expression
 /// that converts it.
 pub(super) fn taken(name: &Ident, ty: &Type) -> (TokenStream, TokenStream) {
+    if is_named(ty, "BTreeMap")
+        && text(ty).ends_with("<::std::string::String,::std::string::String>")
+    {
+        let pair = quote!((
+            impl ::std::convert::Into<::std::string::String>,
+            impl ::std::convert::Into<::std::string::String>
+        ));
+        let pairs =
+            quote!(#name.into_iter().map(|(key, value)| (key.into(), value.into())).collect());
+        return (
+            quote!(#name: impl ::std::iter::IntoIterator<Item = #pair>),
+            pairs,
+        );
+    }
     if !is_named(ty, "Vec") {
         return (
             quote!(#name: impl ::std::convert::Into<#ty>),

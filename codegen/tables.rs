@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use quote::quote;
+use quote::{ToTokens, quote};
 use serde_json::{Value, json};
 use syn::{Field, Item, LitStr, parse_quote};
 
@@ -57,12 +57,19 @@ pub(super) fn fields(types: &[Item]) -> String {
         Item::Struct(item) => Some(&item.fields),
         _ => None,
     });
-    let names: BTreeSet<String> = structs.flatten().filter_map(wire_name).collect();
+    let declared = structs.flatten().filter(|field| !is_flattened(field));
+    let names: BTreeSet<String> = declared.filter_map(wire_name).collect();
     let names: Vec<String> = names
         .iter()
         .map(|name| format!("    {name:?},\n"))
         .collect();
     format!("&[\n{}]\n", names.concat())
+}
+
+/// Returns whether a field holds the fields that are not declared.
+fn is_flattened(field: &Field) -> bool {
+    let mut attributes = field.attrs.iter().filter(|at| at.path().is_ident("serde"));
+    attributes.any(|at| at.to_token_stream().to_string().contains("flatten"))
 }
 
 /// Returns the name that `#[serde(rename)]` gives a field, or else its own.

@@ -3,7 +3,7 @@
 //! A response is a list if it has exactly one array. If the list is not paginated, the response may
 //! have no other field than `meta`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use syn::visit_mut::VisitMut;
 use syn::{Item, ItemStruct, Type, parse_quote};
 
-use crate::codegen::syntax::{self, is_called, is_named, text};
+use crate::codegen::syntax::{self, is_called, text};
 use crate::codegen::tables::wire_name;
 
 /// How to extract the list from a response.
@@ -28,11 +28,34 @@ pub(crate) struct Shape {
 
 /// The generated types and the document they were generated from.
 pub(crate) struct Known<'g> {
-    pub(crate) types: &'g [Item],
-    pub(crate) document: &'g Value,
+    models: BTreeMap<String, &'g ItemStruct>,
+    /// The names of all generated types.
+    names: BTreeSet<String>,
+    document: &'g Value,
 }
 
-impl Known<'_> {
+impl<'g> Known<'g> {
+    pub(crate) fn of(types: &'g [Item], document: &'g Value) -> Self {
+        let mut known = Self {
+            models: BTreeMap::new(),
+            names: BTreeSet::new(),
+            document,
+        };
+        for item in types {
+            let name = match item {
+                Item::Struct(model) => {
+                    known.models.insert(model.ident.to_string(), model);
+                    model.ident.to_string()
+                }
+                Item::Enum(model) => model.ident.to_string(),
+                Item::Type(alias) => alias.ident.to_string(),
+                _ => continue,
+            };
+            known.names.insert(name);
+        }
+        known
+    }
+
     /// Returns how to read an operation's response as a list, or why it is not one.
     pub(crate) fn shape(&self, response: &Type, paged: bool) -> Result<Shape, String> {
         self.shape_of(response, &quote!(response), paged)
@@ -145,30 +168,25 @@ impl Known<'_> {
     }
 
     fn model(&self, ty: &Type) -> Option<&ItemStruct> {
-        self.types.iter().find_map(|item| match item {
-            Item::Struct(model) if is_named(ty, &model.ident) => Some(model),
-            _ => None,
-        })
+        let Type::Path(path) = ty else {
+            return None;
+        };
+        let name = path.path.segments.last()?.ident.to_string();
+        self.models.get(&name).copied()
     }
 
     /// Returns a type of `types.rs` as `client.rs` names it.
     fn qualified(&self, ty: &Type) -> Type {
-        let names = self.types.iter().filter_map(|item| match item {
-            Item::Struct(model) => Some(model.ident.to_string()),
-            Item::Enum(model) => Some(model.ident.to_string()),
-            Item::Type(alias) => Some(alias.ident.to_string()),
-            _ => None,
-        });
         let mut ty = ty.clone();
-        Qualify(names.collect()).visit_type_mut(&mut ty);
+        Qualify(&self.names).visit_type_mut(&mut ty);
         ty
     }
 }
 
 /// Puts `types::` before these names.
-struct Qualify(BTreeSet<String>);
+struct Qualify<'n>(&'n BTreeSet<String>);
 
-impl VisitMut for Qualify {
+impl VisitMut for Qualify<'_> {
     fn visit_path_mut(&mut self, path: &mut syn::Path) {
         syn::visit_mut::visit_path_mut(self, path);
         if let [name] = path.segments.iter().collect::<Vec<_>>().as_slice()

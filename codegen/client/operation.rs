@@ -1,5 +1,7 @@
 //! Operations, read from the methods that progenitor generated.
 
+use std::collections::BTreeMap;
+
 use heck::{ToPascalCase, ToSnakeCase};
 use quote::{ToTokens, format_ident};
 use syn::{FnArg, Ident, ImplItem, ImplItemFn, Item, Type};
@@ -44,20 +46,29 @@ pub(crate) fn operations<'d>(
         Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
         _ => &[],
     });
+    // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
+    let mut rows = BTreeMap::new();
+    for (row, described) in table.iter().enumerate() {
+        rows.entry(described.id.to_snake_case())
+            .or_insert((row, *described));
+    }
+    for (row, described) in table.iter().enumerate() {
+        rows.insert(described.id.to_string(), (row, *described));
+    }
     let operations = methods.filter_map(|item| match item {
-        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, table)),
+        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, &rows)),
         _ => None,
     });
     operations.collect()
 }
 
-fn operation<'d>(method: &ImplItemFn, table: &[Described<'d>]) -> Result<Operation<'d>, String> {
+fn operation<'d>(
+    method: &ImplItemFn,
+    rows: &BTreeMap<String, (usize, Described<'d>)>,
+) -> Result<Operation<'d>, String> {
     let id = method.sig.ident.to_string();
-    // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
-    let (row, described) = table
-        .iter()
-        .enumerate()
-        .find(|(_, own)| own.id == id || own.id.to_snake_case() == id)
+    let &(row, described) = rows
+        .get(&id)
         .ok_or_else(|| format!("{id}: not an operation of the document"))?;
     let docs = documentation(&method.attrs);
     let arguments = method.sig.inputs.iter().filter_map(|input| match input {
@@ -68,11 +79,11 @@ fn operation<'d>(method: &ImplItemFn, table: &[Described<'d>]) -> Result<Operati
     let arguments = arguments.ok_or_else(|| format!("{id}: an argument has an unknown shape"))?;
     let response =
         response(method).ok_or_else(|| format!("{id}: the response type has an unknown shape"))?;
-    let request = request::building_block(&method.block, &id, &arguments)?;
+    let request = request::building_block(&method.block, &id, &arguments, described.value)?;
     Ok(Operation {
         builder: format_ident!("{}", id.to_pascal_case()),
         id,
-        described: *described,
+        described,
         row,
         arguments,
         response,

@@ -4,18 +4,23 @@
 //! parameters that are not set cost nothing.
 
 use quote::ToTokens;
+use serde_json::Value;
 use syn::parse_quote;
 use syn::visit_mut::VisitMut;
 
 use super::argument::Argument;
+use crate::codegen::document::{DEEP_OBJECT, rust_name};
+use crate::codegen::generator_view::TWIN;
 
 /// Returns the statements of a method up to the built request, with the request as their value.
 ///
-/// They take the client from the variable `_client`.
+/// They take the client from the variable `_client`. `operation` is the document's entry, with the
+/// names of the parameters on the wire.
 pub(crate) fn building_block(
     block: &syn::Block,
     id: &str,
     arguments: &[Argument],
+    operation: &Value,
 ) -> Result<syn::Block, String> {
     let mut block = block.clone();
     let statements = &mut block.stmts;
@@ -31,6 +36,7 @@ pub(crate) fn building_block(
     without_version(&mut block);
     address_below_the_base(&mut block);
     query_of_what_is_given(&mut block, &request, arguments);
+    OwnNames(operation).visit_block_mut(&mut block);
     RareMethods.visit_block_mut(&mut block);
     OwnClient.visit_block_mut(&mut block);
     block
@@ -130,7 +136,7 @@ fn address(format: &syn::Macro) -> Option<syn::Expr> {
         return None;
     };
     let template = template.value();
-    let path = template.strip_prefix("{}")?;
+    let path = template.strip_prefix("{}")?.trim_end_matches(TWIN);
     let ids: Vec<syn::Expr> = arguments.collect();
     Some(if ids.is_empty() {
         parse_quote!(_client.context.address(#path))
@@ -212,6 +218,71 @@ impl VisitMut for OptionalQueries<'_> {
         {
             self.found.push((name, parameter));
             *expression = (*call.receiver).clone();
+        }
+    }
+}
+
+/// Replaces the Rust names of parameters in a request by their names on the wire, and encodes
+/// objects as `name[key]=value`.
+struct OwnNames<'d>(&'d Value);
+
+impl OwnNames<'_> {
+    fn parameter(&self, name: &syn::Expr, place: &str) -> Option<&Value> {
+        let syn::Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Str(name),
+            ..
+        }) = name
+        else {
+            return None;
+        };
+        let mut parameters = self.0["parameters"].as_array()?.iter();
+        parameters.find(|own| own["in"] == place && rust_name(own) == name.value())
+    }
+}
+
+impl VisitMut for OwnNames<'_> {
+    fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
+        match expression {
+            syn::Expr::Call(new) if mentions(&new.func, "QueryParam") => {
+                let parameter = new
+                    .args
+                    .first()
+                    .and_then(|name| self.parameter(name, "query"));
+                let (Some(parameter), Some(syn::Expr::Reference(value))) =
+                    (parameter, new.args.last())
+                else {
+                    return;
+                };
+                let wire = parameter["name"].as_str().unwrap_or_default();
+                *expression = if parameter["style"] == DEEP_OBJECT {
+                    let value = &value.expr;
+                    let required = parameter["required"] == true;
+                    let given: syn::Expr = if required {
+                        parse_quote!(::std::option::Option::Some(#value))
+                    } else {
+                        parse_quote!(#value)
+                    };
+                    let pair = format!("{}[{{}}]", wire.replace('{', "{{").replace('}', "}}"));
+                    parse_quote! {
+                        #given
+                            .into_iter()
+                            .flatten()
+                            .map(|(key, value)| (::std::format!(#pair, key), value))
+                            .collect::<::std::vec::Vec<_>>()
+                    }
+                } else {
+                    let function = &new.func;
+                    parse_quote!(#function(#wire, #value))
+                };
+            }
+            syn::Expr::MethodCall(append) if append.method == "append" => {
+                let parameter = append.args.first();
+                let parameter = parameter.and_then(|name| self.parameter(name, "header"));
+                if let Some(wire) = parameter.and_then(|own| own["name"].as_str()) {
+                    append.args[0] = parse_quote!(#wire);
+                }
+            }
+            _ => syn::visit_mut::visit_expr_mut(self, expression),
         }
     }
 }

@@ -82,6 +82,8 @@ fn hiding_debug(model: &ItemStruct) -> Item {
             quote!(if self.#ident.is_some() { shown.field(#text, &crate::value::Hidden); })
         } else if optional.starts_with("crate::value::Update") {
             quote!(if !self.#ident.is_unchanged() { shown.field(#text, &crate::value::Hidden); })
+        } else if optional.starts_with("::serde_json::Map<") {
+            quote!(if !self.#ident.is_empty() { shown.field(#text, &crate::value::Hidden); })
         } else {
             quote!(shown.field(#text, &crate::value::Hidden);)
         })

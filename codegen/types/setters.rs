@@ -131,7 +131,8 @@ fn methods(model: &ItemStruct, document: &Value) -> Item {
 /// Returns whether the constructor takes the field: it cannot be left out of the JSON.
 fn is_required(field: &Field) -> bool {
     let mut attributes = field.attrs.iter();
-    !attributes.any(|own| serde_says(own, "Option::is_none") || serde_says(own, "default"))
+    let optional = ["Option::is_none", "default", "flatten"];
+    !attributes.any(|own| optional.iter().any(|text| serde_says(own, text)))
 }
 
 fn wire_name(field: &Field) -> String {

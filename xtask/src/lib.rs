@@ -5,8 +5,10 @@
 pub mod codegen;
 pub mod commands;
 pub mod document;
+mod guard;
 pub mod normalize;
 pub mod refusal;
 pub mod release;
 pub mod review;
 pub mod surface;
+pub mod trial;

@@ -231,7 +231,10 @@ impl Exchange<'_> {
         client
             .build()?
             .get(url.clone())
-            .header(ACCEPT, "application/json")
+            .header(
+                ACCEPT,
+                "application/json, application/yaml;q=0.9, */*;q=0.1",
+            )
             .headers(conditions.clone())
             .timeout(self.limits.total)
             .send()

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::identify::{self, Found};
+use super::yaml;
 use crate::refusal::{Refusal, refuse};
 
-const EXPECTED: &str = "Fullscript's OpenAPI 3.0 or 3.1 document, as UTF-8 JSON";
+const EXPECTED: &str = "Fullscript's OpenAPI 3.0 or 3.1 document, as JSON or YAML in UTF-8";
 const CHECK_SOURCE: &str = "open the source to see what it contains now, \
     then pass the right address or file with --from";
 const RUN_AGAIN: &str = "run the command again, \
@@ -30,13 +32,13 @@ const QUOTE_LENGTH: usize = 60;
 /// Parses the received bytes as the vendor's document.
 ///
 /// # Errors
-/// Returns a [`Refusal`] for anything else: a web page, invalid JSON, another version of OpenAPI,
-/// another API.
+/// Returns a [`Refusal`] for anything else: a web page, invalid JSON or YAML, another format, another
+/// version of OpenAPI, another API.
 pub fn judge(bytes: &[u8], content_type: Option<&str>) -> Result<Value, Refusal> {
     let text = text(bytes, content_type)?;
-    let document = json(text)?;
+    let document = parsed(text)?;
     let Value::Object(fields) = &document else {
-        let problem = format!("the JSON document is {}, not an object", kind_of(&document));
+        let problem = format!("the document is {}, not an object", kind_of(&document));
         return Err(refuse(problem, EXPECTED, CHECK_SOURCE));
     };
     check_version(fields)?;
@@ -75,8 +77,11 @@ fn text<'a>(bytes: &'a [u8], content_type: Option<&str>) -> Result<&'a str, Refu
             || "no content type given".to_owned(),
             |declared| format!("content type {}", quote(declared)),
         );
-        let problem = format!("a web page (HTML or XML, {declared}) instead of JSON");
+        let problem = format!("a web page (HTML or XML, {declared}) instead of JSON or YAML");
         return Err(refuse(problem, EXPECTED, CHECK_SOURCE));
+    }
+    if let Some(found) = identify::of_bytes(bytes) {
+        return Err(refuse_found(found));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let problem = format!(
@@ -98,6 +103,34 @@ fn is_html(content_type: &str) -> bool {
         || essence.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
+fn refuse_found(Found { problem, help }: Found) -> Refusal {
+    refuse(problem, EXPECTED, help)
+}
+
+/// Parses JSON, or YAML if the text does not begin like JSON.
+fn parsed(text: &str) -> Result<Value, Refusal> {
+    if text.trim_start().starts_with(['{', '[']) {
+        return json(text);
+    }
+    if let Some(found) = identify::of_text(text) {
+        return Err(refuse_found(found));
+    }
+    match yaml::parse(text) {
+        Ok(Value::String(text)) => {
+            let problem = format!("a plain text instead of a document: {}", quote(&text));
+            Err(refuse(problem, EXPECTED, CHECK_SOURCE))
+        }
+        Ok(mut document) => {
+            // Without quotes, `3.0` is a number.
+            if let Some(Value::Number(version)) = document.get("openapi") {
+                document["openapi"] = version.to_string().into();
+            }
+            Ok(document)
+        }
+        Err(problem) => Err(refuse(problem, EXPECTED, CHECK_SOURCE)),
+    }
+}
+
 fn json(text: &str) -> Result<Value, Refusal> {
     serde_json::from_str(text).map_err(|error| {
         if error.is_eof() {
@@ -114,7 +147,7 @@ fn json(text: &str) -> Result<Value, Refusal> {
     })
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -126,19 +159,10 @@ fn kind_of(value: &Value) -> &'static str {
 }
 
 fn check_version(fields: &Map<String, Value>) -> Result<(), Refusal> {
-    let problem = match (fields.get("openapi"), fields.get("swagger")) {
-        (Some(Value::String(version)), _) if is_known_version(version) => return Ok(()),
-        (Some(Value::String(version)), _) => format!("OpenAPI version {}", quote(version)),
-        (Some(other), _) => format!("the `openapi` field is {}", kind_of(other)),
-        (None, Some(Value::String(version))) => format!("Swagger version {}", quote(version)),
-        (None, Some(_)) => "a Swagger document".to_owned(),
-        (None, None) => "the JSON document has no `openapi` field".to_owned(),
-    };
-    Err(refuse(
-        problem,
-        EXPECTED,
-        "find a 3.0 or 3.1 document of the vendor and pass it with --from",
-    ))
+    match fields.get("openapi") {
+        Some(Value::String(version)) if is_known_version(version) => Ok(()),
+        _ => Err(refuse_found(identify::of_document(fields))),
+    }
 }
 
 fn is_known_version(version: &str) -> bool {
@@ -254,6 +278,58 @@ mod tests {
         ] {
             let refusal = judge(bytes.as_bytes(), content_type).unwrap_err();
             assert!(refusal.problem.contains("a web page"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn yaml_is_accepted_with_statuses_that_are_numbers() {
+        let yaml = "# rswag\n---\nopenapi: 3.0\ninfo:\n  title: Fullscript API V1\n\
+            paths:\n  \"/api/clinic\":\n    get:\n      responses:\n        200: {description: ok}\n";
+        let document = judge(yaml.as_bytes(), Some("text/yaml")).unwrap();
+        let ok = &document["paths"]["/api/clinic"]["get"]["responses"]["200"];
+        assert_eq!(ok["description"], "ok");
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_its_name() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"swagger: '2.0'\npaths: {}\n", "Swagger version \"2.0\""),
+            (b"{\"swagger\": 2.0}", "Swagger version \"2.0\""),
+            (b"{\"swaggerVersion\": \"1.2\"}", "Swagger version \"1.2\""),
+            (b"asyncapi: 3.0.0\n", "an AsyncAPI document"),
+            (b"{\"arazzo\": \"1.0.0\"}", "an Arazzo document"),
+            (b"overlay: 1.0.0\n", "an OpenAPI overlay"),
+            (
+                b"{\"info\": {\"_postman_id\": \"x\"}}",
+                "a Postman collection",
+            ),
+            (
+                b"{\"kind\": \"discovery#restDescription\"}",
+                "discovery document",
+            ),
+            (b"{\"log\": {\"entries\": []}}", "a recording of requests"),
+            (b"{\"$schema\": \"x\"}", "a JSON Schema"),
+            (b"openapi: 3.2.0\n", "OpenAPI version \"3.2.0\""),
+            (b"#%RAML 1.0\ntitle: x\n", "a RAML document"),
+            (b"FORMAT: 1A\n# x\n", "an API Blueprint"),
+            (b"type Query { a: Int }", "a GraphQL schema"),
+            (b"syntax = \"proto3\";", "a Protocol Buffers file"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+            (b"\x1f\x8b\x08", "a gzip file"),
+            (b"PK\x03\x04", "a zip file"),
+            (b"%PDF-1.4", "a PDF file"),
+            (b"\xff\xfeo\x00", "a text in UTF-16"),
+            (
+                b"Not found",
+                "a plain text instead of a document: \"Not found\"",
+            ),
+            (b"a: [1\n", "invalid YAML"),
+            (b"- a\n", "is an array"),
+        ];
+        for (bytes, problem) in cases {
+            let refusal = judge(bytes, None).unwrap_err();
+            assert!(refusal.problem.contains(problem), "{refusal}");
+            assert!(!refusal.help.is_empty());
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod committed;
 pub mod fetch;
+mod identify;
 pub mod judge;
 pub mod source;
 pub mod spec_dir;
+mod yaml;

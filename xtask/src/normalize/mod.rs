@@ -5,9 +5,10 @@
 //! well-formed OpenAPI 3.0.3, then the recorded examples correct the schemas, then the overlay adds
 //! facts that the document lacks, and the last fixes produce the shape that generates good Rust.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::refusal::Refusal;
+use crate::guard::{Panic, guarded};
+use crate::refusal::{Refusal, refuse};
 
 mod fixes;
 mod overlay;
@@ -31,6 +32,30 @@ pub struct Derived {
     pub unmatched: Vec<String>,
 }
 
+impl Derived {
+    /// Returns the errors of the vendor's that cost a field or an operation its type, such as a
+    /// dangling reference, each with its place and what it costs.
+    pub fn faults(&self) -> Vec<String> {
+        let faults = self.repairs.iter().filter(|repair| repair.is_fault());
+        faults
+            .map(
+                |Repair {
+                     pointer,
+                     before,
+                     after,
+                     ..
+                 }| format!("{before} at {pointer}: {after}"),
+            )
+            .collect()
+    }
+}
+
+/// Marks a derived document at its root. The extensions of such a document are this project's own.
+pub(crate) const MARK: &str = "x-normalized";
+
+/// The names of the webhooks, at the root of a derived document.
+pub(crate) const WEBHOOKS: &str = "x-webhook-names";
+
 /// One step of the normalizer, named for what is true after it.
 struct Fix {
     name: &'static str,
@@ -47,12 +72,14 @@ macro_rules! fixes {
 /// Fixes that produce valid OpenAPI 3.0.3.
 const STRUCTURE: &[Fix] = fixes![
     well_formed,
+    extensions_are_ours,
     openapi_3_0_3,
     partner_operations_only,
     servers_are_public,
     references_resolve,
-    schemas_are_plain,
     schema_names_are_types,
+    schemas_are_plain,
+    examples_are_values,
     parameters_are_sendable,
     path_variables_agree,
     bodies_are_sendable,
@@ -79,15 +106,46 @@ const SHAPE: &[Fix] = fixes![
 /// Derives the normalized document from the vendor's document and the overlay.
 ///
 /// # Errors
-/// Returns a [`Refusal`] for external, dangling or circular references and for an invalid overlay.
+/// Returns a [`Refusal`] for external references, for an invalid overlay, and for a panic of a fix,
+/// with its place.
 pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
+    let mut fix = "overlay";
+    guarded(|| derive_unguarded(raw, overlay_yaml, &mut fix)).unwrap_or_else(|panic| {
+        let Panic { message, place } = panic;
+        let place = if place.is_empty() {
+            "the document"
+        } else {
+            &place
+        };
+        Err(refuse(
+            format!("the fix `{fix}` failed at {place}: {message}"),
+            "a document that every fix accepts",
+            format!("correct xtask/src/normalize/fixes/{fix}.rs, with a test for that place"),
+        ))
+    })
+}
+
+fn derive_unguarded(
+    raw: &Value,
+    overlay_yaml: &str,
+    current: &mut &'static str,
+) -> Result<Derived, Refusal> {
     let overlay = overlay::parse(overlay_yaml)?;
     let mut document = raw.clone();
-    let mut report = Report::default();
-    run(STRUCTURE, &mut document, &mut report)?;
-    run(EVIDENCE, &mut document, &mut report)?;
+    let mut report = Report::new(raw);
+    let mut run = |fixes: &[Fix], document: &mut Value| {
+        for fix in fixes {
+            *current = fix.name;
+            report.fix = fix.name;
+            (fix.apply)(document, &mut report)?;
+        }
+        Ok(())
+    };
+    run(STRUCTURE, &mut document)?;
+    run(EVIDENCE, &mut document)?;
     let unmatched = overlay::apply(&overlay, &mut document);
-    run(SHAPE, &mut document, &mut report)?;
+    run(SHAPE, &mut document)?;
+    document[MARK] = json!(true);
     document.sort_all_objects();
     Ok(Derived {
         document,
@@ -100,12 +158,4 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
 pub(crate) fn position(fix: &str) -> Option<usize> {
     let mut fixes = STRUCTURE.iter().chain(EVIDENCE).chain(SHAPE);
     fixes.position(|own| own.name == fix)
-}
-
-fn run(fixes: &[Fix], document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
-    for fix in fixes {
-        report.fix = fix.name;
-        (fix.apply)(document, report)?;
-    }
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Applies `spec/overlay.yaml`, which contains facts that the document lacks.
 
+use std::collections::BTreeSet;
+
 use roas_overlay::apply::Apply;
 use roas_overlay::v1_0::Overlay;
 use serde_json::Value;
@@ -56,23 +58,22 @@ fn once_each(value: &mut Value) {
             }
         }
         Value::Array(list) => {
-            let mut kept: Vec<Value> = Vec::new();
-            for mut item in list.drain(..) {
-                once_each(&mut item);
-                if !kept.iter().any(|known| same(known, &item)) {
-                    kept.push(item);
-                }
-            }
-            *list = kept;
+            let mut seen = BTreeSet::new();
+            list.retain_mut(|item| {
+                once_each(item);
+                seen.insert(identity(item))
+            });
         }
         _ => {}
     }
 }
 
-/// Returns whether two values are equal, or are parameters with the same name. The vendor's is
-/// kept, because it is first.
-fn same(known: &Value, item: &Value) -> bool {
-    let parameter = |value: &Value| value["name"].is_string() && value["in"].is_string();
-    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_lowercase();
-    known == item || parameter(item) && name(known) == name(item) && known["in"] == item["in"]
+/// Returns what two equal entries have in common: for a parameter its name and place, for anything
+/// else the whole value. The vendor's parameter is kept, because it is first.
+fn identity(item: &Value) -> String {
+    match (item["name"].as_str(), item["in"].as_str()) {
+        (Some(name), Some("header")) => format!("header {}", name.to_lowercase()),
+        (Some(name), Some(place)) => format!("{place} {name}"),
+        _ => item.to_string(),
+    }
 }

@@ -1,5 +1,6 @@
 //! The reported repairs of the fixes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -22,6 +23,15 @@ pub struct Repair {
     pub evidence: String,
 }
 
+/// The reason of a repair of an error of the vendor's that costs a place its type.
+const FAULT: &str = "an error of the vendor's";
+
+impl Repair {
+    pub(crate) fn is_fault(&self) -> bool {
+        self.evidence == FAULT
+    }
+}
+
 impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -38,13 +48,41 @@ impl fmt::Display for Repair {
 
 /// Collects the repairs of all fixes.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct Report<'r> {
     /// The fix that is running.
     pub(crate) fix: &'static str,
     pub(crate) repairs: Vec<Repair>,
+    /// The document before all fixes, for references to parts that were removed.
+    pub(crate) received: Option<&'r Value>,
+    /// The places that were reported, with their fix.
+    places: BTreeSet<(&'static str, String)>,
 }
 
-impl Report {
+impl<'r> Report<'r> {
+    pub(crate) fn new(received: &'r Value) -> Self {
+        Self {
+            received: Some(received),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the places of the errors of the vendor's.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> Vec<&str> {
+        let faults = self.repairs.iter().filter(|repair| repair.is_fault());
+        faults.map(|repair| repair.pointer.as_str()).collect()
+    }
+
+    /// Reports an error of the vendor's that costs the place its type.
+    pub(crate) fn fault(
+        &mut self,
+        pointer: &str,
+        problem: impl fmt::Display,
+        after: impl fmt::Display,
+    ) {
+        self.note_because(pointer, problem, after, FAULT);
+    }
+
     pub(crate) fn note(
         &mut self,
         pointer: impl Into<String>,
@@ -56,8 +94,7 @@ impl Report {
 
     /// Returns whether the current fix has already reported a place.
     pub(crate) fn has(&self, pointer: &str) -> bool {
-        let own = |repair: &&Repair| repair.fix == self.fix && repair.pointer == pointer;
-        self.repairs.iter().any(|repair| own(&repair))
+        self.places.contains(&(self.fix, pointer.to_string()))
     }
 
     pub(crate) fn note_because(
@@ -67,9 +104,11 @@ impl Report {
         after: impl fmt::Display,
         evidence: impl fmt::Display,
     ) {
+        let pointer = pointer.into();
+        self.places.insert((self.fix, pointer.clone()));
         self.repairs.push(Repair {
             fix: self.fix,
-            pointer: pointer.into(),
+            pointer,
             before: one_line(&before.to_string()),
             after: one_line(&after.to_string()),
             evidence: one_line(&evidence.to_string()),
@@ -87,7 +126,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A fix: changes the document and reports each change.
-pub(crate) type Apply = fn(&mut Value, &mut Report) -> Result<(), Refusal>;
+pub(crate) type Apply = fn(&mut Value, &mut Report<'_>) -> Result<(), Refusal>;
 
 /// Runs a fix twice on a document, for the tests of the fixes.
 #[cfg(test)]

@@ -20,8 +20,10 @@ mod rust;
 mod shape;
 mod side;
 mod subject;
+mod untyped;
 mod usage;
 mod verdict;
+mod webhooks;
 mod wire;
 
 pub use access::Access;
@@ -32,6 +34,7 @@ pub use subject::Subject;
 pub use usage::Usage;
 pub(crate) use usage::named;
 pub use verdict::{Level, version};
+pub use webhooks::Webhooks;
 pub use wire::Wire;
 
 use renames::Renames;
@@ -52,6 +55,8 @@ pub struct Review {
     pub verdict: Level,
     /// The changes that require it.
     pub because: Vec<Subject>,
+    /// Errors of the vendor's in the new document, each with what it costs.
+    pub faults: Vec<String>,
     /// Changes of commercial approval.
     pub approval: Vec<Access>,
     /// The number of operations that require approval now.
@@ -62,6 +67,10 @@ pub struct Review {
     pub types: Vec<TypeLines>,
     /// Changes of scopes.
     pub scopes: Vec<Access>,
+    /// Operations whose responses have no fields of their own any more.
+    pub untyped: Vec<String>,
+    /// The names of webhooks that are new or gone.
+    pub webhooks: Webhooks,
     /// Repairs that were added or are no longer needed.
     pub repairs: Repairs,
     /// Overlay actions that no longer match, or match again.
@@ -116,6 +125,9 @@ pub fn review(old: &Side, new: &Side) -> Review {
         to: new.name.clone(),
         verdict: Level::None,
         because: Vec::new(),
+        faults: new.faults.clone(),
+        untyped: untyped::between(&old.surface, &new.surface, &renames),
+        webhooks: Webhooks::between(&old.document, &new.document),
         approval_required: marked(&new.surface),
         types: by_type(of_types, old, new, &renames),
         operations,
@@ -174,6 +186,7 @@ impl Review {
             && self.operations.is_empty()
             && self.types.is_empty()
             && self.scopes.is_empty()
+            && self.webhooks.is_empty()
             && self.repairs.is_empty()
             && self.overlay.is_empty()
             && self.documentation.is_empty()

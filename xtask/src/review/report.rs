@@ -26,9 +26,12 @@ impl fmt::Display for Review {
             "# {} compared with {}: {}",
             self.to, self.from, self.verdict
         )?;
+        section(f, "Errors of the vendor's", &self.fault_lines())?;
         section(f, "Who may call what", &self.approval_lines())?;
         section(f, "Operations", &self.operation_lines())?;
         section(f, "Types", &self.type_lines())?;
+        section(f, "Responses of any shape", &self.untyped_lines())?;
+        section(f, "Webhooks", &self.webhook_lines())?;
         section(f, "Scopes", &scopes)?;
         section(f, "Repairs", &self.repair_lines())?;
         section(f, "Overlay", &self.overlay_lines())?;
@@ -38,6 +41,29 @@ impl fmt::Display for Review {
 }
 
 impl Review {
+    fn fault_lines(&self) -> Vec<String> {
+        let lines = self.faults.iter();
+        lines.map(|fault| format!("- {fault}")).collect()
+    }
+
+    fn untyped_lines(&self) -> Vec<String> {
+        if self.untyped.is_empty() {
+            return Vec::new();
+        }
+        vec![format!("- {}", self.untyped.join(", "))]
+    }
+
+    fn webhook_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (names, word) in [(&self.webhooks.gone, "gone"), (&self.webhooks.new, "new")] {
+            if !names.is_empty() {
+                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                lines.push(format!("- {word}: {}", names.join(", ")));
+            }
+        }
+        lines
+    }
+
     fn approval_lines(&self) -> Vec<String> {
         if self.approval.is_empty() {
             let count = match self.approval_required {

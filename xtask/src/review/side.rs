@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::codegen::{Code, Generated, code};
+use crate::codegen::{Code, Generated, code_of};
 use crate::normalize::{Derived, Repair};
 use crate::surface::Surface;
 
@@ -15,6 +15,8 @@ pub struct Side {
     pub document: Value,
     /// The repairs that were made.
     pub repairs: Vec<Repair>,
+    /// Errors of the vendor's, one on each line.
+    pub faults: Vec<String>,
     /// The overlay targets that matched nothing.
     pub unmatched: Vec<String>,
     /// The generated code.
@@ -29,11 +31,12 @@ impl Side {
     /// # Errors
     /// Returns the message of the generator, or of the reader of its output.
     pub fn new(name: impl Into<String>, derived: Derived) -> Result<Self, String> {
-        let code = code(&derived.document.to_string())?;
+        let code = code_of(&derived.document)?;
         let surface = Surface::of(&code)?;
         let generated = code.into_text();
         Ok(Self {
             name: name.into(),
+            faults: derived.faults(),
             document: derived.document,
             repairs: derived.repairs,
             unmatched: derived.unmatched,

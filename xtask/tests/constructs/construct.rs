@@ -33,10 +33,18 @@ pub(crate) fn constructs() -> BTreeMap<String, Construct> {
         constructs: BTreeMap<String, Construct>,
     }
     let file: File = serde_norway::from_str(include_str!("constructs.yaml")).unwrap();
-    file.constructs
+    let mut constructs = file.constructs;
+    for (name, document) in crate::cases::cases() {
+        constructs.insert(name, Construct::of_whole(document));
+    }
+    constructs
 }
 
 impl Construct {
+    fn of_whole(document: Value) -> Self {
+        serde_json::from_value(json!({ "whole": document })).unwrap()
+    }
+
     /// Returns the complete document.
     pub(crate) fn document(&self) -> Value {
         if let Some(whole) = &self.whole {

@@ -38,6 +38,8 @@ fn the_help_names_every_command_and_option() {
         "--format",
         "--timeout",
         "--spec",
+        "--strict",
+        "--no-check",
     ] {
         assert!(help.contains(word), "{word}");
     }

@@ -24,7 +24,8 @@ fn a_file_that_is_not_the_document_is_refused() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let cases: Vec<(String, &str)> = vec![
         ("{\"openapi\": nope}".into(), "invalid JSON"),
-        ("openapi: 3.0.1\n".into(), "invalid JSON"),
+        ("openapi: 3.0.1\n".into(), "no `paths`"),
+        ("openapi: [3.0.1\n".into(), "invalid YAML"),
         (
             format!("{}{}", document("1"), document("2")),
             "invalid JSON",
@@ -57,19 +58,62 @@ fn a_file_that_is_not_the_document_is_refused() {
             with(|d| d["info"]["title"] = "Pet\nStore".into()),
             "titled \"Pet Store\"",
         ),
-        (
-            with(|d| {
-                let schema =
-                    "/paths/~1api~1clinic/get/responses/200/content/application~1json/schema";
-                let missing = json!({ "$ref": "#/components/schemas/Missing" });
-                *d.pointer_mut(schema).unwrap() = missing;
-            }),
-            "Missing",
-        ),
     ];
     for (content, problem) in cases {
         sandbox.refuses_file(content, problem);
     }
+}
+
+fn with_a_dangling_reference() -> String {
+    with(|d| {
+        let schema = "/paths/~1api~1clinic/get/responses/200/content/application~1json/schema";
+        let missing = json!({ "$ref": "#/components/schemas/Missing" });
+        *d.pointer_mut(schema).unwrap() = missing;
+    })
+}
+
+#[test]
+fn a_dangling_reference_costs_its_place_and_is_reported_first() {
+    let sandbox = Sandbox::filled();
+    let report = sandbox.bring(with_a_dangling_reference());
+    let (_, after) = report.split_once("## Errors of the vendor's").unwrap();
+    let (faults, _) = after.split_once("## ").unwrap();
+    says(
+        faults,
+        "a dangling $ref \"#/components/schemas/Missing\" at /paths/~1api~1clinic/get",
+    );
+    says(faults, "any JSON");
+    says(after, "## Responses of any shape\n\n- `get_clinic` (Value)");
+}
+
+#[test]
+fn a_dangling_reference_is_refused_if_strict() {
+    let sandbox = Sandbox::filled();
+    sandbox.write("given.json", with_a_dangling_reference());
+    let given = sandbox.path("given.json");
+    sandbox.refuses_with(&["--strict", "--from", &given], "a dangling $ref");
+}
+
+#[test]
+fn a_yaml_document_is_taken_like_json() {
+    let sandbox = Sandbox::filled();
+    let yaml: serde_norway::Value = serde_json::from_str(&document("filled")).unwrap();
+    sandbox.write("swagger.yaml", serde_norway::to_string(&yaml).unwrap());
+    let before = sandbox.read("openapi.json");
+    sandbox.update_from("swagger.yaml");
+    assert_eq!(sandbox.read("openapi.json"), before);
+    says(&sandbox.read("source.toml"), "file = \"swagger.yaml\"");
+}
+
+#[test]
+fn a_document_is_compiled_before_it_is_written() {
+    let sandbox = Sandbox::fresh();
+    sandbox.write("given.json", document("1"));
+    let run = sandbox.update_compiled("given.json");
+    run.done();
+    says(&run.stderr(), "compiling the generated crate");
+    let files = sandbox.files();
+    assert!(files.contains_key("openapi.normalized.json"));
 }
 
 #[test]
@@ -98,4 +142,25 @@ fn a_directory_that_is_not_one_of_documents_is_refused() {
     let run = sandbox.update(&["--from", &sandbox.path("given.json")]);
     run.ends_with(2);
     says(&run.stderr(), "no directory at");
+}
+
+#[test]
+fn a_document_whose_generated_code_does_not_compile_is_refused() {
+    let sandbox = Sandbox::fresh();
+    let absent = "\
+overlay: 1.0.0
+info: {title: test, version: 1.0.0}
+actions:
+  - target: $.components.schemas
+    update: {Absent: {type: string, x-value: Absent}}
+  - target: $.paths['/api/clinic'].get.responses['200'].content['application/json'].schema
+    update: {properties: {absent: {$ref: '#/components/schemas/Absent'}}}
+";
+    fs::write(sandbox.spec().join("overlay.yaml"), absent).unwrap();
+    sandbox.write("given.json", document("1"));
+    let run = sandbox.update_compiled("given.json");
+    run.ends_with(2);
+    says(&run.stderr(), "the generated crate does not compile: error");
+    says(&run.stderr(), "cannot find type `Absent`");
+    assert!(!sandbox.files().contains_key("openapi.json"));
 }

@@ -60,7 +60,19 @@ impl Sandbox {
     pub(crate) fn command(&self, verb: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.arg(verb).arg("--spec").arg(self.spec()).args(args);
+        // Compiling takes seconds, so only the tests of it do so.
+        if verb == "update-spec" {
+            command.arg("--no-check");
+        }
         command
+    }
+
+    /// Updates from a file, and compiles the generated crate first.
+    pub(crate) fn update_compiled(&self, source: &str) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("update-spec").arg("--spec").arg(self.spec());
+        command.arg("--from").arg(self.source(source));
+        Run(command.output().unwrap())
     }
 
     pub(crate) fn update(&self, args: &[&str]) -> Run {

@@ -3,17 +3,16 @@
 //! All steps run in memory first: download, validate, derive, generate, review. The files are
 //! replaced only if all of them succeed.
 
-use std::panic;
-use std::thread;
-
 use crate::document::committed::Committed;
 use crate::document::judge;
 use crate::document::source::Source;
 use crate::document::spec_dir::{Change, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
+use crate::guard::guarded;
 use crate::normalize::{self, Derived};
 use crate::refusal::{Refusal, refuse};
 use crate::release::workspace::Workspace;
 use crate::review::{Side, review};
+use crate::trial::Trial;
 
 mod incoming;
 mod options;
@@ -46,6 +45,12 @@ cargo xtask update-spec [options]
                                  reconstructed if the document states it
     --timeout <seconds>          limit of the whole download; default: 60
     --spec <directory>           default: the workspace's spec/
+    --strict                     refuse a document with an error of the vendor's,
+                                 such as a dangling reference; without it, the
+                                 error costs the place its type and is reported
+    --no-check                   do not compile the generated crate; without it,
+                                 a new document is refused if its code does not
+                                 compile (not with --check)
     Exit status: 0 done or unchanged, 1 would change (--check), 2 error and
     nothing written, 3 server unreachable and nothing written
 ";
@@ -63,6 +68,14 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let overlay = spec.overlay()?;
     let incoming = receive(options, &spec)?;
     let derived = normalize::derive(&incoming.document, overlay)?;
+    let faults = derived.faults();
+    if let Some(fault) = faults.first().filter(|_| options.strict) {
+        return Err(refuse(
+            format!("{fault} ({} in all)", faults.len()),
+            "a document without errors, because of --strict",
+            "report it to the vendor, or run the command without --strict",
+        ));
+    }
     let mut changes = changes(&spec, &incoming, &derived);
     let is_news = changes
         .iter()
@@ -70,6 +83,9 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let committed = is_news.then(|| Committed::of(&spec)).flatten();
     let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
 
+    if is_news && options.compile && options.mode != Mode::Check {
+        compile(&after)?;
+    }
     let unmatched = after.unmatched.clone();
     let workspace = Workspace::of(&spec);
     let refused = |fault| {
@@ -129,26 +145,35 @@ fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Vec<Change
     changes.into_iter().flatten().collect()
 }
 
-/// Generates the code of the old and the new document, in parallel.
+/// Compiles the generated code.
+fn compile(side: &Side) -> Result<(), Refusal> {
+    eprintln!("compiling the generated crate");
+    let checked = Trial::of(&side.generated).and_then(|trial| trial.check());
+    checked.map_err(|errors| {
+        refuse(
+            format!("the generated crate does not compile: {errors}"),
+            "code that compiles",
+            "correct codegen/, or add a fix to xtask/src/normalize/fixes for the construct; \
+             --no-check takes the document nevertheless",
+        )
+    })
+}
+
+/// Generates the code of the old and the new document.
 fn sides(
     committed: Option<&Committed>,
     overlay: &str,
     name: &str,
     derived: Derived,
 ) -> Result<(Option<Side>, Side), Refusal> {
-    // The generator panics where it should return an error. `generate` catches the panic, so its
-    // message is reported below instead of by the hook.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let (before, after) = thread::scope(|scope| {
-        let before = scope.spawn(|| {
-            let committed = committed?;
-            Side::new(&committed.name, committed.derived(overlay).ok()?).ok()
-        });
-        let after = Side::new(name, derived);
-        (before.join(), after)
+    let before = committed.and_then(|committed| {
+        let derived = committed.derived(overlay).ok()?;
+        // A committed document that the current generator does not accept is ignored: the new one
+        // is then the first.
+        guarded(|| Side::new(&committed.name, derived).ok()).ok()?
     });
-    panic::set_hook(hook);
+    let after = guarded(|| Side::new(name, derived));
+    let after = after.unwrap_or_else(|panic| Err(panic.message));
     let after = after.map_err(|reason| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         refuse(
@@ -157,7 +182,5 @@ fn sides(
             "add a fix to xtask/src/normalize/fixes for what the generator does not support",
         )
     })?;
-    // A committed document that the current generator does not accept is ignored: the new one is
-    // then the first.
-    Ok((before.ok().flatten(), after))
+    Ok((before, after))
 }

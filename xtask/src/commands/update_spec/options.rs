@@ -26,6 +26,10 @@ pub struct Options {
     pub format: Format,
     /// The limits of time and size of the download.
     pub limits: Limits,
+    /// Whether an error of the vendor's, such as a dangling reference, refuses the document.
+    pub strict: bool,
+    /// Whether the generated crate is compiled before files are written.
+    pub compile: bool,
 }
 
 /// Whether to write files.
@@ -60,6 +64,7 @@ impl Options {
         let mut kind = None;
         let mut format = Format::Text;
         let mut limits = Limits::default();
+        let (mut strict, mut compile) = (false, true);
         while let Some(arg) = args.next().map_err(usage)? {
             match arg {
                 Arg::Long("from") => from = args.value().map_err(usage)?,
@@ -67,6 +72,8 @@ impl Options {
                 Arg::Long("check") => mode = Mode::Check,
                 Arg::Long("dry-run") if mode == Mode::Check => {}
                 Arg::Long("dry-run") => mode = Mode::DryRun,
+                Arg::Long("strict") => strict = true,
+                Arg::Long("no-check") => compile = false,
                 Arg::Long("kind") => {
                     let kinds = [
                         ("vendor", Kind::Vendor),
@@ -94,6 +101,8 @@ impl Options {
             kind,
             format,
             limits,
+            strict,
+            compile,
         })
     }
 }

@@ -140,6 +140,13 @@ impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# {}: first document\n", self.name)?;
         writeln!(f, "{}", self.surface.summary())?;
-        writeln!(f, "{} types.", self.surface.types.len())
+        writeln!(f, "{} types.", self.surface.types.len())?;
+        if !self.faults.is_empty() {
+            writeln!(f, "\n## Errors of the vendor's\n")?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "- {fault}")?;
+        }
+        Ok(())
     }
 }

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{
-    children, each_below, each_root, referenced, schemas_mut, take,
+    children, each_below, each_root, referenced, schemas_mut, take, whole,
 };
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let answered = reachable(document, |pointer| pointer.contains("/responses/"));
     let wrappers = only_answers(document);
+    let schemas = document["components"]["schemas"].clone();
     each_root(document, &mut |pointer, schema| {
         let component = pointer.strip_prefix("/components/schemas/");
         let answer = pointer.contains("/responses/")
@@ -24,7 +25,8 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             let root = pointer.to_string();
             each_below(schema, &root.clone(), &mut |pointer, schema| {
                 let wraps = component.is_none_or(|name| wrappers.contains(name));
-                loosen(schema, pointer, pointer == root && wraps, report);
+                let wraps = pointer == root && wraps;
+                loosen(schema, pointer, wraps.then_some(&schemas), report);
             });
         }
         each_below(schema, pointer, &mut |_, schema| lists_take_null(schema));
@@ -70,23 +72,22 @@ fn collect(schema: &mut Value, open: &mut Vec<String>) {
     }
 }
 
-fn loosen(schema: &mut Value, pointer: &str, wrapper: bool, report: &mut Report) {
+/// Removes requirements. `schemas` are the components if the schema is the wrapper of a response.
+fn loosen(schema: &mut Value, pointer: &str, schemas: Option<&Value>, report: &mut Report<'_>) {
     let properties = schema["properties"].clone();
     let Some(required) = schema["required"].as_array().cloned() else {
         return;
     };
-    let structured = |name: &str| {
-        let property = &properties[name];
-        property["type"] == "array"
-            || property["$ref"].is_string()
-            || property["allOf"].is_array()
-            || property["properties"].is_object()
+    let structured = |name: &str, schemas: &Value| {
+        let property = whole(&properties[name], schemas);
+        property["type"] == "array" || property["properties"].is_object()
     };
     let kept: Vec<Value> = required
         .iter()
         .filter(|name| {
             let name = name.as_str().unwrap_or_default();
-            name == "id" || wrapper && name != "meta" && structured(name)
+            let wraps = schemas.is_some_and(|schemas| structured(name, schemas));
+            name == "id" || name != "meta" && wraps
         })
         .cloned()
         .collect();

@@ -12,7 +12,7 @@ const MARK: &str = "x-requires-commercial-approval";
 /// The text that explains the mark.
 const WORDS: &str = "Requires commercial approval";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     marks_of_paths(document, report);
     each_operation(document, |pointer, _, _, operation| {
         let is_described = text(operation, "description").starts_with(WORDS);
@@ -49,7 +49,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 }
 
 /// Copies a mark on a path to each of its operations.
-fn marks_of_paths(document: &mut Value, report: &mut Report) {
+fn marks_of_paths(document: &mut Value, report: &mut Report<'_>) {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     for (path, item) in paths.into_iter().flatten() {
         let Some(item) = item.as_object_mut() else {

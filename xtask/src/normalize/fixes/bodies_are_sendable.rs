@@ -16,7 +16,7 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const BYTES: &str = "application/octet-stream";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |pointer, _, _, operation| {
         let Some(body) = object_mut(operation, "requestBody") else {
@@ -56,7 +56,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 ///
 /// The body of a PATCH is inlined in any case: its fields can be sent as `null`, which makes its type
 /// unsuitable for responses and other requests.
-fn inline_own_schemas(document: &mut Value, report: &mut Report) -> Vec<String> {
+fn inline_own_schemas(document: &mut Value, report: &mut Report<'_>) -> Vec<String> {
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     each_schema(document, &mut |_, schema| {
         if let Some(name) = referenced(schema) {

@@ -10,7 +10,7 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::each_schema;
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     each_schema(document, &mut |pointer, schema| {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for (name, property) in properties.into_iter().flatten() {

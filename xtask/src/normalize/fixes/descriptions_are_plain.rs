@@ -7,12 +7,12 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{element, escape};
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     clean_all(document, "", report);
     Ok(())
 }
 
-fn clean_all(value: &mut Value, pointer: &str, report: &mut Report) {
+fn clean_all(value: &mut Value, pointer: &str, report: &mut Report<'_>) {
     match value {
         Value::Object(object) => {
             for (key, child) in object {

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 
 const NAME: &str = "ErrorResponse";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);
     let ours = schema();
     match schemas.get_mut(NAME) {

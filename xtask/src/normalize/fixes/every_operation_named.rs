@@ -10,11 +10,15 @@ use crate::normalize::tree::names::{is_taken_type, snake, unique};
 use crate::normalize::tree::walk::{each_operation, operations};
 use crate::refusal::Refusal;
 
-/// Names that the generated client uses itself, and a keyword of the 2024 edition.
-const TAKEN: &str = "api_version baseurl builder client download events exec gen inner new \
-    new_with_client operation post pre request types with with_options";
+/// Names that the client and the generated code use themselves, methods of common traits, and a
+/// keyword of the 2024 edition.
+const TAKEN: &str = "\
+    api_version as_mut as_ref baseurl borrow borrow_mut builder client clone clone_from clone_into \
+    context default download drop eq events exec fmt from gen hash inner into ne new \
+    new_with_client operation post pre request shutdown to_owned to_string try_from try_into \
+    type_id types with with_options";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let mut given = BTreeSet::new();
     for (_, _, operation) in operations(document) {
         if let Some(id) = operation["operationId"].as_str() {
@@ -99,6 +103,46 @@ mod tests {
             json!({"/a/{id}": {"get": {}}, "/a": {"get": {}, "post": {}}, "/a/": {"get": {"operationId": "listA"}}}),
         );
         assert!(together.contains(&alone[0]));
+    }
+
+    #[test]
+    fn no_operation_has_the_name_of_a_method_of_the_client() {
+        fn methods(directory: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    methods(&path, found);
+                } else if path.extension().is_some_and(|own| own == "rs") {
+                    let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                    found.extend(file.items.iter().flat_map(of_client));
+                }
+            }
+        }
+        fn of_client(item: &syn::Item) -> Vec<String> {
+            let syn::Item::Impl(block) = item else {
+                return vec![];
+            };
+            let is_client = matches!(&*block.self_ty, syn::Type::Path(path)
+                if path.path.segments.last().is_some_and(|last| last.ident == "Client"));
+            let functions =
+                block
+                    .items
+                    .iter()
+                    .filter(|_| is_client)
+                    .filter_map(|item| match item {
+                        syn::ImplItem::Fn(own) => Some(own.sig.ident.to_string()),
+                        _ => None,
+                    });
+            functions.collect()
+        }
+        let mut found = Vec::new();
+        let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        methods(&src, &mut found);
+        assert!(found.len() > 4, "{found:?}");
+        for name in found {
+            let taken = names(json!({"/a": {"get": {"operationId": name}}}));
+            assert_eq!(taken, [format!("{name}_operation")]);
+        }
     }
 
     #[test]

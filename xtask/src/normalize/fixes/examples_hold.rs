@@ -5,30 +5,32 @@
 
 use serde_json::{Value, json};
 
+use crate::guard::At;
 use crate::normalize::report::Report;
-use crate::normalize::tree::evidence::{Seen, gather, infer, kind};
+use crate::normalize::tree::evidence::{Recorded, Seen, gather, infer, kind, recorded};
 use crate::normalize::tree::names::snake;
-use crate::normalize::tree::walk::{escape, referenced_through};
+use crate::normalize::tree::walk::{distinct, escape, referenced_through, take};
 use crate::refusal::Refusal;
 
 /// Each round corrects one level of nesting; no document nests deeper.
 const ROUNDS: usize = 64;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
+    let recorded = recorded(document);
     for _ in 0..ROUNDS {
-        if !round(document, report) {
+        if !round(document, &recorded, report) {
             break;
         }
     }
-    own_fields_are_certain(document, report);
+    own_fields_are_certain(document, &recorded, report);
     Ok(())
 }
 
 /// Checks all examples once, and returns whether a schema changed.
-fn round(document: &mut Value, report: &mut Report) -> bool {
-    let whole = document.clone();
+fn round(document: &mut Value, recorded: &[Recorded], report: &mut Report<'_>) -> bool {
     let mut changed = false;
-    for (pointer, seen) in gather(&whole) {
+    for (pointer, seen) in gather(document, recorded) {
+        let _place = At(&pointer);
         let Some(schema) = document.pointer_mut(&pointer) else {
             continue;
         };
@@ -40,7 +42,12 @@ fn round(document: &mut Value, report: &mut Report) -> bool {
     changed
 }
 
-fn accept_null(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+fn accept_null(
+    schema: &mut Value,
+    seen: &Seen<'_>,
+    pointer: &str,
+    report: &mut Report<'_>,
+) -> bool {
     let open = schema.as_object().is_none_or(|schema| {
         schema.get("nullable") == Some(&json!(true))
             || !schema
@@ -62,7 +69,12 @@ fn accept_null(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut 
 
 /// If a value contradicts the object that a place references, the place becomes any JSON. The
 /// object is unchanged, because it has other references.
-fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+fn believe_here(
+    schema: &mut Value,
+    seen: &Seen<'_>,
+    pointer: &str,
+    report: &mut Report<'_>,
+) -> bool {
     let Some((value, place)) = seen
         .values
         .first()
@@ -77,7 +89,12 @@ fn believe_here(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut
 }
 
 /// If a value contradicts the declared type, the type becomes one that all recorded values match.
-fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+fn believe_values(
+    schema: &mut Value,
+    seen: &Seen<'_>,
+    pointer: &str,
+    report: &mut Report<'_>,
+) -> bool {
     let declared = schema["type"].as_str().unwrap_or_default().to_string();
     let untyped_items = declared.is_empty()
         && pointer.ends_with("/items")
@@ -91,6 +108,9 @@ fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &m
             .values
             .iter()
             .any(|(value, _)| value.as_object().is_some_and(|fields| !fields.is_empty()));
+    let Some((_, first)) = seen.values.first() else {
+        return false;
+    };
     let contradiction = seen.values.iter().find(|(value, _)| !fits(schema, value));
     let evidence = match contradiction {
         Some((value, place)) if !declared.is_empty() => format!(
@@ -99,7 +119,7 @@ fn believe_values(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &m
             more(seen.values.len())
         ),
         _ if untyped_items || free_answer => {
-            format!("in {}{}", seen.values[0].1, more(seen.values.len()))
+            format!("in {first}{}", more(seen.values.len()))
         }
         _ => return false,
     };
@@ -150,7 +170,7 @@ fn fits_flag(value: &Value) -> bool {
             .is_some_and(|number| number == 0 || number == 1)
 }
 
-fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report) -> bool {
+fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report<'_>) -> bool {
     let has_fields = schema["properties"].is_object();
     if !has_fields || seen.missing.is_empty() {
         return false;
@@ -182,17 +202,23 @@ fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut R
     added
 }
 
-/// Marks the fields that every record has: an object's own id, and the content of a wrapper. A
-/// caller can rely on these two.
-fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
-    let whole = document.clone();
-    for (pointer, seen) in gather(&whole) {
-        let Some(schema) = document.pointer_mut(&pointer) else {
+/// Requires the fields that every record has: an object's own id, and the content of a wrapper. A
+/// caller can rely on these two. A field that a record lacks is not required.
+fn own_fields_are_certain(document: &mut Value, recorded: &[Recorded], report: &mut Report<'_>) {
+    for (pointer, seen) in gather(document, recorded) {
+        let _place = At(&pointer);
+        let (Some(schema), Some((_, first))) =
+            (document.pointer_mut(&pointer), seen.values.first())
+        else {
             continue;
         };
-        let certain = schema.get("x-uncertain") != Some(&json!(true));
-        let Some(properties) = schema["properties"].as_object().filter(|_| certain) else {
+        let Some(properties) = schema["properties"].as_object() else {
             continue;
+        };
+        let before: Vec<String> = required(schema).map(str::to_string).collect();
+        let lacking = |name: &str| {
+            let mut records = seen.values.iter();
+            records.find(|(value, _)| value.is_object() && value.get(name).is_none())
         };
         let always = |name: &str| {
             seen.values
@@ -205,36 +231,36 @@ fn own_fields_are_certain(document: &mut Value, report: &mut Report) {
                 || schema["properties"].is_object()
         };
         let is_answer = pointer.starts_with("/paths/") && pointer.ends_with("/schema");
-        let certain: Vec<String> = properties
+        let is_certain = schema.get("x-uncertain") != Some(&json!(true));
+        let certain = properties
             .iter()
             .filter(|(name, schema)| {
                 name.as_str() == "id" || is_answer && name.as_str() != "meta" && wraps(schema)
             })
-            .map(|(name, _)| name.clone())
-            .filter(|name| always(name))
-            .collect();
-        let mut required: Vec<String> = Vec::new();
-        let before = schema["required"].as_array().cloned().unwrap_or_default();
-        for name in before
-            .iter()
-            .filter_map(Value::as_str)
-            .chain(certain.iter().map(String::as_str))
-        {
-            if !required.iter().any(|known| known == name) {
-                required.push(name.into());
-            }
+            .map(|(name, _)| name)
+            .filter(|name| is_certain && always(name));
+        let present = before.iter().filter(|name| lacking(name).is_none());
+        let after: Vec<String> = distinct(present.chain(certain).cloned());
+        if after == before {
+            continue;
         }
-        if required.len() > before.len() {
-            let evidence = format!("in {}{}", seen.values[0].1, more(seen.values.len()));
-            report.note_because(
-                format!("{pointer}/required"),
-                json!(before),
-                json!(required),
-                evidence,
-            );
-            schema["required"] = json!(required);
+        let evidence = match before.iter().find_map(|name| Some((name, lacking(name)?))) {
+            Some((name, (_, place))) => format!("`{name}` is missing in {place}"),
+            None => format!("in {first}{}", more(seen.values.len())),
+        };
+        let place = format!("{pointer}/required");
+        report.note_because(place, json!(before), json!(after), evidence);
+        if after.is_empty() {
+            take(schema, "required");
+        } else {
+            schema["required"] = json!(after);
         }
     }
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    let names = schema["required"].as_array().into_iter().flatten();
+    names.filter_map(Value::as_str)
 }
 
 /// Returns the type of a schema in a few words, for the report.
@@ -384,6 +410,49 @@ mod tests {
         apply(&mut document, &mut report).unwrap();
         assert_eq!(document, before);
         assert_eq!(report.repairs.len(), 1, "{:?}", report.repairs);
+    }
+
+    #[test]
+    fn only_null_is_no_evidence_of_a_type() {
+        let owner = object(json!({"id": {"type": "string"}}));
+        let list = json!({"type": "array", "items": {}});
+        let free = json!({"type": "object"});
+        for schema in [owner, list, free, json!({})] {
+            for recorded in [json!(null), json!([null]), json!([]), json!({})] {
+                let declared =
+                    object(json!({"x": schema, "y": {"type": "array", "items": schema}}));
+                let (after, _) = reconciled(declared, json!({"x": recorded, "y": [recorded]}));
+                assert!(after["properties"]["x"].is_object());
+                assert_eq!(after["properties"]["x"].get("required"), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_that_a_record_lacks_is_not_required() {
+        let mut schema = object(json!({
+            "n": {"type": "integer"}, "l": {"type": "array", "items": {"type": "string"}},
+            "r": {"$ref": "#/components/schemas/R"}}));
+        schema["required"] = json!(["n", "l", "r"]);
+        let (after, lines) = reconciled(schema, json!({"n": 1}));
+        assert_eq!(after["required"], json!(["n"]));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+
+    #[test]
+    fn an_integer_that_is_too_large_for_64_bits_with_a_sign_is_a_number() {
+        for large in ["9223372036854775808", "18446744073709551615", "1e30"] {
+            let recorded: Value = serde_json::from_str(large).unwrap();
+            let (after, _) = reconciled(
+                object(json!({"n": {"type": "integer"}})),
+                json!({ "n": recorded }),
+            );
+            assert_eq!(
+                after["properties"]["n"],
+                json!({"type": "number"}),
+                "{large}"
+            );
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 
 use serde_json::{Value, json};
 
+use super::parameters_are_sendable::rust_name;
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::snake;
 use crate::normalize::tree::walk::{each_operation, escape, members_mut, whole};
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let schemas = document["components"]["schemas"].clone();
     each_operation(document, |pointer, _, method, operation| {
         if method != "get" {
@@ -33,10 +34,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             ("page[number]", "Page to return, from 1."),
             ("page[size]", "Records per page, at most 100."),
         ] {
-            let same = |parameter: &Value| {
-                snake(parameter["name"].as_str().unwrap_or_default()) == snake(name)
-            };
-            if parameters.iter().any(same) {
+            if parameters.iter().any(|own| rust_name(own) == snake(name)) {
                 continue;
             }
             let place = format!("{pointer}/parameters/{}", escape(name));

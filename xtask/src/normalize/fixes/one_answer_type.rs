@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 /// Statuses without a body (RFC 9110 15.3.5, 15.3.6).
 const BODILESS: [&str; 2] = ["204", "205"];
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     each_operation(document, |pointer, _, method, operation| {
         let pointer = format!("{pointer}/responses");
         let Some(responses) = object_mut(operation, "responses") else {
@@ -59,7 +59,7 @@ fn upper_case_ranges(responses: &mut Map<String, Value>) {
     }
 }
 
-fn success_is_named(responses: &mut Map<String, Value>, pointer: &str, report: &mut Report) {
+fn success_is_named(responses: &mut Map<String, Value>, pointer: &str, report: &mut Report<'_>) {
     if responses.keys().any(|status| status.starts_with('2')) {
         return;
     }
@@ -91,7 +91,7 @@ fn one_media_type(
     status: &str,
     bodiless: bool,
     pointer: &str,
-    report: &mut Report,
+    report: &mut Report<'_>,
 ) {
     let object = response.as_object_mut().expect("a well-formed answer");
     if bodiless || BODILESS.contains(&status) {
@@ -149,7 +149,7 @@ fn one_media_type(
 }
 
 /// Chooses the type that all different success responses match.
-fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Report) {
+fn one_shape(responses: &mut Map<String, Value>, pointer: &str, report: &mut Report<'_>) {
     let shape = |response: &Value| match response["content"].as_object() {
         None => "nothing".to_string(),
         Some(content) => {

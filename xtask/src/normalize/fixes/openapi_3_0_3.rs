@@ -1,33 +1,25 @@
 //! The document declares 3.0.3 and contains only what 3.0 supports.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::references_resolve::{LONGEST_CHAIN, endless, resolve};
+use crate::normalize::WEBHOOKS;
 use crate::normalize::report::Report;
-use crate::normalize::tree::walk::escape;
 use crate::refusal::Refusal;
 
 /// The version that the generator supports.
 const VERSION: &str = "3.0.3";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let version = document["openapi"].as_str().unwrap_or("absent").to_string();
     if version != VERSION {
         document["openapi"] = json!(VERSION);
         report.note("/openapi", version, VERSION);
     }
     let root = document.as_object_mut().expect("a well-formed document");
-    for key in ["webhooks", "jsonSchemaDialect"] {
-        if let Some(before) = root.remove(key) {
-            let count = before.as_object().map_or(1, |object| object.len());
-            let place = format!("/{key}");
-            report.note(
-                place,
-                format!("{count} entries"),
-                "dropped, OpenAPI 3.1 only",
-            );
-        }
+    if let Some(before) = root.remove("jsonSchemaDialect") {
+        report.note("/jsonSchemaDialect", before, "dropped, OpenAPI 3.1 only");
     }
+    names_of_webhooks(root, report);
     for (holder, key) in [("/info", "summary"), ("/info/license", "identifier")] {
         let found = document.pointer_mut(holder).and_then(Value::as_object_mut);
         if found.is_some_and(|found| found.remove(key).is_some()) {
@@ -35,32 +27,32 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
             report.note(pointer, "a text", "dropped, OpenAPI 3.1 only");
         }
     }
-    path_items_inlined(document, report)
+    Ok(())
 }
 
-/// A path item may be a reference in both versions, but the generator does not support this.
-fn path_items_inlined(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
-    let whole = document.clone();
-    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    for (path, item) in paths.into_iter().flatten() {
-        let pointer = format!("/paths/{}", escape(path));
-        let mut chain = 0;
-        while let Some(target) = item["$ref"].as_str().map(str::to_string) {
-            report.note(pointer.clone(), &target, "inlined");
-            chain += 1;
-            if chain > LONGEST_CHAIN {
-                return Err(endless(&pointer));
-            }
-            *item = resolve(&whole, &target, &pointer)?.clone();
+/// Keeps the names of webhooks, which the review compares. Documents of version 3.0 have them as
+/// `x-webhooks`.
+fn names_of_webhooks(root: &mut Map<String, Value>, report: &mut Report<'_>) {
+    for key in ["webhooks", "x-webhooks"] {
+        let Some(before) = root.remove(key) else {
+            continue;
+        };
+        let names: Vec<&str> = before
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, item)| item.is_object() && !name.starts_with("x-"))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        report.note(
+            format!("/{key}"),
+            names.join(", "),
+            "only the names are kept, no part of a call",
+        );
+        if !names.is_empty() {
+            root.insert(WEBHOOKS.into(), json!(names));
         }
     }
-    let components = document
-        .get_mut("components")
-        .and_then(Value::as_object_mut);
-    if components.is_some_and(|components| components.remove("pathItems").is_some()) {
-        report.note("/components/pathItems", "present", "inlined where used");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -72,15 +64,14 @@ mod tests {
     fn a_3_1_document_becomes_3_0_3() {
         let (document, repairs) = check(
             apply,
-            json!({"openapi": "3.1.0", "jsonSchemaDialect": "x", "webhooks": {"a": {}}, "info": {"summary": "s"},
-                "components": {"pathItems": {"P": {"get": {}}}},
-                "paths": {"/a": {"$ref": "#/components/pathItems/P"}}}),
+            json!({"openapi": "3.1.0", "jsonSchemaDialect": "x", "webhooks": {"a": {}, "x-b": {}},
+                "info": {"summary": "s"}, "paths": {}}),
         );
         assert_eq!(
             document,
-            json!({"openapi": "3.0.3", "info": {}, "components": {}, "paths": {"/a": {"get": {}}}}),
+            json!({"openapi": "3.0.3", "info": {}, "paths": {}, WEBHOOKS: ["a"]}),
         );
-        assert_eq!(repairs.len(), 6);
+        assert_eq!(repairs.len(), 4);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const SCHEME: &str = "FullscriptOAuth";
 /// The types of security schemes in OpenAPI 3.0.
 const KINDS: [&str; 4] = ["apiKey", "http", "oauth2", "openIdConnect"];
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let components = document
         .get_mut("components")
         .and_then(Value::as_object_mut);

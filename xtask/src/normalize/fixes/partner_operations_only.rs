@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 /// The path prefix of the dashboard's operations (source: the guides' page for AI).
 const DASHBOARD: &str = "/api/dashboard";
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.retain(|path, _| {
             let private = path

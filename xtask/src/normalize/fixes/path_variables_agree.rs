@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::parameters_are_sendable::BODY;
+use super::parameters_are_sendable::{BODY, RUST_NAME, rust_name};
 use crate::normalize::report::Report;
 use crate::normalize::tree::names::snake;
-use crate::normalize::tree::walk::escape;
+use crate::normalize::tree::walk::{escape, take};
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else {
         return Ok(());
     };
@@ -68,8 +68,7 @@ fn split_variable(path: &str) -> Option<(&str, &str)> {
 
 /// Whether no operation has another argument of this Rust name.
 fn is_free(item: &Value, name: &str) -> bool {
-    let is_same =
-        |parameter: &Value| snake(parameter["name"].as_str().unwrap_or_default()) == snake(name);
+    let is_same = |parameter: &Value| rust_name(parameter) == snake(name);
     let has_body = |operation: &Value| operation.get("requestBody").is_some();
     !parameters(item).any(is_same)
         && !operations(item).any(|own| parameters(own).any(is_same))
@@ -104,6 +103,7 @@ fn rename_parameters(item: &mut Value, old: &str, new: &str) {
     for parameter in lists.filter_map(Value::as_array_mut).flatten() {
         if is_variable(parameter, old) {
             parameter["name"] = new.into();
+            take(parameter, RUST_NAME);
         }
     }
 }

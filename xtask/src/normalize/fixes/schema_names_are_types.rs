@@ -9,7 +9,7 @@ use crate::normalize::tree::names::{pascal, unique};
 use crate::normalize::tree::walk::{each_schema, escape, schemas_mut};
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let schemas = schemas_mut(document);
     let mut renamed = BTreeMap::new();
     let mut kept = Map::new();

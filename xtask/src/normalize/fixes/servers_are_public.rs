@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::normalize::report::Report;
 use crate::refusal::Refusal;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let Some(servers) = document.get_mut("servers").and_then(Value::as_array_mut) else {
         return Ok(());
     };

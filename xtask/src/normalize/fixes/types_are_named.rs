@@ -28,7 +28,7 @@ const VALUES: [(&str, &str, &str); 2] = [
     ),
 ];
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     values_by_reference(document, report);
     let taken = std::mem::take(schemas_mut(document));
     let mut named = Named {
@@ -78,45 +78,50 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
 }
 
 /// Replaces fields of mixed forms by references to the value types.
-fn values_by_reference(document: &mut Value, report: &mut Report) {
-    let mut used = Vec::new();
+fn values_by_reference(document: &mut Value, report: &mut Report<'_>) {
+    let schemas = schemas_mut(document);
+    // A component of the vendor's may have the name already.
+    let names = VALUES.map(|(_, value, _)| {
+        let mut known = schemas.iter().filter(|(_, own)| own["x-value"] == value);
+        let known = known.next().map(|(name, _)| name.clone());
+        known.unwrap_or_else(|| unique(value, |name| schemas.contains_key(name)))
+    });
+    let mut used = [false; VALUES.len()];
     each_schema(document, &mut |_, schema| {
-        let found = VALUES
-            .iter()
-            .find(|(format, _, _)| schema["type"] == "string" && schema["format"] == *format);
-        if let Some((_, name, _)) = found {
+        let is_of = |(format, _, _): &(&str, _, _)| {
+            schema["type"] == "string" && schema["format"] == *format
+        };
+        if let Some(index) = VALUES.iter().position(is_of) {
             let object = schema.as_object_mut().expect("has a type");
             for key in ["type", "format", "enum", "$ref"] {
                 object.remove(key);
             }
-            object.insert("allOf".into(), json!([reference(name)]));
+            object.insert("allOf".into(), json!([reference(&names[index])]));
             unwrap_reference(schema);
-            used.push(*name);
+            used[index] = true;
         }
     });
     let schemas = schemas_mut(document);
-    for (_, name, description) in VALUES {
-        if used.contains(&name) && !schemas.contains_key(name) {
-            let forms = match name {
+    for (((_, value, description), name), used) in VALUES.into_iter().zip(names).zip(used) {
+        if used && !schemas.contains_key(&name) {
+            let forms = match value {
                 "Flag" => json!([{"type": "boolean"}, {"type": "integer"}, {"type": "string"}]),
                 _ => json!([{"type": "number"}, {"type": "string"}]),
             };
             report.note(format!("/components/schemas/{name}"), "absent", "added");
-            schemas.insert(
-                name.into(),
-                // All query values are strings, which is more than one of the forms.
-                json!({"description": description, "anyOf": forms, "x-value": name}),
-            );
+            // All query values are strings, which is more than one of the forms.
+            let schema = json!({"description": description, "anyOf": forms, "x-value": value});
+            schemas.insert(name, schema);
         }
     }
 }
 
-struct Named<'r> {
+struct Named<'r, 'd> {
     schemas: serde_json::Map<String, Value>,
-    report: &'r mut Report,
+    report: &'r mut Report<'d>,
 }
 
-impl Named<'_> {
+impl Named<'_, '_> {
     /// Names the schema at a place, or the schemas inside it.
     fn site(&mut self, schema: &mut Value, name: &str, pointer: &str) {
         self.settle(schema, name, None, pointer);
@@ -417,5 +422,13 @@ mod tests {
             json!({"allOf": [reference("Flag")], "nullable": true})
         );
         assert_eq!(after["Flag"]["x-value"], "Flag");
+    }
+
+    #[test]
+    fn a_component_of_the_vendor_keeps_the_name_of_a_value_type() {
+        let theirs = json!({"type": "object", "properties": {"on": {"type": "string", "format": "boolean"}}});
+        let after = named(json!({"Flag": theirs}));
+        assert_eq!(after["Flag"]["properties"]["on"], reference("Flag2"));
+        assert_eq!(after["Flag2"]["x-value"], "Flag");
     }
 }

@@ -9,7 +9,7 @@ use crate::refusal::{Refusal, refuse};
 
 type Object = Map<String, Value>;
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
     let Some(root) = document.as_object_mut() else {
         return Err(refuse(
             "the JSON document is not an object",
@@ -29,11 +29,11 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Ref
     Ok(())
 }
 
-struct Shape<'r> {
-    report: &'r mut Report,
+struct Shape<'r, 'd> {
+    report: &'r mut Report<'d>,
 }
 
-impl Shape<'_> {
+impl Shape<'_, '_> {
     fn info(&mut self, root: &mut Object) {
         if !root.get("info").is_some_and(Value::is_object) {
             let before = root.insert("info".into(), json!({}));

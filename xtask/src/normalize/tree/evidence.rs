@@ -1,6 +1,7 @@
 //! The schemas that the recorded examples imply.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -8,13 +9,22 @@ use super::walk::{escape, operations, referenced_through};
 
 /// The values of all examples at one place of a schema.
 #[derive(Debug, Default)]
-pub(crate) struct Seen<'d> {
+pub(crate) struct Seen<'e> {
     /// Values other than null, with the operation of the response.
-    pub(crate) values: Vec<(&'d Value, String)>,
+    pub(crate) values: Vec<(&'e Value, &'e str)>,
     /// The responses that contain null.
-    pub(crate) nulls: Vec<String>,
+    pub(crate) nulls: Vec<&'e str>,
     /// Fields that the schema does not declare.
-    pub(crate) missing: BTreeMap<&'d str, Vec<(&'d Value, String)>>,
+    pub(crate) missing: BTreeMap<&'e str, Vec<(&'e Value, &'e str)>>,
+}
+
+/// A recorded response.
+pub(crate) struct Recorded {
+    /// The pointer of its schema.
+    pointer: String,
+    /// Its operation, for reports.
+    place: String,
+    value: Value,
 }
 
 /// Returns the examples of a body or a response: `example` and each of `examples`.
@@ -24,77 +34,130 @@ pub(crate) fn examples(media: &Value) -> impl Iterator<Item = &Value> {
     media.get("example").into_iter().chain(many)
 }
 
-/// Collects the values of all recorded responses, by the pointer of their schema.
-pub(crate) fn gather(document: &Value) -> BTreeMap<String, Seen<'_>> {
-    let mut gathered = Gathered {
-        document,
-        seen: BTreeMap::new(),
-    };
+/// Returns all recorded responses.
+pub(crate) fn recorded(document: &Value) -> Vec<Recorded> {
+    let mut recorded = Vec::new();
     for (path, method, operation) in operations(document) {
         for (status, response) in operation["responses"].as_object().into_iter().flatten() {
             for (name, media) in response["content"].as_object().into_iter().flatten() {
-                let pointer = format!(
-                    "/paths/{}/{method}/responses/{status}/content/{}/schema",
-                    escape(path),
-                    escape(name),
-                );
-                for example in examples(media) {
-                    let place = format!("{} {path} {status}", method.to_uppercase());
-                    gathered.visit(&pointer, &media["schema"], example, &place);
-                }
+                recorded.extend(examples(media).map(|example| Recorded {
+                    pointer: format!(
+                        "/paths/{}/{method}/responses/{status}/content/{}/schema",
+                        escape(path),
+                        escape(name),
+                    ),
+                    place: format!("{} {path} {status}", method.to_uppercase()),
+                    value: example.clone(),
+                }));
             }
         }
     }
-    gathered.seen
+    recorded
 }
 
-struct Gathered<'d> {
-    document: &'d Value,
-    seen: BTreeMap<String, Seen<'d>>,
+/// Collects the values of the recorded responses, by the pointer of their schema.
+pub(crate) fn gather<'e>(document: &Value, recorded: &'e [Recorded]) -> BTreeMap<String, Seen<'e>> {
+    let mut gathered = Gathered {
+        schemas: &document["components"]["schemas"],
+        seen: HashMap::new(),
+    };
+    for Recorded {
+        pointer,
+        place,
+        value,
+    } in recorded
+    {
+        if let Some(schema) = document.pointer(pointer) {
+            let root = Steps {
+                outer: None,
+                step: Cow::Borrowed(pointer),
+            };
+            gathered.visit(&root, schema, value, place);
+        }
+    }
+    gathered.seen.into_values().collect()
 }
 
-impl<'d> Gathered<'d> {
-    fn visit(&mut self, pointer: &str, schema: &'d Value, value: &'d Value, place: &str) {
+/// A pointer, as its last step and the steps before it.
+struct Steps<'s> {
+    outer: Option<&'s Steps<'s>>,
+    step: Cow<'s, str>,
+}
+
+impl Steps<'_> {
+    fn pointer(&self) -> String {
+        let outer = self.outer.map(Steps::pointer).unwrap_or_default();
+        outer + &self.step
+    }
+}
+
+struct Gathered<'d, 'e> {
+    schemas: &'d Value,
+    /// The pointer and the values of each schema, by the address of the schema: pointers are made
+    /// once, because examples have far more values than documents have schemas.
+    seen: HashMap<*const Value, (String, Seen<'e>)>,
+}
+
+impl<'d, 'e> Gathered<'d, 'e> {
+    fn visit(&mut self, steps: &Steps<'_>, schema: &'d Value, value: &'e Value, place: &'e str) {
         if value.is_null() {
-            self.at(pointer).nulls.push(place.into());
+            self.at(steps, schema).nulls.push(place);
             return;
         }
         if let Some(name) = referenced_through(schema) {
-            let target = &self.document["components"]["schemas"][name];
+            let Some(target) = self.schemas.get(name) else {
+                return;
+            };
             if target["type"] == "object" && !value.is_object() {
-                self.at(pointer).values.push((value, place.into()));
+                self.at(steps, schema).values.push((value, place));
                 return;
             }
-            return self.visit(&format!("/components/schemas/{name}"), target, value, place);
+            let steps = Steps {
+                outer: None,
+                step: Cow::Owned(format!("/components/schemas/{name}")),
+            };
+            return self.visit(&steps, target, value, place);
         }
-        self.at(pointer).values.push((value, place.into()));
+        self.at(steps, schema).values.push((value, place));
         match (value, schema["type"].as_str()) {
             (Value::Object(fields), Some("object")) => {
                 let properties = schema["properties"].as_object();
                 for (name, field) in fields {
                     match properties.and_then(|properties| properties.get(name)) {
                         Some(property) => {
-                            let pointer = format!("{pointer}/properties/{}", escape(name));
-                            self.visit(&pointer, property, field, place);
+                            let steps = Steps {
+                                outer: Some(steps),
+                                step: Cow::Owned(format!("/properties/{}", escape(name))),
+                            };
+                            self.visit(&steps, property, field, place);
                         }
                         None => {
-                            let missing = &mut self.at(pointer).missing;
-                            missing.entry(name).or_default().push((field, place.into()));
+                            let missing = &mut self.at(steps, schema).missing;
+                            missing.entry(name).or_default().push((field, place));
                         }
                     }
                 }
             }
             (Value::Array(items), Some("array")) => {
+                let Some(schema) = schema.get("items") else {
+                    return;
+                };
+                let steps = Steps {
+                    outer: Some(steps),
+                    step: Cow::Borrowed("/items"),
+                };
                 for item in items {
-                    self.visit(&format!("{pointer}/items"), &schema["items"], item, place);
+                    self.visit(&steps, schema, item, place);
                 }
             }
             _ => {}
         }
     }
 
-    fn at(&mut self, pointer: &str) -> &mut Seen<'d> {
-        self.seen.entry(pointer.into()).or_default()
+    fn at(&mut self, steps: &Steps<'_>, schema: &'d Value) -> &mut Seen<'e> {
+        let known = self.seen.entry(std::ptr::from_ref(schema));
+        let (_, seen) = known.or_insert_with(|| (steps.pointer(), Seen::default()));
+        seen
     }
 }
 
@@ -161,7 +224,8 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
+        // A field of type integer has 64 bits with a sign.
+        Value::Number(number) if !number.is_i64() => "number",
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",

@@ -35,6 +35,48 @@ pub(crate) fn snake(text: &str) -> String {
     }
 }
 
+/// Returns the Rust name that the generator gives a field.
+pub(crate) fn field(text: &str) -> String {
+    match text {
+        "+1" => return "plus1".into(),
+        "-1" => return "minus1".into(),
+        _ => {}
+    }
+    let word = |c: char| {
+        if c.is_alphanumeric() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    let plain: String = text.chars().filter(|c| *c != '\'').map(word).collect();
+    let name = plain.to_snake_case();
+    match name.chars().next() {
+        Some(first) if first.is_numeric() => format!("x{name}"),
+        _ => name,
+    }
+}
+
+/// Returns the Rust name of a parameter. Signs that distinguish parameters become words:
+/// `DateCreated<` is `date_created_lt`.
+pub(crate) fn argument(text: &str) -> String {
+    const SIGNS: [(&str, &str); 6] = [
+        ("<=", "-lte-"),
+        (">=", "-gte-"),
+        ("!=", "-ne-"),
+        ("<", "-lt-"),
+        (">", "-gt-"),
+        ("!", "-not-"),
+    ];
+    if !text.contains(['<', '>', '!']) {
+        return snake(text);
+    }
+    let spelled = SIGNS.iter().fold(text.to_string(), |text, (sign, word)| {
+        text.replace(sign, word)
+    });
+    snake(&spelled)
+}
+
 fn words(text: &str) -> String {
     let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     text.chars().map(word).collect()
@@ -80,6 +122,8 @@ mod tests {
         assert_eq!(pascal("option"), "OptionObject");
         assert_eq!(pascal("日本"), "Unnamed");
         assert_eq!(snake("page[number]"), "page_number");
+        assert_eq!(argument("page[number]"), "page_number");
+        assert_eq!(argument("DateCreated<="), "date_created_lte");
     }
 
     #[test]

@@ -2,10 +2,15 @@
 
 use serde_json::{Map, Value};
 
+use crate::guard::At;
+
 /// The methods of OpenAPI 3.0.
 pub const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "patch", "head", "options", "trace",
 ];
+
+/// The maximum length of a chain of references; a longer one is considered circular.
+pub(crate) const LONGEST_CHAIN: usize = 32;
 
 /// Escapes one step of a JSON pointer (RFC 6901).
 pub(crate) fn escape(step: &str) -> String {
@@ -91,6 +96,7 @@ pub(crate) fn each_operation(
             let operation = item.get_mut(method).and_then(Value::as_object_mut);
             if let Some(operation) = operation {
                 let pointer = format!("/paths/{}/{method}", escape(path));
+                let _place = At(&pointer);
                 visit(&pointer, path, method, operation);
             }
         }
@@ -133,6 +139,7 @@ pub(crate) fn each_below(
     for (step, child) in children(schema) {
         each_below(child, &format!("{pointer}/{step}"), visit);
     }
+    let _place = At(pointer);
     visit(pointer, schema);
 }
 
@@ -205,11 +212,17 @@ pub(crate) fn referenced_through(schema: &Value) -> Option<&str> {
 }
 
 /// Returns the schema, or the component that it references.
+///
+/// A chain of references that does not end returns a reference.
 pub(crate) fn whole<'d>(schema: &'d Value, schemas: &'d Value) -> &'d Value {
-    match referenced_through(schema) {
-        Some(name) => whole(&schemas[name], schemas),
-        None => schema,
+    let mut whole = schema;
+    for _ in 0..LONGEST_CHAIN {
+        match referenced_through(whole) {
+            Some(name) => whole = &schemas[name],
+            None => break,
+        }
     }
+    whole
 }
 
 /// Returns whether a schema is a string, number or boolean.

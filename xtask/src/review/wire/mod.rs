@@ -114,7 +114,14 @@ impl<'d> Comparison<'d> {
             }
         }
         for (id, added) in new.iter().filter(|(id, _)| !kept.contains_key(*id)) {
-            let text = format!("is new ({} {})", added.method, added.path);
+            let mut text = format!("is new ({} {})", added.method, added.path);
+            let not_sent = operations::not_sent(added.value);
+            if !not_sent.is_empty() {
+                text.push_str(&format!(
+                    " and has parts that the client cannot send: {}",
+                    not_sent.join(", ")
+                ));
+            }
             self.note(Subject::Operation(id.clone()), Wire::COMPATIBLE, text);
         }
         self.types();

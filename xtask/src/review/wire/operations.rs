@@ -41,6 +41,16 @@ impl Comparison<'_> {
             (true, false) => self.note(place, Wire::COMPATIBLE, "is no longer paged"),
             _ => {}
         }
+        let place = || Subject::Operation(id.to_string());
+        let (before, after) = (not_sent(old.value), not_sent(new.value));
+        for part in after.iter().filter(|part| !before.contains(part)) {
+            let text = format!("has a part that the client cannot send: {part}");
+            self.note(place(), Wire::COMPATIBLE, text);
+        }
+        for part in before.iter().filter(|part| !after.contains(part)) {
+            let text = format!("no longer has a part that the client cannot send: {part}");
+            self.note(place(), Wire::COMPATIBLE, text);
+        }
         self.parameters(id, old.value, new.value);
         self.body(id, old.value, new.value);
         self.answer(id, old.value, new.value);
@@ -48,9 +58,14 @@ impl Comparison<'_> {
 
     fn parameters(&mut self, id: &str, old: &Value, new: &Value) {
         let (before, after) = (parameters(old), parameters(new));
-        let subject = |name: &str| Subject::Argument {
-            operation: id.to_string(),
-            name: name.to_string(),
+        let subject = |parameter: &Value| {
+            // The code has this name, so that the changes of both are one line.
+            let given = ["x-rust-name", "name"].iter();
+            let mut given = given.filter_map(|key| parameter[*key].as_str());
+            Subject::Argument {
+                operation: id.to_string(),
+                name: given.next().unwrap_or_default().to_string(),
+            }
         };
         for ((place, name), parameter) in &before {
             let was = self.old.of(&parameter["schema"]);
@@ -58,20 +73,20 @@ impl Comparison<'_> {
                 // A path parameter is identified by its position.
                 let wire = Wire::breaking(*place != "path", false);
                 self.note(
-                    subject(name),
+                    subject(parameter),
                     wire,
                     format!("is gone from the {place} ({})", was.text),
                 );
                 continue;
             };
             let is = self.new.of(&other["schema"]);
-            let reshaped = self.reshaped(subject(name), Wire::REQUESTS, &was, &is);
+            let reshaped = self.reshaped(subject(parameter), Wire::REQUESTS, &was, &is);
             if !reshaped && sent_as(parameter) != sent_as(other) {
-                self.note(subject(name), Wire::REQUESTS, "has another encoding");
+                self.note(subject(parameter), Wire::REQUESTS, "has another encoding");
             }
             match (parameter["required"] == true, other["required"] == true) {
-                (false, true) => self.note(subject(name), Wire::REQUESTS, "is required now"),
-                (true, false) => self.note(subject(name), Wire::COMPATIBLE, "is optional now"),
+                (false, true) => self.note(subject(parameter), Wire::REQUESTS, "is required now"),
+                (true, false) => self.note(subject(parameter), Wire::COMPATIBLE, "is optional now"),
                 _ => {}
             }
         }
@@ -88,7 +103,7 @@ impl Comparison<'_> {
                 "optional"
             };
             self.note(
-                subject(name),
+                subject(parameter),
                 wire,
                 format!("is new in the {place} ({}, {needed})", is.text),
             );
@@ -161,6 +176,12 @@ fn sent_as(parameter: &Value) -> Value {
     let mut rest = parameter.as_object().cloned().unwrap_or_default();
     rest.retain(|key, _| ["explode", "style", "allowReserved", "content"].contains(&key.as_str()));
     rest.into()
+}
+
+/// Returns what an operation takes and the client cannot send.
+pub(super) fn not_sent(operation: &Value) -> Vec<&str> {
+    let parts = operation["x-not-sent"].as_array().into_iter().flatten();
+    parts.filter_map(Value::as_str).collect()
 }
 
 /// Returns the media type and shape of a body or a response.

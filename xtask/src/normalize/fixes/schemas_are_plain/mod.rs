@@ -2,6 +2,8 @@
 //! client would enforce on a server, no unions that a decoder would have to guess.
 
 mod all_of;
+mod circles;
+mod kinds;
 mod null_components;
 mod unions;
 
@@ -12,7 +14,9 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::evidence::kind;
 use crate::normalize::tree::walk::{distinct, each_schema, members_mut, text};
 use crate::refusal::Refusal;
-use all_of::{BASE, merge_parts};
+use all_of::{BASE, OPEN, merge_all};
+use circles::open_circles;
+use kinds::Kinds;
 use null_components::null_where_referred;
 use unions::one_alternative;
 
@@ -40,18 +44,17 @@ const FORMATS: &[(&str, &str)] = &[
 
 const TYPES: [&str; 6] = ["string", "number", "integer", "boolean", "object", "array"];
 
-pub(crate) fn apply(document: &mut Value, report: &mut Report) -> Result<(), Refusal> {
+pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
+    open_circles(document, report);
+    let kinds = Kinds::of(document);
     each_schema(document, &mut |pointer, schema| {
         if let Some(object) = schema.as_object_mut()
             && !is_settled(object)
         {
-            simplify(object, pointer, report);
+            simplify(object, pointer, &kinds, report);
         }
     });
-    let whole = document.clone();
-    each_schema(document, &mut |pointer, schema| {
-        merge_parts(schema, pointer, &whole, report)
-    });
+    merge_all(document, report);
     bases_are_open(document, report);
     null_where_referred(document, report);
     fields_are_apart::apply(document, report)
@@ -64,11 +67,12 @@ fn is_settled(object: &Object) -> bool {
 
 /// A response that is declared as a base type may be any of its subtypes, with fields that the base
 /// does not declare. A map keeps all of them.
-fn bases_are_open(document: &mut Value, report: &mut Report) {
+fn bases_are_open(document: &mut Value, report: &mut Report<'_>) {
     each_schema(document, &mut |pointer, schema| {
         let Some(object) = schema.as_object_mut() else {
             return;
         };
+        object.remove(OPEN);
         if object.remove(BASE).is_some() {
             object.remove("properties");
             object.remove("required");
@@ -82,21 +86,23 @@ fn bases_are_open(document: &mut Value, report: &mut Report) {
     });
 }
 
-fn simplify(schema: &mut Object, pointer: &str, report: &mut Report) {
+fn simplify(schema: &mut Object, pointer: &str, kinds: &Kinds, report: &mut Report<'_>) {
     one_type(schema, pointer, report);
     if schema.contains_key("discriminator") && schema.contains_key("properties") {
         schema.insert(BASE.into(), json!(true));
     }
+    wide_integers(schema, pointer, report);
+    open_by_rules(schema);
     drop_keywords(schema, pointer, report);
     known_format(schema);
     closed_values(schema, pointer, report);
-    one_alternative(schema, pointer, report);
+    one_alternative(schema, pointer, kinds, report);
     open_object(schema, pointer, report);
     complete_array(schema, pointer, report);
 }
 
 /// Converts the type to a single lower-case name, with `null` as `nullable`.
-fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
+fn one_type(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
     if let Some(value) = schema.remove("const") {
         report.note(pointer, format!("const {value}"), "an ordinary value");
         if value.is_string() {
@@ -176,7 +182,36 @@ fn one_type(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
-fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report) {
+/// An integer that may exceed 64 bits with a sign is a number, which keeps every digit.
+fn wide_integers(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
+    let format = text(schema, "format");
+    let is_wide = ["uint64", "uint128", "int128", "bigint", "big-integer"].contains(&format)
+        || ["maximum", "exclusiveMaximum"].iter().any(|key| {
+            let limit = schema.get(*key).filter(|limit| !limit.is_i64());
+            limit
+                .and_then(Value::as_f64)
+                .is_some_and(|limit| limit > i64::MAX as f64)
+        });
+    if is_wide && text(schema, "type") == "integer" {
+        report.note(pointer, "an integer beyond 64 bits with a sign", "number");
+        schema.insert("type".into(), json!("number"));
+    }
+}
+
+/// Fields that are declared by a pattern or under a condition have no name in the type.
+fn open_by_rules(schema: &mut Object) {
+    let rules = ["dependentSchemas", "else", "patternProperties", "then"];
+    let adds = |rule: &Value| rule.as_object().is_some_and(|rule| !rule.is_empty());
+    let is_open = rules.iter().any(|key| schema.get(*key).is_some_and(adds))
+        || schema
+            .get("unevaluatedProperties")
+            .is_some_and(|rest| *rest != json!(false));
+    if is_open && schema.get("type") == Some(&json!("object")) {
+        schema.insert("additionalProperties".into(), json!(true));
+    }
+}
+
+fn drop_keywords(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
     let annotation = ["example", "examples", "externalDocs", "title", "$comment"];
     let mut dropped = Vec::new();
     for key in DROPPED.split_whitespace() {
@@ -198,7 +233,7 @@ fn known_format(schema: &mut Object) {
 }
 
 /// Removes duplicates from enumerations of strings. Enumerations of other values become open.
-fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
+fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
     let Some(Value::Array(values)) = schema.remove("enum") else {
         return;
     };
@@ -217,7 +252,7 @@ fn closed_values(schema: &mut Object, pointer: &str, report: &mut Report) {
 }
 
 /// Allows unknown fields in objects, and removes requirements for fields that only one side knows.
-fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
+fn open_object(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
     if schema.get("type") != Some(&json!("object")) {
         schema.remove("additionalProperties");
         return;
@@ -228,15 +263,13 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
             report.note(pointer, "additionalProperties false", "open to new fields");
             schema.remove("additionalProperties");
         }
-        Some(Value::Object(_)) if has_fields => {
-            report.note(
-                pointer,
-                "typed additionalProperties beside properties",
-                "dropped",
-            );
-            schema.remove("additionalProperties");
+        Some(others) if has_fields => {
+            if *others != json!({}) {
+                let before = "additionalProperties beside properties";
+                report.note(pointer, before, "any JSON beside the fields");
+                schema.insert("additionalProperties".into(), json!({}));
+            }
         }
-        Some(Value::Bool(true)) if has_fields => drop(schema.remove("additionalProperties")),
         Some(Value::Object(values)) if !values.is_empty() && !values.contains_key("$ref") => {
             schema["additionalProperties"]["nullable"] = json!(true);
         }
@@ -280,7 +313,7 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report) {
     }
 }
 
-fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report) {
+fn complete_array(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
     if schema.get("type") == Some(&json!("array")) && !schema.contains_key("items") {
         schema.insert("items".into(), json!({}));
         report.note(pointer, "array without items", "array of any JSON");

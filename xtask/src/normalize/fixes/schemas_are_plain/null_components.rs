@@ -6,7 +6,7 @@ use crate::normalize::report::Report;
 use crate::normalize::tree::walk::{each_schema, referenced_through, schemas_mut};
 
 /// Moves `nullable` from a component to its references, because a model is not an `Option`.
-pub(crate) fn null_where_referred(document: &mut Value, report: &mut Report) {
+pub(crate) fn null_where_referred(document: &mut Value, report: &mut Report<'_>) {
     let mut nullable = Vec::new();
     for (name, schema) in schemas_mut(document) {
         let Some(schema) = schema.as_object_mut().filter(|schema| schema.len() > 1) else {

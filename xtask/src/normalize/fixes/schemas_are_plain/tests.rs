@@ -156,3 +156,102 @@ fn fields_without_a_name_of_their_own_leave_a_map() {
         json!({"type": "object", "additionalProperties": true}),
     );
 }
+
+/// Returns the component schemas after the fix.
+fn plain(schemas: Value) -> Value {
+    let (document, _) = check(apply, json!({"components": {"schemas": schemas}}));
+    document["components"]["schemas"].clone()
+}
+
+fn reference(name: impl std::fmt::Display) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[test]
+fn diamonds_of_parts_are_merged_once() {
+    let mut schemas = json!({"A0": {"type": "object", "properties": {"f": {"type": "string"}}}});
+    for level in 1..40 {
+        let below = reference(format!("A{}", level - 1));
+        let own =
+            json!({"type": "object", "properties": {format!("f{level}"): {"type": "string"}}});
+        schemas[format!("A{level}")] = json!({"allOf": [below, below, own]});
+    }
+    let merged = plain(schemas);
+    assert_eq!(merged["A39"]["properties"].as_object().unwrap().len(), 40);
+}
+
+#[test]
+fn diamonds_of_alternatives_are_judged_once() {
+    let mut schemas = json!({"A0": {"type": "string"}});
+    for level in 1..40 {
+        let below = reference(format!("A{}", level - 1));
+        schemas[format!("A{level}")] = json!({"oneOf": [below, below]});
+    }
+    assert_eq!(plain(schemas)["A39"], json!({"type": "string"}));
+}
+
+#[test]
+fn an_inherited_field_with_parts_is_merged_too() {
+    let schemas = plain(json!({
+        "Low": {"type": "object", "properties": {"born": {"allOf": [{"type": "string", "format": "date"}, {"description": "d"}]}}},
+        "Middle": {"allOf": [reference("Low"), {"properties": {"m": {"type": "string"}}}]},
+        "High": {"allOf": [reference("Middle"), {"properties": {"h": {"type": "string"}}}]},
+    }));
+    let born = &schemas["High"]["properties"]["born"];
+    assert_eq!(
+        (&born["type"], &born["format"]),
+        (&json!("string"), &json!("date"))
+    );
+}
+
+#[test]
+fn alternatives_inside_all_of_leave_the_object_open() {
+    let one = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}});
+    let alternatives = [
+        json!({"oneOf": [one("a"), one("b")]}),
+        json!({"anyOf": [reference("X"), reference("Y")]}),
+        json!({"oneOf": [reference("X"), {"type": "string"}]}),
+    ];
+    for alternative in alternatives {
+        let schemas =
+            plain(json!({"X": one("x"), "Y": one("y"), "T": {"allOf": [one("id"), alternative]}}));
+        let expected = json!({"type": "object", "properties": {"id": {"type": "string"}}, "additionalProperties": {}});
+        assert_eq!(schemas["T"], expected);
+    }
+}
+
+#[test]
+fn a_base_that_lists_its_kinds_is_open() {
+    let kind = |field: &str| json!({"allOf": [reference("Pet"), {"type": "object", "properties": {field: {"type": "boolean"}}}]});
+    let pet = json!({"type": "object", "discriminator": {"propertyName": "kind"},
+        "oneOf": [reference("Cat"), reference("Dog")], "properties": {"kind": {"type": "string"}}});
+    let schemas = plain(json!({"Pet": pet, "Cat": kind("meows"), "Dog": kind("barks")}));
+    assert_eq!(
+        schemas["Pet"],
+        json!({"type": "object", "additionalProperties": true})
+    );
+    let fields = schemas["Cat"]["properties"].as_object().unwrap();
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["kind", "meows"]);
+    assert_eq!(schemas["Cat"].get("additionalProperties"), None);
+}
+
+#[test]
+fn a_circle_that_describes_nothing_is_a_fault() {
+    let mut document = json!({"components": {"schemas": {
+        "A": {"allOf": [reference("B"), {"properties": {"a": {"type": "string"}}}]},
+        "B": {"allOf": [reference("A")]}, "C": reference("C")}}});
+    let mut report = Report::default();
+    apply(&mut document, &mut report).unwrap();
+    assert_eq!(report.faults().len(), 2, "{:?}", report.faults());
+    assert_eq!(document["components"]["schemas"]["C"], json!({}));
+    assert!(document["components"]["schemas"]["A"]["properties"]["a"].is_object());
+}
+
+#[test]
+fn a_schema_that_contains_itself_through_parts_ends() {
+    let child = json!({"allOf": [reference("T"), {"type": "object", "properties": {"x": {"type": "string"}}}]});
+    let schemas = plain(json!({"T": {"type": "object", "properties": {"child": child}}}));
+    let child = &schemas["T"]["properties"]["child"];
+    assert!(child["properties"]["x"].is_object());
+    assert_eq!(child["additionalProperties"], json!({}));
+}

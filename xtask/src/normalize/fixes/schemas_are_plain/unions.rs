@@ -2,13 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
+use super::all_of::OPEN;
+use super::kinds::Kinds;
 use crate::normalize::report::Report;
 use crate::normalize::tree::walk::referenced;
 
 type Object = Map<String, Value>;
 
 /// Replaces alternatives by one type that all of them match.
-pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut Report) {
+pub(super) fn one_alternative(
+    schema: &mut Object,
+    pointer: &str,
+    kinds: &Kinds,
+    report: &mut Report<'_>,
+) {
     for key in ["anyOf", "oneOf"] {
         let Some(Value::Array(mut members)) = schema.remove(key) else {
             continue;
@@ -36,7 +43,19 @@ pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut R
             report.note(pointer, format!("{key} of {count}"), "its only member");
             continue;
         }
-        let widest = widest(&members, schema);
+        let widest = widest(&members, schema, kinds);
+        let described = describe(&members);
+        let has_fields = schema
+            .get("properties")
+            .is_some_and(|all| *all != json!({}));
+        if has_fields && widest["type"] == "object" {
+            // The fields are those of all alternatives, and the rest stays readable.
+            schema.insert("type".into(), json!("object"));
+            schema.insert("additionalProperties".into(), json!({}));
+            let kept = "the fields beside it, and any other field";
+            report.note(pointer, format!("{key} of {described}"), kept);
+            continue;
+        }
         for shape in [
             "properties",
             "required",
@@ -48,13 +67,15 @@ pub(crate) fn one_alternative(schema: &mut Object, pointer: &str, report: &mut R
         ] {
             schema.remove(shape);
         }
-        let described = describe(&members);
         report.note(
             pointer,
             format!("{key} of {described}"),
             describe(std::slice::from_ref(&widest)),
         );
         let widest = widest.as_object().cloned().unwrap_or_default();
+        if widest.is_empty() {
+            schema.insert(OPEN.into(), json!(true));
+        }
         schema.extend(widest);
     }
 }
@@ -71,10 +92,10 @@ fn is_null(schema: &Value) -> bool {
 }
 
 /// Returns the narrowest schema that each member matches.
-fn widest(members: &[Value], schema: &Object) -> Value {
+fn widest(members: &[Value], schema: &Object, kinds: &Kinds) -> Value {
     let types: Vec<_> = members
         .iter()
-        .map(|member| member["type"].as_str().unwrap_or("?"))
+        .map(|member| kinds.kind(member).unwrap_or("?"))
         .collect();
     let all = |allowed: &[&str]| types.iter().all(|name| allowed.contains(name));
     let any = |wanted: &str| types.contains(&wanted);
