@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::token::{AccessToken, NeedsReconnect, RefreshFailure, RefreshToken, Scope, TokenSet};
+use super::token::{
+    AccessToken, NeedsReconnect, RefreshFailure, RefreshToken, Scope, TokenSet, expires_at,
+};
 use super::user::UserKey;
 
 /// The first byte of encrypted data. That of plain data is `{`.
@@ -233,7 +235,11 @@ impl TokenSet {
             app: encoded.app,
             tenant: encoded.tenant,
             scopes: encoded.scopes.join(" "),
-            expires_at: to_millis(self.expires_at()),
+            // Of the encoded times, because a sum of rounded times is not the rounded sum.
+            expires_at: to_millis(expires_at(
+                from_millis(encoded.issued_at),
+                Duration::from_millis(encoded.lifetime),
+            )),
             used_at: encoded.used_at,
             needs_reconnect: self.needs_reconnect.is_some(),
             is_failing: self.failure.is_some(),

@@ -1,5 +1,6 @@
 //! Tokens, scopes and token sets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -83,6 +84,11 @@ impl AccessToken {
     }
 }
 
+/// Returns the end of a lifetime. A lifetime that overflows is treated as 0.
+pub(super) fn expires_at(issued_at: SystemTime, lifetime: Duration) -> SystemTime {
+    issued_at.checked_add(lifetime).unwrap_or(issued_at)
+}
+
 /// Returns a text that identifies a refresh token without revealing it.
 pub(super) fn fingerprint(token: &RefreshToken) -> Box<str> {
     let digest = Sha256::new()
@@ -95,7 +101,7 @@ pub(super) fn fingerprint(token: &RefreshToken) -> Box<str> {
 ///
 /// The set is open: the vendor documents the scopes below, and third parties report more.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope(Box<str>);
+pub struct Scope(Cow<'static, str>);
 
 impl Scope {
     /// Reads the catalog. Every app has this scope.
@@ -113,11 +119,24 @@ impl Scope {
     /// Reads orders.
     pub const ORDER_HISTORY: &'static str = "patients:order_history";
 
+    const KNOWN: [&'static str; 7] = [
+        Self::CATALOG_READ,
+        Self::CLINIC_READ,
+        Self::CLINIC_WRITE,
+        Self::PATIENTS_READ,
+        Self::PATIENTS_WRITE,
+        Self::TREATMENT_PLAN_HISTORY,
+        Self::ORDER_HISTORY,
+    ];
+
     /// Creates a scope, in lower case.
     ///
     /// The vendor's guides capitalize some scopes, but tokens contain them in lower case.
     pub fn new(scope: impl AsRef<str>) -> Self {
-        Self(scope.as_ref().to_lowercase().into())
+        let scope = scope.as_ref().to_lowercase();
+        // Known scopes take no memory for each user.
+        let known = Self::KNOWN.into_iter().find(|known| *known == scope);
+        Self(known.map_or(Cow::Owned(scope), Cow::Borrowed))
     }
 
     /// Returns the scope as text.
@@ -364,8 +383,6 @@ impl TokenSet {
     /// The lifetime is counted from the request, so a wrong server clock has no effect.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        // A lifetime that overflows is treated as 0.
-        let expires_at = self.issued_at.checked_add(self.lifetime);
-        expires_at.unwrap_or(self.issued_at)
+        expires_at(self.issued_at, self.lifetime)
     }
 }

@@ -9,7 +9,7 @@ const DEFAULT_KIND: &str = "Practitioner";
 /// The known kinds, whose case is ignored.
 const KINDS: [&str; 3] = [DEFAULT_KIND, "Staff", "Clinic"];
 
-/// The key of a user: the kind of user and the vendor's id.
+/// The key of a user: the kind of user and the vendor's id. Clones share the text.
 ///
 /// Both are needed, because a practitioner and a member of staff may have the same id.
 /// The text form is `<kind>/<id>`, for example `Practitioner/7f3d0c1e`; store it beside the user in

@@ -90,8 +90,10 @@ pub struct ForEachUser<J> {
     connections: Connections,
     concurrency: usize,
     job: J,
-    on_checkpoint: Option<Box<dyn FnMut(&UserKey) + Send>>,
+    on_checkpoint: Option<Listener>,
 }
+
+type Listener = Box<dyn FnMut(&UserKey) + Send>;
 
 impl<J> ForEachUser<J> {
     /// Resumes after a checkpoint.

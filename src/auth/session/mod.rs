@@ -395,6 +395,7 @@ impl Session {
     fn publish(&self, flight: &Arc<Flight>, mut tokens: TokenSet) -> Arc<TokenSet> {
         // Read from the store when it is needed.
         tokens.replaced_access_token = None;
+        // Shares the text.
         tokens.user = self.user.clone();
         let refresh_ahead = (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD);
         // Jitter keeps tokens that were issued together from being refreshed together.

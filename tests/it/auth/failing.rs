@@ -39,6 +39,13 @@ impl Hook for Disk {
     }
 }
 
+/// How the token endpoint fails.
+enum Outage {
+    Fault(Fault),
+    /// One response decides about all refreshes for a while.
+    Response(Script),
+}
+
 async fn failing(app: &OAuthApp) -> Vec<Connection> {
     let mut listed = app.connections(ConnectionFilter::new().failing(true));
     let mut found = Vec::new();
@@ -63,48 +70,34 @@ async fn call(app: &OAuthApp, user: &str) -> Result<(), fullscript::Error> {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_is_reported_each_time_and_written_once_until_it_recovers() {
     let invalid_client = Script::json(401, &json!({"error": "invalid_client"}));
-    let other_owner = json!({
-        "access_token": "x", "resource_owner": {"id": "another", "type": "Practitioner"}
-    });
-    let outages: [(Box<dyn Fn(&Connected)>, Cause); 5] = [
+    let other_owner = Script::json(
+        200,
+        &json!({
+            "access_token": "x", "resource_owner": {"id": "another", "type": "Practitioner"}
+        }),
+    );
+    for (outage, cause) in [
+        (Outage::Fault(Fault::status(503)), Cause::Unreachable),
         (
-            Box::new(|it| it.fake.fault("create_oauth_token", Fault::status(503))),
+            Outage::Fault(Fault::reset_before_headers()),
             Cause::Unreachable,
         ),
-        (
-            Box::new(|it| {
-                it.fake
-                    .fault("create_oauth_token", Fault::reset_before_headers())
-            }),
-            Cause::Unreachable,
-        ),
-        (
-            Box::new(|it| it.fake.fault("create_oauth_token", Fault::html())),
-            Cause::Unreadable,
-        ),
-        (
-            Box::new(move |it| {
-                it.fake
-                    .answer_times("create_oauth_token", 1, invalid_client.clone());
-            }),
-            Cause::Misconfigured,
-        ),
-        (
-            Box::new(move |it| {
-                let script = Script::json(200, &other_owner);
-                it.fake.answer_times("create_oauth_token", 1, script);
-            }),
-            Cause::Unusable,
-        ),
-    ];
-    for (start, cause) in outages {
+        (Outage::Fault(Fault::html()), Cause::Unreadable),
+        (Outage::Response(invalid_client), Cause::Misconfigured),
+        (Outage::Response(other_owner), Cause::Unusable),
+    ] {
         let disk = Arc::new(Disk::default());
         let connected = Connected::hooked(&disk).await;
         let app = &connected.app;
         let before = connected.stored().await;
         connected.clock.advance(TWO_HOURS);
         let swaps = disk.swaps.load(Ordering::SeqCst);
-        start(&connected);
+        match outage {
+            Outage::Fault(fault) => connected.fake.fault("create_oauth_token", fault),
+            Outage::Response(script) => {
+                connected.fake.answer_times("create_oauth_token", 1, script);
+            }
+        }
         for _ in 0..3 {
             call(app, "practitioner").await.unwrap_err();
         }

@@ -176,7 +176,7 @@ async fn a_job_that_was_stopped_in_the_middle_resumes_at_its_checkpoint() {
                 async move {
                     // Each 50th user takes long.
                     let number: u64 = connection.user.id()[5..].parse().unwrap();
-                    let slow = u64::from(number % 50 == 0) * 400;
+                    let slow = u64::from(number.is_multiple_of(50)) * 400;
                     tokio::time::sleep(Duration::from_millis(10 + slow + number % 7)).await;
                     *ended.lock().unwrap().entry(connection.user).or_default() += 1;
                     Ok::<_, ()>(())

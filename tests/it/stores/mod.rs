@@ -111,3 +111,33 @@ fn super_version(record: &ConnectionRecord, version: u64) -> fullscript::auth::R
     data["lifetime"] = "another type".into();
     fullscript::auth::RecordData::new(serde_json::to_vec(&data).unwrap())
 }
+
+#[test]
+fn a_record_is_decoded_whatever_its_times_are() {
+    let epoch = std::time::SystemTime::UNIX_EPOCH;
+    let nanos = |nanos| Duration::from_nanos(nanos);
+    for issued_at in [
+        epoch,
+        epoch + nanos(1),
+        epoch + nanos(999_999),
+        epoch + Duration::new(1_767_225_600, 123_999_999),
+        epoch - nanos(1_500_000),
+        epoch + Duration::from_secs(1 << 40),
+    ] {
+        for lifetime in [
+            Duration::ZERO,
+            nanos(1),
+            nanos(999_999),
+            Duration::new(7_199, 876_999_999),
+            Duration::from_millis(u64::MAX),
+            Duration::MAX,
+        ] {
+            let mut tokens = tokens("a", 7);
+            (tokens.issued_at, tokens.used_at) = (issued_at, issued_at);
+            tokens.lifetime = lifetime;
+            let record = tokens.to_record();
+            let decoded = TokenSet::from_record(&record).unwrap();
+            assert!(decoded.to_record() == record, "{issued_at:?} {lifetime:?}");
+        }
+    }
+}
