@@ -184,7 +184,9 @@ mod exports {
         PageMeta, Pages, RecordJson, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
-    pub use crate::transport::{BuildError, CallOptions, CallOutcome, CallReport, RateLimit};
+    pub use crate::transport::{
+        BuildError, CallOptions, CallOutcome, CallReport, RateLimit, shared_limit,
+    };
 }
 #[cfg(feature = "client")]
 pub use exports::*;

@@ -29,7 +29,7 @@ impl Callers {
         let fixed = Client::builder(Environment::UsSandbox)
             .base_url(base_url)
             .http_client(http.clone())
-            .rate_limit(limit)
+            .rate_limit(limit.clone())
             .access_token(AccessToken::new(TOKEN))
             .build()
             .unwrap();

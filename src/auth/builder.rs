@@ -216,7 +216,7 @@ impl OAuthAppBuilder {
         };
         let redirect_uri = RedirectUri::parse(redirect_uri, connection)?;
         let environment = connection.environment;
-        let connected = self.connection.open()?;
+        let connected = self.connection.open(self.client_id.as_deref())?;
         let endpoint = Endpoint {
             tokens: Target {
                 url: token_url,

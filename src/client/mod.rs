@@ -149,7 +149,7 @@ impl ClientBuilder {
     /// [`allow_http_host`](Self::allow_http_host) names, or if TLS cannot be initialized.
     pub fn build(self) -> Result<Client, BuildError> {
         let credentials = self.token.map_or(Credentials::Missing, Credentials::Fixed);
-        let connected = self.connection.open()?;
+        let connected = self.connection.open(None)?;
         Ok(Client::with(Context::new(connected, credentials)))
     }
 }

@@ -1,9 +1,10 @@
-//! Stores tokens and an event log in an SQLite file.
+//! Stores tokens, an event log and a shared rate limit in an SQLite file.
 
 mod database;
 mod error;
 mod event_log;
 mod file;
+mod rate_limit;
 mod rows;
 mod schema;
 mod worker;
@@ -22,6 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use self::error::Failure;
 pub use self::error::SqliteError;
 pub use self::event_log::SqliteEventLog;
+pub use self::rate_limit::SqliteRateLimit;
 
 /// A token store in an SQLite file, for the processes of one machine.
 ///

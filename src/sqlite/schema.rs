@@ -12,7 +12,8 @@ const APPLICATION: i32 = 0x4653_544b;
 ///
 /// Times are milliseconds since 1970 in `connections`, and nanoseconds elsewhere.
 /// An event without `until` is acknowledged. Subjects are stored as hashes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE connections (
         key TEXT NOT NULL PRIMARY KEY,
         generation INTEGER NOT NULL,
@@ -49,7 +50,15 @@ const MIGRATIONS: &[&str] = &["
         newest INTEGER NOT NULL,
         forget_from INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE rate_limits (
+        app TEXT NOT NULL PRIMARY KEY,
+        state BLOB NOT NULL,
+        boot TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Returns the version of the file: the number of migrations applied.
 ///

@@ -17,8 +17,8 @@ use self::shared::Listener;
 use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
-pub use self::limit::RateLimit;
 pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot, Waits};
+pub use self::limit::{RateLimit, shared_limit};
 pub use self::options::CallOptions;
 pub use self::outcome::CallOutcome;
 pub(crate) use self::pools::{HttpPools, PoolInUse};
@@ -155,7 +155,8 @@ macro_rules! connection_setters {
 
         /// Sets the rate limit that all calls of this client or app share.
         ///
-        /// Default: the vendor's limit, 5,000 requests in 5 minutes.
+        /// Default: the vendor's limit, 5,000 requests in 5 minutes, for this process alone.
+        /// [`RateLimit::shared`](crate::RateLimit::shared) shares it with other processes.
         #[must_use]
         pub fn rate_limit(mut self, limit: $crate::RateLimit) -> Self {
             self.connection.rate_limit = limit;
@@ -208,8 +209,8 @@ impl Connection {
         }
     }
 
-    /// Builds the HTTP client and the shared state of calls.
-    pub(crate) fn open(self) -> Result<Connected, BuildError> {
+    /// Builds the HTTP client and the shared state of calls. `client_id` is that of the app.
+    pub(crate) fn open(self, client_id: Option<&str>) -> Result<Connected, BuildError> {
         let base = self.base()?;
         let http = match &self.http {
             Some(http) => HttpPools::of(http.clone()),
@@ -218,7 +219,17 @@ impl Connection {
                 HttpPools::build(move || build_http_client(settings.builder()))?
             }
         };
-        let calls = Calls::new(self.concurrency, self.rate_limit, self.clock, self.listener);
+        let mut app = self.environment.name().to_string();
+        if let Some(client_id) = client_id {
+            app.extend(["/", client_id]);
+        }
+        let calls = Calls::new(
+            self.concurrency,
+            &self.rate_limit,
+            &app,
+            self.clock,
+            self.listener,
+        );
         Ok(Connected {
             base: Arc::new(base),
             http: Arc::new(http),

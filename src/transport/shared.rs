@@ -58,12 +58,13 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(
         concurrency: usize,
-        limit: RateLimit,
+        limit: &RateLimit,
+        app: &str,
         clock: Arc<dyn Clock>,
         listener: Option<Listener>,
     ) -> Self {
         Self {
-            limiter: Arc::new(Limiter::new(limit, concurrency)),
+            limiter: Limiter::new(limit, concurrency, app),
             retry_budget: RetryBudget::new(),
             clock,
             listener,

@@ -3,6 +3,8 @@
 //! Call them from a test of your own implementation. Each function panics with the requirement that
 //! is not met.
 
+mod rate_limit;
 mod token_store;
 
+pub use rate_limit::rate_limit;
 pub use token_store::token_store;

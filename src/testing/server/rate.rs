@@ -18,7 +18,7 @@ impl Rate {
     /// Counts a request, or returns the response that rejects it. A rejected request does not
     /// count.
     pub(in crate::testing) fn refuse(&mut self, now: SystemTime) -> Option<Script> {
-        let (requests, window) = self.limit?.quota()?;
+        let (requests, window) = self.limit.as_ref()?.quota()?;
         let has_left = |at: &SystemTime| now.duration_since(*at).is_ok_and(|age| age >= window);
         while self.taken.front().is_some_and(has_left) {
             self.taken.pop_front();

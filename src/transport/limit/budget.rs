@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::shared_limit::{bucket, slice_life};
+
 /// Nanoseconds since the limiter was created, or a duration in nanoseconds.
 ///
 /// The largest value, about 584 years, means never.
@@ -34,6 +36,9 @@ const MAX_PAUSE: Nanos = 60_000_000_000;
 /// The divisor of the limit that gives the part that OAuth requests can always take in a window:
 /// 500 of 5,000.
 const OAUTH_SHARE: u64 = 10;
+
+/// The time for which one permit is kept for an OAuth request after the permit became free: 1 s.
+const KEPT: Nanos = 1_000_000_000;
 
 /// The part of the limit that OAuth requests can take in a window if calls use little of it, in
 /// bursts: 2,000 of 5,000.
@@ -73,6 +78,39 @@ pub(super) struct Budget {
     /// The times of the OAuth requests within the last span, oldest first.
     oauth: VecDeque<Nanos>,
     oauth_pause: Option<Pause>,
+    /// The time until which one permit is kept for an OAuth request that waits.
+    kept_until: Nanos,
+    /// Whether a call was sent since the last OAuth request.
+    is_oauth_next: bool,
+}
+
+/// The requests of a budget that several processes share, as they are saved between two uses.
+///
+/// Times are nanoseconds since 1970.
+#[derive(Default)]
+pub(super) struct Sent {
+    pub(super) calls: VecDeque<Nanos>,
+    pub(super) oauth: VecDeque<Nanos>,
+    /// The time since which there is no burst, and the number of calls since then.
+    pub(super) without_burst: Option<(Nanos, u64)>,
+    pub(super) kept_until: Nanos,
+    pub(super) is_oauth_next: bool,
+}
+
+impl Sent {
+    /// Returns the time of the newest request.
+    pub(super) fn newest(&self) -> Option<Nanos> {
+        self.calls.back().max(self.oauth.back()).copied()
+    }
+
+    /// Makes all times earlier, after the clock was set back.
+    pub(super) fn move_back(&mut self, by: Nanos) {
+        let times = self.calls.iter_mut().chain(&mut self.oauth);
+        let times = times.chain(self.without_burst.as_mut().map(|(at, _)| at));
+        for at in times.chain([&mut self.kept_until]) {
+            *at = at.saturating_sub(by);
+        }
+    }
 }
 
 /// A pause after a 429.
@@ -113,9 +151,44 @@ pub(super) fn nanos(duration: Duration) -> Nanos {
 
 impl Budget {
     pub(super) fn new(requests: NonZeroU32, window: Duration) -> Self {
-        let requests = u64::from(requests.get());
         let window = nanos(window);
-        let span = window.saturating_add(window.div_ceil(GUARD));
+        Self::over(requests, window.saturating_add(window.div_ceil(GUARD)))
+    }
+
+    /// Creates a budget of all processes, whose permits are sent up to [`slice_life`] later, and
+    /// whose times are up to a [`bucket`] too early.
+    pub(super) fn shared(requests: NonZeroU32, window: Duration, sent: Sent) -> Self {
+        let late = nanos(slice_life(window)).saturating_add(nanos(bucket(window)));
+        let mut budget = Self::new(requests, window);
+        budget = Self::over(requests, budget.span.saturating_add(late));
+        for at in sent.calls {
+            budget.record(at);
+        }
+        budget.oauth = sent.oauth;
+        budget.kept_until = sent.kept_until;
+        budget.is_oauth_next = sent.is_oauth_next;
+        budget.pause = sent.without_burst.map(|(until, calls)| {
+            let pause = Pause { until, length: 0 };
+            (pause, budget.count.saturating_sub(calls))
+        });
+        budget
+    }
+
+    /// Returns the requests of a shared budget.
+    pub(super) fn into_sent(self) -> Sent {
+        let since = |(pause, count): (Pause, u64)| (pause.until, self.count - count);
+        Sent {
+            calls: self.sent,
+            oauth: self.oauth,
+            without_burst: self.pause.map(since),
+            kept_until: self.kept_until,
+            is_oauth_next: self.is_oauth_next,
+        }
+    }
+
+    /// Creates an empty budget of requests that count for `span`.
+    fn over(requests: NonZeroU32, span: Nanos) -> Self {
+        let requests = u64::from(requests.get());
         let burst = (requests / BURST).max(1);
         Self {
             requests,
@@ -130,6 +203,8 @@ impl Budget {
             pause: None,
             oauth: VecDeque::new(),
             oauth_pause: None,
+            kept_until: 0,
+            is_oauth_next: true,
         }
     }
 
@@ -138,6 +213,7 @@ impl Budget {
     /// Returns `now` if it may be sent now.
     pub(super) fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
         self.forget(now);
+        let n = n + u64::from(now < self.kept_until);
         let mut at = now.max(self.paced(now, n));
         if let Some(beyond) = n.checked_sub(self.requests.saturating_sub(self.in_use()) + 1) {
             let round = beyond / self.requests + 1;
@@ -173,6 +249,16 @@ impl Budget {
         self.binding.push_back(self.count);
         self.sent.push_back(now);
         self.count += 1;
+        self.is_oauth_next = true;
+    }
+
+    /// Allows no burst for a span from now on, because requests of the last span are not known.
+    pub(super) fn end_burst(&mut self, now: Nanos) {
+        let is_later = |(pause, _): &(Pause, u64)| pause.until > now;
+        if !self.pause.as_ref().is_some_and(is_later) {
+            let (until, length) = (now, 0);
+            self.pause = Some((Pause { until, length }, self.count));
+        }
     }
 
     /// Applies a 429, and returns whether permits come later than before.
@@ -187,10 +273,25 @@ impl Budget {
         is_later
     }
 
-    /// Returns the earliest time at which an OAuth request can be sent, or `now`.
+    /// Counts an OAuth request that is sent now, or returns the earliest time for it.
     ///
-    /// `granted` calls are about to be sent.
-    pub(super) fn earliest_oauth(&mut self, now: Nanos, granted: u64) -> Nanos {
+    /// `granted` calls are about to be sent. While calls wait too, they and OAuth requests get
+    /// permits by turns.
+    pub(super) fn send_oauth(&mut self, now: Nanos, granted: u64) -> Result<(), Nanos> {
+        let at = self.earliest_oauth(now, granted);
+        if at > now {
+            if self.is_oauth_next {
+                self.kept_until = at.saturating_add(KEPT);
+            }
+            return Err(at);
+        }
+        self.oauth.push_back(now);
+        self.is_oauth_next = false;
+        self.kept_until = 0;
+        Ok(())
+    }
+
+    fn earliest_oauth(&mut self, now: Nanos, granted: u64) -> Nanos {
         self.forget(now);
         let free_again = |sent: Option<Nanos>| sent.map_or(now, |at| at.saturating_add(self.span));
         let oauth_below = |limit: u64| {
@@ -215,11 +316,6 @@ impl Budget {
         2 * self.span / (self.burst * OAUTH_BURSTS).min(self.requests).max(1)
     }
 
-    /// Counts an OAuth request that is sent now.
-    pub(super) fn record_oauth(&mut self, now: Nanos) {
-        self.oauth.push_back(now);
-    }
-
     /// Applies a 429 for an OAuth request, which pauses no calls.
     pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) {
         if let Some(pause) = Pause::after(self.oauth_pause.as_ref(), now, retry_after) {
@@ -227,8 +323,13 @@ impl Budget {
         }
     }
 
+    /// Returns the time between two requests under saturation.
+    pub(super) fn pace(&self) -> Nanos {
+        self.pace
+    }
+
     /// Returns when rule 2 allows the `n`th request since a time, including one at that time.
-    fn paced(&self, since: Nanos, n: u64) -> Nanos {
+    pub(super) fn paced(&self, since: Nanos, n: u64) -> Nanos {
         since.saturating_add(self.pace.saturating_mul(n.saturating_sub(self.burst)))
     }
 

@@ -2,93 +2,28 @@
 
 mod budget;
 mod queue;
+mod rate_limit;
+pub mod shared_limit;
+mod store;
+mod supply;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use budget::{Budget, Nanos, nanos};
+use budget::{Nanos, nanos};
 use queue::{Admission, Check, Queue, Waiter};
+use store::Store;
+use supply::{OauthStep, Supply};
+
+pub use rate_limit::RateLimit;
 
 use crate::lock::lock;
-
-/// A maximum number of requests within a time window.
-///
-/// The default is the vendor's limit: 5,000 requests in any 5 minutes, counted over all operations
-/// and all users of an app.
-/// [The vendor's page](https://fullscript.dev/technical-reference/rate-limits) documents no more
-/// than that; in particular, it does not document the response to a request above the limit.
-/// The client therefore also slows down after each 429, for the time in `Retry-After` if present,
-/// at most 60 s. Only the user whose request was refused is paused; all users are, if a second one
-/// is refused at the same time or if the response says so (`X-RateLimit-Global: true` or
-/// `X-RateLimit-Scope: global`).
-///
-/// Requests above the limit wait in a queue per user.
-/// The queues are served round-robin, so a job of one user with thousands of requests barely delays
-/// the other users.
-/// Requests of one user are sent in the order in which they were made.
-/// A fifth of the limit may be sent as a burst; the rest is spread over the window.
-/// OAuth requests count against the limit, but do not wait behind calls, nor calls behind them. They
-/// can always have a tenth of the limit, and up to two fifths while calls leave enough of it unused.
-///
-/// The limit applies to one process.
-/// If several processes share an app, give each process its share.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use fullscript::RateLimit;
-///
-/// // Two processes share the app.
-/// let half = RateLimit::new(2_500, Duration::from_secs(300));
-/// assert_ne!(half, RateLimit::default());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit(Option<Quota>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Quota {
-    requests: NonZeroU32,
-    window: Duration,
-}
-
-impl RateLimit {
-    /// Allows `requests` in any time window of length `window`.
-    ///
-    /// 0 requests are treated as 1. A window of zero length means [`off`](Self::off).
-    #[must_use]
-    pub fn new(requests: u32, window: Duration) -> Self {
-        let requests = NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN);
-        Self((!window.is_zero()).then_some(Quota { requests, window }))
-    }
-
-    /// Disables the limit: every request is sent at once, and the server may return 429.
-    #[must_use]
-    pub fn off() -> Self {
-        Self(None)
-    }
-
-    /// Returns the number of requests and the window, if there is a limit.
-    #[cfg(feature = "testing")]
-    pub(crate) fn quota(self) -> Option<(u32, Duration)> {
-        let quota = self.0?;
-        Some((quota.requests.get(), quota.window))
-    }
-}
-
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self::new(5_000, Duration::from_secs(300))
-    }
-}
 
 /// The rate limiter and the concurrency limit that all calls of a client or an app share.
 ///
@@ -101,6 +36,8 @@ pub(crate) struct Limiter {
     queue: Mutex<Queue<Arc<Notify>>>,
     /// Notified when the last request in flight ends after the limiter was closed.
     drained: Notify,
+    /// The store of a limit that several processes share.
+    store: Option<Store>,
 }
 
 /// The permission to send one request, which is already counted as sent.
@@ -171,15 +108,22 @@ enum Next {
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: RateLimit, concurrency: usize) -> Self {
-        let budget = limit
-            .0
-            .map(|quota| Budget::new(quota.requests, quota.window));
-        Self {
+    /// Creates the limiter of an app, whose name is that of a shared state.
+    pub(crate) fn new(limit: &RateLimit, concurrency: usize, app: &str) -> Arc<Self> {
+        Arc::new_cyclic(|limiter| Self {
             start: Instant::now(),
-            queue: Mutex::new(Queue::new(budget, concurrency.max(1))),
+            queue: Mutex::new(Queue::new(Supply::new(limit), concurrency.max(1))),
             drained: Notify::new(),
-        }
+            store: limit
+                .quota
+                .and(limit.sharing.as_ref())
+                .map(|sharing| Store {
+                    limit: Arc::clone(&sharing.store),
+                    app: app.into(),
+                    limiter: limiter.clone(),
+                    listener: sharing.listener.clone(),
+                }),
+        })
     }
 
     /// Returns a permit if a user's request may be sent at once, or else a place in the queue.
@@ -189,10 +133,16 @@ impl Limiter {
             return Err(NoPermit::Closed);
         }
         match queue.admit(now, user, self.nanos(until)) {
-            Admission::Granted(user) => Ok(Entry::Permit(Permit {
-                limiter: self,
-                user: Some(user),
-            })),
+            Admission::Granted(user) => {
+                // Without a waiting call, only a store that has failed is asked.
+                let asked = queue.ask(now);
+                drop(queue);
+                self.send(asked);
+                Ok(Entry::Permit(Permit {
+                    limiter: self,
+                    user: Some(user),
+                }))
+            }
             Admission::TooLate(at) => Err(NoPermit::before(at, now)),
             Admission::Wait => {
                 let waiter = queue.wait(now, user, Arc::default());
@@ -213,16 +163,21 @@ impl Limiter {
     /// Returns the time to wait if that is after `until`.
     pub(crate) async fn acquire_oauth(&self, until: Instant) -> Result<(), Duration> {
         loop {
-            let at = {
+            let (step, now) = {
                 let (mut queue, now) = self.lock();
-                match queue.send_oauth(now) {
-                    Ok(()) => return Ok(()),
-                    Err(at) if at > self.nanos(until) => {
-                        return Err(Duration::from_nanos(at - now));
-                    }
-                    Err(at) => at,
-                }
+                (queue.oauth(now), now)
             };
+            let at = match step {
+                OauthStep::Send => return Ok(()),
+                OauthStep::At(at) => at,
+                OauthStep::Ask(ask) => match Box::pin(self.ask_for_oauth(ask)).await {
+                    Some(at) => at,
+                    None => return Ok(()),
+                },
+            };
+            if at > self.nanos(until) {
+                return Err(Duration::from_nanos(at.saturating_sub(now)));
+            }
             sleep_until(self.start + Duration::from_nanos(at)).await;
         }
     }
@@ -420,8 +375,10 @@ impl<'l> Place<'l> {
             return Err(NoPermit::Closed);
         }
         let deadline = self.limiter.nanos(until);
+        let asked = queue.ask(now);
         let check = (deadline >= now).then(|| queue.check(now, &self.waiter, &mut woken));
         drop(queue);
+        self.limiter.send(asked);
         wake(woken);
         match check {
             None => Err(NoPermit::before(now, now)),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::budget::{Budget, Nanos, Pause};
+use super::budget::{Nanos, Pause};
+use super::shared_limit::{Permits, SharedLimitEvent};
+use super::supply::{Ask, OauthStep, Supply};
 
 /// The time within which a granted permit must be redeemed: 1 s.
 ///
@@ -15,6 +17,9 @@ const GRANT_TIMEOUT: Nanos = 1_000_000_000;
 ///
 /// Slow requests of one user therefore leave slots for the others.
 const RESERVED: usize = 4;
+
+/// The number of users above which waiting requests are not counted for a slice.
+const MAX_COUNTED: usize = 25;
 
 /// The waiting requests, and what they wait for: the request budget and a slot of the concurrency
 /// limit.
@@ -28,7 +33,7 @@ const RESERVED: usize = 4;
 /// always the one that gets them. A granted permit is reserved in the budget; a redeemed permit is
 /// counted as sent.
 pub(super) struct Queue<H> {
-    budget: Option<Budget>,
+    supply: Supply,
     /// The number of free slots.
     slots: usize,
     /// The number of granted and in-flight requests, each of which has a slot.
@@ -53,10 +58,6 @@ pub(super) struct Queue<H> {
     /// The times of grants by waiter number, oldest first; some may no longer be in `granted`.
     grants: VecDeque<(Nanos, u64)>,
     next_waiter: u64,
-    /// The time until which one permit is kept for an OAuth request that waits.
-    kept_until: Nanos,
-    /// Whether a call was sent since the last OAuth request.
-    is_oauth_next: bool,
 }
 
 struct UserQueue<H> {
@@ -100,10 +101,10 @@ pub(super) enum Check {
 }
 
 impl<H: Clone> Queue<H> {
-    /// Creates a queue without limits if there is no budget and `slots` is `usize::MAX`.
-    pub(super) fn new(budget: Option<Budget>, slots: usize) -> Self {
+    /// Creates a queue without limits if the supply is unlimited and `slots` is `usize::MAX`.
+    pub(super) fn new(supply: Supply, slots: usize) -> Self {
         Self {
-            budget,
+            supply,
             slots,
             in_flight: 0,
             streams: 0,
@@ -118,8 +119,6 @@ impl<H: Clone> Queue<H> {
             granted: HashMap::new(),
             grants: VecDeque::new(),
             next_waiter: 0,
-            kept_until: 0,
-            is_oauth_next: true,
         }
     }
 
@@ -140,7 +139,8 @@ impl<H: Clone> Queue<H> {
         if is_first && has_slot && at <= now {
             let user = own.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
             self.take_slot(&user);
-            self.record(now);
+            // The permit was there just now.
+            let _recorded = self.supply.record(now);
             return Admission::Granted(user);
         }
         Admission::Wait
@@ -184,9 +184,12 @@ impl<H: Clone> Queue<H> {
 
     /// Counts a request as sent if it has a permit. The request keeps its slot.
     pub(super) fn redeem(&mut self, now: Nanos, waiter: &Waiter<H>) -> bool {
-        let redeemed = self.granted.remove(&waiter.number).is_some();
-        if redeemed {
-            self.record(now);
+        if self.granted.remove(&waiter.number).is_none() {
+            return false;
+        }
+        let redeemed = self.supply.record(now);
+        if !redeemed {
+            self.free_slot(now, &waiter.user);
         }
         redeemed
     }
@@ -258,7 +261,7 @@ impl<H: Clone> Queue<H> {
         after: Option<Nanos>,
         wake: &mut Vec<H>,
     ) {
-        if self.budget.is_none() {
+        if self.supply.is_unlimited() {
             // Every request is sent at once if the limit is off.
             return;
         }
@@ -291,8 +294,7 @@ impl<H: Clone> Queue<H> {
 
     /// Applies a 429 that concerns all users.
     pub(super) fn all_throttled(&mut self, now: Nanos, after: Option<Nanos>, wake: &mut Vec<H>) {
-        let budget = self.budget.as_mut();
-        if budget.is_some_and(|budget| budget.throttled(now, after)) {
+        if self.supply.throttled(now, after) {
             // Requests with a granted permit wait again, and all requests check whether they can
             // still meet their deadline.
             self.withdraw_grants(now, None);
@@ -301,39 +303,64 @@ impl<H: Clone> Queue<H> {
         }
     }
 
-    /// Counts an OAuth request as sent if it can be sent now, or returns the earliest time for it.
-    ///
-    /// OAuth requests need no slot and wait in no queue.
-    ///
-    /// While calls wait too, they and OAuth requests get permits by turns.
-    pub(super) fn send_oauth(&mut self, now: Nanos) -> Result<(), Nanos> {
+    /// Decides on an OAuth request, which needs no slot and waits in no queue.
+    pub(super) fn oauth(&mut self, now: Nanos) -> OauthStep {
         self.update_time(now);
-        let granted = self.granted.len() as u64;
-        let Some(budget) = &mut self.budget else {
-            return Ok(());
-        };
-        let at = budget.earliest_oauth(now, granted);
-        if at > now {
-            if self.is_oauth_next {
-                self.kept_until = at.saturating_add(GRANT_TIMEOUT);
-            }
-            return Err(at);
-        }
-        budget.record_oauth(now);
-        self.is_oauth_next = false;
-        self.kept_until = 0;
-        Ok(())
+        self.supply.oauth(now, self.granted.len() as u64)
     }
 
     pub(super) fn oauth_pace(&self) -> Option<Nanos> {
-        self.budget.as_ref().map(Budget::oauth_pace)
+        self.supply.oauth_pace()
     }
 
     /// Applies a 429 for an OAuth request.
     pub(super) fn oauth_throttled(&mut self, now: Nanos, after: Option<Nanos>) {
-        if let Some(budget) = &mut self.budget {
-            budget.oauth_throttled(now, after);
+        self.supply.oauth_throttled(now, after);
+    }
+
+    /// Returns a request to the store of a shared limit, if calls need it now.
+    pub(super) fn ask(&mut self, now: Nanos) -> (Option<Ask>, Option<SharedLimitEvent>) {
+        if self.is_closed || !matches!(self.supply, Supply::Shared(_)) {
+            return (None, None);
         }
+        self.update_time(now);
+        let calls = self.granted.len() + self.sendable();
+        match &mut self.supply {
+            Supply::Shared(slices) => slices.ask(now, calls as u64),
+            _ => (None, None),
+        }
+    }
+
+    /// Applies the response of the store, or its failure.
+    pub(super) fn answered(
+        &mut self,
+        now: Nanos,
+        ask: &Ask,
+        answer: Option<Permits>,
+        wake: &mut Vec<H>,
+    ) -> Option<SharedLimitEvent> {
+        let Supply::Shared(slices) = &mut self.supply else {
+            return None;
+        };
+        let event = slices.answered(now, ask, answer);
+        if event == Some(SharedLimitEvent::Failed) {
+            self.withdraw_grants(now, None);
+        }
+        if !self.grant_due(now, wake) {
+            // The first request learns when to check again.
+            self.wake_first(wake);
+        }
+        event
+    }
+
+    /// Returns the number of waiting requests that have a slot, counted for the first users.
+    fn sendable(&self) -> usize {
+        let users = self.rotation.values().filter_map(|user| {
+            let queue = self.users.get(user)?;
+            let slots = self.slots_of(user) - queue.in_flight;
+            Some(queue.waiting.len().min(slots))
+        });
+        users.take(MAX_COUNTED).sum::<usize>().min(self.slots)
     }
 
     /// Returns the minimum number of permits before a new request of a user, if no request is
@@ -350,17 +377,7 @@ impl<H: Clone> Queue<H> {
     }
 
     fn earliest(&mut self, now: Nanos, n: u64) -> Nanos {
-        let kept = u64::from(now < self.kept_until);
-        self.budget
-            .as_mut()
-            .map_or(now, |budget| budget.earliest(now, n + kept))
-    }
-
-    fn record(&mut self, now: Nanos) {
-        if let Some(budget) = &mut self.budget {
-            budget.record(now);
-            self.is_oauth_next = true;
-        }
+        self.supply.earliest(now, n)
     }
 
     fn paused_until(&self, user: &str) -> Nanos {
@@ -563,7 +580,8 @@ impl<H: Clone> Queue<H> {
                 // upper bound.
                 let users_ahead = position - self.rotation.keys().next()?;
                 let users_ahead = users_ahead.min(self.rotation.len() as u64 - 1);
-                Some(self.earliest(now, self.granted.len() as u64 + users_ahead + 1))
+                let permits = self.granted.len() as u64 + users_ahead + 1;
+                Some(self.supply.check_at(now, permits))
             }
             // A free slot wakes the first user, whose future may not be polled for a while.
             _ => Some(now.saturating_add(GRANT_TIMEOUT)),

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod faults;
+mod rate_limit;
 pub(crate) mod sqlite;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use fullscript::auth::{
     AccessToken, ConnectionRecord, MemoryStore, RefreshToken, Scope, TokenSet, UserKey,
 };
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
+use fullscript::shared_limit::MemoryLimit;
 use fullscript::sqlite::SqliteStore;
 use fullscript::testing::contract;
 use tempfile::TempDir;
@@ -57,6 +59,23 @@ async fn the_sqlite_store_meets_all_requirements() {
     };
     contract::token_store(open).await;
     contract::token_store(async || EncryptedStore::new(open().await, ring())).await;
+}
+
+#[tokio::test]
+async fn the_rate_limit_in_memory_meets_all_requirements() {
+    contract::rate_limit(async || MemoryLimit::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rate_limit_in_sqlite_meets_all_requirements() {
+    let directory = TempDir::new().unwrap();
+    let files = std::cell::Cell::new(0);
+    let open = async || {
+        files.set(files.get() + 1);
+        let path = directory.path().join(format!("{}.db", files.get()));
+        SqliteStore::open(path).await.unwrap().rate_limit()
+    };
+    contract::rate_limit(open).await;
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl Connected {
         let told = Arc::clone(&events);
         let app = fake
             .app_builder()
-            .rate_limit(limit)
+            .rate_limit(limit.clone())
             .store(hooked(store.clone()))
             .clock(clock.clone())
             .on_event(move |event| told.lock().unwrap().push(event.clone()))
@@ -80,7 +80,7 @@ impl Connected {
     pub(crate) fn another(&self) -> OAuthAppBuilder {
         self.fake
             .app_builder()
-            .rate_limit(self.limit)
+            .rate_limit(self.limit.clone())
             .store(self.store.clone())
             .clock(self.clock.clone())
     }

@@ -1,3 +1,4 @@
 mod policy;
+mod shared;
 mod simulation;
 mod waiting;

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::transport::limit::budget::{Budget, Nanos, nanos};
+use crate::transport::limit::RateLimit;
+use crate::transport::limit::budget::{Nanos, nanos};
 use crate::transport::limit::queue::{Admission, Check, Queue, Waiter};
+use crate::transport::limit::supply::{OauthStep, Supply};
 
 pub(super) const SECOND: Nanos = 1_000_000_000;
 pub(super) const WINDOW: Nanos = 300 * SECOND;
@@ -70,9 +71,8 @@ impl Simulation {
     }
 
     pub(super) fn with_limit(requests: u32, window: Duration) -> Self {
-        let requests = NonZeroU32::new(requests).unwrap();
         Self {
-            queue: Queue::new(Some(Budget::new(requests, window)), usize::MAX),
+            queue: Queue::new(Supply::new(&RateLimit::new(requests, window)), usize::MAX),
             users: Vec::new(),
             events: BinaryHeap::new(),
             scheduled: 0,
@@ -155,7 +155,7 @@ impl Simulation {
 
     /// Sends an OAuth request if that is possible now.
     pub(super) fn oauth(&mut self) -> bool {
-        let sent = self.queue.send_oauth(self.now).is_ok();
+        let sent = matches!(self.queue.oauth(self.now), OauthStep::Send);
         if sent {
             self.sent.push(self.now);
         }

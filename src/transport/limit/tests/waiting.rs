@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Limiter {
     /// Waits until a user's request may be sent, and counts it as sent.
-    async fn acquire(&self, user: &str, until: Instant) -> Result<Permit<'_>, NoPermit> {
+    pub(super) async fn acquire(&self, user: &str, until: Instant) -> Result<Permit<'_>, NoPermit> {
         let place = match self.enter(user, until)? {
             Entry::Permit(permit) => return Ok(permit),
             Entry::Place(place) => place,
@@ -37,7 +37,7 @@ fn far() -> Instant {
 
 /// Creates a limiter of one request per second; the margin adds 1/300 of a second.
 fn one_per_second() -> Arc<Limiter> {
-    Arc::new(Limiter::new(RateLimit::new(1, SECOND), 1_000))
+    Limiter::new(&RateLimit::new(1, SECOND), 1_000, "")
 }
 
 /// Polls a future once, like a stream whose consumer is then busy.
@@ -235,7 +235,7 @@ async fn waiting_requests_of_a_user_pass_an_unpolled_future_of_another() {
 
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
-    let limiter = Arc::new(Limiter::new(RateLimit::new(100, SECOND), 10_000));
+    let limiter = Limiter::new(&RateLimit::new(100, SECOND), 10_000, "");
     let mut waiting = JoinSet::new();
     for number in 0..3_000_u64 {
         let limiter = limiter.clone();
@@ -260,7 +260,7 @@ async fn no_permit_is_lost_when_many_futures_are_dropped_at_random() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_delays_all_users() {
-    let limiter = Arc::new(Limiter::new(RateLimit::default(), 256));
+    let limiter = Limiter::new(&RateLimit::default(), 256, "");
     drop(limiter.acquire("user", far()).await.unwrap());
     limiter.throttled("", Some(30 * SECOND), true);
     let start = Instant::now();
@@ -336,7 +336,7 @@ async fn a_permit_that_was_withdrawn_is_not_redeemed() {
 #[tokio::test(start_paused = true)]
 async fn streamed_bodies_have_half_of_the_slots_at_most() {
     for (slots, expected) in [(1, 0), (2, 1), (3, 1), (8, 4)] {
-        let limiter = Arc::new(Limiter::new(RateLimit::off(), slots));
+        let limiter = Limiter::new(&RateLimit::off(), slots, "");
         let mut streams = Vec::new();
         // No caller ever reads its body.
         for _ in 0..3 * slots {
@@ -355,7 +355,7 @@ async fn streamed_bodies_have_half_of_the_slots_at_most() {
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_no_request_waits() {
     for off in [RateLimit::off(), RateLimit::new(5, Duration::ZERO)] {
-        let limiter = Limiter::new(off, usize::MAX);
+        let limiter = Limiter::new(&off, usize::MAX, "");
         limiter.throttled("", Some(SECOND), true);
         for _ in 0..10_000 {
             let permit = pin!(limiter.acquire("user", Instant::now()));
@@ -380,7 +380,7 @@ fn debug_shows_no_user() {
 #[tokio::test(start_paused = true)]
 async fn one_user_with_slow_requests_leaves_slots_for_the_others() {
     for concurrency in [4, 20, 256] {
-        let limiter = Arc::new(Limiter::new(RateLimit::default(), concurrency));
+        let limiter = Limiter::new(&RateLimit::default(), concurrency, "");
         let mut slow = JoinSet::new();
         for _ in 0..900 {
             let limiter = limiter.clone();
@@ -410,7 +410,7 @@ async fn one_user_with_slow_requests_leaves_slots_for_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn slots_go_round_robin_to_the_users_that_wait() {
-    let limiter = Arc::new(Limiter::new(RateLimit::off(), 2));
+    let limiter = Limiter::new(&RateLimit::off(), 2, "");
     let mut waiting = JoinSet::new();
     for (number, user) in ["a", "a", "a", "a", "b", "b", "c"].into_iter().enumerate() {
         let limiter = limiter.clone();
@@ -430,7 +430,7 @@ async fn slots_go_round_robin_to_the_users_that_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_a_slot_fails_at_its_deadline_and_names_the_concurrency_limit() {
-    let limiter = Limiter::new(RateLimit::default(), 1);
+    let limiter = Limiter::new(&RateLimit::default(), 1, "");
     let _permit = limiter.acquire("a", far()).await.unwrap();
     let start = Instant::now();
     let refused = limiter.acquire("b", start + 5 * SECOND).await;
@@ -440,7 +440,7 @@ async fn a_request_without_a_slot_fails_at_its_deadline_and_names_the_concurrenc
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_passes_an_unpolled_future() {
-    let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+    let limiter = Limiter::new(&RateLimit::off(), 1, "");
     let permit = limiter.acquire("a", far()).await.unwrap();
     let mut idle = Box::pin(limiter.acquire("idle", far()));
     assert!(poll(idle.as_mut()).is_pending());
@@ -464,7 +464,7 @@ fn a_permit_costs_little_beside_fifty_thousand_waiting_users() {
         .unwrap();
     runtime.block_on(async {
         let mut took = [0, 50_000].map(|waiting| {
-            let limiter = Limiter::new(RateLimit::new(10, SECOND), 100_000);
+            let limiter = Limiter::new(&RateLimit::new(10, SECOND), 100_000, "");
             let users: Vec<_> = (0..waiting)
                 .map(|number| format!("user {number}"))
                 .collect();
@@ -489,7 +489,7 @@ fn a_permit_costs_little_beside_fifty_thousand_waiting_users() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_limiter_refuses_requests_and_waits_for_those_in_flight() {
-    let limiter = Arc::new(Limiter::new(RateLimit::default(), 2));
+    let limiter = Limiter::new(&RateLimit::default(), 2, "");
     let permits = [
         limiter.acquire("a", far()).await.unwrap(),
         limiter.acquire("b", far()).await.unwrap(),
@@ -517,7 +517,7 @@ async fn a_closed_limiter_refuses_requests_and_waits_for_those_in_flight() {
 async fn unpolled_futures_of_a_user_delay_the_same_user_by_seconds_only() {
     for (idle, concurrency) in [(1, 1_000), (3, 1_000), (1, 1), (3, 2)] {
         let limit = RateLimit::new(1, SECOND);
-        let limiter = Limiter::new(limit, concurrency);
+        let limiter = Limiter::new(&limit, concurrency, "");
         let permit = limiter.acquire("a", far()).await.unwrap();
         let mut unpolled: Vec<_> = (0..idle)
             .map(|_| Box::pin(limiter.acquire("a", far())))
@@ -545,7 +545,7 @@ async fn unpolled_futures_of_a_user_delay_the_same_user_by_seconds_only() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_limiter_grants_nothing_to_futures_that_wait() {
     for polled in [false, true] {
-        let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+        let limiter = Limiter::new(&RateLimit::off(), 1, "");
         let permit = limiter.acquire("a", far()).await.unwrap();
         let mut idle = Box::pin(limiter.acquire("b", far()));
         assert!(poll(idle.as_mut()).is_pending());
@@ -565,7 +565,7 @@ async fn a_closed_limiter_grants_nothing_to_futures_that_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limiter_that_is_closed_after_a_grant_is_drained() {
-    let limiter = Arc::new(Limiter::new(RateLimit::off(), 1));
+    let limiter = Limiter::new(&RateLimit::off(), 1, "");
     let permit = limiter.acquire("a", far()).await.unwrap();
     let mut granted = Box::pin(limiter.acquire("b", far()));
     assert!(poll(granted.as_mut()).is_pending());
@@ -578,7 +578,7 @@ async fn a_limiter_that_is_closed_after_a_grant_is_drained() {
 
 #[tokio::test(start_paused = true)]
 async fn oauth_requests_are_sent_beside_a_saturating_job() {
-    let limiter = Arc::new(Limiter::new(RateLimit::new(100, 10 * SECOND), 1_000));
+    let limiter = Limiter::new(&RateLimit::new(100, 10 * SECOND), 1_000, "");
     let mut waiting = JoinSet::new();
     for _ in 0..2_000 {
         let limiter = limiter.clone();
@@ -599,7 +599,7 @@ async fn oauth_requests_are_sent_beside_a_saturating_job() {
 
 #[tokio::test(start_paused = true)]
 async fn slots_come_back_whatever_happens_at_random() {
-    let limiter = Arc::new(Limiter::new(RateLimit::new(200, SECOND), 8));
+    let limiter = Limiter::new(&RateLimit::new(200, SECOND), 8, "");
     let mut calls = JoinSet::new();
     for number in 0..4_000_u64 {
         let limiter = limiter.clone();
