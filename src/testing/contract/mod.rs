@@ -3,6 +3,8 @@
 //! Call them from a test of your own implementation. Each function panics with the requirement that
 //! is not met.
 
+mod processed_events;
 mod token_store;
 
+pub use processed_events::processed_events;
 pub use token_store::token_store;
