@@ -131,7 +131,7 @@ impl PostgresBuilder {
             SslMode::Disable => None,
             _ => Some(tls::connector(self.root_certificates.as_deref())?),
         };
-        Ok(Server::new(config, tls, self.connections))
+        Ok(Server::new(hosts(&config), tls, self.connections))
     }
 }
 
@@ -181,6 +181,62 @@ fn config(url: &str) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// Returns the settings for each host.
+fn hosts(config: &Config) -> Vec<Config> {
+    let (names, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let ports = config.get_ports();
+    // Several ports of another number than hosts are an error, which connecting reports.
+    let is_regular = names.is_empty() || addresses.is_empty() || names.len() == addresses.len();
+    let count = names.len().max(addresses.len());
+    if count < 2 || !is_regular || (ports.len() > 1 && ports.len() != count) {
+        return vec![config.clone()];
+    }
+    let one = |index: usize| {
+        let mut one = Config::new();
+        match names.get(index) {
+            Some(Host::Tcp(name)) => _ = one.host(name),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => _ = one.host_path(path),
+            None => {}
+        }
+        if let Some(address) = addresses.get(index) {
+            one.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(index).or(ports.first()) {
+            one.port(*port);
+        }
+        if let Some(user) = config.get_user() {
+            one.user(user);
+        }
+        if let Some(password) = config.get_password() {
+            one.password(password);
+        }
+        if let Some(database) = config.get_dbname() {
+            one.dbname(database);
+        }
+        if let Some(options) = config.get_options() {
+            one.options(options);
+        }
+        if let Some(name) = config.get_application_name() {
+            one.application_name(name);
+        }
+        if let Some(timeout) = config.get_connect_timeout() {
+            one.connect_timeout(*timeout);
+        }
+        if let Some(timeout) = config.get_tcp_user_timeout() {
+            one.tcp_user_timeout(*timeout);
+        }
+        one.ssl_mode(config.get_ssl_mode())
+            .ssl_negotiation(config.get_ssl_negotiation())
+            .channel_binding(config.get_channel_binding())
+            .target_session_attrs(config.get_target_session_attrs())
+            .keepalives(config.get_keepalives())
+            .keepalives_idle(config.get_keepalives_idle());
+        one
+    };
+    (0..count).map(one).collect()
+}
+
 fn is_local(host: &Host) -> bool {
     match host {
         Host::Tcp(host) => {
@@ -228,6 +284,28 @@ mod tests {
             ),
         ] {
             assert_eq!(config(url).unwrap().get_ssl_mode(), mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn each_host_has_its_own_name_and_port_and_shares_all_else() {
+        let url = "postgres://u:p@a:1,b:2/d?connect_timeout=2&application_name=n";
+        let hosts = hosts(&config(url).unwrap());
+        let of = |host: &Config| (host.get_hosts().to_vec(), host.get_ports().to_vec());
+        let name = |name: &str| vec![Host::Tcp(name.to_string())];
+        assert_eq!(of(&hosts[0]), (name("a"), vec![1]));
+        assert_eq!(of(&hosts[1]), (name("b"), vec![2]));
+        for host in hosts {
+            let alone = format!(
+                "{:?}",
+                config("postgres://u:p@a:1/d?connect_timeout=2&application_name=n").unwrap()
+            );
+            let own = format!("{host:?}")
+                .replace("\"b\"", "\"a\"")
+                .replace("[2]", "[1]");
+            // `Debug` shows every setting except for the password.
+            assert_eq!(own, alone);
+            assert_eq!(host.get_password(), Some(&b"p"[..]));
         }
     }
 

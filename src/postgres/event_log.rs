@@ -86,11 +86,15 @@ impl PostgresEventLog {
         let events = self.names.table("webhook_events");
         let subjects = self.names.table("webhook_subjects");
         // A repeated statement finds its own claim, by the random id of the claim. What is too old
-        // counts as forgotten, although its row may still exist.
+        // counts as forgotten, although its row may still exist. A claim that is lost in a crash of
+        // the server is equivalent to one whose process died, so it does not wait for the disk; an
+        // acknowledgment does, together with all writes before it.
         let sql = format!(
-            "WITH event AS (
+            "WITH relaxed AS (
+                 SELECT set_config('synchronous_commit', 'off', true)
+             ), event AS (
                  INSERT INTO {events} AS present (key, attempt, claim, until, at)
-                 VALUES ($1, 1, $2, $3, $4)
+                 SELECT $1, 1, $2, $3, $4 FROM relaxed
                  ON CONFLICT (key) DO UPDATE SET
                      attempt = CASE WHEN present.at < $5 THEN 1
                                     WHEN present.claim = excluded.claim THEN present.attempt

@@ -1,6 +1,7 @@
 //! A few connections to a server, opened when they are needed and replaced when they fail.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,11 +40,16 @@ pub(super) type Values<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 /// The connections to a server.
 pub(super) struct Server {
-    config: Config,
+    /// The settings for each host, which are tried in order.
+    hosts: Vec<Config>,
+    /// The index of the host that was connected to last.
+    current: AtomicUsize,
     tls: Option<MakeRustlsConnect>,
     idle: Mutex<Vec<Connection>>,
     /// One permit for each connection.
     permits: Semaphore,
+    /// The last failure of a connection, if none has succeeded since.
+    failure: Mutex<Option<Failure>>,
 }
 
 /// The rows that a statement returned.
@@ -66,12 +72,18 @@ struct CloseOnDrop {
 }
 
 impl Server {
-    pub(super) fn new(config: Config, tls: Option<MakeRustlsConnect>, connections: usize) -> Self {
+    pub(super) fn new(
+        hosts: Vec<Config>,
+        tls: Option<MakeRustlsConnect>,
+        connections: usize,
+    ) -> Self {
         Self {
-            config,
+            hosts,
+            current: AtomicUsize::new(0),
             tls,
             idle: Mutex::default(),
             permits: Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)),
+            failure: Mutex::default(),
         }
     }
 
@@ -79,18 +91,21 @@ impl Server {
     ///
     /// So each statement must have the same effect if it is repeated.
     pub(super) async fn query(&self, text: &str, values: &Values<'_>) -> Result<Answer, Failure> {
-        let mut last = Failure::new(Kind::Exhausted);
+        let mut last = None;
         let attempts = async {
-            // An error means that the semaphore was closed, which nothing does.
-            let _permit = self.permits.acquire().await;
             let mut is_repeated = false;
             for delay in DELAYS {
                 if !delay.is_zero() {
                     sleep(delay).await;
                 }
+                // An error means that the semaphore was closed, which nothing does.
+                let _permit = self.permits.acquire().await;
                 let failure = match self.connection().await {
                     Ok(connection) => match self.attempt(connection, text, values).await {
-                        Ok(rows) => return Ok(Answer { rows, is_repeated }),
+                        Ok(rows) => {
+                            *lock(&self.failure) = None;
+                            return Ok(Answer { rows, is_repeated });
+                        }
                         Err(failure) => {
                             is_repeated |= failure.is_uncertain();
                             failure
@@ -99,16 +114,19 @@ impl Server {
                     Err(failure) => failure,
                 };
                 if !failure.is_repeatable() {
-                    return Err(failure);
+                    return Err(Some(failure));
                 }
-                last = failure;
+                *lock(&self.failure) = Some(failure.clone());
+                last = Some(failure);
             }
             Err(last.clone())
         };
-        match timeout(DEADLINE, attempts).await {
-            Ok(answer) => answer,
-            Err(_) => Err(last),
-        }
+        let answer = timeout(DEADLINE, attempts).await;
+        answer.unwrap_or_else(|_| Err(last)).map_err(|last| {
+            // A statement that got no connection fails for the reason of those that had one.
+            let failure = last.or_else(|| lock(&self.failure).clone());
+            failure.unwrap_or_else(|| Failure::new(Kind::Exhausted))
+        })
     }
 
     /// Runs statements that are separated by semicolons, on a connection of their own.
@@ -157,27 +175,40 @@ impl Server {
         }
     }
 
+    /// Opens a connection to the first host that accepts writes, beginning with the last one.
     async fn open(&self) -> Result<Connection, Failure> {
-        let connected = async {
-            match &self.tls {
-                Some(tls) => {
-                    let (client, connection) = self.config.connect(tls.clone()).await?;
-                    Ok((client, tokio::spawn(connection).abort_handle()))
+        let first = self.current.load(Ordering::Relaxed);
+        let mut last = Failure::new(Kind::Unreachable);
+        for index in (first..self.hosts.len()).chain(0..first) {
+            // Each host has a time of its own, because one may accept connections and hang.
+            let connected = timeout(STEP_TIMEOUT, self.open_to(&self.hosts[index])).await;
+            last = match connected {
+                Ok(Ok(connection)) => {
+                    self.current.store(index, Ordering::Relaxed);
+                    return Ok(connection);
                 }
-                None => {
-                    let (client, connection) = self.config.connect(NoTls).await?;
-                    Ok((client, tokio::spawn(connection).abort_handle()))
-                }
+                Ok(Err(error)) => Failure::of_connecting(&error),
+                Err(_) => Failure::caused(Kind::Unreachable, "no connection within 3 s"),
+            };
+            if !last.is_of_connection() {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    async fn open_to(&self, host: &Config) -> Result<Connection, tokio_postgres::Error> {
+        let (client, task) = match &self.tls {
+            Some(tls) => {
+                let (client, connection) = host.connect(tls.clone()).await?;
+                (client, tokio::spawn(connection).abort_handle())
+            }
+            None => {
+                let (client, connection) = host.connect(NoTls).await?;
+                (client, tokio::spawn(connection).abort_handle())
             }
         };
-        match timeout(STEP_TIMEOUT, connected).await {
-            Ok(Ok((client, task))) => Ok(Connection { client, task }),
-            Ok(Err(error)) => Err(Failure::of_connecting(&error)),
-            Err(_) => Err(Failure::caused(
-                Kind::Unreachable,
-                "no connection within 3 s",
-            )),
-        }
+        Ok(Connection { client, task })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

@@ -225,6 +225,24 @@ async fn connections_that_carry_no_data_are_replaced_and_each_call_ends_in_time(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_accepts_connections_and_hangs_is_passed_over() {
+    let Some(cluster) = crate::cluster::shared() else {
+        return;
+    };
+    // Nobody accepts, so the handshake of TCP succeeds and nothing is answered.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs = listener.local_addr().unwrap().port();
+    let url = format!(
+        "postgres://postgres@127.0.0.1:{hangs},127.0.0.1:{}/postgres",
+        cluster.port
+    );
+    let store = connect(cluster, url).await;
+    for generation in 1..5 {
+        save(&store, generation).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_dropped_leaves_nothing_locked() {
     let Some(cluster) = crate::cluster::shared() else {
         return;
