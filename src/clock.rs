@@ -1,5 +1,7 @@
 //! The source of the current time.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::time::Duration;
 use std::time::SystemTime;
 
 /// A source of the current time, replaceable in tests.
@@ -16,5 +18,25 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+}
+
+/// Converts to nanoseconds since 1970, negative before it; times outside the years 1677 to 2262 are
+/// clamped.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn to_nanos(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn from_nanos(nanos: i64) -> SystemTime {
+    let distance = Duration::from_nanos(nanos.unsigned_abs());
+    if nanos < 0 {
+        SystemTime::UNIX_EPOCH - distance
+    } else {
+        SystemTime::UNIX_EPOCH + distance
     }
 }

@@ -44,6 +44,7 @@
 //! - [Testing](guide::testing)
 //! - [Multi-user jobs](guide::multi_user_jobs)
 //! - [Production](guide::production)
+//! - [Many machines](guide::fleet)
 //! - [Upgrading](guide::upgrading)
 //! - [Errors](guide::errors)
 //!
@@ -62,7 +63,8 @@
 //! | [`CallOptions`], [`RateLimit`] | Timeouts, retries, idempotency keys, rate limits. |
 //! | [`webhook`] | Receiving webhook deliveries: signature, challenge, decoding, deduplication. Works without the feature `client`. |
 //! | [`replay`] | Replay of events that no webhook delivered. |
-//! | [`sqlite`] | A store of tokens and processed events in an SQLite file. |
+//! | [`sqlite`] | A store of tokens and processed events in an SQLite file, for one machine. |
+//! | [`postgres`] | A store of tokens and processed events in a PostgreSQL database, for many machines. |
 //! | [`encryption`] | Encryption of tokens at rest, over any token store. |
 //! | [`embed`] | The HTML that embeds Fullscript in your page. |
 //! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |
@@ -97,6 +99,7 @@
 //! | `rustls-ring` | yes | TLS by rustls with ring. Needs a C compiler. Disable it to use another TLS provider. |
 //! | `encryption` | no | [`encryption::EncryptedStore`]. |
 //! | `sqlite` | no | [`sqlite::SqliteStore`]. Needs a C compiler. |
+//! | `postgres` | no | [`postgres::PostgresStore`]. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
 //! | `tracing` | no | A span for each call. |
@@ -107,6 +110,7 @@
     not(all(
         feature = "axum",
         feature = "encryption",
+        feature = "postgres",
         feature = "sqlite",
         feature = "testing"
     )),
@@ -147,6 +151,9 @@ mod client;
 
 #[cfg(feature = "encryption")]
 pub mod encryption;
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -12,6 +12,15 @@ pub(crate) fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     Some(())
 }
 
+/// Returns the bytes as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
 /// Escapes text for an HTML element or an attribute in double quotes.
 pub(crate) fn html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('"', "&quot;");

@@ -55,7 +55,7 @@ pub use import::{
 pub use jobs::{ForEachUser, JobError, JobFailure, JobReport, RefreshAhead};
 #[cfg(feature = "encryption")]
 pub(crate) use record::SEALED;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use record::to_millis;
 pub use record::{ConnectionRecord, RecordData, RecordError};
 pub(crate) use session::Session;

@@ -86,6 +86,11 @@ pub mod production {
     #![doc = include_str!("production.md")]
 }
 
+/// Many machines: PostgreSQL for tokens, processed events and replays, and how to operate it.
+pub mod fleet {
+    #![doc = include_str!("fleet.md")]
+}
+
 /// Upgrading to a new version of the crate or a new document of the vendor.
 pub mod upgrading {
     #![doc = include_str!("upgrading.md")]

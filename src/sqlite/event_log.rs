@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::database::Database;
 use super::error::Failure;
-use super::rows::{from_nanos, to_nanos};
 use super::worker::Access;
 use super::{SqliteStore, Workers};
+use crate::clock::{from_nanos, to_nanos};
 use crate::webhook::{
     Claim, DEFAULT_AGE, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
 };

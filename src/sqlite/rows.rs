@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Failure;
 use crate::auth::{ConnectionFilter, ConnectionRecord, Lease, RecordData, Swap, to_millis};
+use crate::clock::{from_nanos, to_nanos};
 
 /// The rows of an open file.
 #[derive(Clone, Copy)]
@@ -166,22 +167,4 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ConnectionRecord> {
     record.needs_reconnect = row.get(7)?;
     record.is_failing = row.get(8)?;
     Ok(record)
-}
-
-/// Converts to nanoseconds since 1970, negative before it; times outside the years 1677 to 2262 are
-/// clamped.
-pub(super) fn to_nanos(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
-    }
-}
-
-pub(super) fn from_nanos(nanos: i64) -> SystemTime {
-    let distance = Duration::from_nanos(nanos.unsigned_abs());
-    if nanos < 0 {
-        SystemTime::UNIX_EPOCH - distance
-    } else {
-        SystemTime::UNIX_EPOCH + distance
-    }
 }

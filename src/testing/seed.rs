@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::text::hex;
+
 /// The seed of a fake: two fakes with the same seed generate the same ids and names.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seed(pub(super) u64);
@@ -10,7 +12,7 @@ impl Seed {
     /// Returns the id of the nth record of a kind, in the format of a random UUID.
     pub(super) fn id(self, kind: &str, n: u64) -> String {
         let bytes = self.bytes(kind, n);
-        let hex: String = bytes[..16].iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex(&bytes[..16]);
         format!(
             "{}-{}-4{}-8{}-{}",
             &hex[..8],

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sha2::digest::Output;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::error::{Kind, WebhookError};
-use crate::text::read_hex;
+use crate::text::{hex, read_hex};
 use crate::value::Secret;
 
 /// Name of the signature header; case-insensitive.
@@ -35,7 +35,7 @@ type Signature = Output<Sha256>;
 pub fn sign(secret: &str, time: SystemTime, body: &[u8]) -> String {
     let time = since_1970(time).as_secs().to_string();
     let signature = signature(secret, time.as_bytes(), body);
-    format!("t={time},v1={signature:x}")
+    format!("t={time},v1={}", hex(&signature))
 }
 
 /// The combined content of the signature headers of one delivery.

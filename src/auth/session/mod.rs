@@ -51,6 +51,11 @@ const EARLY_REFRESH_DELAY: Duration = Duration::from_secs(30);
 /// after this time, unless the store fails.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The interval of the comparison while a token expires soon: 5 s.
+///
+/// Another process may then refresh early, and its first call invalidates the cached token.
+const CHECK_INTERVAL_BEFORE_EXPIRY: Duration = Duration::from_secs(5);
+
 /// The timeout of the comparison with the store: 1 s. After it, the cached tokens are used.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -182,7 +187,12 @@ impl Session {
         if tokens.needs_reconnect.is_some() || is_expired(&tokens, now) {
             return Err(Missing::Invalid(tokens.generation));
         }
-        if checked_at.is_none_or(|checked_at| checked_at.elapsed() >= CHECK_INTERVAL) {
+        let interval = if now + max_refresh_ahead(&tokens) >= tokens.expires_at() {
+            CHECK_INTERVAL_BEFORE_EXPIRY
+        } else {
+            CHECK_INTERVAL
+        };
+        if checked_at.is_none_or(|checked_at| checked_at.elapsed() >= interval) {
             return Err(Missing::Unchecked);
         }
         current.used = true;
@@ -397,9 +407,8 @@ impl Session {
         tokens.replaced_access_token = None;
         // Shares the text.
         tokens.user = self.user.clone();
-        let refresh_ahead = (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD);
         // Jitter keeps tokens that were issued together from being refreshed together.
-        let refresh_ahead = refresh_ahead.mul_f64(0.5 + jitter() / 2.0);
+        let refresh_ahead = max_refresh_ahead(&tokens).mul_f64(0.5 + jitter() / 2.0);
         let refresh_from = tokens
             .expires_at()
             .checked_sub(refresh_ahead)
@@ -444,6 +453,11 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session(..)")
     }
+}
+
+/// Returns the longest time before the expiry at which a process may refresh the tokens.
+fn max_refresh_ahead(tokens: &TokenSet) -> Duration {
+    (tokens.lifetime / REFRESH_AHEAD_DIVISOR).min(MAX_REFRESH_AHEAD)
 }
 
 /// Returns whether a token is expired, or could expire before it reaches the server.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use crate::text::hex;
 use crate::value::{Hidden, Timestamp};
 use crate::webhook::Event;
 
@@ -12,8 +13,8 @@ use crate::webhook::Event;
 /// hash.
 const MAX_ID_LENGTH: usize = 128;
 
-/// Length of a subject hash in hex digits. It tells patients apart without revealing their ids.
-const SUBJECT_LENGTH: usize = 32;
+/// Length of a subject hash in bytes. It tells patients apart without revealing their ids.
+const SUBJECT_LENGTH: usize = 16;
 
 /// The key of an event in an [`EventLog`](super::EventLog); created from an event with `From`.
 /// Contains no health data.
@@ -54,7 +55,7 @@ impl From<&Event> for EventKey {
         };
         let subject = event.data.subject().map(|(kind, id)| {
             let hash = Sha256::new().chain_update(kind).chain_update([0]);
-            format!("{:.SUBJECT_LENGTH$x}", hash.chain_update(id).finalize())
+            hex(&hash.chain_update(id).finalize()[..SUBJECT_LENGTH])
         });
         let created_at = event.created_at.as_ref().and_then(time);
         Self {
@@ -75,7 +76,7 @@ impl fmt::Debug for EventKey {
 }
 
 fn hashed(text: &str) -> String {
-    format!("sha256:{:x}", Sha256::digest(text))
+    format!("sha256:{}", hex(&Sha256::digest(text)))
 }
 
 /// Converts a timestamp; `None` also if the platform cannot represent the time, as wasm before

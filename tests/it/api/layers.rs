@@ -12,7 +12,7 @@ use crate::support::rust_files;
 /// each other, but not circularly.
 const LAYERS: [&[&str]; 9] = [
     &["testing"],
-    &["encryption", "replay", "sqlite"],
+    &["encryption", "postgres", "replay", "sqlite"],
     &["client"],
     &["call"],
     &["error"],

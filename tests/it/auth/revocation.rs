@@ -9,7 +9,7 @@ use fullscript::testing::FakeFullscript;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Connected, Gate, Hooked, Step, connect, record_key};
+use crate::support::{Connected, Gate, Hooked, Step, TWO_HOURS, connect, record_key};
 
 async fn call(app: &OAuthApp) -> Result<(), fullscript::Error> {
     let client = app.client("practitioner");
@@ -260,6 +260,33 @@ async fn a_user_who_reconnected_elsewhere_is_noticed_without_a_failed_call() {
     call(&other).await.unwrap();
     assert_eq!(connected.fake.count("get_clinic"), before + 1);
     assert_eq!(connected.refreshes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_early_refresh_of_another_process_is_noticed_without_a_failed_call() {
+    const STEP: Duration = Duration::from_secs(10);
+    for _ in 0..5 {
+        let connected = Connected::unlimited().await;
+        let other = connected.another().build().unwrap();
+        let mut calls = 0;
+        connected.clock.advance(TWO_HOURS - 31 * STEP);
+        // Each process refreshes at a random time between 300 s and 150 s before the expiry.
+        while connected.refreshes() == 0 || calls < 10 {
+            for app in [&connected.app, &other] {
+                call(app).await.unwrap();
+                calls += 1;
+                tokio::time::sleep(STEP / 2).await;
+            }
+            connected.clock.advance(STEP);
+        }
+        for app in [&connected.app, &other] {
+            call(app).await.unwrap();
+            calls += 1;
+            tokio::time::sleep(STEP / 2).await;
+        }
+        assert_eq!(connected.fake.count("get_clinic"), calls);
+        assert_eq!(connected.refreshes(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use fullscript::auth::{
 use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 use fullscript::http::Method;
+use fullscript::postgres::PostgresStore;
 use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::{Secret, Update};
@@ -36,6 +37,10 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     shown.debug(&file);
     let elsewhere = SqliteStore::open(directory.path());
     shown.error(&elsewhere.await.unwrap_err());
+    let url = format!("postgres://user:{}@host:port/database", secrets.key);
+    let database = PostgresStore::builder(url);
+    shown.debug(&database);
+    shown.error(&database.connect().await.unwrap_err());
     let keys = KeyRing::new(key);
     shown.debug(&keys);
     shown.error(&EncryptionKey::from_text(&secrets.key).unwrap_err());

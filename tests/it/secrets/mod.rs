@@ -110,7 +110,7 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 32] = [
+const HARMLESS: [&str; 37] = [
     "BiologicalSex",
     "CallOutcome",
     "ConnectionFilter",
@@ -119,6 +119,7 @@ const HARMLESS: [&str; 32] = [
     "Date",
     "Decimal",
     "Drift",
+    "Durability",
     "Entrypoint",
     "Environment",
     "ErrorKind",
@@ -132,12 +133,17 @@ const HARMLESS: [&str; 32] = [
     "NeedsReconnect",
     "Operation",
     "PageMeta",
+    // Shown by tests/postgres, which has a server.
+    "PostgresEventLog",
+    "PostgresStore",
     "RateLimit",
     "ReconnectReason",
     "Reencrypted",
     "RefreshFailure",
     "RefreshFailureCause",
     "RefreshMode",
+    "ReplayLeader",
+    "ReplayState",
     "RoundTripError",
     "StoreAccess",
     "SystemClock",

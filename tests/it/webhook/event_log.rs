@@ -1,8 +1,10 @@
-//! The guarantees of every event log, tested with all implementations of the crate.
+//! The event logs of the crate: the requirements that all of them meet, and what is special.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use fullscript::sqlite::SqliteStore;
+use fullscript::testing::contract;
 use fullscript::webhook::{Claim, Event, EventKey, EventLog, Grant, MemoryEventLog};
 use serde_json::json;
 
@@ -52,78 +54,20 @@ async fn granted(event_log: &dyn EventLog, key: &EventKey, now: SystemTime) -> G
 }
 
 #[tokio::test]
-async fn what_is_done_is_not_granted_again() {
-    for (event_log, _place) in records().await {
-        let (one, other) = (event("1"), event("2"));
-        let grant = granted(&*event_log, &one, now()).await;
-        assert_eq!(grant.attempt, 1);
-        event_log.acknowledge(&grant, now()).await.unwrap();
-        for later in [now(), now() + DAY, now() + 30 * DAY] {
-            assert_eq!(claim(&*event_log, &one, later).await, Claim::Processed);
-        }
-        granted(&*event_log, &other, now()).await;
-    }
+async fn the_event_log_in_memory_meets_all_requirements() {
+    contract::processed_events(async || MemoryEventLog::new()).await;
 }
 
-#[tokio::test]
-async fn only_handled_events_are_reported_as_such_and_queries_change_nothing() {
-    for (event_log, _place) in records().await {
-        let event = event("1");
-        let is_done = async || event_log.is_processed(&event).await.unwrap();
-        assert!(!is_done().await);
-        let grant = granted(&*event_log, &event, now()).await;
-        assert_eq!(grant.attempt, 1);
-        assert!(!is_done().await);
-        event_log.release(&grant).await.unwrap();
-        assert!(!is_done().await);
-        let grant = granted(&*event_log, &event, now()).await;
-        event_log.acknowledge(&grant, now()).await.unwrap();
-        assert!(is_done().await);
-    }
-}
-
-#[tokio::test]
-async fn an_event_is_held_until_its_deadline_and_granted_again_after_it() {
-    for (event_log, _place) in records().await {
-        let event = event("1");
-        granted(&*event_log, &event, now()).await;
-        let almost = now() + MINUTE - Duration::from_millis(1);
-        let held = claim(&*event_log, &event, almost).await;
-        assert_eq!(held, Claim::HeldUntil(now() + MINUTE));
-        let grant = granted(&*event_log, &event, now() + MINUTE).await;
-        assert_eq!(grant.attempt, 2);
-    }
-}
-
-#[tokio::test]
-async fn what_has_failed_is_granted_again_at_once() {
-    for (event_log, _place) in records().await {
-        let event = event("1");
-        for attempt in 1..=3 {
-            let grant = granted(&*event_log, &event, now()).await;
-            assert_eq!(grant.attempt, attempt);
-            event_log.release(&grant).await.unwrap();
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_late_writer_overwrites_nothing_newer() {
-    for (event_log, _place) in records().await {
-        let event = event("1");
-        let slow = granted(&*event_log, &event, now()).await;
-        let later = now() + 2 * MINUTE;
-        let second = granted(&*event_log, &event, later).await;
-        event_log.release(&slow).await.unwrap();
-        assert!(matches!(
-            claim(&*event_log, &event, later).await,
-            Claim::HeldUntil(_)
-        ));
-        // The event was handled after all.
-        event_log.acknowledge(&slow, later).await.unwrap();
-        event_log.release(&second).await.unwrap();
-        assert_eq!(claim(&*event_log, &event, later).await, Claim::Processed);
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqlite_event_log_meets_all_requirements() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let files = std::cell::Cell::new(0);
+    let open = async || {
+        files.set(files.get() + 1);
+        let path = directory.path().join(format!("{}.db", files.get()));
+        SqliteStore::open(path).await.unwrap().event_log()
+    };
+    contract::processed_events(open).await;
 }
 
 #[tokio::test]
@@ -149,46 +93,21 @@ async fn what_is_older_than_thirty_days_is_forgotten() {
     }
 }
 
-#[tokio::test]
-async fn an_event_after_a_newer_one_is_marked_as_such() {
-    for (event_log, _place) in records().await {
-        let second = |second| now() + Duration::from_secs(second);
-        for (key, newer) in [
-            (about("p", "1", 10), None),
-            (about("q", "2", 50), None),
-            (about("p", "3", 30), None),
-            (about("p", "4", 20), Some(second(30))),
-            (about("p", "5", 30), None),
-            (about("p", "6", -5_000_000_000), Some(second(30))),
-            (event("7"), None),
-        ] {
-            let grant = granted(&*event_log, &key, now()).await;
-            assert_eq!(grant.newer, newer, "{}", key.id);
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_claim_at_once_one_is_granted() {
+async fn two_stores_on_one_file_grant_one_of_many_claims() {
     let place = Place::new();
-    let stores = [place.open().await.unwrap(), place.open().await.unwrap()];
-    let memory = MemoryEventLog::new();
-    let pairs: [[Arc<dyn EventLog>; 2]; 2] = [
-        stores.map(|store| Arc::new(store.event_log()) as Arc<dyn EventLog>),
-        [Arc::new(memory.clone()), Arc::new(memory)],
-    ];
-    for pair in pairs {
-        for id in 0..50 {
-            let claims = (0..8).map(|task| {
-                let event_log = pair[task % 2].clone();
-                let event = event(&id.to_string());
-                tokio::spawn(async move { claim(&*event_log, &event, now()).await })
-            });
-            let claims = futures_util::future::join_all(claims.collect::<Vec<_>>()).await;
-            let granted = |claim: &Claim| matches!(claim, Claim::Granted(_));
-            let claims = claims.into_iter().map(Result::unwrap);
-            assert_eq!(claims.filter(granted).count(), 1);
-        }
+    let logs = [place.open().await.unwrap(), place.open().await.unwrap()];
+    let logs = logs.map(|store| store.event_log());
+    for id in 0..50 {
+        let claims = (0..8).map(|task| {
+            let event_log = logs[task % 2].clone();
+            let event = event(&id.to_string());
+            tokio::spawn(async move { claim(&event_log, &event, now()).await })
+        });
+        let claims = futures_util::future::join_all(claims.collect::<Vec<_>>()).await;
+        let granted = |claim: &Claim| matches!(claim, Claim::Granted(_));
+        let claims = claims.into_iter().map(Result::unwrap);
+        assert_eq!(claims.filter(granted).count(), 1);
     }
 }
 

@@ -110,7 +110,10 @@ impl Source {
             url: None,
             file: None,
             fetched: Utc::now().date_naive(),
-            sha256: format!("{:x}", Sha256::digest(bytes)),
+            sha256: Sha256::digest(bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             etag: None,
             last_modified: None,
             kind,
