@@ -43,7 +43,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     shown.error(&database.connect().await.unwrap_err());
     let keys = KeyRing::new(key);
     shown.debug(&keys);
-    shown.error(&EncryptionKey::from_text(&secrets.key).unwrap_err());
+    shown.error(&EncryptionKey::from_text(&format!("{}!", secrets.key)).unwrap_err());
     let store = EncryptedStore::new(file.clone(), keys);
     shown.debug(&store);
     let echo = format!("{secrets:?}");

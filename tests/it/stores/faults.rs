@@ -35,7 +35,8 @@ fn checkpoint(place: &Place) {
 
 #[tokio::test]
 async fn a_file_that_is_no_longer_at_its_path_saves_nothing() {
-    let cases: [(&str, fn(&Place), &str); 6] = [
+    type Damage = fn(&Place);
+    let cases: [(&str, Damage, &str); 6] = [
         (
             "deleted",
             |place| fs::remove_file(&place.path).unwrap(),
