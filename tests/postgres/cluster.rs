@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -22,7 +22,7 @@ pub(crate) fn shared() -> Option<&'static Cluster> {
 /// A server, and PgBouncer in transaction mode in front of it.
 pub(crate) struct Cluster {
     /// The script that stops both servers when its standard input ends.
-    commands: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
+    commands: Mutex<(Child, Lines<BufReader<ChildStdout>>)>,
     pub(crate) port: u16,
     pub(crate) bouncer: u16,
     pub(crate) directory: PathBuf,
@@ -77,7 +77,7 @@ impl Cluster {
             .unwrap();
         assert_eq!(line, "ready");
         Self {
-            commands: Mutex::new((script.stdin.take().unwrap(), lines)),
+            commands: Mutex::new((script, lines)),
             port,
             bouncer,
             directory,
@@ -88,7 +88,8 @@ impl Cluster {
     /// Runs a command of the script, and waits for its end.
     pub(crate) fn command(&self, command: &str) {
         let mut commands = self.commands.lock().unwrap();
-        let (input, output) = &mut *commands;
+        let (script, output) = &mut *commands;
+        let input = script.stdin.as_mut().unwrap();
         writeln!(input, "{command}").unwrap();
         let line = output.next().expect("the script runs").unwrap();
         assert_eq!(line, "done", "{command}");
@@ -119,6 +120,13 @@ impl Cluster {
     /// Runs a statement as the superuser.
     pub(crate) async fn run_sql(&self, sql: &str) {
         run_sql(&self.direct(), sql).await.unwrap();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Closes the input, and waits until the servers have stopped.
+        let _ended = self.commands.get_mut().unwrap().0.wait();
     }
 }
 

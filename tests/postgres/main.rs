@@ -4,6 +4,10 @@
 //! say so and pass; with the variable `CI` set they fail.
 #![cfg(unix)]
 #![allow(
+    clippy::print_stdout,
+    reason = "a test that is skipped says so, and a measurement is printed"
+)]
+#![allow(
     clippy::unwrap_used,
     reason = "a test that can't go on says so by panicking"
 )]
