@@ -115,7 +115,7 @@ mod tests {
             drop(At("/info"));
             panic!("no place");
         });
-        let panic: Panic = panic.map(|()| ()).unwrap_err();
+        let panic: Panic = panic.unwrap_err();
         assert_eq!(panic.place, "");
     }
 }

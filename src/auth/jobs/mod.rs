@@ -83,9 +83,6 @@ impl OAuthApp {
     }
 }
 
-/// The application's callback for checkpoints.
-type Listener = Box<dyn FnMut(&UserKey) + Send>;
-
 /// A job over the connected users of an app; returned by [`OAuthApp::for_each_user`].
 #[must_use = "a job does nothing until it runs"]
 pub struct ForEachUser<J> {

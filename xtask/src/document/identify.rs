@@ -107,7 +107,7 @@ pub(super) fn of_document(fields: &Map<String, Value>) -> Found {
         ("resourceType", "a FHIR resource"),
         ("_type", "an export of Insomnia"),
     ];
-    if info("_postman_id") != "" || info("schema").contains("postman") {
+    if !info("_postman_id").is_empty() || info("schema").contains("postman") {
         let help = "convert it to OpenAPI 3.0 first, then pass the result with --from";
         return found("a Postman collection", help);
     }

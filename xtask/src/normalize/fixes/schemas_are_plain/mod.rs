@@ -263,12 +263,10 @@ fn open_object(schema: &mut Object, pointer: &str, report: &mut Report<'_>) {
             report.note(pointer, "additionalProperties false", "open to new fields");
             schema.remove("additionalProperties");
         }
-        Some(others) if has_fields => {
-            if *others != json!({}) {
-                let before = "additionalProperties beside properties";
-                report.note(pointer, before, "any JSON beside the fields");
-                schema.insert("additionalProperties".into(), json!({}));
-            }
+        Some(others) if has_fields && *others != json!({}) => {
+            let before = "additionalProperties beside properties";
+            report.note(pointer, before, "any JSON beside the fields");
+            schema.insert("additionalProperties".into(), json!({}));
         }
         Some(Value::Object(values)) if !values.is_empty() && !values.contains_key("$ref") => {
             schema["additionalProperties"]["nullable"] = json!(true);
