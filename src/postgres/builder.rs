@@ -315,7 +315,6 @@ mod tests {
             "",
             "planted",
             "postgres://u:planted@h:x/d",
-            "postgres://u:pl?anted@h/d",
             "postgres://u:planted%ff@h/d?sslmode=often",
             "host=h user=u password=planted port=planted",
             "user=u password=planted",
