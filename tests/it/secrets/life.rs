@@ -12,6 +12,7 @@ use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 use fullscript::http::Method;
 use fullscript::postgres::PostgresStore;
+use fullscript::shared_limit::{MemoryLimit, SharedLimitError};
 use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::{Secret, Update};
@@ -173,6 +174,7 @@ pub(super) async fn live(secrets: &Secrets) -> (Shown, String) {
     shown.error(&app.exchange(code).await.unwrap_err());
     show_the_rest(&mut shown, secrets, tokens).await;
     shown.debug(&file.event_log());
+    shown.debug(&file.rate_limit());
     show_webhooks(&mut shown, secrets).await;
     show_deliveries(&mut shown, secrets).await;
     // The file contains no token.
@@ -218,6 +220,8 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&Secret::from(secrets.client_secret.clone()));
     shown.error(&StoreError::new(std::io::Error::other("the disk is full")));
     shown.error(&NotProcessed::<StoreError>::Claimed(SystemClock.now()));
+    shown.error(&SharedLimitError::new(std::io::Error::other("locked")));
+    shown.debug(&MemoryLimit::new());
     let address = format!(
         "http://{}:{}@example.com",
         secrets.client_secret, secrets.key
