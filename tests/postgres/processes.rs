@@ -90,6 +90,8 @@ impl TokenStore for Suspended {
             say("stops");
             let own = std::process::id().to_string();
             Command::new("kill").args(["-STOP", &own]).status().unwrap();
+            // The signal may stop this thread a moment after `kill` has ended.
+            std::thread::sleep(Duration::from_secs(1));
         });
         self.0.compare_and_swap(expected, new)
     }
