@@ -24,30 +24,16 @@ use serde_json::Value;
 use xtask::codegen::code_of;
 use xtask::document::judge::judge;
 use xtask::normalize::{Derived, derive, operations};
-use xtask::trial::Trial;
 
 const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: none, version: 1.0.0}\nactions: []\n";
 
-/// The processor time for judging and deriving all documents.
-const LIMIT: Duration = Duration::from_secs(300);
+/// The processor time for judging and deriving all documents: less than 5 minutes where it was
+/// measured, and twice that on slower machines.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// The number of documents that pass through the generator, and the largest size of one.
 const SAMPLE: usize = 40;
 const LARGEST_OF_SAMPLE: u64 = 2 << 20;
-
-/// Documents that are compiled with the client, with what each is known for.
-const COMPILED: [&str; 5] = [
-    // Parameters that differ only in punctuation.
-    "twilio.com/api.json",
-    // Discriminators and unions of payment methods.
-    "adyen.com/CheckoutService.json",
-    // Inheritance through many levels of `allOf`.
-    "asana.com.json",
-    // Recorded examples of every response.
-    "spotify.com/sonallux.json",
-    // Objects and lists in the query.
-    "digitalocean.com.json",
-];
 
 /// Returns the directory of the documents, or `None` if the test is skipped.
 fn directory() -> Option<PathBuf> {
@@ -177,15 +163,4 @@ fn a_sample_of_public_documents_becomes_code() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-#[test]
-fn large_public_documents_compile_with_the_client() {
-    let Some(api) = directory() else { return };
-    for name in COMPILED {
-        let derived = received(&api.join(name)).unwrap();
-        let generated = code_of(&derived.document).unwrap().into_text();
-        let checked = Trial::of(&generated).unwrap().check();
-        assert_eq!(checked, Ok(()), "{name}");
-    }
 }
