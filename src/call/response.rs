@@ -13,9 +13,7 @@ use super::decode::{Decoded, Findings, Undecodable, decode, decode_as};
 use super::outcome::{Ending, IncompleteBody, Outcome};
 use crate::error::{Error, RawResponse, Trace, request_id};
 use crate::transport::StreamSlot;
-use crate::types::EventResponse;
 use crate::value::{DecodeIssue, UnreadableRecord};
-use crate::webhook::Event;
 
 /// A decoded response with its status and headers.
 ///
@@ -165,13 +163,6 @@ impl<T> Deref for Response<T> {
 
     fn deref(&self) -> &T {
         &self.value
-    }
-}
-
-/// Reads the event from the body, with its JSON as it was sent.
-impl From<&Response<EventResponse>> for Event {
-    fn from(response: &Response<EventResponse>) -> Self {
-        Self::from_body(&response.body)
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lists::EventList;
+use crate::call::response::Response;
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::webhook::EventLog;
+use crate::types::EventResponse;
+use crate::webhook::{Event, EventLog};
 
 /// The events of a clinic; returned by [`Client::events`].
 #[derive(Clone)]
@@ -54,5 +56,12 @@ impl fmt::Debug for Events {
             .field("lists", &self.lists)
             .field("time_to_handle", &self.time_to_handle)
             .finish_non_exhaustive()
+    }
+}
+
+/// Reads the event from the body, with its JSON as it was sent.
+impl From<&Response<EventResponse>> for Event {
+    fn from(response: &Response<EventResponse>) -> Self {
+        Self::from_body(response.body())
     }
 }
