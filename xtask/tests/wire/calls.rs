@@ -16,10 +16,7 @@ fn open_objects_are_kept() {
             "parts": [{{"id": "p", "one": 1, "odd": "text"}}]}}"#
     );
     let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
-    let mut back = fullscript::round_trip::round_trip("open", 200, &sent).unwrap();
-    // A number that no 64-bit float has is written as text.
-    assert_eq!(back["large"], large);
-    back["large"] = sent["large"].clone();
+    let back = fullscript::round_trip::round_trip("open", 200, &sent).unwrap();
     assert_eq!(back, sent);
     let odd = br#"{"id": {}, "amount": "1.50", "b": [], "parts": {"id": "p", "x": 2}}"#;
     let decoded = fullscript::round_trip::decode("open", odd).unwrap();
