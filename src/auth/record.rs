@@ -270,8 +270,8 @@ impl TokenSet {
             return Err(RecordError::Newer);
         }
         let tokens = Self {
-            access_token: AccessToken::of(encoded.access_token),
-            refresh_token: encoded.refresh_token.map(RefreshToken::of),
+            access_token: AccessToken::new(take(encoded.access_token)),
+            refresh_token: encoded.refresh_token.map(|it| RefreshToken::new(take(it))),
             user: UserKey::from(encoded.user),
             scopes: encoded.scopes.iter().map(Scope::new).collect(),
             issuer: encoded.app,
@@ -283,7 +283,9 @@ impl TokenSet {
             tenant: encoded.tenant,
             needs_reconnect: encoded.needs_reconnect,
             failure: encoded.failure,
-            replaced_access_token: encoded.replaced_access_token.map(AccessToken::of),
+            replaced_access_token: encoded
+                .replaced_access_token
+                .map(|it| AccessToken::new(take(it))),
             imported: encoded.imported,
             unknown: encoded.unknown,
         };
@@ -295,6 +297,11 @@ impl TokenSet {
             Err(RecordError::Contradiction)
         }
     }
+}
+
+/// Moves a text out of its wrapper without a copy.
+fn take(mut text: Zeroizing<String>) -> String {
+    std::mem::take(&mut *text)
 }
 
 /// Returns the primary key of a user of an app.

@@ -29,15 +29,6 @@ macro_rules! secret {
                 Self(Zeroizing::new(text.into()))
             }
 
-            /// Wraps a text that is wiped on drop already.
-            #[allow(
-                dead_code,
-                reason = "the client secret is never read from a record"
-            )]
-            pub(super) fn of(text: Zeroizing<String>) -> Self {
-                Self(text)
-            }
-
             /// Returns the secret text; keep it out of logs, URLs and messages.
             #[must_use]
             pub fn expose(&self) -> &str {

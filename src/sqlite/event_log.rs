@@ -132,6 +132,9 @@ const MAX_SKEW: Duration = Duration::from_secs(600);
 /// day. Then nothing is forgotten until events would have reached their age since.
 const MAX_JUMP: Duration = Duration::from_secs(86_400);
 
+/// The precision to which the time of the last claim is saved: 1 min.
+const CLOCK_PRECISION: Duration = Duration::from_secs(60);
+
 /// Deletes old events, unless the clock may be wrong.
 fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(), Failure> {
     let clock: Option<(i64, i64)> = connection
@@ -143,10 +146,12 @@ fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(),
     if to_nanos(now).abs_diff(newest) > nanos(MAX_JUMP) {
         forget_from = to_nanos(now + age);
     }
-    connection.execute(
-        "INSERT OR REPLACE INTO webhook_clock (one, newest, forget_from) VALUES (1, ?1, ?2)",
-        [to_nanos(now), forget_from],
-    )?;
+    if clock.is_none() || to_nanos(now).abs_diff(newest) > nanos(CLOCK_PRECISION) {
+        connection.execute(
+            "INSERT OR REPLACE INTO webhook_clock (one, newest, forget_from) VALUES (1, ?1, ?2)",
+            [to_nanos(now), forget_from],
+        )?;
+    }
     let Some(oldest) = now.checked_sub(age) else {
         return Ok(());
     };

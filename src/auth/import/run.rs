@@ -149,7 +149,9 @@ impl ImportedTokens {
         )
         .scopes(self.scopes);
         new.used_at = now;
-        new.imported = Some(fingerprint(&self.refresh_token));
+        let fingerprint = fingerprint(&self.refresh_token);
+        new.connection = fingerprint.to_string();
+        new.imported = Some(fingerprint);
         new.refresh_token = Some(self.refresh_token);
         new.tenant = self.tenant;
         new

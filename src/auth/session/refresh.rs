@@ -77,7 +77,9 @@ impl Session {
         let cached = {
             let state = self.lock();
             let current = state.current.as_ref().filter(|current| {
-                current.tokens.connection == stored.connection
+                // Token sets of two connections are not ordered, nor are those without an id.
+                !stored.connection.is_empty()
+                    && current.tokens.connection == stored.connection
                     && current.tokens.generation > stored.generation
             });
             current.map(|current| Arc::clone(&current.tokens))
@@ -85,15 +87,17 @@ impl Session {
         let Some(cached) = cached else {
             return Ok(Some(stored));
         };
-        self.app.emit(AuthEvent::RolledBack {
-            user: self.user.clone(),
-        });
         let store = &self.app.store;
         match store
             .compare_and_swap(Some(stored.generation), &cached)
             .await?
         {
-            Swapped::Done => Ok(Some((*cached).clone())),
+            Swapped::Done => {
+                self.app.emit(AuthEvent::RolledBack {
+                    user: self.user.clone(),
+                });
+                Ok(Some((*cached).clone()))
+            }
             Swapped::Lost(present) => Ok(present),
         }
     }

@@ -16,6 +16,7 @@ mod processes;
 mod refreshes;
 mod refusals;
 mod revocation;
+mod rollback;
 mod rolling;
 mod secret_rotation;
 mod shutdown;
