@@ -1,4 +1,5 @@
 mod policy;
 mod shared;
 mod simulation;
+mod slots;
 mod waiting;
