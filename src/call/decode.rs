@@ -101,7 +101,7 @@ struct Found {
 /// A body under repair.
 struct Repair<'t> {
     text: &'t [u8],
-    root: Node,
+    root: Node<'t>,
     issues: Vec<Found>,
     unreadable: Vec<UnreadableRecord>,
     /// Index of the issue of each value that was converted.
@@ -116,7 +116,7 @@ struct Repair<'t> {
 }
 
 impl<'t> Repair<'t> {
-    fn new(text: &'t [u8], Parsed { root, flaws }: Parsed) -> Self {
+    fn new(text: &'t [u8], Parsed { root, flaws }: Parsed<'t>) -> Self {
         let issues = flaws.into_iter().map(|(path, flaw)| Found {
             issue: DecodeIssue {
                 path: root.path_text(&path, is_field),
@@ -181,8 +181,8 @@ impl<'t> Repair<'t> {
         &mut self,
         path: &[Step],
         first: usize,
-        elements: Vec<Node>,
-    ) -> Option<Vec<Node>> {
+        elements: Vec<Node<'t>>,
+    ) -> Option<Vec<Node<'t>>> {
         match &mut self.root.at_mut(path)?.content {
             Content::List(list) => {
                 list.first = first;
@@ -350,8 +350,7 @@ impl<'t> Repair<'t> {
             return;
         };
         let id = node.field("id").and_then(|id| match &id.content {
-            Content::Text(text) => Some(text.as_str()),
-            Content::Number(text) => Some(&**text),
+            Content::Text(text) | Content::Number(text) => Some(&**text),
             _ => None,
         });
         let json = self.text.get(node.span.clone()).unwrap_or_default();
@@ -372,7 +371,7 @@ impl<'t> Repair<'t> {
 }
 
 /// Returns the list that an object or null in the place of a required list stands for.
-fn list_in_place(node: &mut Node) -> Option<List> {
+fn list_in_place<'t>(node: &mut Node<'t>) -> Option<List<'t>> {
     let has_indexes = node.has_indexes_as_keys();
     match &mut node.content {
         Content::Null => Some(List::default()),
@@ -416,8 +415,8 @@ fn list_of_one(path: &[Step]) -> Option<&[Step]> {
 
 /// Returns the path of the longest list that has more than one element and is the response or a
 /// field of it: the records of a list operation.
-fn longest_list(root: &Node) -> Option<Vec<Step>> {
-    let length = |node: &Node| match &node.content {
+fn longest_list(root: &Node<'_>) -> Option<Vec<Step>> {
+    let length = |node: &Node<'_>| match &node.content {
         Content::List(list) if list.elements.len() > 1 => Some(list.elements.len()),
         _ => None,
     };

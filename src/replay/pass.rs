@@ -176,7 +176,7 @@ impl Pass {
             }
         };
         self.progress.open(&mut found.open, list);
-        let is_whole = event.json.get("data").is_some_and(|data| !data.is_null());
+        let is_whole = event.json().get("data").is_some_and(|data| !data.is_null());
         if is_whole && found.whole.is_none() && self.kept < MAX_FULL_EVENTS {
             found.whole = Some(Box::new(event));
             self.kept += 1;

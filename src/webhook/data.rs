@@ -25,7 +25,7 @@ macro_rules! events {
         }
 
         impl EventData {
-            fn known(type_: &EventType, payload: &Node, trail: &mut Trail) -> Option<Self> {
+            fn known(type_: &EventType, payload: &Node<'_>, trail: &mut Trail) -> Option<Self> {
                 match type_ {
                     $(EventType::$variant => {
                         let mut data = read_inner(payload, $key, trail, <$payload>::read);
@@ -320,7 +320,7 @@ view! {
 
 impl EventData {
     /// Reads the payload of an event of type `type_`.
-    pub(super) fn read(type_: &EventType, data: Option<&Node>, trail: &mut Trail) -> Self {
+    pub(super) fn read(type_: &EventType, data: Option<&Node<'_>>, trail: &mut Trail) -> Self {
         let Some(data) = data else {
             return Self::Unknown(Value::Null);
         };
@@ -347,7 +347,7 @@ impl EventData {
 
 /// Reads fields of the payload next to the object that the event is about.
 trait ReadBeside {
-    fn read_beside(&mut self, _payload: &Node, _trail: &mut Trail) {}
+    fn read_beside(&mut self, _payload: &Node<'_>, _trail: &mut Trail) {}
 }
 
 impl ReadBeside for OrderData {}
@@ -358,7 +358,7 @@ impl ReadBeside for ProductData {}
 impl ReadBeside for TreatmentPlanData {
     /// The documentation does not say whether patient and practitioner are inside the plan or next
     /// to it.
-    fn read_beside(&mut self, payload: &Node, trail: &mut Trail) {
+    fn read_beside(&mut self, payload: &Node<'_>, trail: &mut Trail) {
         if self.patient.is_none() {
             self.patient = field(payload, &["patient"], trail);
         }
@@ -376,12 +376,12 @@ impl std::fmt::Debug for EventData {
 
 /// Reads the object under the key `wrapper`, or the payload itself if it is not wrapped.
 fn read_inner<T>(
-    payload: &Node,
+    payload: &Node<'_>,
     wrapper: &str,
     trail: &mut Trail,
-    read: fn(&Node, &mut Trail) -> T,
+    read: fn(&Node<'_>, &mut Trail) -> T,
 ) -> T {
-    let is_null = |node: &&Node| matches!(node.content, Content::Null);
+    let is_null = |node: &&Node<'_>| matches!(node.content, Content::Null);
     let wrapped = payload.field(wrapper).filter(|node| !is_null(node));
     let inner = wrapped.and_then(|inner| {
         trail.below(wrapper, |trail| {

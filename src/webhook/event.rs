@@ -16,11 +16,11 @@ use crate::value::{DecodeIssue, Hidden, Timestamp};
 /// An event, as received by webhook, from the Events API or from the list of deliveries.
 ///
 /// Reading an event never fails: unreadable parts are `None` or [`EventData::Unknown`], and
-/// [`json`](Self::json) contains the event as it was received. An event serializes as that JSON and
+/// [`json`](Self::json) returns the event as it was received. An event serializes as that JSON and
 /// deserializes from it unchanged.
 ///
 /// `Debug` shows the event type and no health data.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Event {
     /// Id of the event; the same in each delivery of the event.
@@ -36,10 +36,8 @@ pub struct Event {
     pub integration_id: Option<IntegrationId>,
     /// Payload of the event.
     pub data: EventData,
-    /// The event as it was received, without its envelope. Contains health data. A body that is not
-    /// JSON is a string here.
-    pub json: Value,
     issues: Vec<DecodeIssue>,
+    body: Box<[u8]>,
 }
 
 impl Event {
@@ -61,13 +59,36 @@ impl Event {
             // An event is an object.
             Some(parsed) if matches!(parsed.root.content, Content::Object(_)) => {
                 trail.report_flaws(&parsed);
-                Self::read(&parsed.root, trail)
+                Self::read(&parsed.root, body, trail)
             }
-            _ => Self::from_json(match serde_json::from_slice(body) {
-                Ok(json) => json,
-                Err(_) => String::from_utf8_lossy(body).into_owned().into(),
-            }),
+            _ => Self {
+                id: None,
+                type_: None,
+                created_at: None,
+                clinic_id: None,
+                integration_id: None,
+                data: EventData::Unknown(value_of(body)),
+                issues: Vec::new(),
+                body: body.into(),
+            },
         }
+    }
+
+    /// Returns the event as it was received, without its envelope. Contains health data.
+    ///
+    /// A body that is not JSON is returned as a string. The event is parsed at each call.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        value_of(&self.body)
+    }
+
+    /// Returns the bytes of the event as they were received, without its envelope. Contains health
+    /// data.
+    ///
+    /// Numbers have every digit here, while [`json`](Self::json) contains 64-bit floats.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// Reads the event of a record of the list of deliveries, or `None` if the record has no event.
@@ -86,7 +107,7 @@ impl Event {
     /// Returns where the event differs from its documentation, without the values that differ.
     ///
     /// A value of another type, or one that is not valid JSON, is `None` or is left out of its list.
-    /// [`json`](Self::json) has the values of another type. The paths begin in the event, without
+    /// [`json`](Self::json) contains the values of another type. The paths begin in the event, without
     /// its envelope: `data.order.completed_at`.
     ///
     /// ```
@@ -106,11 +127,13 @@ impl Event {
     /// Reads an event in any envelope: `{"event": ..}`, `{"event_payload": {"event": ..}}`,
     /// `{"event_payload": ..}`, or none.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "the event contains the JSON")]
     pub fn from_json(json: Value) -> Self {
-        Self::read(&Node::from(&json), Trail::default())
+        Self::from_body(json.to_string().as_bytes())
     }
 
-    fn read(mut json: &Node, mut trail: Trail) -> Self {
+    /// Reads an event that is part of `text`.
+    fn read<'n>(mut json: &'n Node<'n>, text: &[u8], mut trail: Trail) -> Self {
         while let Some((name, inner)) = wrapped(json) {
             trail.enter(name);
             json = inner;
@@ -126,15 +149,26 @@ impl Event {
                 None => EventData::Unknown(json.into()),
             },
             type_,
-            json: json.into(),
             issues: trail.issues,
+            body: text.get(json.span.clone()).unwrap_or_default().into(),
+        }
+    }
+}
+
+/// Parses a body. Parts that are not JSON are absent, and a body that is not JSON is a string.
+fn value_of(body: &[u8]) -> Value {
+    match json::parse(body) {
+        Some(parsed) if matches!(parsed.root.content, Content::Object(_)) => (&parsed.root).into(),
+        _ => {
+            let other = serde_json::from_slice(body);
+            other.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
         }
     }
 }
 
 /// Returns the object inside an envelope, with its name. An object with a `type` of its own is not
 /// an envelope.
-fn wrapped(json: &Node) -> Option<(&'static str, &Node)> {
+fn wrapped<'n>(json: &'n Node<'n>) -> Option<(&'static str, &'n Node<'n>)> {
     let has = |name| json.field(name).map(|value| &value.content);
     if matches!(has("type"), Some(Content::Text(_))) {
         return None;
@@ -142,6 +176,13 @@ fn wrapped(json: &Node) -> Option<(&'static str, &Node)> {
     let names = ["event_payload", "event"].into_iter();
     let mut inner = names.filter_map(|name| Some((name, json.field(name)?)));
     inner.find(|(_, inner)| matches!(inner.content, Content::Object(_)))
+}
+
+/// Two events are equal if they contain the same values, in any form of the same JSON.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.body == other.body || self.json() == other.json()
+    }
 }
 
 impl fmt::Debug for Event {
@@ -159,7 +200,7 @@ impl fmt::Debug for Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.json.serialize(serializer)
+        self.json().serialize(serializer)
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) trait View: Sized {
     /// What the value must be, in the words of [`DecodeIssueKind`].
     const EXPECTED: &'static str = "text";
 
-    fn view(value: &Node, trail: &mut Trail) -> Option<Self>;
+    fn view(value: &Node<'_>, trail: &mut Trail) -> Option<Self>;
 }
 
 /// The path of the value that is being read, and the issues that were found.
@@ -55,7 +55,7 @@ impl Trail {
     }
 
     /// Reports the flaws of a text that is the value at this path.
-    pub(super) fn report_flaws(&mut self, parsed: &Parsed) {
+    pub(super) fn report_flaws(&mut self, parsed: &Parsed<'_>) {
         for (path, flaw) in &parsed.flaws {
             let path = parsed.root.path_text(path, is_field);
             let kind = DecodeIssueKind::from(*flaw);
@@ -67,9 +67,9 @@ impl Trail {
     }
 
     /// Returns an object, also if it is the only element of a list, and reports any other value.
-    pub(super) fn object<'n>(&mut self, value: &'n Node) -> Option<&'n Node> {
+    pub(super) fn object<'n>(&mut self, value: &'n Node<'n>) -> Option<&'n Node<'n>> {
         const EXPECTED: &str = "an object";
-        let is_object = |node: &&Node| matches!(node.content, Content::Object(_));
+        let is_object = |node: &&Node<'_>| matches!(node.content, Content::Object(_));
         if let Some(object) = Some(value).filter(is_object) {
             return Some(object);
         }
@@ -90,7 +90,7 @@ impl Trail {
 
     /// Reads a value, also if it is the only element of a list, and reports it if it is not
     /// readable.
-    fn read<T: View>(&mut self, value: &Node) -> Option<T> {
+    fn read<T: View>(&mut self, value: &Node<'_>) -> Option<T> {
         if let Some(read) = T::view(value, self) {
             return Some(read);
         }
@@ -105,7 +105,7 @@ impl Trail {
 }
 
 /// Reads the first of these keys that has a readable value.
-pub(super) fn field<T: View>(object: &Node, keys: &[&str], trail: &mut Trail) -> Option<T> {
+pub(super) fn field<T: View>(object: &Node<'_>, keys: &[&str], trail: &mut Trail) -> Option<T> {
     keys.iter().find_map(|key| {
         let value = object.field(key)?;
         let is_null = matches!(value.content, Content::Null);
@@ -114,7 +114,7 @@ pub(super) fn field<T: View>(object: &Node, keys: &[&str], trail: &mut Trail) ->
 }
 
 impl View for String {
-    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
+    fn view(value: &Node<'_>, _: &mut Trail) -> Option<Self> {
         lenient::text(value).ok().flatten()
     }
 }
@@ -122,7 +122,7 @@ impl View for String {
 impl View for i64 {
     const EXPECTED: &'static str = "an integer";
 
-    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
+    fn view(value: &Node<'_>, _: &mut Trail) -> Option<Self> {
         lenient::integer(value).ok().flatten()
     }
 }
@@ -130,14 +130,14 @@ impl View for i64 {
 impl View for bool {
     const EXPECTED: &'static str = "a boolean";
 
-    fn view(value: &Node, _: &mut Trail) -> Option<Self> {
+    fn view(value: &Node<'_>, _: &mut Trail) -> Option<Self> {
         lenient::boolean(value).ok().flatten()
     }
 }
 
 /// Maps the names of webhooks to those of the REST API.
 impl View for LabOrderState {
-    fn view(value: &Node, trail: &mut Trail) -> Option<Self> {
+    fn view(value: &Node<'_>, trail: &mut Trail) -> Option<Self> {
         Some(match String::view(value, trail)?.as_str() {
             "results_received" => Self::PartialResults,
             "all_results_received" => Self::ResultsReady,
@@ -150,12 +150,12 @@ impl View for LabOrderState {
 impl<T: View> View for Vec<T> {
     const EXPECTED: &'static str = "a list";
 
-    fn view(value: &Node, trail: &mut Trail) -> Option<Self> {
+    fn view(value: &Node<'_>, trail: &mut Trail) -> Option<Self> {
         let converted = DecodeIssueKind::Converted {
             expected: Self::EXPECTED,
             found: value.kind(),
         };
-        let elements: Vec<&Node> = match &value.content {
+        let elements: Vec<&Node<'_>> = match &value.content {
             Content::List(list) => list.elements.iter().collect(),
             Content::Object(fields) if value.has_indexes_as_keys() => {
                 trail.report(converted);
@@ -180,7 +180,7 @@ impl<T: View> View for Vec<T> {
 macro_rules! scalars {
     ($($name:ident),+ $(,)?) => {
         $(impl View for $name {
-            fn view(value: &Node, _: &mut Trail) -> Option<Self> {
+            fn view(value: &Node<'_>, _: &mut Trail) -> Option<Self> {
                 Self::deserialize(value).ok()
             }
         })+
@@ -215,7 +215,7 @@ macro_rules! view {
 
             impl $name {
                 pub(super) fn read(
-                    object: &$crate::value::json::Node,
+                    object: &$crate::value::json::Node<'_>,
                     trail: &mut $crate::webhook::view::Trail,
                 ) -> Self {
                     Self {
@@ -232,7 +232,7 @@ macro_rules! view {
                 const EXPECTED: &'static str = "an object";
 
                 fn view(
-                    value: &$crate::value::json::Node,
+                    value: &$crate::value::json::Node<'_>,
                     trail: &mut $crate::webhook::view::Trail,
                 ) -> Option<Self> {
                     let is_object =

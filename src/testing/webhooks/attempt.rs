@@ -78,7 +78,7 @@ impl DeliveryAttempt {
             "response_status": self.status,
             "response_ip_address": self.reply_address,
             "response_errors": self.failure.map(|failure| failure.to_string()),
-            "event_payload": {"event": self.event.json},
+            "event_payload": {"event": self.event.json()},
         })
     }
 }

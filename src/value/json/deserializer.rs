@@ -1,5 +1,6 @@
 //! Decodes a tree, with errors that know their path and contain no value.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
@@ -85,7 +86,7 @@ impl Error for Misfit {
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+impl<'de> Deserializer<'de> for &'de Node<'_> {
     type Error = Misfit;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -172,7 +173,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Misfit> for &'de Node {
+impl<'de> IntoDeserializer<'de, Misfit> for &'de Node<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -199,7 +200,7 @@ fn number<'de, V: Visitor<'de>>(text: &str, visitor: V) -> Result<V::Value, Misf
 struct Elements<'de> {
     /// The index of the first of the rest.
     next: usize,
-    rest: std::slice::Iter<'de, Node>,
+    rest: std::slice::Iter<'de, Node<'de>>,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
@@ -224,8 +225,8 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 }
 
 struct Fields<'de> {
-    rest: std::iter::Enumerate<std::slice::Iter<'de, (String, Node)>>,
-    value: Option<(usize, &'de Node)>,
+    rest: std::iter::Enumerate<std::slice::Iter<'de, (Cow<'de, str>, Node<'de>)>>,
+    value: Option<(usize, &'de Node<'de>)>,
 }
 
 impl<'de> MapAccess<'de> for Fields<'de> {
@@ -258,7 +259,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 /// A variant of an enum: its name, or an object with the name as its only key.
 struct Variant<'de> {
     name: &'de str,
-    value: Option<&'de Node>,
+    value: Option<&'de Node<'de>>,
 }
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
@@ -272,7 +273,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 }
 
 impl<'de> Variant<'de> {
-    fn inner(self) -> Result<&'de Node, Misfit> {
+    fn inner(self) -> Result<&'de Node<'de>, Misfit> {
         self.value.ok_or_else(|| Misfit::new(Reason::Other))
     }
 }

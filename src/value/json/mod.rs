@@ -1,11 +1,12 @@
 //! JSON as a tree that can be repaired, for text that serde_json or a model refuses.
 //!
-//! Numbers keep the text that was sent, and every node knows its place in the text. A value that is
+//! The tree borrows from the text. Numbers keep the text that was sent, and every node knows its place in the text. A value that is
 //! removed becomes [`Content::Absent`], so that the indexes of the others do not change.
 
 mod deserializer;
 mod parser;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -16,16 +17,12 @@ use super::DecodeIssueKind;
 pub(crate) use deserializer::Reason;
 pub(crate) use parser::parse;
 
-pub(crate) struct Node {
-    #[cfg_attr(
-        not(feature = "client"),
-        allow(dead_code, reason = "used to report records of lists")
-    )]
+pub(crate) struct Node<'t> {
     pub(crate) span: Range<usize>,
-    pub(crate) content: Content,
+    pub(crate) content: Content<'t>,
 }
 
-pub(crate) enum Content {
+pub(crate) enum Content<'t> {
     /// The value was removed. Decoding skips it.
     Absent,
     /// The value has no meaning. Decoding skips it in an object, and fails at it in a list, so that
@@ -33,17 +30,17 @@ pub(crate) enum Content {
     Malformed,
     Null,
     Boolean(bool),
-    Number(Box<str>),
-    Text(String),
-    List(List),
-    Object(Vec<(String, Node)>),
+    Number(Cow<'t, str>),
+    Text(Cow<'t, str>),
+    List(List<'t>),
+    Object(Vec<(Cow<'t, str>, Node<'t>)>),
 }
 
 #[derive(Default)]
-pub(crate) struct List {
+pub(crate) struct List<'t> {
     /// The index of the first element, if only a part of the list is present.
     pub(crate) first: usize,
-    pub(crate) elements: Vec<Node>,
+    pub(crate) elements: Vec<Node<'t>>,
 }
 
 /// A step from a node to one of its children.
@@ -56,8 +53,8 @@ pub(crate) enum Step {
 }
 
 /// A JSON text that was read in spite of its flaws.
-pub(crate) struct Parsed {
-    pub(crate) root: Node,
+pub(crate) struct Parsed<'t> {
+    pub(crate) root: Node<'t>,
     pub(crate) flaws: Vec<(Vec<Step>, Flaw)>,
 }
 
@@ -82,7 +79,7 @@ impl From<Flaw> for DecodeIssueKind {
     }
 }
 
-impl Node {
+impl Node<'_> {
     pub(crate) fn is_present(&self) -> bool {
         !matches!(self.content, Content::Absent | Content::Malformed)
     }
@@ -137,7 +134,7 @@ impl Node {
                     if !text.is_empty() {
                         text.push('.');
                     }
-                    let name = fields.get(*at).map(|(name, _)| name.as_str());
+                    let name = fields.get(*at).map(|(name, _)| &**name);
                     text.push_str(name.filter(|name| is_known(name)).unwrap_or("*"));
                 }
                 (Step::Element(index), _) => text.push_str(&format!("[{index}]")),
@@ -167,7 +164,7 @@ impl Node {
     /// Returns whether the keys of an object are indexes, as some servers send lists that are empty
     /// or lack elements: `{}`, `{"0": .., "2": ..}`.
     pub(crate) fn has_indexes_as_keys(&self) -> bool {
-        let is_index = |(name, _): &(String, Self)| name.parse::<usize>().is_ok();
+        let is_index = |(name, _): &(Cow<'_, str>, Self)| name.parse::<usize>().is_ok();
         matches!(&self.content, Content::Object(fields) if fields.iter().all(is_index))
     }
 
@@ -194,7 +191,7 @@ pub(crate) fn records(text: &[u8], list: Option<&str>) -> Vec<Range<usize>> {
     let Some(Parsed { root, .. }) = parse(text) else {
         return Vec::new();
     };
-    let is_list = |node: &&Node| matches!(node.content, Content::List(_));
+    let is_list = |node: &&Node<'_>| matches!(node.content, Content::List(_));
     let list = match (root.only_element().unwrap_or(&root), list) {
         (object, Some(name)) => object.field(name),
         (_, None) => match &root.content {
@@ -217,46 +214,22 @@ pub(crate) fn records(text: &[u8], list: Option<&str>) -> Vec<Range<usize>> {
     }
 }
 
-impl From<&Node> for Value {
-    fn from(node: &Node) -> Self {
+impl From<&Node<'_>> for Value {
+    fn from(node: &Node<'_>) -> Self {
         match &node.content {
             Content::Absent | Content::Malformed | Content::Null => Self::Null,
             Content::Boolean(value) => Self::Bool(*value),
             Content::Number(text) => text.parse().map_or(Self::Null, Self::Number),
-            Content::Text(text) => Self::String(text.clone()),
+            Content::Text(text) => Self::String(text.to_string()),
             Content::List(list) => {
                 let present = list.elements.iter().filter(|node| node.is_present());
                 Self::Array(present.map(Self::from).collect())
             }
             Content::Object(fields) => {
                 let present = fields.iter().filter(|(_, value)| value.is_present());
-                let fields = present.map(|(name, value)| (name.clone(), Self::from(value)));
+                let fields = present.map(|(name, value)| (name.to_string(), Self::from(value)));
                 Self::Object(fields.collect())
             }
-        }
-    }
-}
-
-impl From<&Value> for Node {
-    fn from(value: &Value) -> Self {
-        let content = match value {
-            Value::Null => Content::Null,
-            Value::Bool(value) => Content::Boolean(*value),
-            Value::Number(number) => Content::Number(number.to_string().into()),
-            Value::String(text) => Content::Text(text.clone()),
-            Value::Array(elements) => Content::List(List {
-                first: 0,
-                elements: elements.iter().map(Self::from).collect(),
-            }),
-            Value::Object(fields) => {
-                let fields = fields.iter();
-                let fields = fields.map(|(name, value)| (name.clone(), Self::from(value)));
-                Content::Object(fields.collect())
-            }
-        };
-        Self {
-            span: 0..0,
-            content,
         }
     }
 }

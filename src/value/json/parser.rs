@@ -1,5 +1,6 @@
 //! A parser that reads JSON in spite of its flaws.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{Content, Flaw, List, Node, Parsed, Step};
@@ -18,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// last one counts. These values have no meaning: strings with invalid UTF-8, lone surrogates or unknown
 /// escapes, numbers beyond the range of 64-bit floats, words such as `NaN`, and values that are
 /// nested too deeply. A text that is cut off is refused.
-pub(crate) fn parse(text: &[u8]) -> Option<Parsed> {
+pub(crate) fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let mut parser = Parser {
         text,
         at: 0,
@@ -46,7 +47,7 @@ struct Parser<'t> {
     flaws: Vec<(Vec<Step>, Flaw)>,
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -73,7 +74,7 @@ impl Parser<'_> {
         self.flaws.push((self.path.clone(), flaw));
     }
 
-    fn value(&mut self) -> Option<Node> {
+    fn value(&mut self) -> Option<Node<'t>> {
         let first = self.peek_token()?;
         let start = self.at;
         let content = match first {
@@ -96,7 +97,7 @@ impl Parser<'_> {
         })
     }
 
-    fn list(&mut self) -> Option<Content> {
+    fn list(&mut self) -> Option<Content<'t>> {
         self.at += 1;
         let mut elements = Vec::new();
         if self.peek_token()? == b']' {
@@ -117,9 +118,9 @@ impl Parser<'_> {
         Some(Content::List(List { first: 0, elements }))
     }
 
-    fn object(&mut self) -> Option<Content> {
+    fn object(&mut self) -> Option<Content<'t>> {
         self.at += 1;
-        let mut fields: Vec<(String, Node)> = Vec::new();
+        let mut fields: Vec<(Cow<'t, str>, Node<'t>)> = Vec::new();
         if self.peek_token()? == b'}' {
             self.at += 1;
             return Some(Content::Object(fields));
@@ -155,7 +156,7 @@ impl Parser<'_> {
         Some(Content::Object(fields))
     }
 
-    fn drop_duplicates(&mut self, fields: &mut [(String, Node)]) {
+    fn drop_duplicates(&mut self, fields: &mut [(Cow<'t, str>, Node<'t>)]) {
         if fields.len() <= FEW && !has_duplicates(fields) {
             return;
         }
@@ -173,35 +174,52 @@ impl Parser<'_> {
     }
 
     /// Reads a string; the inner `None` is a string without a meaning.
-    fn string(&mut self) -> Option<Option<String>> {
+    fn string(&mut self) -> Option<Option<Cow<'t, str>>> {
         self.at += 1;
-        let mut text = Vec::new();
-        let (mut is_valid, mut has_control) = (true, false);
-        loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\');
-            let plain = rest.iter().take_while(is_plain).count();
-            let plain = rest.get(..plain).unwrap_or_default();
-            has_control |= plain.iter().any(|byte| *byte < b' ');
-            text.extend_from_slice(plain);
-            self.at += plain.len();
-            match self.next()? {
-                b'\\' => match self.escape()? {
-                    Some(character) => {
-                        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    }
-                    None => is_valid = false,
-                },
-                _ => break,
-            }
-        }
-        let text = String::from_utf8(text).ok().filter(|_| is_valid);
+        let plain = self.plain()?;
+        let (text, has_control) = if self.next()? == b'"' {
+            let text = std::str::from_utf8(plain).ok().map(Cow::Borrowed);
+            (text, plain.iter().any(|byte| *byte < b' '))
+        } else {
+            self.escaped(plain)?
+        };
         if text.is_none() {
             self.flaw(Flaw::Malformed);
         } else if has_control {
             self.flaw(Flaw::ControlCharacter);
         }
         Some(text)
+    }
+
+    /// Reads the rest of a string from the first escape on, after its backslash. Returns the text,
+    /// if it has a meaning, and whether it contains control characters that are not escaped.
+    fn escaped(&mut self, plain: &[u8]) -> Option<(Option<Cow<'t, str>>, bool)> {
+        let mut text = Vec::from(plain);
+        let mut has_control = plain.iter().any(|byte| *byte < b' ');
+        let mut is_valid = true;
+        loop {
+            match self.escape()? {
+                Some(character) => {
+                    text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                None => is_valid = false,
+            }
+            let plain = self.plain()?;
+            has_control |= plain.iter().any(|byte| *byte < b' ');
+            text.extend_from_slice(plain);
+            if self.next()? == b'"' {
+                let text = String::from_utf8(text).ok().filter(|_| is_valid);
+                return Some((text.map(Cow::Owned), has_control));
+            }
+        }
+    }
+
+    /// Reads the part of a string up to the next quotation mark or backslash.
+    fn plain(&mut self) -> Option<&'t [u8]> {
+        let rest = self.text.get(self.at..)?;
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        self.at += end;
+        rest.get(..end)
     }
 
     /// Reads an escape after its backslash; the inner `None` is an escape without a meaning.
@@ -247,7 +265,7 @@ impl Parser<'_> {
     }
 
     /// Reads a number, `true`, `false`, `null`, or another word, which has no meaning.
-    fn word(&mut self) -> Option<Content> {
+    fn word(&mut self) -> Option<Content<'t>> {
         let rest = self.text.get(self.at..)?;
         let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-._".contains(*byte);
         let length = rest.iter().take_while(is_part).count();
@@ -291,7 +309,7 @@ impl Parser<'_> {
 }
 
 /// Returns whether an object of few fields has two of the same name.
-fn has_duplicates(fields: &[(String, Node)]) -> bool {
+fn has_duplicates(fields: &[(Cow<'_, str>, Node<'_>)]) -> bool {
     let mut rest = fields;
     while let [(name, _), after @ ..] = rest {
         if after.iter().any(|(other, _)| other == name) {

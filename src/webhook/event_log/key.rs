@@ -51,7 +51,7 @@ impl From<&Event> for EventKey {
         let id = match id {
             Some(id) if (1..=MAX_ID_LENGTH).contains(&id.len()) => id.to_string(),
             Some(id) if !id.is_empty() => hashed(id),
-            _ => hashed(&event.json.to_string()),
+            _ => hashed(&event.json().to_string()),
         };
         let subject = event.data.subject().map(|(kind, id)| {
             let hash = Sha256::new().chain_update(kind).chain_update([0]);

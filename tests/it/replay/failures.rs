@@ -94,7 +94,7 @@ async fn a_bad_event_in_any_place_is_reported_and_holds_neither_the_others_nor_t
             assert_eq!(replay.cursor().of(EventList::Orders), Some(time(NOW)));
             // It is reported until it is acknowledged.
             let missed = error.unreadable().unwrap();
-            assert_eq!(missed.event.json, bad);
+            assert_eq!(missed.event.json(), bad);
             for reported in [1, 0] {
                 missed.release().await.unwrap();
                 let mut replay = events.replay(replay.cursor());
@@ -143,7 +143,7 @@ async fn a_delivery_that_failed_or_has_no_id_gives_its_event_nevertheless() {
     let [error] = &errors[..] else {
         panic!("{errors:?}")
     };
-    assert_eq!(error.unreadable().unwrap().event.json["data"]["a"], 1);
+    assert_eq!(error.unreadable().unwrap().event.json()["data"]["a"], 1);
     assert_eq!(
         error
             .call()
@@ -189,7 +189,7 @@ async fn an_event_keeps_its_json_and_reports_what_does_not_fit_wherever_it_is_re
                 .lists([source])
                 .replay(Cursor::default());
             let read = replay.next().await.unwrap().unwrap().event;
-            assert_eq!(read.json, event);
+            assert_eq!(read.json(), event);
             let paths: Vec<_> = read.issues().iter().map(|issue| &issue.path).collect();
             assert_eq!(
                 paths,

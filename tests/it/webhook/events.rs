@@ -12,7 +12,7 @@ fn data(type_: &str, data: Value) -> EventData {
     let event = json!({"id": "1", "type": type_, "data": data});
     let body = json!({ "event": event }).to_string();
     let read = deliver(body.as_bytes()).into_event().unwrap();
-    assert_eq!(read.json, event);
+    assert_eq!(read.json(), event);
     assert_eq!(read.type_, Some(EventType::from(type_)));
     read.data
 }
@@ -102,7 +102,7 @@ fn an_event_whose_text_is_not_quite_json_keeps_its_id_and_type() {
     // Only what is cut off, or is no JSON at all, is a text.
     for body in [&b"{\"event\":{\"id\":\"e-1\""[..], b"<html>", b"NaN"] {
         let event = Event::from_body(body);
-        assert!(event.json.is_string() && event.issues().is_empty());
+        assert!(event.json().is_string() && event.issues().is_empty());
     }
 }
 
@@ -138,7 +138,7 @@ fn a_value_of_another_type_is_absent_and_reported_with_its_path() {
                 "{path}: {issues:?}"
             );
             assert!(!format!("{read:?} {issues:?}").contains("s3cret"));
-            assert_eq!(read.json["data"][wrapper], changed);
+            assert_eq!(read.json()["data"][wrapper], changed);
         }
     }
     // The envelope, the payload and its wrapper.
@@ -216,7 +216,7 @@ fn every_envelope_contains_the_same_event() {
         event.clone(),
     ] {
         let read = deliver(body.to_string().as_bytes()).into_event().unwrap();
-        assert_eq!(read.json, event);
+        assert_eq!(read.json(), event);
         assert_eq!(
             read.id.as_ref().unwrap().as_str(),
             event["id"].as_str().unwrap()
@@ -393,17 +393,45 @@ fn unknown_values_are_kept() {
     for body in ["[1,2]", "null", "7", r#"{"hello":1}"#, r#"{"event":[]}"#] {
         let read = deliver(body.as_bytes()).into_event().unwrap();
         let json: Value = serde_json::from_str(body).unwrap();
-        assert_eq!(read.json, json);
+        assert_eq!(read.json(), json);
         assert_eq!(read.data, EventData::Unknown(json));
         assert!(read.id.is_none() && read.type_.is_none());
     }
     let deep = "[".repeat(1_000) + &"]".repeat(1_000);
     for body in ["hello", "{", "<html>", &deep] {
         let read = deliver(body.as_bytes()).into_event().unwrap();
-        assert_eq!(read.json, Value::from(body));
+        assert_eq!(read.json(), Value::from(body));
     }
     let read = deliver(b"\xff{").into_event().unwrap();
-    assert_eq!(read.json, Value::from("\u{fffd}{"));
+    assert_eq!(read.json(), Value::from("\u{fffd}{"));
+}
+
+#[test]
+fn the_body_of_an_event_is_as_it_was_received() {
+    // Digits, order, spaces, and flaws.
+    let event = br#"{ "type": "order.placed", "id":"1", "data": {"order":{"id":"o","b":19.90,
+        "a":0.1234567890123456789,"c":"\ud800","b":1e999}}}"#;
+    let text = String::from_utf8_lossy(event);
+    for body in [
+        text.to_string(),
+        format!("\u{feff} {{\"event\": {text} }}"),
+        format!("{{\"id\":\"d\",\"event_payload\":{{\"event\":{text},\"x\":1}}}}"),
+    ] {
+        let read = Event::from_body(body.as_bytes());
+        assert_eq!(read.body(), event);
+        assert_eq!(read.json()["data"]["order"]["a"], 0.123_456_789_012_345_68);
+        assert_eq!(Event::from_body(read.body()), read);
+        assert!(read.id.is_some() && !read.issues().is_empty());
+    }
+    let plain = Event::from_json(json!({"type": "a", "id": "1"}));
+    assert_eq!(
+        plain,
+        Event::from_body(br#"{"event": {"id": "1", "type": "a"}}"#)
+    );
+    assert_ne!(
+        plain,
+        Event::from_body(br#"{"event": {"id": "2", "type": "a"}}"#)
+    );
 }
 
 #[test]

@@ -114,7 +114,7 @@ async fn what_people_do_in_the_web_app_is_delivered_and_what_the_app_does_itself
     let deliveries = fake.deliveries();
     assert_eq!(deliveries.len(), 1);
     let event = &deliveries[0].event;
-    assert_eq!(event.json["data"]["patient"]["id"], patient["id"]);
+    assert_eq!(event.json()["data"]["patient"]["id"], patient["id"]);
     assert_eq!(app.came(), [event.id.as_ref().unwrap().to_string()]);
 }
 
