@@ -260,7 +260,8 @@ impl Connection {
     /// Parses the base URL, whose path must not repeat the `/api` of the operations.
     pub(crate) fn base(&self) -> Result<Url, BuildError> {
         let base = self.url(&self.base_url)?;
-        if base.path().trim_end_matches('/').ends_with("/api") {
+        let path = base.path().to_ascii_lowercase();
+        if path.trim_end_matches('/').ends_with("/api") {
             return Err(BuildError::new(
                 "base URL: ends with `/api`, which the path of each operation starts with; write \
                  the URL without `/api`, such as `https://api-us.fullscript.com`",
