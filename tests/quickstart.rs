@@ -9,11 +9,12 @@ use std::process::{Command, Stdio};
 use fullscript::testing::FakeFullscript;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Builds the example from the current source, because cargo builds no examples for a single test
-/// target.
+/// Builds the example from the current source, with the features of a build of the whole workspace,
+/// so that nothing is built twice if all tests run.
 fn quickstart() -> Command {
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--offline", "--example", "quickstart"])
+        .args(["build", "--quiet", "--offline", "--workspace"])
+        .args(["--example", "quickstart"])
         .status();
     assert!(built.unwrap().success());
     let tests = std::env::current_exe().unwrap();

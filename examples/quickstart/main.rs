@@ -12,7 +12,6 @@ use std::error::Error;
 
 use fullscript::types::{CreateTreatmentPlanRequest, RecommendationInput, TreatmentPlan};
 use fullscript::{Client, operations};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use server::Server;
 
@@ -110,22 +109,12 @@ fn print_step(step: &str, result: impl std::fmt::Display) {
 /// Reads all patients, 100 per page, with four concurrent requests. Returns the number of patients
 /// and of requests.
 async fn count_patients(client: &Client) -> Result<(usize, u64), Failure> {
-    let bar = ProgressBar::no_length();
-    bar.set_style(ProgressStyle::with_template(
-        "             [{bar:32}] {pos} of {len} patients",
-    )?);
     let mut pages = client.list_patients().pages().prefetch(4);
     let (mut count, mut requests) = (0, 0);
     while let Some(page) = pages.next().await {
-        let page = page?;
         requests += 1;
-        count += page.items().len();
-        if let Some(total) = page.meta().and_then(|meta| meta.total_count) {
-            bar.set_length(u64::try_from(total)?);
-        }
-        bar.set_position(u64::try_from(count)?);
+        count += page?.items().len();
     }
-    bar.finish_and_clear();
     Ok((count, requests))
 }
 

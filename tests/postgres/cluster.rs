@@ -57,7 +57,7 @@ impl Cluster {
         let mut script = Command::new("sh");
         script.arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/tests/postgres/cluster.sh"
+            "/postgres/cluster.sh"
         ));
         script
             .arg(&directory)

@@ -42,11 +42,11 @@ impl Judge {
         let mut process = Command::new("node")
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
-                "/tests/prism/judge.cjs"
+                "/prism/judge.cjs"
             ))
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
-                "/spec/openapi.normalized.json"
+                "/../spec/openapi.normalized.json"
             ))
             .env("NODE_PATH", modules)
             .stdin(Stdio::piped())

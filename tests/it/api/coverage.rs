@@ -14,11 +14,11 @@ use super::surface::{PUBLISHED, method_docs, surface, without_names};
 const PLACE: &str = "docs/coverage.md";
 
 /// The command that writes the file, as for snapshots.
-const UPDATE: &str = "INSTA_UPDATE=always cargo test -p fullscript --test it coverage";
+const UPDATE: &str = "INSTA_UPDATE=always cargo test -p tests --test it coverage";
 
 #[test]
 fn the_table_of_coverage_is_as_generated() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PLACE);
+    let path = Path::new(super::ROOT).join(PLACE);
     let table = coverage();
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         std::fs::write(&path, &table).unwrap();

@@ -86,7 +86,7 @@ fn cargo(arguments: &[&str]) -> String {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(super::ROOT)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -332,7 +332,7 @@ fn first_line(attributes: &[Attribute]) -> Option<String> {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(super::ROOT)
 }
 
 /// The README and the guides.
@@ -349,7 +349,7 @@ fn documents() -> Vec<PathBuf> {
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = vec![(
         PathBuf::from(GENERATED),
-        include_str!(concat!(env!("OUT_DIR"), "/client.rs")).to_string(),
+        super::GENERATED.client.clone(),
     )];
     found.extend(library_files("src"));
     found

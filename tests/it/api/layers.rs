@@ -82,7 +82,7 @@ fn the_architecture_shows_the_same_layers() {
 
 /// All dependencies between the modules that `lib.rs` declares, the generated code included.
 fn dependencies() -> Vec<Dependency> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source = Path::new(super::ROOT).join("src");
     let library = std::fs::read_to_string(source.join("lib.rs")).unwrap();
     let library = syn::parse_file(&library).unwrap();
     let (mut modules, mut exports) = (BTreeSet::new(), BTreeMap::new());
@@ -118,9 +118,9 @@ fn dependencies() -> Vec<Dependency> {
             read(module, depth, &format!("src/{}", name.display()), &text);
         }
     }
-    let client = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));
+    let client = &super::GENERATED.client;
     read("client", 2, "the generated client.rs", client);
-    let types = include_str!(concat!(env!("OUT_DIR"), "/types.rs"));
+    let types = &super::GENERATED.types;
     read("types", 1, "the generated types.rs", types);
     found
 }

@@ -7,15 +7,9 @@ use fullscript::operations::{self, Operation};
 use serde_json::Value;
 use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta};
 
-#[path = "../../../xtask/src/surface/mod.rs"]
-#[allow(unreachable_pub, reason = "public where `xtask` has it as a module")]
-mod generated;
+use xtask::surface::Surface;
 
-use generated::Surface;
-
-const CLIENT: &str = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));
-const OPERATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/operations.rs"));
-const TYPES: &str = include_str!(concat!(env!("OUT_DIR"), "/types.rs"));
+use super::GENERATED;
 
 /// The vendor's document before any repair.
 pub(super) const PUBLISHED: &str = include_str!("../../../spec/openapi.json");
@@ -154,7 +148,7 @@ fn every_operation_is_a_method_of_the_client() {
 }
 
 pub(super) fn surface() -> Surface {
-    Surface::read(TYPES, CLIENT, OPERATIONS).unwrap()
+    Surface::read(&GENERATED.types, &GENERATED.client, &GENERATED.operations).unwrap()
 }
 
 /// Compares lines with `tests/snapshots/<name>.snap`, one sorted fact per line.
@@ -170,7 +164,7 @@ fn check(name: &str, lines: Vec<String>) {
 /// The documentation of each operation's method.
 pub(super) fn method_docs() -> BTreeMap<String, String> {
     let mut docs = BTreeMap::new();
-    for item in syn::parse_file(CLIENT).unwrap().items {
+    for item in syn::parse_file(&GENERATED.client).unwrap().items {
         let Item::Impl(block) = item else { continue };
         for item in block.items {
             if let ImplItem::Fn(method) = item

@@ -156,7 +156,7 @@ const HARMLESS: [&str; 40] = [
 /// The names of the handwritten public types.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     for (_, text) in rust_files(&source) {
         let file = syn::parse_file(&text).unwrap();
         names.extend(file.items.iter().filter_map(public_name));

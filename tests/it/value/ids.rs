@@ -129,12 +129,6 @@ async fn a_plan_without_a_body_is_not_sent() {
     assert_eq!(paths(&fake), [""; 0]);
 }
 
-#[test]
-fn what_must_not_compile_does_not() {
-    let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/compile/*.rs");
-}
-
 /// The origin of an id.
 #[derive(Clone, Copy)]
 enum Given<'a> {
