@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Failure, Kind};
 use super::file::{self, OpenFile};
@@ -53,7 +53,7 @@ impl Database {
             return Err(Failure::new(Kind::Empty));
         }
         drop(transaction);
-        if connection.is_readonly("main")? {
+        if connection.is_readonly(MAIN_DB)? {
             return Err(Failure::new(Kind::ReadOnly));
         }
         file::admit(path)?;
