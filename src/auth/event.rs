@@ -1,7 +1,7 @@
 //! Events about the connections of an app's users, and about the app's token store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::token::RefreshFailureCause;
 use super::user::UserKey;
@@ -26,6 +26,8 @@ pub enum AuthEvent {
     Refreshed {
         /// The user's key.
         user: UserKey,
+        /// The times of the refresh.
+        timing: RefreshTiming,
     },
     /// A token refresh failed, and the refresh token was not rejected.
     ///
@@ -43,17 +45,23 @@ pub enum AuthEvent {
         /// The time at which the access token expires, which may have passed; `None` if the store
         /// has not returned the tokens.
         token_valid_until: Option<SystemTime>,
+        /// The times of the refresh.
+        timing: RefreshTiming,
     },
     /// The tokens were refreshed, or replaced by those of another process, after refreshes that
     /// failed.
     Recovered {
         /// The user's key.
         user: UserKey,
+        /// The time since the first of these failures.
+        failing_for: Duration,
     },
     /// The server rejected the refresh token, and the user must reconnect.
     NeedsReconnect {
         /// The user's key.
         user: UserKey,
+        /// The times of the refresh.
+        timing: RefreshTiming,
     },
     /// The store failed to save new tokens, or to grant the lease that precedes their request.
     ///
@@ -63,6 +71,8 @@ pub enum AuthEvent {
     SaveFailed {
         /// The user's key.
         user: UserKey,
+        /// The time since the first failure.
+        failing_for: Duration,
     },
     /// The token store started to fail.
     ///
@@ -71,11 +81,17 @@ pub enum AuthEvent {
     StoreFailing {
         /// The methods that fail.
         access: StoreAccess,
+        /// The time since the first failure.
+        failing_for: Duration,
+        /// The time that the failed call took, 10 s at most.
+        elapsed: Duration,
     },
     /// The token store works again.
     StoreRecovered {
         /// The methods that failed before.
         access: StoreAccess,
+        /// The time since the first failure.
+        failing_for: Duration,
     },
     /// The store returned older tokens than this process has saved, and was given the newer ones.
     ///
@@ -115,7 +131,48 @@ impl StoreAccess {
     }
 }
 
+/// How long a token refresh took.
+///
+/// The rest of `elapsed` was spent on requests and on the backoff between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefreshTiming {
+    /// The time from the start of the refresh to its end.
+    pub elapsed: Duration,
+    /// The number of token requests.
+    pub requests: u32,
+    /// The time spent waiting for the rate limit.
+    pub permit_wait: Duration,
+    /// The time spent waiting for the lease of another process or task.
+    pub lease_wait: Duration,
+    /// The time spent in calls of the token store.
+    pub store_time: Duration,
+}
+
 impl AuthEvent {
+    /// Returns the times of the refresh, if the event is the end of one.
+    #[must_use]
+    pub fn timing(&self) -> Option<RefreshTiming> {
+        match self {
+            Self::Refreshed { timing, .. }
+            | Self::RefreshFailed { timing, .. }
+            | Self::NeedsReconnect { timing, .. } => Some(*timing),
+            _ => None,
+        }
+    }
+
+    /// Returns the time since the first failure, if the event concerns one that lasts or has ended.
+    #[must_use]
+    pub fn failing_for(&self) -> Option<Duration> {
+        match self {
+            Self::Recovered { failing_for, .. }
+            | Self::SaveFailed { failing_for, .. }
+            | Self::StoreFailing { failing_for, .. }
+            | Self::StoreRecovered { failing_for, .. } => Some(*failing_for),
+            _ => None,
+        }
+    }
+
     /// Returns the name of the event for metrics, such as `refresh_failed`, which later versions
     /// keep.
     #[must_use]
@@ -141,11 +198,11 @@ impl AuthEvent {
         match self {
             Self::Connected { user }
             | Self::Imported { user }
-            | Self::Refreshed { user }
+            | Self::Refreshed { user, .. }
             | Self::RefreshFailed { user, .. }
-            | Self::Recovered { user }
-            | Self::NeedsReconnect { user }
-            | Self::SaveFailed { user }
+            | Self::Recovered { user, .. }
+            | Self::NeedsReconnect { user, .. }
+            | Self::SaveFailed { user, .. }
             | Self::RolledBack { user }
             | Self::Revoked { user } => Some(user),
             Self::StoreFailing { .. } | Self::StoreRecovered { .. } => None,
@@ -215,11 +272,11 @@ fn log_event(event: &AuthEvent) {
                 "token store failed: new tokens not saved or not requested, retrying"
             );
         }
-        AuthEvent::StoreFailing { access } => {
+        AuthEvent::StoreFailing { access, .. } => {
             let access = access.as_str();
             tracing::error!(target: "fullscript", access, "token store failing");
         }
-        AuthEvent::StoreRecovered { access } => {
+        AuthEvent::StoreRecovered { access, .. } => {
             let access = access.as_str();
             tracing::info!(target: "fullscript", access, "token store works again");
         }

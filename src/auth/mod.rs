@@ -48,7 +48,7 @@ pub use authorize::{AuthorizationCode, AuthorizationRequest, State};
 pub use builder::OAuthAppBuilder;
 pub use connection::{Connection, ConnectionStatus, Connections};
 pub use error::AuthError;
-pub use event::{AuthEvent, StoreAccess};
+pub use event::{AuthEvent, RefreshTiming, StoreAccess};
 pub use import::{
     Import, ImportFailure, ImportOutcome, ImportRefusal, ImportReport, ImportedTokens,
 };

@@ -49,6 +49,9 @@ pub(super) struct Target {
     pub(super) http: Arc<HttpPools>,
 }
 
+/// Receives the number of requests that were permitted, 0 or 1, and the wait for the permit.
+type Note<'n> = &'n (dyn Fn(u32, Duration) + Sync);
+
 impl Endpoint {
     /// Exchanges a code for tokens.
     ///
@@ -66,7 +69,7 @@ impl Endpoint {
         }
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.tokens, &mut body, TokenResponse::tokens);
+            let outcome = self.attempt(&self.tokens, &mut body, TokenResponse::tokens, &|_, _| {});
             let (error, retry_after, acted) = match outcome.await {
                 Outcome::Unclear {
                     error,
@@ -95,14 +98,14 @@ impl Endpoint {
     ///
     /// The request can be repeated with the same token until the new access token is used (source:
     /// the vendor's page on refreshing).
-    pub(super) async fn refresh(&self, token: &RefreshToken) -> Outcome {
+    pub(super) async fn refresh(&self, token: &RefreshToken, note: Note<'_>) -> Outcome {
         let mut body = json!({
             "grant_type": "refresh_token",
             "client_id": self.client_id,
             "refresh_token": token.expose(),
             "redirect_uri": self.redirect_uri.as_str(),
         });
-        self.attempt(&self.tokens, &mut body, TokenResponse::tokens)
+        self.attempt(&self.tokens, &mut body, TokenResponse::tokens, note)
             .await
     }
 
@@ -115,7 +118,8 @@ impl Endpoint {
         });
         let mut backoff = Backoff::new(MAX_ATTEMPTS);
         loop {
-            let outcome = self.attempt(&self.revocation, &mut body, TokenResponse::revocation);
+            let read = TokenResponse::revocation;
+            let outcome = self.attempt(&self.revocation, &mut body, read, &|_, _| {});
             let (error, retry_after) = match outcome.await {
                 // After a refusal, the token is already invalid, which is the requested result.
                 Outcome::Done(()) | Outcome::Refused => return Ok(()),
@@ -138,16 +142,17 @@ impl Endpoint {
         target: &Target,
         body: &mut Value,
         read: impl Fn(&TokenResponse) -> Outcome<T>,
+        note: Note<'_>,
     ) -> Outcome<T> {
         let secret = self.secrets.get().current.clone();
-        let outcome = self.attempt_with(&secret, target, body, &read).await;
+        let outcome = self.attempt_with(&secret, target, body, &read, note).await;
         if !outcome.is_client_rejected() {
             return outcome;
         }
         let Some(other) = self.secrets.instead_of(&secret) else {
             return outcome;
         };
-        let outcome = self.attempt_with(&other, target, body, &read).await;
+        let outcome = self.attempt_with(&other, target, body, &read, note).await;
         if matches!(outcome, Outcome::Done(_) | Outcome::Refused) {
             self.secrets.prefer(&other);
         }
@@ -164,10 +169,14 @@ impl Endpoint {
         target: &Target,
         body: &mut Value,
         read: impl Fn(&TokenResponse) -> Outcome<T>,
+        note: Note<'_>,
     ) -> Outcome<T> {
         body["client_secret"] = json!(secret.expose());
-        let until = Instant::now() + MAX_PERMIT_WAIT;
-        if let Err(wait) = self.calls.limiter.acquire_oauth(until).await {
+        let started = Instant::now();
+        let permit = self.calls.limiter.acquire_oauth(started + MAX_PERMIT_WAIT);
+        let permit = permit.await;
+        note(u32::from(permit.is_ok()), started.elapsed());
+        if let Err(wait) = permit {
             return Outcome::Unclear {
                 error: AuthError::new(Kind::NoPermit(wait)),
                 retry_after: Some(wait),

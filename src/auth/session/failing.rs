@@ -7,13 +7,14 @@ use tokio::time::timeout;
 use super::flight::Flight;
 use super::{CHECK_TIMEOUT, Session, State};
 use crate::auth::error::AuthError;
-use crate::auth::event::AuthEvent;
+use crate::auth::event::{AuthEvent, RefreshTiming};
 use crate::auth::store::Swapped;
 use crate::auth::token::{RefreshFailure, RefreshFailureCause, TokenSet};
 
 /// The refreshes in a row that failed.
-#[derive(Default)]
 pub(super) struct Failing {
+    /// The time of the first one.
+    since: SystemTime,
     /// The number of those that were not refused without a request.
     attempts: u32,
     /// The generation of the tokens that were to be replaced; 0 if unknown.
@@ -31,6 +32,8 @@ pub(super) struct Findings {
     pub(super) cause: Option<RefreshFailureCause>,
     /// Whether the refresh was refused without a request.
     pub(super) is_refused: bool,
+    /// The times of the refresh, but for its duration.
+    pub(super) timing: RefreshTiming,
 }
 
 impl Session {
@@ -39,12 +42,12 @@ impl Session {
         let Some(cause) = error.refresh_failure() else {
             return;
         };
-        let findings = flight.findings();
+        let (findings, now) = (flight.findings(), self.app.now());
         let mut state = self.lock();
         let current = state.current.as_ref().map(|current| &current.tokens);
         let expires_at = current.map(|tokens| tokens.expires_at());
         let generation = current.map_or(0, |tokens| tokens.generation);
-        let failing = state.failing.get_or_insert_default();
+        let failing = state.failing(now);
         failing.generation = failing.generation.max(findings.generation).max(generation);
         failing.attempts += u32::from(!findings.is_refused);
         let attempt = failing.attempts;
@@ -54,6 +57,7 @@ impl Session {
             cause: findings.cause.unwrap_or(cause),
             attempt,
             token_valid_until: findings.expires_at.or(expires_at),
+            timing: flight.timing(),
         });
     }
 
@@ -84,17 +88,32 @@ impl Session {
 }
 
 impl State {
+    /// Returns the refreshes in a row that failed, of which one failed at this time.
+    fn failing(&mut self, at: SystemTime) -> &mut Failing {
+        let failing = self.failing.get_or_insert_with(|| {
+            Box::new(Failing {
+                since: at,
+                attempts: 0,
+                generation: 0,
+            })
+        });
+        failing.since = failing.since.min(at);
+        failing
+    }
+
     /// Notes that a record says that its refreshes failed, perhaps in another process.
-    pub(super) fn note_recorded_failure(&mut self, generation: u64) {
-        let failing = self.failing.get_or_insert_default();
+    pub(super) fn note_recorded_failure(&mut self, generation: u64, failure: &RefreshFailure) {
+        let failing = self.failing(failure.since);
         failing.generation = failing.generation.max(generation);
     }
 
-    /// Ends a row of failed refreshes with these tokens, and returns whether that is a recovery.
-    pub(super) fn end_failures(&mut self, tokens: &TokenSet) -> bool {
+    /// Ends a row of failed refreshes with these tokens, and returns the time of the first one if
+    /// that is a recovery.
+    pub(super) fn end_failures(&mut self, tokens: &TokenSet) -> Option<SystemTime> {
         let is_rejected = tokens.needs_reconnect.is_some();
         let ended =
             |failing: &mut Box<Failing>| is_rejected || failing.generation != tokens.generation;
-        self.failing.take_if(ended).is_some() && !is_rejected
+        let ended = self.failing.take_if(ended).filter(|_| !is_rejected);
+        ended.map(|failing| failing.since)
     }
 }

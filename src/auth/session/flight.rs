@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::failing::Findings;
 use super::{EARLY_REFRESH_DELAY, Session, State};
 use crate::auth::error::{AuthError, Kind};
+use crate::auth::event::RefreshTiming;
 use crate::auth::shared::RunningTask;
 use crate::auth::store::Lease;
 use crate::auth::token::TokenSet;
@@ -122,6 +123,26 @@ impl Flight {
     /// Notes what a refresh has found out.
     pub(super) fn find(&self, change: impl FnOnce(&mut Findings)) {
         change(&mut lock(&self.findings));
+    }
+
+    /// Returns the times of the refresh until now.
+    pub(super) fn timing(&self) -> RefreshTiming {
+        RefreshTiming {
+            elapsed: self.started.elapsed(),
+            ..self.findings().timing
+        }
+    }
+
+    /// Adds the time that a future takes to a part of the times of the refresh.
+    pub(super) async fn timed<T>(
+        &self,
+        part: fn(&mut RefreshTiming) -> &mut Duration,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let started = Instant::now();
+        let output = work.await;
+        self.find(|findings| *part(&mut findings.timing) += started.elapsed());
+        output
     }
 
     fn note_beat(&self) {
@@ -254,7 +275,8 @@ impl Session {
         flight: &Flight,
         polls: &mut LeasePolls,
     ) -> Result<bool, AuthError> {
-        let lease = self.lease(flight).await;
+        let lease = flight.timed(|times| &mut times.store_time, self.lease(flight));
+        let lease = lease.await;
         self.note_lease(lease.is_ok());
         let Lease::Held { remaining } = lease? else {
             flight.holds_lease.store(true, Ordering::Relaxed);
@@ -267,7 +289,8 @@ impl Session {
         }
         let delay = polls.delay.mul_f64(0.5 + jitter() / 2.0);
         // A store may round the remaining time down to 0.
-        sleep(delay.min(remaining).max(MIN_LEASE_POLL / 2)).await;
+        let pause = sleep(delay.min(remaining).max(MIN_LEASE_POLL / 2));
+        flight.timed(|times| &mut times.lease_wait, pause).await;
         polls.delay = (polls.delay * 2).min(MAX_LEASE_POLL);
         Ok(false)
     }

@@ -423,11 +423,12 @@ impl Session {
             });
             state.checked_at = Some(Instant::now());
             state.next_early_refresh = None;
-            let has_recovered = state.end_failures(&tokens);
+            let failing_since = state.end_failures(&tokens);
             drop(state);
-            if has_recovered {
+            if let Some(since) = failing_since {
                 self.app.emit(AuthEvent::Recovered {
                     user: self.user.clone(),
+                    failing_for: self.app.now().duration_since(since).unwrap_or_default(),
                 });
             }
         }

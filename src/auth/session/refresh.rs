@@ -104,8 +104,8 @@ impl Session {
 
     /// Loads the user's tokens, and fails if the store has no tokens of this user.
     pub(super) async fn load_existing(&self, flight: &Arc<Flight>) -> Result<TokenSet, AuthError> {
-        let stored = self.load().await?;
-        stored.ok_or_else(|| {
+        let loaded = flight.timed(|times| &mut times.store_time, self.load());
+        loaded.await?.ok_or_else(|| {
             // Another process revoked or forgot the user.
             self.clear(flight);
             AuthError::new(Kind::NotConnected)
@@ -173,7 +173,14 @@ impl Session {
                 AuthError::new(Kind::CircuitOpen(wait))
             })?;
             let requested_at = self.app.now();
-            let outcome = pass.run(self.app.endpoint.refresh(refresh_token)).await;
+            let note = |requests: u32, waited: Duration| {
+                flight.find(|findings| {
+                    findings.timing.requests += requests;
+                    findings.timing.permit_wait += waited;
+                });
+            };
+            let requested = self.app.endpoint.refresh(refresh_token, &note);
+            let outcome = pass.run(requested).await;
             let outcome = outcome.unwrap_or_else(|| Outcome::Unclear {
                 error: AuthError::new(Kind::Unreachable(None)),
                 retry_after: None,
@@ -256,16 +263,13 @@ impl Session {
             failure: None,
             ..refused
         };
-        let swap = self
-            .app
-            .store
-            .compare_and_swap(Some(generation), &marked)
-            .await?;
-        match swap {
+        let swap = self.app.store.compare_and_swap(Some(generation), &marked);
+        match flight.timed(|times| &mut times.store_time, swap).await? {
             Swapped::Done => {
                 self.publish(flight, marked);
                 self.app.emit(AuthEvent::NeedsReconnect {
                     user: self.user.clone(),
+                    timing: flight.timing(),
                 });
                 Err(AuthError::new(Kind::NeedsReconnect))
             }
@@ -292,8 +296,8 @@ impl Session {
             .current
             .as_ref()
             .is_some_and(|current| current.used && current.tokens.generation == old.generation);
-        if old.failure.is_some() {
-            state.note_recorded_failure(old.generation);
+        if let Some(failure) = &old.failure {
+            state.note_recorded_failure(old.generation, failure);
         }
         drop(state);
         let used_at = match flight.purpose() {

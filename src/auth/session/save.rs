@@ -20,8 +20,18 @@ const SAVE_ATTEMPTS: u32 = 4;
 #[derive(Default)]
 pub(super) struct SaveFailures {
     reports: Reports,
+    /// The time of the first one.
+    since: Option<Instant>,
     /// The time until which the background task that retries counts as alive.
     retrying_until: Option<Instant>,
+}
+
+impl SaveFailures {
+    /// Notes a failure, and returns the time since the first one if it is to be reported now.
+    fn report(&mut self) -> Option<Duration> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.reports.is_due().then(|| since.elapsed())
+    }
 }
 
 impl Session {
@@ -56,7 +66,8 @@ impl Session {
         let mut backoff = Backoff::new(SAVE_ATTEMPTS);
         loop {
             let store = &self.app.store;
-            let present = match store.compare_and_swap(new.expected, &new.tokens).await {
+            let swap = store.compare_and_swap(new.expected, &new.tokens);
+            let present = match flight.timed(|times| &mut times.store_time, swap).await {
                 Ok(Swapped::Done) => return Ok(self.saved(flight, new)),
                 Ok(Swapped::Lost(present)) => present,
                 // Nobody can use what a new connection replaces.
@@ -135,7 +146,8 @@ impl Session {
         self.app.emit(if new_connection {
             AuthEvent::Connected { user }
         } else {
-            AuthEvent::Refreshed { user }
+            let timing = flight.timing();
+            AuthEvent::Refreshed { user, timing }
         });
         self.app.revoke_in_background(superseded);
         tokens
@@ -189,17 +201,13 @@ impl Session {
             return;
         }
         let failures = state.save_failures.get_or_insert_default();
-        let report = failures.reports.is_due();
+        let report = failures.report();
         let retry = failures.retrying_until.is_none_or(|until| now >= until);
         if retry {
             failures.retrying_until = Some(now + DEADLINE);
         }
         drop(state);
-        if report {
-            self.app.emit(AuthEvent::SaveFailed {
-                user: self.user.clone(),
-            });
-        }
+        self.report_save_failure(report);
         if retry {
             tokio::spawn(Arc::clone(self).retry_saving());
         }
@@ -215,12 +223,16 @@ impl Session {
             }
             return;
         }
-        let failures = state.save_failures.get_or_insert_default();
-        let report = failures.reports.is_due();
+        let report = state.save_failures.get_or_insert_default().report();
         drop(state);
-        if report {
+        self.report_save_failure(report);
+    }
+
+    fn report_save_failure(&self, report: Option<Duration>) {
+        if let Some(failing_for) = report {
             self.app.emit(AuthEvent::SaveFailed {
                 user: self.user.clone(),
+                failing_for,
             });
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::health::Health;
 use super::{ConnectionFilter, Fault, Lease, StoreError, StoreFuture, Swap, TokenStore};
@@ -62,7 +62,9 @@ impl Store {
         user: &UserKey,
     ) -> Result<Option<TokenSet>, StoreError> {
         let key = self.key(user);
-        let record = self.read("load", || self.store.load(&key)).await?;
+        let record = self
+            .call(StoreAccess::Read, "load", || self.store.load(&key))
+            .await?;
         decode(&key, record)
     }
 
@@ -73,7 +75,7 @@ impl Store {
     ) -> Result<Swapped, StoreError> {
         let record = new.to_record();
         let key = record.key.clone();
-        let swap = self.write("compare_and_swap", || {
+        let swap = self.call(StoreAccess::Write, "compare_and_swap", || {
             self.store.compare_and_swap(expected, record)
         });
         swapped(&key, swap.await?)
@@ -85,7 +87,9 @@ impl Store {
         expected: Option<u64>,
     ) -> Result<Swapped, StoreError> {
         let key = self.key(user);
-        let swap = self.write("delete", || self.store.delete(&key, expected));
+        let swap = self.call(StoreAccess::Write, "delete", || {
+            self.store.delete(&key, expected)
+        });
         swapped(&key, swap.await?)
     }
 
@@ -96,8 +100,10 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ConnectionRecord>, StoreError> {
-        self.read("list", || self.store.list(filter, after, limit))
-            .await
+        self.call(StoreAccess::Read, "list", || {
+            self.store.list(filter, after, limit)
+        })
+        .await
     }
 
     pub(in crate::auth) async fn lease(
@@ -107,8 +113,10 @@ impl Store {
         ttl: Duration,
     ) -> Result<Lease, StoreError> {
         let key = self.key(user);
-        self.write("lease", || self.store.lease(&key, owner, ttl))
-            .await
+        self.call(StoreAccess::Write, "lease", || {
+            self.store.lease(&key, owner, ttl)
+        })
+        .await
     }
 
     pub(in crate::auth) async fn release(
@@ -117,38 +125,28 @@ impl Store {
         owner: &str,
     ) -> Result<(), StoreError> {
         let key = self.key(user);
-        self.write("release", || self.store.release(&key, owner))
-            .await
+        self.call(StoreAccess::Write, "release", || {
+            self.store.release(&key, owner)
+        })
+        .await
     }
 
     pub(in crate::auth) fn key(&self, user: &UserKey) -> String {
         record_key(&self.issuer, user)
     }
 
-    async fn read<'a, T>(
+    /// Calls a method, and reports a store that starts to fail, or that works again.
+    async fn call<'a, T>(
         &self,
+        access: StoreAccess,
         method: &'static str,
         call: impl FnOnce() -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
+        let started = Instant::now();
         let result = guarded(method, call).await;
-        self.note(StoreAccess::Read, result)
-    }
-
-    async fn write<'a, T>(
-        &self,
-        method: &'static str,
-        call: impl FnOnce() -> StoreFuture<'a, T>,
-    ) -> Result<T, StoreError> {
-        let result = guarded(method, call).await;
-        self.note(StoreAccess::Write, result)
-    }
-
-    /// Reports a store that starts to fail, or that works again.
-    ///
-    /// A record that cannot be decoded is no failure of the store.
-    fn note<T>(&self, access: StoreAccess, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        // A record that cannot be decoded is no failure of the store.
         let failed = result.as_ref().is_err_and(|error| !error.is_unreadable());
-        if let Some(event) = self.health.note(access, failed) {
+        if let Some(event) = self.health.note(access, failed, started.elapsed()) {
             self.events.emit(&event);
         }
         result

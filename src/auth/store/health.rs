@@ -59,11 +59,18 @@ struct Failures {
     reports: Reports,
     /// Whether the failure was reported, so that its end will be.
     is_reported: bool,
+    /// The time of the first failure since the last success.
+    since: Option<Instant>,
 }
 
 impl Health {
-    /// Notes the result of a call, and returns the event to emit.
-    pub(super) fn note(&self, access: StoreAccess, failed: bool) -> Option<AuthEvent> {
+    /// Notes the result of a call and the time it took, and returns the event to emit.
+    pub(super) fn note(
+        &self,
+        access: StoreAccess,
+        failed: bool,
+        elapsed: Duration,
+    ) -> Option<AuthEvent> {
         let methods = match access {
             StoreAccess::Read => &self.reads,
             StoreAccess::Write => &self.writes,
@@ -73,13 +80,22 @@ impl Health {
         }
         let mut failures = lock(&methods.failures);
         methods.is_failing.store(failed, Ordering::Release);
+        let failing_for = failures.since.get_or_insert_with(Instant::now).elapsed();
         if failed {
             let is_due = failures.reports.is_due();
             failures.is_reported |= is_due;
-            return is_due.then_some(AuthEvent::StoreFailing { access });
+            return is_due.then_some(AuthEvent::StoreFailing {
+                access,
+                failing_for,
+                elapsed,
+            });
         }
+        failures.since = None;
         let was_reported = std::mem::take(&mut failures.is_reported);
-        was_reported.then_some(AuthEvent::StoreRecovered { access })
+        was_reported.then_some(AuthEvent::StoreRecovered {
+            access,
+            failing_for,
+        })
     }
 }
 
@@ -97,18 +113,27 @@ mod tests {
         let mut reported_at = Vec::new();
         let started = Instant::now();
         for _ in 0..120 {
-            if health.note(StoreAccess::Write, true).is_some() {
+            if health
+                .note(StoreAccess::Write, true, Duration::ZERO)
+                .is_some()
+            {
                 reported_at.push(started.elapsed().as_secs() / 60);
             }
-            assert_eq!(name(health.note(StoreAccess::Read, false)), "");
+            assert_eq!(
+                name(health.note(StoreAccess::Read, false, Duration::ZERO)),
+                ""
+            );
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         assert_eq!(reported_at, [0, 1, 3, 7, 15, 31, 61, 91]);
         assert_eq!(
-            name(health.note(StoreAccess::Write, false)),
+            name(health.note(StoreAccess::Write, false, Duration::ZERO)),
             "store_recovered"
         );
-        assert_eq!(name(health.note(StoreAccess::Write, false)), "");
+        assert_eq!(
+            name(health.note(StoreAccess::Write, false, Duration::ZERO)),
+            ""
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,19 +143,29 @@ mod tests {
         // An hour in which a call of one user fails each second, and those of others succeed.
         for _ in 0..3_600 {
             for failed in [true, false] {
-                events += usize::from(health.note(StoreAccess::Read, failed).is_some());
+                events += usize::from(
+                    health
+                        .note(StoreAccess::Read, failed, Duration::ZERO)
+                        .is_some(),
+                );
             }
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert_eq!(events, 2 * 6);
         // After a quiet time, a failure is reported at once.
         tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
-        assert_eq!(name(health.note(StoreAccess::Read, true)), "store_failing");
         assert_eq!(
-            name(health.note(StoreAccess::Read, false)),
+            name(health.note(StoreAccess::Read, true, Duration::ZERO)),
+            "store_failing"
+        );
+        assert_eq!(
+            name(health.note(StoreAccess::Read, false, Duration::ZERO)),
             "store_recovered"
         );
         tokio::time::advance(Duration::from_secs(61)).await;
-        assert_eq!(name(health.note(StoreAccess::Read, true)), "store_failing");
+        assert_eq!(
+            name(health.note(StoreAccess::Read, true, Duration::ZERO)),
+            "store_failing"
+        );
     }
 }

@@ -103,13 +103,18 @@ async fn a_refresh_that_fails_is_reported_each_time_and_written_once_until_it_re
         }
         let events = connected.events();
         assert_eq!(count(&events, "refresh_failed"), 3, "{cause:?}: {events:?}");
-        let first = AuthEvent::RefreshFailed {
-            user: "practitioner".into(),
-            cause,
-            attempt: 1,
-            token_valid_until: Some(at(7_200)),
+        let AuthEvent::RefreshFailed {
+            user,
+            cause: reported,
+            attempt,
+            token_valid_until,
+            ..
+        } = &events[1]
+        else {
+            panic!("{cause:?}: {events:?}");
         };
-        assert_eq!(events[1], first, "{cause:?}");
+        assert_eq!((user.id(), *reported, *attempt), ("practitioner", cause, 1));
+        assert_eq!(*token_valid_until, Some(at(7_200)), "{cause:?}");
         assert_eq!(disk.swaps.load(Ordering::SeqCst) - swaps, 1, "{cause:?}");
         let stored = connected.stored().await;
         let failure = stored.failure.as_ref().unwrap();
@@ -120,9 +125,13 @@ async fn a_refresh_that_fails_is_reported_each_time_and_written_once_until_it_re
 
         connected.fake.end_faults();
         tokio::time::sleep(Duration::from_secs(601)).await;
+        connected.clock.advance(Duration::from_secs(601));
         call(app, "practitioner").await.unwrap();
         let events = connected.events();
         assert_eq!(count(&events, "recovered"), 1, "{cause:?}: {events:?}");
+        let recovered = events.iter().find(|event| event.name() == "recovered");
+        let failing_for = recovered.unwrap().failing_for();
+        assert_eq!(failing_for, Some(Duration::from_secs(601)), "{cause:?}");
         assert!(failing(app).await.is_empty());
         assert!(connected.stored().await.failure.is_none());
         // The next outage starts at 1.
@@ -289,20 +298,33 @@ async fn a_full_disk_is_reported_once_for_the_store_and_once_for_each_user() {
     );
     let events = connected.events();
     let access = StoreAccess::Write;
-    let failing = AuthEvent::StoreFailing { access };
-    assert_eq!(events.iter().filter(|event| **event == failing).count(), 1);
     assert_eq!(count(&events, "store_failing"), 1);
+    let failing = events.iter().find(|event| event.name() == "store_failing");
+    let elapsed = Duration::ZERO;
+    let expected = AuthEvent::StoreFailing {
+        access,
+        failing_for: elapsed,
+        elapsed,
+    };
+    assert_eq!(failing, Some(&expected));
     assert_eq!(count(&events, "save_failed"), USERS);
     assert_eq!(count(&events, "refresh_failed"), 3 * USERS);
     disk.fill(false);
+    let minute = Duration::from_secs(60);
+    tokio::time::advance(minute).await;
     for user in &users {
         call(app, user).await.unwrap();
     }
     let events = connected.events();
-    let recovered = AuthEvent::StoreRecovered { access };
-    assert_eq!(
-        events.iter().filter(|event| **event == recovered).count(),
-        1
+    assert_eq!(count(&events, "store_recovered"), 1);
+    let recovered = events
+        .iter()
+        .find(|event| event.name() == "store_recovered");
+    let recovered = recovered.unwrap();
+    assert!(
+        matches!(recovered, AuthEvent::StoreRecovered { access: StoreAccess::Write, failing_for }
+            if *failing_for >= minute),
+        "{recovered:?}"
     );
     assert_eq!(count(&events, "recovered"), USERS);
     assert!(recovered.user().is_none());
@@ -338,5 +360,13 @@ async fn tokens_that_could_not_be_saved_are_a_failed_refresh_that_recovers() {
             "refreshed"
         ]
     );
+    // The refresh failed after the save was tried for a while.
+    let timings: Vec<_> = connected
+        .events()
+        .iter()
+        .filter_map(AuthEvent::timing)
+        .collect();
+    assert_eq!((timings[0].requests, timings[1].requests), (1, 0));
+    assert!(timings[0].elapsed > Duration::ZERO, "{timings:?}");
     assert_eq!(connected.stored().await.access_token.expose(), "rotated");
 }

@@ -80,19 +80,15 @@ async fn tokens_of_a_clinic_work_like_any_other() {
 #[tokio::test]
 async fn events_match_the_changes() {
     let connected = Connected::new().await;
-    let user = || "practitioner".into();
     connected.expire();
     let client = connected.app.client("practitioner");
     client.get_clinic().send().await.unwrap();
     connected.app.revoke("practitioner").await.unwrap();
-    assert_eq!(
-        connected.events(),
-        [
-            AuthEvent::Connected { user: user() },
-            AuthEvent::Refreshed { user: user() },
-            AuthEvent::Revoked { user: user() },
-        ]
-    );
+    let events = connected.events();
+    let names: Vec<_> = events.iter().map(AuthEvent::name).collect();
+    assert_eq!(names, ["connected", "refreshed", "revoked"]);
+    let user = "practitioner".into();
+    assert!(events.iter().all(|event| event.user() == Some(&user)));
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Staying connected: when tokens are refreshed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fullscript::auth::TokenStore;
-use fullscript::testing::Script;
+use fullscript::RateLimit;
+use fullscript::auth::{AuthEvent, RefreshTiming, StoreFuture, TokenStore};
+use fullscript::testing::{Fault, Script};
 
-use crate::support::{Connected, MODES, TWO_HOURS, at, connect};
+use crate::support::{Connected, Hook, MODES, Step, TWO_HOURS, at, connect, record_key};
 
 #[tokio::test]
 async fn a_body_is_replayed_with_the_new_token() {
@@ -224,4 +226,107 @@ async fn a_call_that_is_refused_after_a_refresh_of_its_own_ends() {
     let error = ours.list_orders().send().await.unwrap_err();
     assert!(error.is_unauthorized() && error.attempts() == 3, "{error}");
     assert_eq!(connected.refreshes(), before + 1);
+}
+
+/// Delays each load and each swap.
+struct Slow;
+
+const LOAD: Duration = Duration::from_millis(100);
+const SWAP: Duration = Duration::from_millis(700);
+
+impl Hook for Slow {
+    fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        let delay = match step {
+            Step::Load => LOAD,
+            Step::Swap => SWAP,
+            _ => Duration::ZERO,
+        };
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            Ok(())
+        })
+    }
+}
+
+/// Returns the times of the last refresh.
+fn last_timing(connected: &Connected) -> RefreshTiming {
+    let events = connected.events();
+    events.iter().rev().find_map(AuthEvent::timing).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_says_how_long_the_refresh_waited_for_what() {
+    let connected = Connected::hooked(&Arc::new(Slow)).await;
+    let call = async || {
+        let client = connected.app.client("practitioner");
+        client.get_clinic().send().await
+    };
+    connected.clock.advance(TWO_HOURS);
+    call().await.unwrap();
+    let timing = last_timing(&connected);
+    assert_eq!(timing.requests, 1);
+    assert!(timing.store_time >= 2 * LOAD + SWAP, "{timing:?}");
+    assert!(timing.elapsed >= timing.store_time, "{timing:?}");
+    let waits = timing.permit_wait + timing.lease_wait;
+    assert_eq!(waits, Duration::ZERO, "{timing:?}");
+
+    // Another process holds the lease for 2 s, and the endpoint fails once.
+    let (key, ttl) = (record_key("practitioner"), Duration::from_secs(2));
+    let lease = connected.store.lease(&key, "another process", ttl).await;
+    lease.unwrap();
+    connected.clock.advance(TWO_HOURS);
+    let unavailable = Fault::status(503);
+    connected
+        .fake
+        .fault_times("create_oauth_token", 1, unavailable);
+    call().await.unwrap();
+    let timing = last_timing(&connected);
+    assert_eq!(timing.requests, 2);
+    assert!(timing.lease_wait > Duration::from_secs(1), "{timing:?}");
+    assert!(timing.elapsed > timing.lease_wait + SWAP, "{timing:?}");
+
+    connected.fake.end_connection("practitioner");
+    connected.clock.advance(TWO_HOURS);
+    call().await.unwrap_err();
+    assert_eq!(connected.events().last().unwrap().name(), "needs_reconnect");
+    let timing = last_timing(&connected);
+    assert_eq!(timing.requests, 1);
+    assert!(timing.store_time >= 2 * LOAD + SWAP, "{timing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_says_how_long_the_refresh_waited_for_permits() {
+    let connected = Connected::unlimited().await;
+    let events = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = Arc::clone(&events);
+    let limit = RateLimit::new(10, Duration::from_secs(20));
+    let app = connected
+        .another()
+        .rate_limit(limit)
+        .on_event(move |event: &AuthEvent| listener.lock().unwrap().push(event.clone()))
+        .build()
+        .unwrap();
+    let users: Vec<_> = (0..8).map(|number| format!("user-{number}")).collect();
+    for user in &users {
+        connect(&connected.fake, &connected.app, user).await;
+    }
+    connected.expire();
+    for user in &users {
+        tokio::spawn(app.client(user).get_clinic().send());
+    }
+    let mut timings: Vec<RefreshTiming>;
+    while {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        timings = events
+            .lock()
+            .unwrap()
+            .iter()
+            .filter_map(AuthEvent::timing)
+            .collect();
+        timings.len() < users.len()
+    } {}
+    let longest = timings.iter().map(|timing| timing.permit_wait).max();
+    assert!(longest.unwrap() > Duration::from_secs(1), "{timings:?}");
+    let is_part = |timing: &RefreshTiming| timing.elapsed >= timing.permit_wait;
+    assert!(timings.iter().all(is_part), "{timings:?}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use axum::extract::FromRequest;
 use fullscript::auth::{
     AccessToken, AuthEvent, AuthorizationRequest, ClientSecret, ConnectionFilter, ImportedTokens,
-    MemoryStore, OAuthApp, RefreshToken, StoreError, TokenSet, TokenStore,
+    MemoryStore, OAuthApp, RefreshTiming, RefreshToken, StoreError, TokenSet, TokenStore,
 };
 use fullscript::embed::{Embed, EmbedPatient};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
@@ -252,7 +252,12 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
             .unwrap(),
     );
     shown.debug(&memory);
-    shown.debug(&AuthEvent::Refreshed { user: "1".into() });
+    let timing = RefreshTiming::default();
+    shown.debug(&timing);
+    shown.debug(&AuthEvent::Refreshed {
+        user: "1".into(),
+        timing,
+    });
     let fake = FakeFullscript::start().await.unwrap();
     show_jobs(shown, secrets, &fake).await;
     let silent = Misbehaving::start([Act::Silence]).await;
