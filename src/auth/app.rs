@@ -20,7 +20,7 @@ use super::token::{ClientSecret, Scope, TokenSet};
 use super::token_endpoint::Outcome;
 use super::user::UserKey;
 use crate::lock::lock;
-use crate::transport::Connected;
+use crate::transport::{BuildError, Connected};
 
 /// The number of sessions below which idle sessions are not removed.
 const MIN_SESSIONS_TO_CLEAR: usize = 1_024;
@@ -144,13 +144,18 @@ impl OAuthApp {
     /// `alternate` is tried once if the server rejects the other secret, and states that were
     /// signed with it are accepted: pass the old secret, or the one that becomes valid next. See
     /// [`OAuthAppBuilder::alternate_client_secret`](super::OAuthAppBuilder::alternate_client_secret).
+    /// An empty `alternate` is ignored.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `secret` is empty; the secrets are unchanged.
     pub fn set_client_secrets(
         &self,
         secret: impl Into<String>,
         alternate: Option<impl Into<String>>,
-    ) {
+    ) -> Result<(), BuildError> {
         let secrets = &self.inner.shared.endpoint.secrets;
-        secrets.replace(ClientSecret::new(secret), alternate.map(ClientSecret::new));
+        secrets.replace(ClientSecret::new(secret), alternate.map(ClientSecret::new))
     }
 
     fn secrets(&self) -> Arc<Secrets> {

@@ -231,13 +231,7 @@ impl OAuthAppBuilder {
                 self.client_id.filter(|id| !id.is_empty()),
                 "client id: missing; set it with `client_id`",
             )?,
-            secrets: ClientSecrets::new(
-                required(
-                    self.client_secret.filter(is_given),
-                    "client secret: missing; set it with `client_secret`",
-                )?,
-                self.alternate_client_secret.filter(is_given),
-            ),
+            secrets: ClientSecrets::new(self.client_secret, self.alternate_client_secret)?,
             redirect_uri,
         };
         let issuer = format!("{}/{}", environment.name(), endpoint.client_id);
@@ -260,10 +254,6 @@ impl OAuthAppBuilder {
             }),
         })
     }
-}
-
-fn is_given(secret: &ClientSecret) -> bool {
-    !secret.expose().is_empty()
 }
 
 fn required<T>(value: Option<T>, missing: &'static str) -> Result<T, BuildError> {

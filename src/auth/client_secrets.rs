@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::token::ClientSecret;
 use crate::lock::lock;
+use crate::transport::BuildError;
 
 /// The client secrets of an app, which can be replaced at run time.
 pub(super) struct ClientSecrets(Mutex<Arc<Secrets>>);
@@ -16,17 +17,44 @@ pub(super) struct Secrets {
     pub(super) alternate: Option<ClientSecret>,
 }
 
+impl Secrets {
+    /// Returns secrets that are not empty, because anybody could sign a state with an empty one.
+    fn checked(
+        current: Option<ClientSecret>,
+        alternate: Option<ClientSecret>,
+    ) -> Result<Self, BuildError> {
+        let is_given = |secret: &ClientSecret| !secret.expose().is_empty();
+        let missing = "client secret: missing; set it with `client_secret`";
+        Ok(Self {
+            current: current
+                .filter(is_given)
+                .ok_or_else(|| BuildError::new(missing))?,
+            alternate: alternate.filter(is_given),
+        })
+    }
+}
+
 impl ClientSecrets {
-    pub(super) fn new(current: ClientSecret, alternate: Option<ClientSecret>) -> Self {
-        Self(Mutex::new(Arc::new(Secrets { current, alternate })))
+    pub(super) fn new(
+        current: Option<ClientSecret>,
+        alternate: Option<ClientSecret>,
+    ) -> Result<Self, BuildError> {
+        let secrets = Secrets::checked(current, alternate)?;
+        Ok(Self(Mutex::new(Arc::new(secrets))))
     }
 
     pub(super) fn get(&self) -> Arc<Secrets> {
         Arc::clone(&lock(&self.0))
     }
 
-    pub(super) fn replace(&self, current: ClientSecret, alternate: Option<ClientSecret>) {
-        *lock(&self.0) = Arc::new(Secrets { current, alternate });
+    pub(super) fn replace(
+        &self,
+        current: ClientSecret,
+        alternate: Option<ClientSecret>,
+    ) -> Result<(), BuildError> {
+        let secrets = Secrets::checked(Some(current), alternate)?;
+        *lock(&self.0) = Arc::new(secrets);
+        Ok(())
     }
 
     /// Returns the secret to try after the server has rejected `rejected`.

@@ -209,7 +209,10 @@ async fn an_app_that_is_refused_is_not_requested_by_each_call() {
     }
     for round in 5..7 {
         client.get_clinic().send().await.unwrap_err();
-        connected.app.set_client_secrets("new", None::<&str>);
+        connected
+            .app
+            .set_client_secrets("new", None::<&str>)
+            .unwrap();
         client.get_clinic().send().await.unwrap_err();
         assert_eq!(connected.refreshes(), round);
     }

@@ -1,6 +1,9 @@
 //! Replacing the client secret without an outage.
 
+use std::time::Duration;
+
 use fullscript::auth::{OAuthApp, OAuthAppBuilder};
+use fullscript::testing::Fault;
 
 use crate::support::{Connected, connect, consent};
 
@@ -77,7 +80,7 @@ async fn the_other_secret_is_tried_once_and_the_accepted_one_is_kept() {
     assert!(error.auth_error().unwrap().is_misconfigured(), "{error}");
     assert_eq!(connected.refreshes(), 8);
     // Replaced at run time.
-    app.set_client_secrets("third", Some("first"));
+    app.set_client_secrets("third", Some("first")).unwrap();
     call(&app).await;
     assert_eq!(connected.refreshes(), 9);
     app.revoke("practitioner").await.unwrap();
@@ -107,5 +110,44 @@ async fn other_refusals_are_not_repeated_with_the_other_secret() {
     let client = app.client("practitioner");
     let error = client.get_clinic().send().await.unwrap_err();
     assert!(error.needs_reconnect(), "{error}");
+    assert_eq!(connected.refreshes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_replaced_during_a_refresh_is_used_for_it() {
+    for alternate in [None, Some("old"), Some("")] {
+        let connected = Connected::unlimited().await;
+        let app = process(connected.another(), "old", Some("older"));
+        connected.fake.accept_client_secrets(["new"]);
+        let slow = Fault::delay(Duration::from_secs(2));
+        connected.fake.fault("create_oauth_token", slow);
+        connected.expire();
+        let refresh = tokio::spawn({
+            let app = app.clone();
+            async move { call(&app).await }
+        });
+        while connected.refreshes() == 0 {
+            tokio::task::yield_now().await;
+        }
+        app.set_client_secrets("new", alternate).unwrap();
+        refresh.await.unwrap();
+        assert_eq!(connected.refreshes(), 2, "{alternate:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_secret_replaces_none_and_is_never_used() {
+    let connected = Connected::unlimited().await;
+    let app = process(connected.another(), "first", None);
+    let request = app.authorize();
+    let callback = connected.fake.approve(request.url(), "practitioner");
+    let error = app.set_client_secrets("", Some("second")).unwrap_err();
+    assert!(error.to_string().contains("client secret"), "{error}");
+    app.callback(&callback, request.state()).unwrap();
+    app.set_client_secrets("second", Some("")).unwrap();
+    connected.fake.accept_client_secrets(["third"]);
+    connected.expire();
+    let client = app.client("practitioner");
+    client.get_clinic().send().await.unwrap_err();
     assert_eq!(connected.refreshes(), 1);
 }
