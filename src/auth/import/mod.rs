@@ -54,7 +54,11 @@ impl ImportedTokens {
         self
     }
 
-    /// Sets the scopes that the tokens were issued with. The first refresh corrects them.
+    /// Sets the scopes that the tokens were issued with, each as a text of its own or separated by
+    /// spaces. The first refresh corrects them.
+    ///
+    /// Until then, [`Connection::lacks`](super::Connection::lacks) and
+    /// [`ConnectionFilter::lacks`](super::ConnectionFilter::lacks) know no others.
     #[must_use]
     pub fn scopes<S: Into<Scope>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();

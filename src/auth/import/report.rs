@@ -29,8 +29,11 @@ pub enum ImportOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ImportRefusal {
-    /// The user has no id, the refresh token is empty, or a token contains characters other than
-    /// visible ASCII.
+    /// The user has no id, the refresh token is empty, or a token or a scope contains characters
+    /// other than visible ASCII.
+    ///
+    /// Or the user's key contains white space or control characters, or the tenant a NUL, or one of
+    /// them has more than 1,000 bytes.
     Invalid,
     /// The store has other tokens of this user, which may be newer.
     ///
