@@ -13,6 +13,9 @@ use crate::auth::store::ConnectionFilter;
 /// A job makes 3.3 OAuth requests a second, so more would only wait.
 const CONCURRENCY: usize = 8;
 
+/// The longest window: 10 years. All tokens expire within it.
+const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 impl OAuthApp {
     /// Refreshes the tokens that expire within a window, including those that have expired.
     ///
@@ -78,7 +81,7 @@ impl RefreshAhead {
     /// of the user or the next run repeats it.
     pub async fn run(self) -> JobReport<AuthError> {
         let now = self.app.inner.shared.now();
-        let before = now.checked_add(self.window).unwrap_or(now);
+        let before = now.checked_add(self.window.min(MAX_WINDOW)).unwrap_or(now);
         let mut filter = ConnectionFilter::new()
             .needs_reconnect(false)
             .expires_before(before);

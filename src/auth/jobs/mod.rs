@@ -6,6 +6,7 @@ mod progress;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tokio::task::{Id, JoinSet};
 use tokio::time::sleep;
@@ -139,7 +140,12 @@ impl<J> ForEachUser<J> {
                 match self.next(&mut report.unreadable).await {
                     Ok(Some(connection)) => {
                         let place = progress.start(connection.user.clone());
-                        let task = tasks.spawn((self.job)(connection));
+                        let job = || (self.job)(connection);
+                        let task = match catch_unwind(AssertUnwindSafe(job)) {
+                            Ok(job) => tasks.spawn(job),
+                            // The panic of one user stops no other, wherever the job panics.
+                            Err(panic) => tasks.spawn(async move { resume_unwind(panic) }),
+                        };
                         places.insert(task.id(), place);
                     }
                     Ok(None) => is_listed = true,

@@ -11,15 +11,26 @@ use fullscript::auth::{
 };
 use fullscript::testing::{FakeFullscript, Fault};
 
+use crate::stores::sqlite::Place;
 use crate::stores::tokens;
 use crate::support::{Connected, TWO_HOURS, at, connect, record_key};
 
 /// A store that records the sizes of the pages, and fails some of them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Pages {
-    inner: MemoryStore,
+    inner: Arc<dyn TokenStore>,
     sizes: Arc<Mutex<Vec<usize>>>,
     failures: Arc<AtomicUsize>,
+}
+
+impl Pages {
+    fn of(inner: Arc<dyn TokenStore>) -> Self {
+        Self {
+            inner,
+            sizes: Arc::default(),
+            failures: Arc::default(),
+        }
+    }
 }
 
 impl TokenStore for Pages {
@@ -73,7 +84,7 @@ impl TokenStore for Pages {
 /// Creates an app with this number of connected users, who are not known to the fake.
 async fn app_with(users: usize) -> (FakeFullscript, OAuthApp, Pages) {
     let fake = FakeFullscript::start().await.unwrap();
-    let store = Pages::default();
+    let store = Pages::of(Arc::new(MemoryStore::new()));
     for number in 0..users {
         let record = tokens(user(number), 1).to_record();
         store.compare_and_swap(None, record).await.unwrap();
@@ -101,6 +112,60 @@ async fn fifty_thousand_connections_are_listed_in_pages_that_are_loaded_when_nee
     assert!(listed.next().await.is_none());
     println!("50,000 connections: {:?}", started.elapsed());
     assert!(store.sizes.lock().unwrap().iter().all(|size| *size <= 500));
+}
+
+#[tokio::test]
+async fn each_connection_is_listed_once_whatever_its_id_and_the_size_of_the_page() {
+    let place = Place::new();
+    let stores: [Arc<dyn TokenStore>; 2] = [
+        Arc::new(MemoryStore::new()),
+        Arc::new(place.open().await.unwrap()),
+    ];
+    // In the order of their bytes.
+    let users = [
+        "Clinic/1",
+        "0",
+        "1",
+        "10",
+        "A",
+        "a",
+        "a b",
+        "a%2Fb",
+        "\u{e9}",
+        "\u{1f600}",
+        "Staff/1",
+        "a/b",
+    ];
+    let users = users.map(UserKey::from);
+    for inner in stores {
+        let store = Pages::of(inner);
+        for user in &users {
+            let record = tokens(user.clone(), 1).to_record();
+            store.compare_and_swap(None, record).await.unwrap();
+            // Another app in the same store.
+            let mut other = tokens(user.clone(), 1);
+            other.issuer.push('2');
+            let swap = store.compare_and_swap(None, other.to_record());
+            swap.await.unwrap();
+        }
+        let fake = FakeFullscript::start().await.unwrap();
+        let app = fake.app_builder().store(store).build().unwrap();
+        for page_size in [0, 1, 2, 3, 4, 5, 6, 11, 12, 13, usize::MAX] {
+            for after in 0..=users.len() {
+                let all = app.connections(ConnectionFilter::new());
+                let mut listed = all.page_size(page_size);
+                if let Some(before) = after.checked_sub(1) {
+                    listed = listed.after(users[before].clone());
+                }
+                for user in &users[after..] {
+                    let connection = listed.next().await.unwrap().unwrap();
+                    assert_eq!(connection.user, *user, "{page_size}");
+                }
+                assert!(listed.next().await.is_none());
+                assert!(listed.next().await.is_none());
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -138,11 +203,15 @@ async fn a_job_runs_once_for_each_user_and_for_a_few_at_a_time() {
 async fn failures_and_panics_stop_no_other_user_and_are_listed_up_to_a_bound() {
     let (_fake, app, _store) = app_with(2_500).await;
     let report = app
-        .for_each_user(ConnectionFilter::new(), 8, |connection| async move {
-            match connection.user.id().as_bytes().last().unwrap() % 5 {
-                0 => panic!("planted"),
-                1..3 => Err(connection.user.to_string()),
-                _ => Ok(()),
+        .for_each_user(ConnectionFilter::new(), 8, |connection| {
+            // A panic before the first await.
+            assert!(!connection.user.id().ends_with('2'), "planted");
+            async move {
+                match connection.user.id().as_bytes().last().unwrap() % 5 {
+                    0 => panic!("planted"),
+                    1..3 => Err(connection.user.to_string()),
+                    _ => Ok(()),
+                }
             }
         })
         .run()
@@ -290,6 +359,10 @@ async fn tokens_that_expire_within_the_window_are_refreshed_and_no_others() {
     let used = job.refresh_ahead(all).used_within(Duration::from_secs(60));
     assert_eq!(used.run().await.done, 1);
     assert_eq!(connected.refreshes(), 14, "`later`");
+    // All tokens expire in a window without an end.
+    let endless = job.refresh_ahead(Duration::MAX);
+    let report = endless.used_within(Duration::MAX).run().await;
+    assert_eq!((report.done, report.failed), (13, 0), "{report:?}");
 }
 
 #[tokio::test]
