@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
+use super::KeyError;
 use super::ring::KeyRing;
 use crate::auth::{
     ConnectionFilter, ConnectionRecord, Lease, RecordData, RecordError, StoreError, StoreFuture,
@@ -11,6 +14,17 @@ use crate::auth::{
 
 /// The number of records that [`EncryptedStore::reencrypt`] loads at once.
 const PAGE_SIZE: usize = 500;
+
+/// The duration of the lease of a record that is encrypted again.
+const LEASE_TTL: Duration = Duration::from_secs(2);
+
+/// The time after which a lease that another process holds is ignored: 5 s, which is longer than most
+/// refreshes.
+const LEASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The limits of the delay between two attempts to acquire a lease.
+const MIN_LEASE_POLL: Duration = Duration::from_millis(50);
+const MAX_LEASE_POLL: Duration = Duration::from_millis(500);
 
 /// A token store that encrypts the tokens of another one.
 ///
@@ -57,13 +71,14 @@ impl<S: TokenStore> EncryptedStore<S> {
 
     /// Encrypts all records with the key that writes.
     ///
-    /// Other processes may use the store meanwhile. A record that is replaced during this call is
-    /// encrypted by the process that replaces it.
+    /// Other processes may use the store meanwhile: each record is changed under the lease of its
+    /// user.
     ///
     /// # Errors
     ///
     /// Returns an error if the store fails; call it again to continue.
     pub async fn reencrypt(&self) -> Result<Reencrypted, StoreError> {
+        let owner = lease_owner()?;
         let (filter, mut after) = (ConnectionFilter::new(), None);
         let mut result = Reencrypted::default();
         loop {
@@ -73,19 +88,55 @@ impl<S: TokenStore> EncryptedStore<S> {
                 .await?;
             let is_last_page = page.len() < PAGE_SIZE;
             after = page.last().map(|record| record.key.clone());
-            for mut record in page {
-                if self.keys.is_current(&record) {
+            for listed in page {
+                if self.keys.is_current(&listed) {
                     result.unchanged += 1;
-                } else if self.open(&mut record).is_err() {
-                    result.unreadable += 1;
-                } else {
-                    let expected = Some(record.generation);
-                    self.compare_and_swap(expected, record).await?;
-                    result.changed += 1;
+                    continue;
                 }
+                self.wait_for_lease(&listed.key, &owner).await?;
+                let renewed = self.renew(&listed.key, &mut result).await;
+                // A lease that cannot be released expires.
+                let _expires = self.store.release(&listed.key, &owner).await;
+                renewed?;
             }
             if is_last_page {
                 return Ok(result);
+            }
+        }
+    }
+
+    /// Acquires a lease, without which another process could change the record and keep its
+    /// generation. The lease is advisory, so that one that is held for long is ignored.
+    async fn wait_for_lease(&self, key: &str, owner: &str) -> Result<(), StoreError> {
+        let started = Instant::now();
+        while let Lease::Held { remaining } = self.store.lease(key, owner, LEASE_TTL).await? {
+            if started.elapsed() >= LEASE_PATIENCE {
+                return Ok(());
+            }
+            sleep(remaining.clamp(MIN_LEASE_POLL, MAX_LEASE_POLL)).await;
+        }
+        Ok(())
+    }
+
+    /// Encrypts a record as it is now.
+    async fn renew(&self, key: &str, result: &mut Reencrypted) -> Result<(), StoreError> {
+        loop {
+            let Some(mut record) = self.store.load(key).await? else {
+                return Ok(());
+            };
+            if self.keys.is_current(&record) {
+                result.unchanged += 1;
+                return Ok(());
+            }
+            if self.open(&mut record).is_err() {
+                result.unreadable += 1;
+                return Ok(());
+            }
+            let expected = Some(record.generation);
+            self.keys.seal(&mut record).map_err(StoreError::new)?;
+            if let Swap::Done = self.store.compare_and_swap(expected, record).await? {
+                result.changed += 1;
+                return Ok(());
             }
         }
     }
@@ -114,6 +165,13 @@ impl<S: TokenStore> EncryptedStore<S> {
             Swap::Lost(present) => Swap::Lost(self.opened(present)?),
         })
     }
+}
+
+/// Returns a lease owner that no other task of any process has.
+fn lease_owner() -> Result<String, StoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| StoreError::new(KeyError::NoRandomness))?;
+    Ok(format!("reencrypt-{:032x}", u128::from_le_bytes(random)))
 }
 
 impl<S: TokenStore> TokenStore for EncryptedStore<S> {

@@ -1,10 +1,18 @@
 //! Encryption over a store: what it hides, what it refuses, and key rotation.
 
-use fullscript::auth::{ConnectionFilter, ConnectionRecord, MemoryStore, RecordData, TokenStore};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fullscript::auth::{
+    ConnectionFilter, ConnectionRecord, Lease, MemoryStore, RecordData, StoreError, StoreFuture,
+    TokenStore,
+};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 
 use super::sqlite::{Place, cause};
-use super::{record, ring};
+use super::{record, ring, tokens};
+use crate::support::{Hook, Hooked, Step};
 
 fn key() -> EncryptionKey {
     EncryptionKey::generate().unwrap()
@@ -67,6 +75,115 @@ async fn processes_with_old_and_new_keys_work_side_by_side() {
     assert!(is_readable(&only_new, "a").await && is_readable(&only_new, "b").await);
     assert!(is_readable(&first, "a").await);
     assert_eq!(only_new.reencrypt().await.unwrap().unchanged, 2);
+}
+
+/// Annotates a record, as another process does under its lease, after it was listed.
+struct Annotates {
+    store: EncryptedStore<MemoryStore>,
+    is_done: AtomicBool,
+}
+
+impl Hook for Annotates {
+    fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            if step != Step::Listed || self.is_done.swap(true, Ordering::SeqCst) {
+                return Ok(());
+            }
+            for (user, generation) in [("a", 1), ("b", 2)] {
+                let annotated = tokens(user, generation).tenant("clinic-7").to_record();
+                self.store.compare_and_swap(Some(1), annotated).await?;
+            }
+            let owner = "another process";
+            let key = record("c", 1).key;
+            self.store
+                .lease(&key, owner, Duration::from_secs(2))
+                .await?;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn encrypting_again_overwrites_nothing_that_others_save_meanwhile() {
+    let (inner, old, new) = (MemoryStore::new(), key(), key());
+    let others = EncryptedStore::new(inner.clone(), KeyRing::new(old.clone()));
+    for user in ["a", "b", "c"] {
+        save(&others, record(user, 1)).await;
+    }
+    let hook = Arc::new(Annotates {
+        store: others,
+        is_done: AtomicBool::new(false),
+    });
+    let hooked = Hooked {
+        inner: inner.clone(),
+        hook,
+    };
+    let store = EncryptedStore::new(hooked, KeyRing::new(new.clone()).reads(old));
+    let swept = store.reencrypt().await.unwrap();
+    assert_eq!((swept.changed, swept.unreadable), (3, 0));
+    let only_new = EncryptedStore::new(inner.clone(), KeyRing::new(new));
+    let loaded = async |user: &str| {
+        let found = only_new.load(&record(user, 1).key).await.unwrap().unwrap();
+        (found.generation, found.tenant)
+    };
+    assert_eq!(loaded("a").await, (1, Some("clinic-7".into())));
+    assert_eq!(loaded("b").await, (2, Some("clinic-7".into())));
+    assert_eq!(loaded("c").await, (1, None));
+    // No lease is left behind.
+    let key = record("c", 1).key;
+    let lease = inner.lease(&key, "next", Duration::ZERO).await;
+    assert_eq!(lease.unwrap(), Lease::Granted);
+}
+
+/// Fails each 250th swap.
+#[derive(Default)]
+struct Unsteady(AtomicUsize);
+
+impl Hook for Unsteady {
+    fn at<'a>(&'a self, _: &'a str, step: Step) -> StoreFuture<'a, ()> {
+        let fails = step == Step::Swap && self.0.fetch_add(1, Ordering::SeqCst) % 250 == 249;
+        let failure = || StoreError::new(std::io::Error::other("the database is down"));
+        let ended = if fails { Err(failure()) } else { Ok(()) };
+        Box::pin(std::future::ready(ended))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_a_failure_interrupts_is_continued_and_one_waits_for_no_stale_lease() {
+    let (inner, old, new) = (MemoryStore::new(), key(), key());
+    let others = EncryptedStore::new(inner.clone(), KeyRing::new(old.clone()));
+    for user in 0..600 {
+        save(&others, record(user.to_string(), 1)).await;
+    }
+    // The clock of the store was set back, or the holder hangs.
+    let leased = record("7", 1).key;
+    let stale = inner.lease(&leased, "stale", Duration::MAX).await;
+    assert_eq!(stale.unwrap(), Lease::Granted);
+    let hooked = Hooked {
+        inner: inner.clone(),
+        hook: Arc::new(Unsteady::default()),
+    };
+    // A key that is in the ring twice is one key.
+    let ring = KeyRing::new(new.clone())
+        .reads(old.clone())
+        .reads(old)
+        .reads(new);
+    let store = EncryptedStore::new(hooked, ring);
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        match store.reencrypt().await {
+            Ok(swept) => {
+                assert_eq!(
+                    (swept.changed + swept.unchanged, swept.unreadable),
+                    (600, 0)
+                );
+                break;
+            }
+            Err(error) => assert!(error.is_transient()),
+        }
+    }
+    assert_eq!(rounds, 3);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub(crate) enum Step {
     Delete,
     Release,
     Released,
+    /// After a page was read, of no user.
+    Listed,
 }
 
 impl Step {
@@ -78,7 +80,11 @@ impl<S: TokenStore, H: Hook> TokenStore for Hooked<S, H> {
         after: Option<&'a str>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<ConnectionRecord>> {
-        self.inner.list(filter, after, limit)
+        Box::pin(async move {
+            let page = self.inner.list(filter, after, limit).await?;
+            self.hook.at("", Step::Listed).await?;
+            Ok(page)
+        })
     }
 
     fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
