@@ -31,6 +31,12 @@ pub(crate) fn to_nanos(time: SystemTime) -> i64 {
     }
 }
 
+/// Converts the time after a duration, like [`to_nanos`], whatever the duration is.
+#[cfg(feature = "sqlite")]
+pub(crate) fn nanos_after(time: SystemTime, duration: Duration) -> i64 {
+    time.checked_add(duration).map_or(i64::MAX, to_nanos)
+}
+
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn from_nanos(nanos: i64) -> SystemTime {
     let distance = Duration::from_nanos(nanos.unsigned_abs());

@@ -27,25 +27,26 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the file; creates or migrates it if needed.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let path = file::make(path, |new| {
+    pub(super) fn open(given: &Path) -> Result<Self, Failure> {
+        let path = file::make(given, |new| {
             let connection = connect(new)?;
             // The connection closes with its log in the file.
             migrate(connection).map(drop)
         })?;
         let begun = Instant::now();
         loop {
-            match Self::open_now(&path) {
+            match Self::open_now(given, &path) {
                 Err(error) if error.is_busy() && begun.elapsed() < LOCK_TIMEOUT => {
                     thread::sleep(RETRY_DELAY)
                 }
-                ended => return ended,
+                ended => return ended.map_err(|error| file::explain(error, &path)),
             }
         }
     }
 
-    fn open_now(path: &Path) -> Result<Self, Failure> {
+    fn open_now(given: &Path, path: &Path) -> Result<Self, Failure> {
         file::is_not_empty(path)?;
+        file::has_own_log(path)?;
         let mut connection = connect(path)?;
         // All checks run before anything is changed.
         let transaction = connection.transaction()?;
@@ -58,7 +59,7 @@ impl Database {
         }
         file::admit(path)?;
         let connection = migrate(connection)?;
-        let file = OpenFile::at(path)?;
+        let file = OpenFile::at(given, path)?;
         Ok(Self { connection, file })
     }
 
@@ -96,9 +97,12 @@ impl Database {
         work: &mut dyn FnMut(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.file.is_in_place()?;
-        let transaction = Transaction::new_unchecked(&self.connection, behavior)?;
-        work(self)?;
-        Ok(transaction.commit()?)
+        let mut run = || -> Result<(), Failure> {
+            let transaction = Transaction::new_unchecked(&self.connection, behavior)?;
+            work(self)?;
+            Ok(transaction.commit()?)
+        };
+        run().map_err(|error| self.file.explain(error))
     }
 
     /// Returns access to the rows in the current transaction.

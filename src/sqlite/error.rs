@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// An error of opening, reading or writing a token file.
 ///
@@ -67,6 +68,15 @@ impl Failure {
         }
     }
 
+    /// Returns the failure with another kind, if SQLite does not distinguish its cause.
+    pub(super) fn explained(self, cause: impl FnOnce() -> Option<Kind>) -> Self {
+        let kind = match self.kind {
+            Kind::CannotOpen | Kind::Io => cause().unwrap_or(self.kind),
+            known => known,
+        };
+        Self { kind, ..self }
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.kind == Kind::Busy
     }
@@ -94,7 +104,13 @@ impl From<rusqlite::Error> for Failure {
             Some(ErrorCode::ReadOnly) => Kind::ReadOnly,
             Some(ErrorCode::CannotOpen) => Kind::CannotOpen,
             Some(ErrorCode::PermissionDenied) => Kind::NotAllowed,
-            Some(ErrorCode::SystemIoFailure) => Kind::Io,
+            Some(ErrorCode::SystemIoFailure) => match error {
+                // There is no space for the memory that the processes share.
+                Cause::SqliteFailure(error, _) if error.extended_code == SQLITE_IOERR_SHMSIZE => {
+                    Kind::Full
+                }
+                _ => Kind::Io,
+            },
             _ => match error {
                 // A value has another type than it was written with.
                 Cause::FromSqlConversionFailure(..)
@@ -114,7 +130,9 @@ impl From<rusqlite::Error> for Failure {
 impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.kind {
-            Kind::NoDirectory => "token file: its directory does not exist; create it first",
+            Kind::NoDirectory => {
+                "token file: its directory, or the target of its symbolic link, does not exist; create it first"
+            },
             Kind::IsDirectory => "token file: the path is a directory; name a file in it",
             Kind::NotAllowed => {
                 "token file: permission denied; make the process's user the owner of the file and its directory"
@@ -135,7 +153,7 @@ impl fmt::Display for SqliteError {
                 "token file: created by a newer version of this crate; update the crate"
             }
             Kind::Gone => {
-                "token file: deleted or moved while it was open; nothing is saved; put it back, or stop all processes and restore a backup"
+                "token file: it or a file next to it was deleted or moved while it was open; nothing is saved; put it back, or stop all processes and restore a backup"
             }
             Kind::Replaced => {
                 "token file: replaced by another file while it was open; nothing is saved; open the store again"
@@ -144,7 +162,7 @@ impl fmt::Display for SqliteError {
                 "token file: empty, it was cut off; restore it from a backup, or delete it to start without users"
             }
             Kind::Stranger => {
-                "token file: owned by another user, and not shared with a group of this process alone; change its owner"
+                "token file: it or a file next to it is owned by another user, and not shared with a group of this process alone; change its owner"
             }
             Kind::Damaged => {
                 "token file: not a token file, or damaged; choose another path or restore it from a backup"

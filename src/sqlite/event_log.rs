@@ -9,7 +9,7 @@ use super::database::Database;
 use super::error::Failure;
 use super::worker::Access;
 use super::{SqliteStore, Workers};
-use crate::clock::{from_nanos, to_nanos};
+use crate::clock::{from_nanos, nanos_after, to_nanos};
 use crate::webhook::{
     Claim, DEFAULT_AGE, EventKey, EventLog, EventLogError, EventLogFuture, Grant,
 };
@@ -144,7 +144,7 @@ fn forget(connection: &Connection, now: SystemTime, age: Duration) -> Result<(),
         .optional()?;
     let (newest, mut forget_from) = clock.unwrap_or((to_nanos(now), to_nanos(now)));
     if to_nanos(now).abs_diff(newest) > nanos(MAX_JUMP) {
-        forget_from = to_nanos(now + age);
+        forget_from = nanos_after(now, age);
     }
     if clock.is_none() || to_nanos(now).abs_diff(newest) > nanos(CLOCK_PRECISION) {
         connection.execute(
@@ -186,7 +186,7 @@ fn claim(
         .optional()?;
     match known {
         Some((_, None, _)) => return Ok(Claim::Processed),
-        Some((_, Some(until), at)) if until > to_nanos(now) && at <= to_nanos(now + MAX_SKEW) => {
+        Some((_, Some(until), at)) if until > to_nanos(now) && at <= nanos_after(now, MAX_SKEW) => {
             return Ok(Claim::HeldUntil(from_nanos(until)));
         }
         _ => {}

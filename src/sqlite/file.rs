@@ -1,18 +1,16 @@
 //! The file itself: its creation, its owner and permissions, and whether it is still at its path.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf, is_separator};
 
 use super::error::{Failure, Kind};
 
-/// The files of a database that must stay in place while it is open.
-const SUFFIXES: [&str; 2] = ["", "-wal"];
-
 /// A file that is open, and its identity when it was opened.
 pub(super) struct OpenFile {
-    parts: [(PathBuf, Identity); SUFFIXES.len()],
+    /// The file, its log, and the memory that its processes share.
+    parts: [(PathBuf, Identity); 3],
 }
 
 /// What tells two files at one path apart: device and inode.
@@ -21,15 +19,21 @@ struct Identity(#[cfg(unix)] (u64, u64));
 
 impl OpenFile {
     /// Returns the file at a path that was opened just now.
-    pub(super) fn at(path: &Path) -> Result<Self, Failure> {
-        let part = |suffix| {
-            let path = beside(path, suffix);
+    ///
+    /// `given` is the path of the caller. A symbolic link in it may lead to another file later,
+    /// which another process would open.
+    pub(super) fn at(given: &Path, path: &Path) -> Result<Self, Failure> {
+        let part = |path: PathBuf| {
             let metadata = fs::metadata(&path).map_err(refused)?;
             Ok::<_, Failure>((path, identity(&metadata)))
         };
-        let [main, log] = SUFFIXES.map(part);
+        let given = std::path::absolute(given).map_err(refused)?;
         Ok(Self {
-            parts: [main?, log?],
+            parts: [
+                part(given)?,
+                part(beside(path, "-wal"))?,
+                part(beside(path, "-shm"))?,
+            ],
         })
     }
 
@@ -50,7 +54,47 @@ impl OpenFile {
                 Err(error) => return Err(refused(error)),
             }
         }
-        is_not_empty(&self.parts[0].0)
+        is_not_empty(&self.parts[0].0)?;
+        has_header(&self.parts[1].0)
+    }
+
+    /// Names the cause of a failure.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        explain(failure, &self.parts[1].0)
+    }
+}
+
+/// Names the cause of a failure that SQLite does not distinguish from others.
+#[cfg(unix)]
+pub(super) fn explain(failure: Failure, path: &Path) -> Failure {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    use rustix::io::Errno;
+
+    failure.explained(|| {
+        let access = accessat(CWD, path.parent()?, Access::WRITE_OK, AtFlags::EACCESS);
+        match access {
+            Err(Errno::ROFS) => Some(Kind::ReadOnly),
+            Err(Errno::ACCESS) => Some(Kind::NotAllowed),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(not(unix))]
+pub(super) fn explain(failure: Failure, _: &Path) -> Failure {
+    failure
+}
+
+/// Returns an error if the log was cut off and written since, so that its begin is a hole.
+///
+/// A log of 0 bytes is one whose content was moved into the main file.
+fn has_header(log: &Path) -> Result<(), Failure> {
+    let mut header = [0; 4];
+    let length = File::open(log).and_then(|mut log| log.read(&mut header));
+    if length.map_err(refused)? > 0 && header == [0; 4] {
+        Err(Failure::new(Kind::Empty))
+    } else {
+        Ok(())
     }
 }
 
@@ -144,6 +188,22 @@ pub(super) fn admit(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns an error if a file next to an own file belongs to somebody else, because SQLite would
+/// write their log into it.
+#[cfg(unix)]
+pub(super) fn has_own_log(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid().as_raw();
+    let is_own = |suffix| fs::metadata(beside(path, suffix)).is_ok_and(|it| it.uid() == own);
+    let exists = |suffix| beside(path, suffix).exists();
+    let mut others = ["-wal", "-shm", "-journal"].into_iter();
+    if is_own("") && others.any(|suffix| exists(suffix) && !is_own(suffix)) {
+        return Err(Failure::new(Kind::Stranger));
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 fn narrow(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
@@ -168,6 +228,11 @@ fn narrow(path: &Path) -> Result<(), Failure> {
 
 #[cfg(not(unix))]
 pub(super) fn admit(_: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_own_log(_: &Path) -> Result<(), Failure> {
     Ok(())
 }
 

@@ -35,7 +35,8 @@ pub use self::rate_limit::SqliteRateLimit;
 /// - Reads wait for no other process. A write that waits for a lock of another process fails after
 ///   8 s.
 /// - A file that was deleted, moved, replaced or cut off while it is open is an error of every
-///   call: nothing is reported as saved that cannot be opened again.
+///   call, and so is a symbolic link that leads to another file by now: nothing is reported as saved
+///   that cannot be opened again.
 /// - On Unix, only the owner may access the file and those next to it (`-wal`, `-shm`): they are
 ///   created with mode 0600, and existing ones are restricted to it. A file of another user is
 ///   refused, also for root, unless it is shared with a group of the process and with nobody else
@@ -44,6 +45,8 @@ pub use self::rate_limit::SqliteRateLimit;
 ///   tokens in the file.
 ///
 /// The file must be on a local disk, because SQLite's shared memory does not work over a network.
+/// Mount its directory into a container, not the file alone: the newest tokens are in the log next
+/// to it.
 /// Do not restore an old copy of the file while it works: each refresh rotates the refresh token,
 /// so most refresh tokens of a copy are invalid.
 ///

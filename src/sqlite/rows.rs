@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::Failure;
 use crate::auth::{ConnectionFilter, ConnectionRecord, Lease, RecordData, Swap, to_millis};
-use crate::clock::{from_nanos, to_nanos};
+use crate::clock::{from_nanos, nanos_after};
 
 /// The rows of an open file.
 #[derive(Clone, Copy)]
@@ -120,7 +120,7 @@ impl Rows<'_> {
         }
         self.connection.execute(
             "INSERT OR REPLACE INTO leases (key, owner, until) VALUES (?1, ?2, ?3)",
-            params![key, owner, to_nanos(now + ttl)],
+            params![key, owner, nanos_after(now, ttl)],
         )?;
         Ok(Lease::Granted)
     }

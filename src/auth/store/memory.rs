@@ -13,6 +13,9 @@ use super::{ConnectionFilter, Lease, StoreFuture, Swap, TokenStore};
 use crate::auth::record::ConnectionRecord;
 use crate::lock::lock;
 
+/// The lease that is granted for a duration too long to be added to the time: a year.
+const MAX_LEASE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A token store in the memory of this process.
 ///
 /// Use it for tests, and for apps whose users can reconnect after each restart.
@@ -110,7 +113,8 @@ impl TokenStore for MemoryStore {
                 remaining: *until - now,
             },
             _ => {
-                row.lease = Some((owner.to_string(), now + ttl));
+                let until = now.checked_add(ttl).unwrap_or(now + MAX_LEASE);
+                row.lease = Some((owner.to_string(), until));
                 Lease::Granted
             }
         };

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::auth::{
     AccessToken, ConnectionFilter, ConnectionRecord, Lease, NeedsReconnect, ReconnectReason,
-    RecordData, RefreshToken, Scope, Swap, TokenSet, TokenStore, UserKey,
+    RecordData, RefreshFailure, RefreshFailureCause, RefreshToken, Scope, Swap, TokenSet,
+    TokenStore, UserKey,
 };
 
 /// Strings that a store might handle incorrectly.
@@ -233,6 +234,13 @@ async fn leases_to_one_owner_at_a_time(store: &dyn TokenStore) {
         .expect("`release` succeeds");
     let other = store.lease(&key("b"), "second", MINUTE).await;
     is_granted(other.expect("`lease` succeeds"));
+    // A duration that cannot be added to a time is as long as the store can.
+    is_granted(lease("first", Duration::MAX).await);
+    let held = lease("second", MINUTE).await;
+    assert!(
+        matches!(held, Lease::Held { remaining } if remaining > MINUTE),
+        "a long lease is held: {held:?}"
+    );
 }
 
 async fn keeps_leases_and_records_apart(store: &dyn TokenStore) {
@@ -256,6 +264,10 @@ async fn lists_in_pages_with_filters(store: &dyn TokenStore) {
         if number % 5 == 0 {
             let reason = ReconnectReason::NoRefreshToken;
             set.needs_reconnect = Some(NeedsReconnect::new(at(number), reason));
+        }
+        if number % 3 == 0 {
+            let (since, cause) = (at(number), RefreshFailureCause::Unreachable);
+            set.failure = Some(RefreshFailure { since, cause });
         }
         if number % 2 == 0 {
             set = set.tenant("even");
@@ -282,7 +294,24 @@ async fn lists_in_pages_with_filters(store: &dyn TokenStore) {
         ConnectionFilter::new().failing(true),
         ConnectionFilter::new().lacks([Scope::ORDER_HISTORY].map(Scope::new)),
         ConnectionFilter::new().lacks([Scope::CATALOG_READ].map(Scope::new)),
+        ConnectionFilter::new().lacks([Scope::CATALOG_READ, Scope::ORDER_HISTORY]),
         ConnectionFilter::new().not_used_since(at(10)),
+        ConnectionFilter::new().used_since(at(10)),
+        ConnectionFilter::new()
+            .used_since(at(7))
+            .not_used_since(at(17)),
+        ConnectionFilter::new()
+            .used_since(at(17))
+            .not_used_since(at(7)),
+        ConnectionFilter::new()
+            .app("us-sandbox/contract")
+            .tenant("even")
+            .needs_reconnect(false)
+            .failing(true)
+            .lacks([Scope::PATIENTS_WRITE])
+            .used_since(at(2))
+            .not_used_since(at(23))
+            .expires_before(at(7_200 + 20)),
         ConnectionFilter::new().expires_before(at(7_200 + 3)),
     ];
     for filter in &filters {

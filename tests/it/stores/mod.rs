@@ -2,6 +2,8 @@
 
 mod encryption;
 mod faults;
+#[cfg(target_os = "linux")]
+mod mounts;
 mod rate_limit;
 pub(crate) mod sqlite;
 

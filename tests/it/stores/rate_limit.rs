@@ -84,6 +84,11 @@ async fn a_file_of_the_version_before_is_migrated() {
         .inside()
         .execute_batch("DROP TABLE rate_limits; PRAGMA user_version = 1")
         .unwrap();
+    // Several processes may be deployed at once.
+    let opens = (0..8).map(|_| tokio::spawn(SqliteStore::open(place.path.clone())));
+    for opened in opens.collect::<Vec<_>>() {
+        opened.await.unwrap().unwrap();
+    }
     let store = place.open().await.unwrap();
     let fake = FakeFullscript::start().await.unwrap();
     let limit = RateLimit::default().shared(store.rate_limit(), 2);
