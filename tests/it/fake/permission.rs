@@ -1,6 +1,6 @@
 //! Scopes and approval.
 
-use fullscript::auth::Scope;
+use fullscript::auth::{ConnectionFilter, Scope};
 use fullscript::operations;
 use fullscript::testing::FakeFullscript;
 use fullscript::types::CreateTreatmentPlanRequest;
@@ -145,4 +145,68 @@ async fn what_requires_approval_is_refused_to_an_app_without_it() {
         let error = call.await.unwrap_err();
         assert_eq!(error.status().unwrap(), 403, "{}", operation.id);
     }
+}
+
+/// Returns whether a token with these scopes may call an operation.
+fn is_allowed(operation: &operations::Operation, scopes: &[&str]) -> bool {
+    let alternatives = operation.scopes;
+    let has = |needed: &&&[&str]| needed.iter().all(|it| scopes.contains(it));
+    alternatives.is_empty() || alternatives.iter().any(|it| has(&it))
+}
+
+#[test]
+fn the_scopes_for_operations_allow_each_of_them_and_none_is_left_over() {
+    let all = operations::all();
+    for one in all {
+        let needed = operations::scopes_for([one.id]).unwrap();
+        assert!(is_allowed(one, &needed), "{}: {needed:?}", one.id);
+        for left_out in &needed {
+            let fewer: Vec<_> = needed
+                .iter()
+                .filter(|it| *it != left_out)
+                .copied()
+                .collect();
+            assert!(!is_allowed(one, &fewer), "{}: {left_out}", one.id);
+        }
+        for other in all {
+            let both = operations::scopes_for([one.id, other.id]).unwrap();
+            assert!(is_allowed(one, &both) && is_allowed(other, &both));
+            let reversed = operations::scopes_for([other.id, one.id]).unwrap();
+            assert_eq!(both, reversed, "{} {}", one.id, other.id);
+        }
+    }
+    let needed = operations::scopes_for(all.iter().map(|it| it.id)).unwrap();
+    assert!(all.iter().all(|it| is_allowed(it, &needed)));
+    assert!(operations::scopes_for(["list_orders", ""]).is_err());
+    assert!(operations::scopes_for::<&str>([]).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_users_who_lack_scopes_for_a_call_are_those_whose_call_is_refused() {
+    let connected = Connected::unlimited().await;
+    let (fake, app) = (&connected.fake, &connected.app);
+    fake.grant_scopes([Scope::CLINIC_READ]);
+    connect(fake, app, "lacking").await;
+    let needed = operations::scopes_for(["get_clinic", "list_orders"]).unwrap();
+    let mut lacking = app.connections(ConnectionFilter::new().lacks(needed.clone()));
+    let connection = lacking.next().await.unwrap().unwrap();
+    assert_eq!(connection.user.id(), "lacking");
+    let lacks = connection.lacks(needed);
+    assert_eq!(
+        lacks.iter().map(Scope::as_str).collect::<Vec<_>>(),
+        [Scope::ORDER_HISTORY]
+    );
+    assert!(lacking.next().await.is_none());
+    let client = app.client("lacking");
+    client.get_clinic().send().await.unwrap();
+    assert!(
+        client
+            .list_orders()
+            .send()
+            .await
+            .unwrap_err()
+            .is_missing_scope()
+    );
+    let client = app.client("practitioner");
+    client.list_orders().send().await.unwrap();
 }
