@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use super::clock::ManualClock;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) drifts: Mutex<Planned<&'static str, Drift>>,
     pub(super) tokens: Mutex<TokenServer>,
     pub(super) requests: Mutex<Vec<FakeRequest>>,
+    /// The number of requests ever received.
+    pub(super) received: AtomicUsize,
     pub(super) faults: Mutex<Planned<&'static str, Fault>>,
     pub(super) rate: Mutex<Rate>,
     pub(super) state: Mutex<State>,
@@ -41,6 +44,7 @@ impl Shared {
             next: Mutex::default(),
             drifts: Mutex::default(),
             requests: Mutex::default(),
+            received: AtomicUsize::new(0),
             faults: Mutex::default(),
             rate: Mutex::default(),
             webhooks: state.webhooks(),

@@ -302,6 +302,12 @@ impl FakeFullscript {
         own.cloned().collect()
     }
 
+    /// Returns all requests so far, oldest first, and forgets them, so that a long test needs no
+    /// memory for them.
+    pub fn take_requests(&self) -> Vec<FakeRequest> {
+        std::mem::take(&mut *lock(&self.shared.requests))
+    }
+
     /// Returns all requests so far, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<FakeRequest> {

@@ -15,6 +15,7 @@ pub(super) mod validate;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use http_body_util::BodyExt;
@@ -79,17 +80,15 @@ async fn answer(
         )
     });
     let asked = FakeRequest {
+        received_at: now,
         operation_id: operation.map(|operation| operation.id.to_string()),
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers: headers.collect(),
         body: serde_json::from_slice(&body).ok(),
     };
-    let number = {
-        let mut requests = lock(&shared.requests);
-        requests.push(asked.clone());
-        requests.len()
-    };
+    let number = shared.received.fetch_add(1, Ordering::Relaxed) + 1;
+    lock(&shared.requests).push(asked.clone());
     let reaction = match operation {
         Some(operation) => {
             let refusal = lock(&shared.rate).refuse(now);

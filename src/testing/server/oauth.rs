@@ -43,6 +43,8 @@ pub(in crate::testing) struct TokenServer {
     issued: u64,
     codes: HashMap<String, Grant>,
     rows: Vec<Row>,
+    /// The rows by access token and by refresh token.
+    by_token: HashMap<String, usize>,
 }
 
 /// The request that a code was issued for; the exchange must repeat its values.
@@ -99,11 +101,13 @@ impl TokenServer {
     /// Returns whether an access token is valid. Its first use revokes the token set that it
     /// replaced.
     pub(in crate::testing) fn admit(&mut self, access: &str, now: SystemTime) -> bool {
-        let found = self
-            .rows
-            .iter()
-            .position(|row| row.access == access && now < row.expires_at && !row.revoked);
-        let Some(index) = found else { return false };
+        let Some(index) = self.by_access(access) else {
+            return false;
+        };
+        let row = &self.rows[index];
+        if row.revoked || now >= row.expires_at {
+            return false;
+        }
         if let Some(replaced) = self.rows[index].replaces.take() {
             self.rows[replaced].revoked = true;
         }
@@ -112,8 +116,13 @@ impl TokenServer {
 
     /// Returns the user id and the scopes of an access token.
     pub(in crate::testing) fn holder(&self, access: &str) -> Option<(String, String)> {
-        let row = self.rows.iter().find(|row| row.access == access);
-        row.map(|row| (row.user.clone(), row.scope.clone()))
+        let row = &self.rows[self.by_access(access)?];
+        Some((row.user.clone(), row.scope.clone()))
+    }
+
+    fn by_access(&self, access: &str) -> Option<usize> {
+        let index = *self.by_token.get(access)?;
+        (self.rows[index].access == access).then_some(index)
     }
 
     /// Expires all access tokens. Refresh tokens stay valid.
@@ -159,8 +168,12 @@ impl TokenServer {
     }
 
     fn refresh(&mut self, refresh: &str, client_id: &str, now: SystemTime) -> (u16, Value) {
-        let of_client = |row: &Row| row.refresh == refresh && row.client_id == client_id;
-        let Some(index) = self.rows.iter().position(of_client) else {
+        let index = self.by_token.get(refresh).copied();
+        let of_client = |index: &usize| {
+            let row = &self.rows[*index];
+            row.refresh == refresh && row.client_id == client_id
+        };
+        let Some(index) = index.filter(of_client) else {
             return refused();
         };
         let user = self.rows[index].user.clone();
@@ -198,6 +211,10 @@ impl TokenServer {
             "created_at": timestamp(now),
             "resource_owner": {"id": owner.id(), "type": owner.kind()},
         }});
+        for kind in ["access", "refresh"] {
+            let token = format!("fake-{kind}-{number}");
+            self.by_token.insert(token, self.rows.len());
+        }
         self.rows.push(Row {
             user,
             client_id,
@@ -226,9 +243,8 @@ impl TokenServer {
         let token = body
             .and_then(|body| body["token"].as_str())
             .unwrap_or_default();
-        let is_it = |row: &&mut Row| row.access == token || row.refresh == token;
-        for row in self.rows.iter_mut().filter(is_it) {
-            row.revoked = true;
+        if let Some(index) = self.by_token.get(token) {
+            self.rows[*index].revoked = true;
         }
         (200, json!({}))
     }

@@ -1,7 +1,7 @@
 //! The requests that the fake receives, and the responses that a test sets.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -64,6 +64,9 @@ impl Script {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FakeRequest {
+    /// The time at which the request was received, on the fake's
+    /// [`clock`](crate::testing::FakeFullscript::clock).
+    pub received_at: SystemTime,
     /// The id of the operation, if the path belongs to one.
     pub operation_id: Option<String>,
     /// The HTTP method.
