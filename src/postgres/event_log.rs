@@ -28,14 +28,21 @@ const SWEEP_ROWS: i64 = 10_000;
 /// The number of times that a claim is repeated because others change the same event.
 const RACES: usize = 4;
 
+/// The time at which the statement began, in nanoseconds since 1970. It is the same for all rows, so
+/// that an index can be used.
+const NOW: &str = "((extract(epoch FROM statement_timestamp()) * 1000000)::bigint * 1000)";
+
+/// The longest duration of a claim and the greatest age, which can be added to [`NOW`]: 100 years.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// An event log in a PostgreSQL database, for processes on any number of machines; returned by
 /// [`PostgresStore::event_log`].
 ///
 /// Cheap to clone. Of all concurrent claims, one is granted. A completed
 /// [`EventLog::acknowledge`] is as durable as the database. The log contains no health data.
 ///
-/// The deadline of a claim is compared with the clocks of the callers, so the clocks of all
-/// machines must agree to a small part of the duration of a claim.
+/// The duration of a claim, from `now` to its deadline, and the age of an event are measured with
+/// the clock of the database, so the clocks of the machines need not agree.
 #[derive(Clone)]
 pub struct PostgresEventLog {
     server: Arc<Server>,
@@ -91,49 +98,49 @@ impl PostgresEventLog {
         // acknowledgment does, together with all writes before it.
         let sql = format!(
             "WITH relaxed AS (
-                 SELECT set_config('synchronous_commit', 'off', true)
+                 SELECT set_config('synchronous_commit', 'off', true), {NOW} AS now
              ), event AS (
                  INSERT INTO {events} AS present (key, attempt, claim, until, at)
-                 SELECT $1, 1, $2, $3, $4 FROM relaxed
+                 SELECT $1, 1, $2, now + $3, now FROM relaxed
                  ON CONFLICT (key) DO UPDATE SET
-                     attempt = CASE WHEN present.at < $5 THEN 1
+                     attempt = CASE WHEN present.at < excluded.at - $4 THEN 1
                                     WHEN present.claim = excluded.claim THEN present.attempt
                                     ELSE present.attempt + 1 END,
                      claim = excluded.claim, until = excluded.until, at = excluded.at
-                 WHERE present.at < $5 OR present.until <= $4 OR present.claim = excluded.claim
-                 RETURNING attempt
+                 WHERE present.at < excluded.at - $4 OR present.until <= excluded.at
+                     OR present.claim = excluded.claim
+                 RETURNING attempt, at
              ), subject AS (
                  INSERT INTO {subjects} AS present (subject, newest, at)
-                 SELECT $6, $7, $4 FROM event WHERE $6 IS NOT NULL AND $7 IS NOT NULL
+                 SELECT $5, $6, at FROM event WHERE $5 IS NOT NULL AND $6 IS NOT NULL
                  ON CONFLICT (subject) DO UPDATE SET
-                     newest = CASE WHEN present.at < $5 THEN excluded.newest
+                     newest = CASE WHEN present.at < excluded.at - $4 THEN excluded.newest
                                    ELSE greatest(present.newest, excluded.newest) END,
                      at = excluded.at
                  RETURNING newest
              )
-             SELECT attempt, (SELECT newest FROM subject WHERE newest > $7) FROM event"
+             SELECT attempt, (SELECT newest FROM subject WHERE newest > $6) FROM event"
         );
-        let state = format!("SELECT until FROM {events} WHERE key = $1");
+        let state = format!("SELECT until - {NOW} FROM {events} WHERE key = $1");
         let claim = random_id()?;
-        let oldest = now.checked_sub(self.age).map_or(i64::MIN, to_nanos);
-        let (until, at) = (to_nanos(deadline), to_nanos(now));
+        let duration = deadline.duration_since(now).unwrap_or_default();
+        let (duration, age) = (nanos(duration), nanos(self.age));
         let created_at = key.created_at.map(to_nanos);
         let values: &Values<'_> = &[
             (&key.id, Type::TEXT),
             (&claim, Type::TEXT),
-            (&until, Type::INT8),
-            (&at, Type::INT8),
-            (&oldest, Type::INT8),
+            (&duration, Type::INT8),
+            (&age, Type::INT8),
             (&key.subject, Type::TEXT),
             (&created_at, Type::INT8),
         ];
-        let mut held_until = at;
+        let mut remaining = Duration::ZERO;
         for _ in 0..RACES {
             let answer = self.query(&sql, values).await?;
             if let Some(row) = answer.rows.first() {
                 let (attempt, newest): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
                 let grant = Grant::new(&key.id, attempt.cast_unsigned());
-                self.sweep(oldest);
+                self.sweep();
                 return Ok(Claim::Granted(grant.newer(newest.map(from_nanos))));
             }
             // Only a later statement sees what won.
@@ -143,27 +150,25 @@ impl PostgresEventLog {
             };
             match row.try_get::<_, Option<i64>>(0)? {
                 None => return Ok(Claim::Processed),
-                Some(until) => held_until = until,
+                Some(nanos) => {
+                    remaining = Duration::from_nanos(nanos.try_into().unwrap_or_default());
+                }
             }
-            if held_until > at {
+            if !remaining.is_zero() {
                 break;
             }
         }
-        Ok(Claim::HeldUntil(from_nanos(held_until)))
+        Ok(Claim::HeldUntil(now + remaining))
     }
 
-    async fn acknowledge_row(&self, grant: &Grant, now: SystemTime) -> Result<(), Failure> {
+    async fn acknowledge_row(&self, grant: &Grant) -> Result<(), Failure> {
         let table = self.names.table("webhook_events");
         let sql = format!(
-            "INSERT INTO {table} (key, attempt, claim, until, at) VALUES ($1, $2, '', NULL, $3)
+            "INSERT INTO {table} (key, attempt, claim, until, at) VALUES ($1, $2, '', NULL, {NOW})
              ON CONFLICT (key) DO UPDATE SET claim = '', until = NULL, at = excluded.at"
         );
-        let (attempt, at) = (grant.attempt.cast_signed(), to_nanos(now));
-        let values: &Values<'_> = &[
-            (&grant.key, Type::TEXT),
-            (&attempt, Type::INT8),
-            (&at, Type::INT8),
-        ];
+        let attempt = grant.attempt.cast_signed();
+        let values: &Values<'_> = &[(&grant.key, Type::TEXT), (&attempt, Type::INT8)];
         self.query(&sql, values).await?;
         Ok(())
     }
@@ -185,7 +190,7 @@ impl PostgresEventLog {
     }
 
     /// Deletes old rows beside the calls, at most once a minute.
-    fn sweep(&self, oldest: i64) {
+    fn sweep(&self) {
         let mut swept_at = lock(&self.swept_at);
         if swept_at.is_some_and(|at| at.elapsed() < SWEEP_INTERVAL) {
             return;
@@ -199,10 +204,12 @@ impl PostgresEventLog {
                 // Two processes that sweep at the same time do not wait for each other.
                 let sql = format!(
                     "DELETE FROM {table} WHERE {key} IN (
-                         SELECT {key} FROM {table} WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+                         SELECT {key} FROM {table} WHERE at < {NOW} - $1 LIMIT $2
+                         FOR UPDATE SKIP LOCKED
                      )"
                 );
-                let values: &Values<'_> = &[(&oldest, Type::INT8), (&SWEEP_ROWS, Type::INT8)];
+                let age = nanos(log.age);
+                let values: &Values<'_> = &[(&age, Type::INT8), (&SWEEP_ROWS, Type::INT8)];
                 // The next sweep deletes what this one could not.
                 let _not_reported = log.query(&sql, values).await;
             }
@@ -232,13 +239,18 @@ impl EventLog for PostgresEventLog {
         log_future(self.claim_row(key, now, deadline))
     }
 
-    fn acknowledge<'a>(&'a self, grant: &'a Grant, now: SystemTime) -> EventLogFuture<'a, ()> {
-        log_future(self.acknowledge_row(grant, now))
+    fn acknowledge<'a>(&'a self, grant: &'a Grant, _: SystemTime) -> EventLogFuture<'a, ()> {
+        log_future(self.acknowledge_row(grant))
     }
 
     fn release<'a>(&'a self, grant: &'a Grant) -> EventLogFuture<'a, ()> {
         log_future(self.release_row(grant))
     }
+}
+
+/// Returns a duration in nanoseconds.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.min(MAX_DURATION).as_nanos()).unwrap_or_default()
 }
 
 fn log_future<'a, T>(

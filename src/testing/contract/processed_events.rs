@@ -112,13 +112,24 @@ async fn reports_only_acknowledged_events(log: &dyn EventLog) {
     assert!(is_processed().await, "an acknowledged event is processed");
 }
 
+/// Claims an event with a deadline that has passed at once, by every clock.
+async fn grant_expired(log: &dyn EventLog, key: &EventKey) -> Grant {
+    match log.claim(key, now(), now()).await {
+        Ok(Claim::Granted(grant)) => grant,
+        other => panic!("an event that is neither processed nor held is granted: {other:?}"),
+    }
+}
+
 async fn holds_a_claim_until_its_deadline(log: &dyn EventLog) {
     grant(log, &event("1"), now()).await;
     let almost = now() + MINUTE - Duration::from_millis(1);
-    let held = claim(log, &event("1"), almost).await;
-    let expected = Claim::HeldUntil(now() + MINUTE);
-    assert_eq!(held, expected, "a claim is active until its deadline");
-    let second = grant(log, &event("1"), now() + MINUTE).await;
+    for at in [now(), almost] {
+        let held = claim(log, &event("1"), at).await;
+        let is_held = matches!(held, Claim::HeldUntil(until) if until > at && until <= at + MINUTE);
+        assert!(is_held, "a claim is active until its deadline: {held:?}");
+    }
+    grant_expired(log, &event("2")).await;
+    let second = grant(log, &event("2"), now()).await;
     assert_eq!(second.attempt, 2, "a claim that expired was an attempt");
 }
 
@@ -131,8 +142,8 @@ async fn counts_attempts_over_releases(log: &dyn EventLog) {
 }
 
 async fn ignores_late_releases_and_accepts_late_acknowledgments(log: &dyn EventLog) {
-    let slow = grant(log, &event("1"), now()).await;
-    let later = now() + 2 * MINUTE;
+    let slow = grant_expired(log, &event("1")).await;
+    let later = now() + Duration::from_secs(1);
     let second = grant(log, &event("1"), later).await;
     release(log, &slow).await;
     let held = claim(log, &event("1"), later).await;

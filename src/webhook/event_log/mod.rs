@@ -82,6 +82,8 @@ pub type EventLogFuture<'a, T> =
 /// - An acknowledged event stays acknowledged while it is remembered, whatever is released or
 ///   claimed.
 /// - Attempts of an event are counted upwards; releasing does not reset the count.
+/// - A log for several machines measures the time from `now` to the deadline of a claim, and the age
+///   of events, with a clock that they share: that of its database.
 ///
 /// All methods may be called concurrently from any task. An implementation that blocks must do so
 /// on a thread of its own.
@@ -94,7 +96,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// Claims an event until `deadline`.
     ///
     /// The claim is granted if the event was not acknowledged and no other claim is active; a claim
-    /// is active while its deadline is after `now`.
+    /// is active while its deadline is after `now`. `now` is the time of the caller. A log that has a
+    /// clock of its own measures the time from `now` to the deadline with it, and adds the rest of
+    /// another claim to `now` for [`Claim::HeldUntil`].
     fn claim<'a>(
         &'a self,
         key: &'a EventKey,
