@@ -64,7 +64,7 @@
 //! | [`webhook`] | Receiving webhook deliveries: signature, challenge, decoding, deduplication. Works without the feature `client`. |
 //! | [`replay`] | Replay of events that no webhook delivered. |
 //! | [`sqlite`] | A store of tokens and processed events in an SQLite file, for one machine. |
-//! | [`postgres`] | A store of tokens and processed events in a PostgreSQL database, for many machines. |
+//! | [`postgres`] | A store of tokens, processed events and a shared rate limit in a PostgreSQL database, for many machines. |
 //! | [`encryption`] | Encryption of tokens at rest, over any token store. |
 //! | [`embed`] | The HTML that embeds Fullscript in your page. |
 //! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |

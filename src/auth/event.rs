@@ -116,7 +116,8 @@ pub enum AuthEvent {
 pub enum StoreAccess {
     /// The methods `load` and `list`.
     Read,
-    /// The methods `compare_and_swap`, `delete`, `lease` and `release`.
+    /// The methods `compare_and_swap`, `delete`, `lease`, `release`, `lease_and_load` and
+    /// `swap_and_release`.
     Write,
 }
 

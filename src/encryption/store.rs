@@ -220,6 +220,31 @@ impl<S: TokenStore> TokenStore for EncryptedStore<S> {
     fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         self.store.release(key, owner)
     }
+
+    fn lease_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        owner: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (Lease, Option<ConnectionRecord>)> {
+        Box::pin(async move {
+            let (lease, record) = self.store.lease_and_load(key, owner, ttl).await?;
+            Ok((lease, self.opened(record)?))
+        })
+    }
+
+    fn swap_and_release<'a>(
+        &'a self,
+        expected: Option<u64>,
+        mut new: ConnectionRecord,
+        owner: &'a str,
+    ) -> StoreFuture<'a, Swap> {
+        Box::pin(async move {
+            self.keys.seal(&mut new).map_err(StoreError::new)?;
+            let swap = self.store.swap_and_release(expected, new, owner);
+            self.opened_swap(swap.await?)
+        })
+    }
 }
 
 impl<S> fmt::Debug for EncryptedStore<S> {

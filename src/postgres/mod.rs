@@ -1,8 +1,9 @@
-//! Stores tokens and an event log in a PostgreSQL database.
+//! Stores tokens, an event log and a shared rate limit in a PostgreSQL database.
 
 mod builder;
 mod error;
 mod event_log;
+mod rate_limit;
 mod replay;
 mod rows;
 mod schema;
@@ -25,6 +26,7 @@ use crate::text::hex;
 pub use self::builder::PostgresBuilder;
 pub use self::error::PostgresError;
 pub use self::event_log::PostgresEventLog;
+pub use self::rate_limit::PostgresLimit;
 pub use self::replay::{ReplayLeader, ReplayState};
 
 /// A token store in a PostgreSQL database, for processes on any number of machines.
@@ -125,7 +127,7 @@ impl TokenStore for PostgresStore {
         expected: Option<u64>,
         new: ConnectionRecord,
     ) -> StoreFuture<'_, Swap> {
-        store_future(self.swap(expected, new))
+        store_future(self.swap(expected, new, None))
     }
 
     fn delete<'a>(&'a self, key: &'a str, expected: Option<u64>) -> StoreFuture<'a, Swap> {
@@ -147,6 +149,24 @@ impl TokenStore for PostgresStore {
 
     fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
         store_future(self.release_row(key, owner))
+    }
+
+    fn lease_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        owner: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (Lease, Option<ConnectionRecord>)> {
+        store_future(self.lease_and_load_row(key, owner, ttl))
+    }
+
+    fn swap_and_release<'a>(
+        &'a self,
+        expected: Option<u64>,
+        new: ConnectionRecord,
+        owner: &'a str,
+    ) -> StoreFuture<'a, Swap> {
+        store_future(self.swap(expected, new, Some(owner)))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::PostgresStore;
-use super::error::Failure;
+use super::error::{Failure, Kind};
 use super::server::{Answer, Values};
 use crate::auth::{ConnectionFilter, ConnectionRecord, Lease, RecordData, Swap, to_millis};
 
@@ -31,26 +31,17 @@ impl PostgresStore {
         answer.rows.first().map(record).transpose()
     }
 
+    /// Replaces a record, and releases the lease of `owner`, if there is one.
     pub(super) async fn swap(
         &self,
         expected: Option<u64>,
         new: ConnectionRecord,
+        owner: Option<&str>,
     ) -> Result<Swap, Failure> {
         let table = self.names.table("connections");
-        let sql = match expected {
-            None => format!(
-                "INSERT INTO {table} ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-                 ON CONFLICT (key) DO NOTHING RETURNING 1"
-            ),
-            Some(_) => format!(
-                "UPDATE {table} SET generation = $2, app = $3, tenant = $4, scopes = $5,
-                     expires_at = $6, used_at = $7, needs_reconnect = $8, is_failing = $9, data = $10
-                 WHERE key = $1 AND generation = $11 RETURNING 1"
-            ),
-        };
         let (generation, data) = (new.generation.cast_signed(), new.data.expose());
         let expected_generation = expected.map(u64::cast_signed);
-        let mut values: Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> = vec![
+        let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![
             (&new.key, Type::TEXT),
             (&generation, Type::INT8),
             (&new.app, Type::TEXT),
@@ -62,8 +53,36 @@ impl PostgresStore {
             (&new.is_failing, Type::BOOL),
             (&data, Type::BYTEA),
         ];
-        if expected.is_some() {
-            values.push((&expected_generation, Type::INT8));
+        let mut sql = match expected {
+            None => format!(
+                "INSERT INTO {table} ({COLUMNS}) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+                 ON CONFLICT (key) DO NOTHING RETURNING 1"
+            ),
+            Some(_) => {
+                values.push((&expected_generation, Type::INT8));
+                format!(
+                    "UPDATE {table} SET generation = $2, app = $3, tenant = $4, scopes = $5,
+                         expires_at = $6, used_at = $7, needs_reconnect = $8, is_failing = $9,
+                         data = $10
+                     WHERE key = $1 AND generation = $11 RETURNING 1"
+                )
+            }
+        };
+        if let Some(owner) = &owner {
+            values.push((owner, Type::TEXT));
+            let (leases, number) = (self.names.table("leases"), values.len());
+            // The lease is locked before the record, as in `lease_and_load_row`.
+            let first = "WHERE (SELECT count(*) FROM released) >= 0 ";
+            sql = match expected {
+                None => sql.replacen("ON CONFLICT", &format!("{first}ON CONFLICT"), 1),
+                Some(_) => sql.replacen("WHERE ", &format!("{first}AND "), 1),
+            };
+            sql = format!(
+                "WITH released AS (
+                     DELETE FROM {leases} WHERE key = $1 AND owner = ${number} RETURNING 1
+                 ), saved AS ({sql})
+                 SELECT 1 FROM saved"
+            );
         }
         let mut present = None;
         for _ in 0..RACES {
@@ -190,6 +209,57 @@ impl PostgresStore {
         }
         let remaining = Duration::ZERO;
         Ok(Lease::Held { remaining })
+    }
+
+    /// Acquires a lease, and reads the record if the lease was granted.
+    pub(super) async fn lease_and_load_row(
+        &self,
+        key: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<(Lease, Option<ConnectionRecord>), Failure> {
+        let leases = self.names.table("leases");
+        let connections = self.names.table("connections");
+        // The statement may have waited for the previous owner, whose record its snapshot does not
+        // contain. `FOR SHARE` reads the newest version of the row; this lock is logged, but need
+        // not wait for the disk.
+        let sql = format!(
+            "WITH relaxed AS (
+                 SELECT set_config('synchronous_commit', 'off', true)
+             ), granted AS (
+                 INSERT INTO {leases} AS present (key, owner, until)
+                 SELECT $1, $2, clock_timestamp() + $3 * interval '1 microsecond' FROM relaxed
+                 ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = excluded.until
+                 WHERE present.owner = excluded.owner OR present.until <= clock_timestamp()
+                 RETURNING key AS leased
+             )
+             SELECT {COLUMNS}, leased IS NOT NULL,
+                 (SELECT (extract(epoch FROM until - clock_timestamp()) * 1000000)::bigint
+                  FROM {leases} AS held WHERE held.key = $1)
+             FROM (SELECT 1) AS one LEFT JOIN granted ON true LEFT JOIN LATERAL (
+                 SELECT {COLUMNS} FROM {connections} WHERE key = leased FOR SHARE
+             ) AS stored ON true"
+        );
+        let ttl = micros(ttl);
+        let values: &Values<'_> = &[(&key, Type::TEXT), (&owner, Type::TEXT), (&ttl, Type::INT8)];
+        let mut remaining = Duration::ZERO;
+        for _ in 0..RACES {
+            let answer = self.query(&sql, values).await?;
+            let row = answer.rows.first();
+            let row = row.ok_or_else(|| Failure::new(Kind::DamagedRow))?;
+            if row.try_get(10)? {
+                let is_stored = row.try_get::<_, Option<&str>>(0)?.is_some();
+                let stored = is_stored.then(|| record(row)).transpose()?;
+                return Ok((Lease::Granted, stored));
+            }
+            let micros = row.try_get::<_, Option<i64>>(11)?.unwrap_or_default();
+            remaining = Duration::from_micros(micros.try_into().unwrap_or_default());
+            // It has expired, or was released, since the snapshot of the statement.
+            if !remaining.is_zero() {
+                break;
+            }
+        }
+        Ok((Lease::Held { remaining }, None))
     }
 
     pub(super) async fn release_row(&self, key: &str, owner: &str) -> Result<(), Failure> {

@@ -7,12 +7,13 @@ use super::error::{Failure, Kind};
 use super::server::Server;
 
 /// The version of the tables that this version of the crate needs.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The tables that the crate reads and writes.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "connections",
     "leases",
+    "rate_limits",
     "replays",
     "webhook_events",
     "webhook_subjects",
@@ -25,7 +26,7 @@ const TABLES: [&str; 5] = [
 ///
 /// Times are milliseconds since 1970 in `connections`, and nanoseconds since 1970 in the tables of
 /// events. An event without `until` is acknowledged. Subjects are stored as hashes.
-/// Leases need not survive a crash, so their table is not logged.
+/// Leases and the state of a rate limit need not survive a crash, so their tables are not logged.
 const STEPS: &str = r#"
 CREATE TABLE IF NOT EXISTS {connections} (
     key text COLLATE "C" PRIMARY KEY,
@@ -65,6 +66,11 @@ CREATE TABLE IF NOT EXISTS {webhook_subjects} (
     at bigint NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {index:webhook_subjects_at} ON {webhook_subjects} (at);
+CREATE UNLOGGED TABLE IF NOT EXISTS {rate_limits} (
+    app text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL,
+    state bytea NOT NULL
+);
 "#;
 
 /// Where the tables are.

@@ -87,6 +87,11 @@ impl Server {
         }
     }
 
+    /// Returns a server with connections of its own.
+    pub(super) fn separate(&self, connections: usize) -> Self {
+        Self::new(self.hosts.clone(), self.tls.clone(), connections)
+    }
+
     /// Runs one statement in a transaction of its own, and repeats it if the connection fails.
     ///
     /// So each statement must have the same effect if it is repeated.

@@ -166,6 +166,39 @@ impl TokenStore for SqliteStore {
             database.rows().release(&key, &owner)
         })
     }
+
+    fn lease_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        owner: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (Lease, Option<ConnectionRecord>)> {
+        let (key, owner) = (key.to_string(), owner.to_string());
+        self.submit(Access::Relaxed, move |database| {
+            let rows = database.rows();
+            let lease = rows.lease(&key, &owner, SystemClock.now(), ttl)?;
+            let record = match lease {
+                Lease::Granted => rows.load(&key)?,
+                Lease::Held { .. } => None,
+            };
+            Ok((lease, record))
+        })
+    }
+
+    fn swap_and_release<'a>(
+        &'a self,
+        expected: Option<u64>,
+        new: ConnectionRecord,
+        owner: &'a str,
+    ) -> StoreFuture<'a, Swap> {
+        let owner = owner.to_string();
+        self.submit(Access::Write, move |database| {
+            let rows = database.rows();
+            let swap = rows.swap(expected, &new)?;
+            rows.release(&new.key, &owner)?;
+            Ok(swap)
+        })
+    }
 }
 
 impl SqliteStore {

@@ -15,7 +15,7 @@ use super::{EARLY_REFRESH_DELAY, Session, State};
 use crate::auth::error::{AuthError, Kind};
 use crate::auth::event::RefreshTiming;
 use crate::auth::shared::RunningTask;
-use crate::auth::store::Lease;
+use crate::auth::store::{Lease, StoreError, Swapped};
 use crate::auth::token::TokenSet;
 use crate::lock::lock;
 use crate::transport::retry::jitter;
@@ -53,6 +53,8 @@ pub(super) struct Flight {
     /// The owner of the task's lease.
     lease_owner: String,
     holds_lease: AtomicBool,
+    /// Whether the lease was renewed, perhaps after it was released together with a save.
+    was_renewed: AtomicBool,
     purpose: Purpose,
     findings: Mutex<Findings>,
     started: Instant,
@@ -76,6 +78,17 @@ pub(super) enum Purpose {
     Save,
     /// Changes the record. Callers that wait for tokens start their own task after it.
     Change,
+}
+
+/// The result of an attempt to acquire a lease.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a result is created and matched once"
+)]
+pub(super) enum Acquired {
+    /// The task has the lease; contains the tokens that are stored now.
+    With(Option<TokenSet>),
+    NotYet,
 }
 
 /// Attempts to acquire a lease.
@@ -145,6 +158,11 @@ impl Flight {
         output
     }
 
+    fn may_hold_lease(&self) -> bool {
+        let flags = [&self.holds_lease, &self.was_renewed];
+        flags.into_iter().any(|flag| flag.load(Ordering::Relaxed))
+    }
+
     fn note_beat(&self) {
         let millis = u64::try_from(self.started.elapsed().as_millis());
         self.beat
@@ -204,6 +222,7 @@ impl Session {
         let flight = Arc::new(Flight {
             lease_owner: self.app.new_lease_owner(),
             holds_lease: AtomicBool::new(false),
+            was_renewed: AtomicBool::new(false),
             purpose,
             findings: Mutex::default(),
             started: Instant::now(),
@@ -225,7 +244,7 @@ impl Session {
             let completion = completion;
             let (session, flight) = (&completion.session, &completion.flight);
             let result = session.drive(flight, work).await;
-            if flight.holds_lease.load(Ordering::Relaxed) {
+            if flight.may_hold_lease() {
                 let store = &session.app.store;
                 let release = store.release(&session.user, &flight.lease_owner);
                 // A lease that cannot be released expires.
@@ -254,6 +273,7 @@ impl Session {
                 return Err(AuthError::new(Kind::Overdue(DEADLINE)));
             }
             if flight.holds_lease.load(Ordering::Relaxed) {
+                flight.was_renewed.store(true, Ordering::Relaxed);
                 let renewal = timeout(BEAT, self.lease(flight));
                 let mut renewal = pin!(renewal);
                 let result = poll_fn(|context| match work.as_mut().poll(context) {
@@ -278,21 +298,73 @@ impl Session {
         let lease = flight.timed(|times| &mut times.store_time, self.lease(flight));
         let lease = lease.await;
         self.note_lease(lease.is_ok());
-        let Lease::Held { remaining } = lease? else {
+        Ok(self.is_acquired(flight, polls, lease?).await)
+    }
+
+    /// Acquires the lease and loads the tokens that are stored now, or waits a while if another task
+    /// holds the lease.
+    pub(super) async fn acquire_lease_and_load(
+        &self,
+        flight: &Flight,
+        polls: &mut LeasePolls,
+    ) -> Result<Acquired, AuthError> {
+        let store = &self.app.store;
+        let leased = store.lease_and_load(&self.user, &flight.lease_owner, LEASE_TTL);
+        let leased = flight.timed(|times| &mut times.store_time, leased).await;
+        // A record that cannot be decoded was read with the lease.
+        let is_unreadable = leased.as_ref().is_err_and(StoreError::is_unreadable);
+        if is_unreadable {
             flight.holds_lease.store(true, Ordering::Relaxed);
-            return Ok(true);
+        }
+        self.note_lease(leased.is_ok() || is_unreadable);
+        let (lease, stored) = leased?;
+        if !self.is_acquired(flight, polls, lease).await {
+            return Ok(Acquired::NotYet);
+        }
+        Ok(Acquired::With(if lease == Lease::Granted {
+            self.loaded(stored).await?
+        } else {
+            self.load().await?
+        }))
+    }
+
+    /// Notes that the lease was granted, or waits a while and returns `false`.
+    async fn is_acquired(&self, flight: &Flight, polls: &mut LeasePolls, lease: Lease) -> bool {
+        let Lease::Held { remaining } = lease else {
+            flight.holds_lease.store(true, Ordering::Relaxed);
+            return true;
         };
         // Nobody asks for more than the regular duration: the clock of the store was set back.
         // The lease is advisory, so it is ignored.
         if remaining > LEASE_TTL && polls.started.elapsed() >= LEASE_TTL {
-            return Ok(true);
+            return true;
         }
         let delay = polls.delay.mul_f64(0.5 + jitter() / 2.0);
         // A store may round the remaining time down to 0.
         let pause = sleep(delay.min(remaining).max(MIN_LEASE_POLL / 2));
         flight.timed(|times| &mut times.lease_wait, pause).await;
         polls.delay = (polls.delay * 2).min(MAX_LEASE_POLL);
-        Ok(false)
+        false
+    }
+
+    /// Replaces the stored tokens, and releases the lease in the same step.
+    pub(super) async fn swap_and_release(
+        &self,
+        flight: &Flight,
+        expected: Option<u64>,
+        new: &TokenSet,
+    ) -> Result<Swapped, StoreError> {
+        let store = &self.app.store;
+        if !flight.holds_lease.load(Ordering::Relaxed) {
+            let swap = store.compare_and_swap(expected, new);
+            return flight.timed(|times| &mut times.store_time, swap).await;
+        }
+        let swap = store.swap_and_release(expected, new, &flight.lease_owner);
+        let swap = flight.timed(|times| &mut times.store_time, swap).await;
+        if swap.is_ok() {
+            flight.holds_lease.store(false, Ordering::Relaxed);
+        }
+        swap
     }
 
     async fn lease(&self, flight: &Flight) -> Result<Lease, AuthError> {

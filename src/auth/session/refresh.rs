@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::flight::{Flight, LeasePolls, Purpose};
+use super::flight::{Acquired, Flight, LeasePolls, Purpose};
 use super::{Decision, RequestFailure, Session, TokensResult, Unsaved, is_expired};
 use crate::auth::breaker::PROBE_INTERVAL;
 use crate::auth::error::{AuthError, Kind};
@@ -29,7 +29,8 @@ const MISCONFIGURED_DELAY: Duration = Duration::from_secs(10);
 impl Session {
     /// Refreshes the tokens, unless another process has already done so.
     ///
-    /// The steps: acquire the lease, read the store again, request tokens, save them, publish them.
+    /// The steps: read the store, acquire the lease and read again, request tokens, save them and
+    /// release the lease, publish them.
     pub(super) async fn refresh(
         self: &Arc<Self>,
         flight: &Arc<Flight>,
@@ -53,8 +54,9 @@ impl Session {
                 flight.find(|findings| findings.is_refused = true);
                 return Err(AuthError::new(Kind::CircuitOpen(wait)));
             }
-            if self.acquire_lease(flight, &mut polls).await? {
-                return self.request_tokens(flight, failed).await;
+            if let Acquired::With(stored) = self.acquire_lease_and_load(flight, &mut polls).await? {
+                let stored = self.existing(flight, stored)?;
+                return self.request_tokens(flight, stored, failed).await;
             }
         }
     }
@@ -62,6 +64,14 @@ impl Session {
     /// Loads the user's tokens from the store.
     pub(super) async fn load(&self) -> Result<Option<TokenSet>, AuthError> {
         let stored = self.app.store.load(&self.user).await?;
+        self.loaded(stored).await
+    }
+
+    /// Compares tokens that were just loaded with the cached ones.
+    pub(super) async fn loaded(
+        &self,
+        stored: Option<TokenSet>,
+    ) -> Result<Option<TokenSet>, AuthError> {
         self.lock().checked_at = Some(Instant::now());
         match stored {
             Some(stored) => self.restore_if_older(stored).await,
@@ -104,8 +114,17 @@ impl Session {
 
     /// Loads the user's tokens, and fails if the store has no tokens of this user.
     pub(super) async fn load_existing(&self, flight: &Arc<Flight>) -> Result<TokenSet, AuthError> {
-        let loaded = flight.timed(|times| &mut times.store_time, self.load());
-        loaded.await?.ok_or_else(|| {
+        let stored = flight.timed(|times| &mut times.store_time, self.load());
+        let stored = stored.await?;
+        self.existing(flight, stored)
+    }
+
+    fn existing(
+        &self,
+        flight: &Arc<Flight>,
+        stored: Option<TokenSet>,
+    ) -> Result<TokenSet, AuthError> {
+        stored.ok_or_else(|| {
             // Another process revoked or forgot the user.
             self.clear(flight);
             AuthError::new(Kind::NotConnected)
@@ -130,9 +149,13 @@ impl Session {
     }
 
     /// Requests tokens from the token endpoint, and saves them.
-    async fn request_tokens(self: &Arc<Self>, flight: &Arc<Flight>, failed: u64) -> TokensResult {
+    async fn request_tokens(
+        self: &Arc<Self>,
+        flight: &Arc<Flight>,
+        stored: TokenSet,
+        failed: u64,
+    ) -> TokensResult {
         // Another process may have finished between the last load and the lease.
-        let stored = self.load_existing(flight).await?;
         if self.has_replacement(&stored, failed) {
             return self.adopt(flight, stored);
         }
@@ -263,8 +286,8 @@ impl Session {
             failure: None,
             ..refused
         };
-        let swap = self.app.store.compare_and_swap(Some(generation), &marked);
-        match flight.timed(|times| &mut times.store_time, swap).await? {
+        let swap = self.swap_and_release(flight, Some(generation), &marked);
+        match swap.await? {
             Swapped::Done => {
                 self.publish(flight, marked);
                 self.app.emit(AuthEvent::NeedsReconnect {

@@ -65,14 +65,13 @@ impl Session {
         let mut new = self.keep_unsaved(new);
         let mut backoff = Backoff::new(SAVE_ATTEMPTS);
         loop {
-            let store = &self.app.store;
-            let swap = store.compare_and_swap(new.expected, &new.tokens);
-            let present = match flight.timed(|times| &mut times.store_time, swap).await {
+            let swap = self.swap_and_release(flight, new.expected, &new.tokens);
+            let present = match swap.await {
                 Ok(Swapped::Done) => return Ok(self.saved(flight, new)),
                 Ok(Swapped::Lost(present)) => present,
                 // Nobody can use what a new connection replaces.
                 Err(error) if error.is_unreadable() && new.new_connection => {
-                    store.delete(&self.user, None).await?;
+                    self.app.store.delete(&self.user, None).await?;
                     None
                 }
                 Err(error) => {

@@ -131,6 +131,36 @@ impl Store {
         .await
     }
 
+    /// Acquires a lease, and returns the tokens that are stored now if it was granted.
+    pub(in crate::auth) async fn lease_and_load(
+        &self,
+        user: &UserKey,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<(Lease, Option<TokenSet>), StoreError> {
+        let key = self.key(user);
+        let leased = self.write("lease_and_load", || {
+            self.store.lease_and_load(&key, owner, ttl)
+        });
+        let (lease, record) = leased.await?;
+        Ok((lease, decode(&key, record)?))
+    }
+
+    /// Swaps, and releases the lease of `owner`.
+    pub(in crate::auth) async fn swap_and_release(
+        &self,
+        expected: Option<u64>,
+        new: &TokenSet,
+        owner: &str,
+    ) -> Result<Swapped, StoreError> {
+        let record = new.to_record();
+        let key = record.key.clone();
+        let swap = self.write("swap_and_release", || {
+            self.store.swap_and_release(expected, record, owner)
+        });
+        swapped(&key, swap.await?)
+    }
+
     pub(in crate::auth) fn key(&self, user: &UserKey) -> String {
         record_key(&self.issuer, user)
     }
@@ -173,7 +203,7 @@ fn decode(key: &str, record: Option<ConnectionRecord>) -> Result<Option<TokenSet
 }
 
 /// Calls a method of the store, within the timeout and without unwinding further.
-async fn guarded<'a, T>(
+pub(super) async fn guarded<'a, T>(
     method: &'static str,
     call: impl FnOnce() -> StoreFuture<'a, T>,
 ) -> Result<T, StoreError> {

@@ -21,8 +21,10 @@ const MAX_LEASE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Use it for tests, and for apps whose users can reconnect after each restart.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
-    rows: Arc<Mutex<BTreeMap<String, Row>>>,
+    rows: Arc<Mutex<Rows>>,
 }
+
+type Rows = BTreeMap<String, Row>;
 
 #[derive(Default)]
 struct Row {
@@ -38,7 +40,7 @@ impl MemoryStore {
     }
 
     /// Locks the rows. A poisoned lock is usable, because each row is written as a whole.
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         lock(&self.rows)
     }
 }
@@ -60,16 +62,7 @@ impl TokenStore for MemoryStore {
         expected: Option<u64>,
         new: ConnectionRecord,
     ) -> StoreFuture<'_, Swap> {
-        let mut rows = self.rows();
-        let row = rows.entry(new.key.clone()).or_default();
-        let present = row.record.as_ref().map(|record| record.generation);
-        let swap = if present == expected {
-            row.record = Some(new);
-            Swap::Done
-        } else {
-            Swap::Lost(row.record.clone())
-        };
-        drop(rows);
+        let swap = swap(&mut self.rows(), expected, new);
         Box::pin(ready(Ok(swap)))
     }
 
@@ -105,35 +98,77 @@ impl TokenStore for MemoryStore {
     }
 
     fn lease<'a>(&'a self, key: &'a str, owner: &'a str, ttl: Duration) -> StoreFuture<'a, Lease> {
-        let now = Instant::now();
-        let mut rows = self.rows();
-        let row = rows.entry(key.to_string()).or_default();
-        let lease = match &row.lease {
-            Some((holder, until)) if holder != owner && *until > now => Lease::Held {
-                remaining: *until - now,
-            },
-            _ => {
-                let until = now.checked_add(ttl).unwrap_or(now + MAX_LEASE);
-                row.lease = Some((owner.to_string(), until));
-                Lease::Granted
-            }
-        };
-        drop(rows);
+        let lease = lease(&mut self.rows(), key, owner, ttl);
         Box::pin(ready(Ok(lease)))
     }
 
     fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()> {
-        let mut rows = self.rows();
-        if let Some(row) = rows.get_mut(key) {
-            row.lease.take_if(|(holder, _)| holder == owner);
-            remove_if_empty(&mut rows, key);
-        }
-        drop(rows);
+        release(&mut self.rows(), key, owner);
         Box::pin(ready(Ok(())))
+    }
+
+    fn lease_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        owner: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (Lease, Option<ConnectionRecord>)> {
+        let mut rows = self.rows();
+        let lease = lease(&mut rows, key, owner, ttl);
+        let row = rows.get(key).filter(|_| lease == Lease::Granted);
+        let record = row.and_then(|row| row.record.clone());
+        drop(rows);
+        Box::pin(ready(Ok((lease, record))))
+    }
+
+    fn swap_and_release<'a>(
+        &'a self,
+        expected: Option<u64>,
+        new: ConnectionRecord,
+        owner: &'a str,
+    ) -> StoreFuture<'a, Swap> {
+        let mut rows = self.rows();
+        let key = new.key.clone();
+        let swap = swap(&mut rows, expected, new);
+        release(&mut rows, &key, owner);
+        drop(rows);
+        Box::pin(ready(Ok(swap)))
     }
 }
 
-fn remove_if_empty(rows: &mut BTreeMap<String, Row>, key: &str) {
+fn swap(rows: &mut Rows, expected: Option<u64>, new: ConnectionRecord) -> Swap {
+    let row = rows.entry(new.key.clone()).or_default();
+    let present = row.record.as_ref().map(|record| record.generation);
+    if present == expected {
+        row.record = Some(new);
+        return Swap::Done;
+    }
+    Swap::Lost(row.record.clone())
+}
+
+fn lease(rows: &mut Rows, key: &str, owner: &str, ttl: Duration) -> Lease {
+    let now = Instant::now();
+    let row = rows.entry(key.to_string()).or_default();
+    match &row.lease {
+        Some((holder, until)) if holder != owner && *until > now => Lease::Held {
+            remaining: *until - now,
+        },
+        _ => {
+            let until = now.checked_add(ttl).unwrap_or(now + MAX_LEASE);
+            row.lease = Some((owner.to_string(), until));
+            Lease::Granted
+        }
+    }
+}
+
+fn release(rows: &mut Rows, key: &str, owner: &str) {
+    if let Some(row) = rows.get_mut(key) {
+        row.lease.take_if(|(holder, _)| holder == owner);
+        remove_if_empty(rows, key);
+    }
+}
+
+fn remove_if_empty(rows: &mut Rows, key: &str) {
     let empty = |row: &Row| row.record.is_none() && row.lease.is_none();
     if rows.get(key).is_some_and(empty) {
         rows.remove(key);

@@ -11,12 +11,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
+use self::guarded::guarded;
 use super::record::{ConnectionRecord, RecordError};
 
 pub use filter::ConnectionFilter;
 pub(super) use guarded::{STORE_TIMEOUT, Store, Swapped};
 pub(super) use health::Reports;
 pub use memory::MemoryStore;
+
+/// The time after which [`TokenStore::swap_and_release`] does not wait for the release by default:
+/// 500 ms. The tokens are saved, and the lease expires.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The future that the methods of a [`TokenStore`] return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -95,6 +102,50 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// Does nothing if `owner` does not hold the lease.
     fn release<'a>(&'a self, key: &'a str, owner: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Acquires a lease like [`lease`](Self::lease), and returns the record with this key if the
+    /// lease was granted.
+    ///
+    /// The record is read after the lease was acquired, so that it contains what the previous owner
+    /// saved. By default this calls `lease` and [`load`](Self::load); implement it where one step
+    /// saves a round trip to the database.
+    fn lease_and_load<'a>(
+        &'a self,
+        key: &'a str,
+        owner: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, (Lease, Option<ConnectionRecord>)> {
+        Box::pin(async move {
+            let lease = guarded("lease", || self.lease(key, owner, ttl)).await?;
+            let record = match lease {
+                Lease::Granted => guarded("load", || self.load(key)).await?,
+                Lease::Held { .. } => None,
+            };
+            Ok((lease, record))
+        })
+    }
+
+    /// Replaces a record like [`compare_and_swap`](Self::compare_and_swap), and releases the lease of
+    /// `owner` for the same key, whether the swap was done or lost.
+    ///
+    /// An error of the release alone is no error: the lease expires. By default this calls
+    /// `compare_and_swap` and [`release`](Self::release); implement it where one step saves a round
+    /// trip to the database.
+    fn swap_and_release<'a>(
+        &'a self,
+        expected: Option<u64>,
+        new: ConnectionRecord,
+        owner: &'a str,
+    ) -> StoreFuture<'a, Swap> {
+        Box::pin(async move {
+            let key = new.key.clone();
+            let swap = guarded("compare_and_swap", || self.compare_and_swap(expected, new));
+            let swap = swap.await?;
+            let release = guarded("release", || self.release(&key, owner));
+            let _expires = timeout(RELEASE_TIMEOUT, release).await;
+            Ok(swap)
+        })
+    }
 }
 
 /// The result of [`TokenStore::compare_and_swap`] and [`TokenStore::delete`].

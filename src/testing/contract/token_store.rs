@@ -38,6 +38,9 @@ pub async fn token_store<S: TokenStore>(new: impl AsyncFn() -> S) {
     deletes_only_the_expected_generation(&new().await).await;
     leases_to_one_owner_at_a_time(&new().await).await;
     keeps_leases_and_records_apart(&new().await).await;
+    leases_and_loads_in_one_step(&new().await).await;
+    swaps_and_releases_in_one_step(&new().await).await;
+    refreshes_one_after_the_other(Arc::new(new().await)).await;
     lists_in_pages_with_filters(&new().await).await;
     one_of_many_swaps_is_done(Arc::new(new().await)).await;
 }
@@ -255,6 +258,113 @@ async fn keeps_leases_and_records_apart(store: &dyn TokenStore) {
         .expect("`delete` succeeds");
     let held = lease("second").await.expect("`lease` succeeds");
     assert!(is_held(held), "a deletion ignores and keeps the lease");
+}
+
+async fn lease_and_load(
+    store: &dyn TokenStore,
+    id: &str,
+    owner: &str,
+) -> (Lease, Option<ConnectionRecord>) {
+    let leased = store.lease_and_load(&key(id), owner, MINUTE).await;
+    leased.expect("`lease_and_load` succeeds")
+}
+
+async fn swap_and_release(
+    store: &dyn TokenStore,
+    expected: Option<u64>,
+    new: ConnectionRecord,
+    owner: &str,
+) -> Swap {
+    let swap = store.swap_and_release(expected, new, owner).await;
+    swap.expect("`swap_and_release` succeeds")
+}
+
+async fn leases_and_loads_in_one_step(store: &dyn TokenStore) {
+    let (lease, loaded) = lease_and_load(store, "a", "first").await;
+    assert_eq!(lease, Lease::Granted, "a free lease is granted");
+    assert_stored(loaded.as_ref(), None);
+    let (lease, _) = lease_and_load(store, "a", "second").await;
+    assert!(
+        is_held(lease),
+        "a lease of another owner is held: {lease:?}"
+    );
+    save(store, None, record("a", 1)).await;
+    // A renewal.
+    let (lease, loaded) = lease_and_load(store, "a", "first").await;
+    assert_eq!(lease, Lease::Granted, "an owner renews its lease");
+    assert_stored(loaded.as_ref(), Some(&record("a", 1)));
+    let (lease, loaded) = lease_and_load(store, "b", "second").await;
+    assert_eq!(lease, Lease::Granted, "each key has a lease of its own");
+    assert_stored(loaded.as_ref(), None);
+    let lease = store.lease(&key("b"), "third", MINUTE).await;
+    let lease = lease.expect("`lease` succeeds");
+    assert!(is_held(lease), "both methods acquire the same lease");
+}
+
+async fn swaps_and_releases_in_one_step(store: &dyn TokenStore) {
+    let is_free = async |expected: bool, what: &str| {
+        let lease = store.lease(&key("a"), "other", Duration::ZERO).await;
+        let lease = lease.expect("`lease` succeeds");
+        assert_eq!(lease == Lease::Granted, expected, "{what}");
+    };
+    lease_and_load(store, "a", "first").await;
+    let done = swap_and_release(store, None, record("a", 1), "first").await;
+    assert!(is_done(&done), "a swap of the expected generation is done");
+    is_free(true, "a swap that is done releases the lease").await;
+    lease_and_load(store, "a", "first").await;
+    let lost = swap_and_release(store, Some(7), record("a", 8), "first").await;
+    let Swap::Lost(present) = lost else {
+        panic!("a swap of another generation is lost");
+    };
+    assert_stored(present.as_ref(), Some(&record("a", 1)));
+    is_free(true, "a swap that is lost releases the lease").await;
+    lease_and_load(store, "a", "first").await;
+    let done = swap_and_release(store, Some(1), record("a", 2), "second").await;
+    assert!(is_done(&done), "a swap needs no lease");
+    assert_stored(load(store, "a").await.as_ref(), Some(&record("a", 2)));
+    is_free(false, "the lease of another owner is kept").await;
+    let lost = swap_and_release(store, Some(1), record("b", 2), "second").await;
+    assert!(
+        matches!(lost, Swap::Lost(None)),
+        "a swap of an absent record is lost"
+    );
+}
+
+/// Each owner of the lease finds what the previous one saved.
+async fn refreshes_one_after_the_other(store: Arc<dyn TokenStore>) {
+    const OWNERS: u64 = 8;
+    const EACH: u64 = 5;
+    save(&*store, None, record("a", 1)).await;
+    let owners: Vec<_> = (0..OWNERS)
+        .map(|owner| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let owner = owner.to_string();
+                let mut refreshed = 0;
+                while refreshed < EACH {
+                    let (lease, loaded) = lease_and_load(&*store, "a", &owner).await;
+                    if lease != Lease::Granted {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    let loaded = loaded.expect("the owner of a lease finds the record");
+                    let generation = loaded.generation;
+                    let new = record("a", generation + 1);
+                    let swap = swap_and_release(&*store, Some(generation), new, &owner).await;
+                    assert!(
+                        is_done(&swap),
+                        "the owner of a lease finds what the previous one saved"
+                    );
+                    refreshed += 1;
+                }
+            })
+        })
+        .collect();
+    for owner in owners {
+        owner.await.expect("each owner swaps");
+    }
+    let last = record("a", 1 + OWNERS * EACH);
+    assert_stored(load(&*store, "a").await.as_ref(), Some(&last));
 }
 
 async fn lists_in_pages_with_filters(store: &dyn TokenStore) {

@@ -20,8 +20,9 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 const LOST_AFTER: Nanos = 2_000_000_000;
 
 /// The mean time between two requests for each waiting call, while the shared limit has too few
-/// permits: 20 ms, and 500 ms for a full slice.
-const INTERVAL: Nanos = 20_000_000;
+/// permits: 50 ms, and 1.25 s for a full slice. So eight processes with many waiting calls send at
+/// most two statements per second each.
+const INTERVAL: Nanos = 50_000_000;
 
 /// The mean time between two requests while the shared limit fails: 1 s. Until all processes know
 /// that it is back, some use their part beside those that use the whole limit.

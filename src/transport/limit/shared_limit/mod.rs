@@ -1,7 +1,8 @@
 //! The rate limit that several processes of one app share.
 //!
 //! [`RateLimit::shared`](crate::RateLimit::shared) takes any implementation of [`SharedLimit`]:
-//! `SqliteStore::rate_limit` (feature `sqlite`) for the processes of one machine, or one of your own
+//! `SqliteStore::rate_limit` (feature `sqlite`) for the processes of one machine,
+//! `PostgresStore::rate_limit` (feature `postgres`) for those of several machines, or one of your own
 //! on a database.
 
 mod memory;
@@ -65,7 +66,7 @@ pub type SharedLimitFuture<'a, T> =
 ///   clock that all processes share: that of the database, or of the machine if all processes are
 ///   on it.
 /// - **One state for each app.** Names of apps are compared byte by byte. The state of an app is at
-///   most a few kilobytes, which only `apply` reads.
+///   most 6 KiB for the vendor's limit, which only `apply` reads.
 /// - **Durability.** The state outlives the processes. It need not survive a crash of the database
 ///   or the machine: pass `None` to `apply` if the last states may be lost, and the limit begins
 ///   without a burst.
@@ -126,7 +127,7 @@ impl PermitRequest {
         Self::new(requests, window, permits, Lane::Calls)
     }
 
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of_oauth(requests: u32, window: Duration, permits: u32) -> Self {
         Self::new(requests, window, permits, Lane::OAuth)
     }
