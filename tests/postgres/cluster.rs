@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 
 use fullscript::postgres::{PostgresBuilder, PostgresStore};
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// The cluster that all tests share which harm no other. `None` if PostgreSQL is not installed.
 static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
@@ -55,10 +55,7 @@ impl Cluster {
         let directory = TempDir::new().unwrap().keep();
         let (port, bouncer) = (free_port(), free_port());
         let mut script = Command::new("sh");
-        script.arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/postgres/cluster.sh"
-        ));
+        script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/postgres/cluster.sh"));
         script
             .arg(&directory)
             .args([port, bouncer].map(|port| port.to_string()));
@@ -117,6 +114,27 @@ impl Cluster {
         builder
     }
 
+    /// Creates a database whose statements no other test runs, and returns its URL by PgBouncer.
+    pub(crate) async fn new_database(&self, name: &str) -> String {
+        self.run_sql(&format!("CREATE DATABASE {name}")).await;
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.bouncer)
+    }
+
+    /// Returns how many transactions PgBouncer has passed to a database. Each statement of a store
+    /// is one, and one round trip.
+    pub(crate) async fn transactions(&self, database: &str) -> u64 {
+        let url = format!("postgres://postgres@127.0.0.1:{}/pgbouncer", self.bouncer);
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let rows = client.simple_query("SHOW STATS_TOTALS").await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+        let is_it = |row: &&SimpleQueryRow| row.get("database") == Some(database);
+        let rows: Vec<&SimpleQueryRow> = rows.iter().filter_map(row).collect();
+        let own = rows.into_iter().find(is_it).expect("the database is known");
+        own.get("xact_count").unwrap().parse().unwrap()
+    }
+
     /// Runs a statement as the superuser.
     pub(crate) async fn run_sql(&self, sql: &str) {
         run_sql(&self.direct(), sql).await.unwrap();
@@ -127,6 +145,13 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // Closes the input, and waits until the servers have stopped.
         let _ended = self.commands.get_mut().unwrap().0.wait();
+    }
+}
+
+fn row(message: &SimpleQueryMessage) -> Option<&SimpleQueryRow> {
+    match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
     }
 }
 

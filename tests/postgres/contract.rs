@@ -42,3 +42,15 @@ async fn the_postgres_event_log_meets_all_requirements() {
         contract::processed_events(open).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_postgres_rate_limit_meets_all_requirements() {
+    let Some(cluster) = shared() else { return };
+    for url in urls(cluster) {
+        let open = async || {
+            let store = cluster.builder(url.clone()).await.connect().await.unwrap();
+            store.rate_limit()
+        };
+        contract::rate_limit(open).await;
+    }
+}

@@ -1,12 +1,15 @@
 //! Faults of the server, of PgBouncer and of the network. Each test has a cluster of its own.
 
 use std::error::Error as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use fullscript::RateLimit;
 use fullscript::auth::{ConnectionRecord, RecordData, StoreError, Swap, TokenStore};
 use fullscript::postgres::{PostgresError, PostgresStore};
+use fullscript::shared_limit::SharedLimitEvent;
+use fullscript::testing::FakeFullscript;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -140,6 +143,40 @@ async fn a_server_that_became_read_only_is_left_and_used_again_when_it_accepts_w
             .await;
         save(&store, 2).await.unwrap();
         assert!(store.load("user").await.unwrap() == Some(record(2)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_uses_its_part_of_the_limit_while_the_server_is_gone_and_says_so() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let events: Arc<Mutex<Vec<SharedLimitEvent>>> = Arc::default();
+    let noted = Arc::clone(&events);
+    let shared = connect(&cluster, cluster.pooled()).await.rate_limit();
+    let limit = RateLimit::new(600, Duration::from_secs(60))
+        .shared(shared, 4)
+        .on_shared_limit_event(move |event| noted.lock().unwrap().push(event));
+    let fake = FakeFullscript::builder().stateless().start().await.unwrap();
+    let client = fake.client_builder().rate_limit(limit).build().unwrap();
+    let call_until = async |expected: &[SharedLimitEvent]| {
+        let calls = async {
+            while *events.lock().unwrap() != expected {
+                client.get_clinic().send().await.unwrap();
+            }
+        };
+        tokio::time::timeout(6 * BOUND, calls).await.unwrap();
+    };
+    client.get_clinic().send().await.unwrap();
+    assert!(events.lock().unwrap().is_empty());
+    for gone in ["kill", "kill-bouncer"] {
+        events.lock().unwrap().clear();
+        cluster.command(gone);
+        call_until(&[SharedLimitEvent::Failed]).await;
+        // The part of this process.
+        client.get_clinic().send().await.unwrap();
+        cluster.command(&gone.replace("kill", "start"));
+        call_until(&[SharedLimitEvent::Failed, SharedLimitEvent::Recovered]).await;
     }
 }
 

@@ -78,7 +78,7 @@ async fn an_older_version_works_on_newer_tables_until_they_need_a_newer_one() {
         ))
         .await;
     let error = builder.connect().await.unwrap_err();
-    assert!(error.to_string().contains("version 0 of 1"), "{error}");
+    assert!(error.to_string().contains("version 0 of 2"), "{error}");
     builder.migrate().await.unwrap();
     builder.connect().await.unwrap();
 }
@@ -180,38 +180,74 @@ async fn a_value_that_a_rule_of_the_database_refuses_is_not_shown() {
 }
 
 #[tokio::test]
-async fn old_events_are_forgotten_and_deleted() {
+async fn old_events_are_forgotten_and_deleted_by_the_clock_of_the_database() {
     let Some(cluster) = shared() else { return };
-    let store = cluster
-        .builder(cluster.direct())
-        .await
-        .connect()
-        .await
-        .unwrap();
-    let log = store.event_log().age(Duration::from_secs(60));
-    let at = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second);
-    let claim = async |id: &str, second: u64| {
+    let schema = cluster.new_schema();
+    let builder = PostgresStore::builder(cluster.direct()).schema(&schema);
+    builder.migrate().await.unwrap();
+    let store = builder.connect().await.unwrap();
+    let log = || store.event_log().age(Duration::from_secs(60));
+    let first = log();
+    // The clock of the caller counts for nothing.
+    let now = SystemTime::UNIX_EPOCH;
+    let claim = async |id: &str| {
         let key = EventKey::new(id);
-        let claim = log.claim(&key, at(second), at(second + 10)).await.unwrap();
-        let Claim::Granted(grant) = claim else {
-            panic!("{claim:?}")
+        let claim = first.claim(&key, now, now + Duration::from_secs(10)).await;
+        let Claim::Granted(grant) = claim.unwrap() else {
+            panic!("{id} is not granted")
         };
-        log.acknowledge(&grant, at(second)).await.unwrap();
+        first.acknowledge(&grant, now).await.unwrap();
         grant.attempt
     };
-    assert_eq!(claim("1", 0).await, 1);
-    assert!(log.is_processed(&EventKey::new("1")).await.unwrap());
-    assert_eq!(claim("1", 61).await, 1);
+    let grow_older = async |seconds: u32| {
+        let sql = format!(
+            "UPDATE \"{schema}\".webhook_events SET at = at - {seconds} * 1000000000::bigint"
+        );
+        cluster.run_sql(&sql).await;
+    };
+    assert_eq!(claim("1").await, 1);
+    grow_older(50).await;
+    let again = first.claim(&EventKey::new("1"), now, now).await.unwrap();
+    assert_eq!(again, Claim::Processed);
+    grow_older(11).await;
+    assert_eq!(claim("1").await, 1);
+    grow_older(61).await;
     // A log of its own sweeps at its first claim.
-    let sweeper = store.event_log().age(Duration::from_secs(60));
-    let key = EventKey::new("2");
-    sweeper.claim(&key, at(500), at(501)).await.unwrap();
+    let sweeper = log();
+    sweeper.claim(&EventKey::new("2"), now, now).await.unwrap();
     let deleted = async {
-        while log.is_processed(&EventKey::new("1")).await.unwrap() {
+        while sweeper.is_processed(&EventKey::new("1")).await.unwrap() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), deleted)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_lasts_as_long_by_the_clock_of_the_database_whatever_the_callers_clocks_show() {
+    let Some(cluster) = shared() else { return };
+    let builder = cluster.builder(cluster.pooled()).await;
+    let log = builder.connect().await.unwrap().event_log();
+    let day = Duration::from_secs(86_400);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    for (number, skew) in ["a day behind", "a day ahead"]
+        .iter()
+        .zip([now - day, now + day])
+    {
+        let key = EventKey::new(*number);
+        let minute = Duration::from_secs(60);
+        let claim = log.claim(&key, skew, skew + minute).await.unwrap();
+        assert!(matches!(claim, Claim::Granted(_)), "{claim:?}");
+        let other = log.claim(&key, now, now + minute).await.unwrap();
+        let remaining = match other {
+            Claim::HeldUntil(until) => until.duration_since(now).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            remaining <= minute && remaining > minute / 2,
+            "{remaining:?}"
+        );
+    }
 }

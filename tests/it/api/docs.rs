@@ -347,10 +347,7 @@ fn documents() -> Vec<PathBuf> {
 
 /// The sources of the library and what was generated, without unit tests.
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut found = vec![(
-        PathBuf::from(GENERATED),
-        super::GENERATED.client.clone(),
-    )];
+    let mut found = vec![(PathBuf::from(GENERATED), super::GENERATED.client.clone())];
     found.extend(library_files("src"));
     found
 }

@@ -110,7 +110,7 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 40] = [
+const HARMLESS: [&str; 41] = [
     "BiologicalSex",
     "CallOutcome",
     "ConnectionFilter",
@@ -136,6 +136,7 @@ const HARMLESS: [&str; 40] = [
     "PermitRequest",
     "Permits",
     "PostgresEventLog",
+    "PostgresLimit",
     "PostgresStore",
     "RateLimit",
     "ReconnectReason",
