@@ -40,10 +40,7 @@ impl Judge {
             return None;
         };
         let mut process = Command::new("node")
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/prism/judge.cjs"
-            ))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/prism/judge.cjs"))
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../spec/openapi.normalized.json"
