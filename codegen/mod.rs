@@ -8,7 +8,6 @@
 
 use progenitor::{GenerationSettings, Generator, InterfaceStyle, TypeImpl};
 use serde_json::{Value, json};
-use syn::Item;
 
 use self::client::lists::Known;
 
@@ -48,11 +47,11 @@ pub struct Generated {
 /// The generated code as syntax trees, before it is written as text.
 pub struct Code {
     /// Models.
-    pub types: Vec<Item>,
+    pub types: Vec<syn::Item>,
     /// Id types and open enums.
     pub own_types: String,
     /// The client and a builder for each operation.
-    pub client: Vec<Item>,
+    pub client: Vec<syn::Item>,
     /// The table of operations.
     pub operations: String,
     index: String,
@@ -92,21 +91,30 @@ pub fn code(spec: &str) -> Result<Code, String> {
 pub fn code_of(document: &Value) -> Result<Code, String> {
     let tokens = std::panic::catch_unwind(|| generator_output(document))
         .map_err(|panic| format!("the generator panicked: {}", panic_message(&*panic)))??;
-    let file: syn::File =
-        syn::parse2(tokens).map_err(|error| format!("generated code: {error}"))?;
+    let fault = |error: syn::Error| format!("generated code: {error}");
+    let table = document::operations(document);
     let mut types = Vec::new();
-    let mut methods = Vec::new();
-    for item in file.items {
-        match item {
-            Item::Mod(module) if module.ident == "types" => types = syntax::members(module),
-            Item::Mod(module) if module.ident == "prelude" => {}
-            other => methods.push(other),
+    let mut operations = Vec::new();
+    for item in syntax::items(tokens) {
+        let (names, block) = syntax::block(item);
+        match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["pub", "mod", "types"] => {
+                for item in syntax::items(block) {
+                    types.push(syn::parse2(item.into_iter().collect()).map_err(fault)?);
+                }
+            }
+            ["impl", "Client"] => {
+                let methods = syntax::items(block);
+                let methods = methods.map(|own| syn::parse2(own.into_iter().collect()));
+                let methods: Result<Vec<syn::ImplItem>, _> = methods.collect();
+                operations.extend(client::operation::operations(
+                    &methods.map_err(fault)?,
+                    &table,
+                )?);
+            }
+            _ => {}
         }
     }
-    let table = document::operations(document);
-    let operations = client::operation::operations(&methods, &table)?;
-    // A large document has hundreds of megabytes of code.
-    drop(methods);
     let known = Known::of(&types, document);
     let client = client::builder::client(&operations, &known);
     types::docs::write(&mut types, &operations);

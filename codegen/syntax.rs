@@ -1,8 +1,8 @@
 //! Helpers to read and document `syn` items.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Attribute, Ident, Item, ItemMod, Type, parse_quote};
+use syn::{Attribute, Ident, Item, Type, parse_quote};
 
 /// Returns the name and the first argument of a generic type: `Vec` and `T` for `Vec<T>`.
 pub(super) fn argument(ty: &Type) -> Option<(&syn::Ident, &Type)> {
@@ -89,8 +89,54 @@ pub(super) fn lower_first(text: &str) -> String {
     }
 }
 
-pub(super) fn members(module: ItemMod) -> Vec<Item> {
-    module.content.map(|(_, items)| items).unwrap_or_default()
+/// Splits tokens into those of one item each, so that a large document can be parsed item by item:
+/// its tokens alone take hundreds of megabytes.
+pub(super) fn items(tokens: TokenStream) -> impl Iterator<Item = Vec<TokenTree>> {
+    /// Items that end with a semicolon, also after a block.
+    const STATEMENTS: [&str; 4] = ["const", "static", "type", "use"];
+    let mut tokens = tokens.into_iter();
+    std::iter::from_fn(move || {
+        let mut item: Vec<TokenTree> = Vec::new();
+        let mut keyword = String::new();
+        for token in tokens.by_ref() {
+            let ends = match &token {
+                TokenTree::Ident(name) if keyword.is_empty() && name != "pub" => {
+                    keyword = name.to_string();
+                    false
+                }
+                TokenTree::Ident(name) if keyword == "const" && name == "fn" => {
+                    keyword = name.to_string();
+                    false
+                }
+                TokenTree::Group(group) => {
+                    group.delimiter() == Delimiter::Brace && !STATEMENTS.contains(&keyword.as_str())
+                }
+                TokenTree::Punct(punct) => punct.as_char() == ';',
+                _ => false,
+            };
+            item.push(token);
+            if ends {
+                return Some(item);
+            }
+        }
+        (!item.is_empty()).then_some(item)
+    })
+}
+
+/// Splits the tokens of an item into the names before its block, and the block.
+pub(super) fn block(item: Vec<TokenTree>) -> (Vec<String>, TokenStream) {
+    let mut names = Vec::new();
+    let mut block = TokenStream::new();
+    for token in item {
+        match token {
+            TokenTree::Ident(name) => names.push(name.to_string()),
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                block = group.stream();
+            }
+            _ => {}
+        }
+    }
+    (names, block)
 }
 
 pub(super) fn unparse(items: Vec<Item>) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use heck::{ToPascalCase, ToSnakeCase};
 use quote::{ToTokens, format_ident};
-use syn::{FnArg, Ident, ImplItem, ImplItemFn, Item, Type};
+use syn::{FnArg, Ident, ImplItem, ImplItemFn, Type};
 
 use super::argument::{Argument, parameter};
 use super::request;
@@ -39,13 +39,9 @@ pub(crate) enum ResponseBody {
 ///
 /// `table` are the document's operations in the order of the operations table.
 pub(crate) fn operations<'d>(
-    client: &[Item],
+    methods: &[ImplItem],
     table: &[Described<'d>],
 ) -> Result<Vec<Operation<'d>>, String> {
-    let methods = client.iter().flat_map(|item| match item {
-        Item::Impl(block) if block.trait_.is_none() => block.items.as_slice(),
-        _ => &[],
-    });
     // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
     let mut rows = BTreeMap::new();
     for (row, described) in table.iter().enumerate() {
@@ -55,7 +51,7 @@ pub(crate) fn operations<'d>(
     for (row, described) in table.iter().enumerate() {
         rows.insert(described.id.to_string(), (row, *described));
     }
-    let operations = methods.filter_map(|item| match item {
+    let operations = methods.iter().filter_map(|item| match item {
         ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, &rows)),
         _ => None,
     });

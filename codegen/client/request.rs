@@ -3,6 +3,7 @@
 //! Removed are hooks and the header with the document's version. The base URL is parsed once, and
 //! parameters that are not set cost nothing.
 
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use serde_json::Value;
 use syn::parse_quote;
@@ -72,11 +73,14 @@ fn variable(expression: &syn::Expr) -> Option<syn::Ident> {
 }
 
 fn mentions(tokens: &impl ToTokens, name: &str) -> bool {
-    tokens
-        .to_token_stream()
-        .to_string()
-        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .any(|word| word == name)
+    fn any(tokens: TokenStream, name: &str) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(own) => own == name,
+            TokenTree::Group(group) => any(group.stream(), name),
+            _ => false,
+        })
+    }
+    any(tokens.to_token_stream(), name)
 }
 
 /// Removes the header with the document's version, which Fullscript does not use, and the header
@@ -324,7 +328,10 @@ struct OwnClient;
 impl VisitMut for OwnClient {
     fn visit_expr_mut(&mut self, expression: &mut syn::Expr) {
         syn::visit_mut::visit_expr_mut(self, expression);
-        if expression.to_token_stream().to_string() == "self . client" {
+        let is_own = matches!(expression, syn::Expr::Field(field)
+            if variable(&field.base).is_some_and(|base| base == "self")
+                && matches!(&field.member, syn::Member::Named(name) if name == "client"));
+        if is_own {
             *expression = parse_quote!(_client.context.http());
         }
     }
