@@ -29,7 +29,12 @@ impl Committed {
     /// `None` if neither has them.
     pub(crate) fn of(spec: &SpecDir) -> Option<Self> {
         let from_git = Self::read(|name| show(spec.path(), name));
-        from_git.or_else(|| Self::read(|name| spec.file(name).map(<[u8]>::to_vec)))
+        from_git.or_else(|| Self::held(spec))
+    }
+
+    /// Reads the documents of the directory, which the overlay belongs to.
+    pub(crate) fn held(spec: &SpecDir) -> Option<Self> {
+        Self::read(|name| spec.file(name).map(<[u8]>::to_vec))
     }
 
     /// Derives the old document again to get its repairs, which are not recorded, and keeps the

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::identify::{self, Found};
+use super::tree::Tree;
 use super::yaml;
 use crate::refusal::{Refusal, refuse};
 
@@ -107,44 +108,51 @@ fn refuse_found(Found { problem, help }: Found) -> Refusal {
     refuse(problem, EXPECTED, help)
 }
 
-/// Parses JSON, or YAML if the text does not begin like JSON.
+/// Parses JSON, or YAML if the text does not begin like JSON or has keys without quotes.
 fn parsed(text: &str) -> Result<Value, Refusal> {
     if text.trim_start().starts_with(['{', '[']) {
-        return json(text);
+        return match serde_json::from_str(text) {
+            Ok(Tree::<false>(document)) => Ok(document),
+            // serde_json has no predicate for this error, so its text is matched.
+            Err(error) if error.to_string().starts_with("key must be a string") => {
+                yaml(text).map_err(|_| refused_json(text, &error))
+            }
+            Err(error) => Err(refused_json(text, &error)),
+        };
     }
     if let Some(found) = identify::of_text(text) {
         return Err(refuse_found(found));
     }
-    match yaml::parse(text) {
+    match yaml(text) {
         Ok(Value::String(text)) => {
             let problem = format!("a plain text instead of a document: {}", quote(&text));
             Err(refuse(problem, EXPECTED, CHECK_SOURCE))
         }
-        Ok(mut document) => {
-            // Without quotes, `3.0` is a number.
-            if let Some(Value::Number(version)) = document.get("openapi") {
-                document["openapi"] = version.to_string().into();
-            }
-            Ok(document)
-        }
+        Ok(document) => Ok(document),
         Err(problem) => Err(refuse(problem, EXPECTED, CHECK_SOURCE)),
     }
 }
 
-fn json(text: &str) -> Result<Value, Refusal> {
-    serde_json::from_str(text).map_err(|error| {
-        if error.is_eof() {
-            let problem = format!("truncated JSON: {error} ({} bytes)", text.len());
-            return refuse(problem, EXPECTED, RUN_AGAIN);
-        }
-        // serde_json has no predicate for this error, so its text is matched.
-        if error.to_string().starts_with("recursion limit exceeded") {
-            let problem = format!("JSON nested too deep: {error}");
-            let expected = format!("{EXPECTED}, nested less than 128 levels deep");
-            return refuse(problem, expected, CHECK_SOURCE);
-        }
-        refuse(format!("invalid JSON: {error}"), EXPECTED, CHECK_SOURCE)
-    })
+fn yaml(text: &str) -> Result<Value, String> {
+    let mut document = yaml::parse(text)?;
+    // Without quotes, `3.0` is a number.
+    if let Some(Value::Number(version)) = document.get("openapi") {
+        document["openapi"] = version.to_string().into();
+    }
+    Ok(document)
+}
+
+fn refused_json(text: &str, error: &serde_json::Error) -> Refusal {
+    if error.is_eof() {
+        let problem = format!("truncated JSON: {error} ({} bytes)", text.len());
+        return refuse(problem, EXPECTED, RUN_AGAIN);
+    }
+    if error.to_string().starts_with("recursion limit exceeded") {
+        let problem = format!("JSON nested too deep: {error}");
+        let expected = format!("{EXPECTED}, nested less than 128 levels deep");
+        return refuse(problem, expected, CHECK_SOURCE);
+    }
+    refuse(format!("invalid JSON: {error}"), EXPECTED, CHECK_SOURCE)
 }
 
 pub(super) fn kind_of(value: &Value) -> &'static str {
@@ -288,6 +296,8 @@ mod tests {
         let document = judge(yaml.as_bytes(), Some("text/yaml")).unwrap();
         let ok = &document["paths"]["/api/clinic"]["get"]["responses"]["200"];
         assert_eq!(ok["description"], "ok");
+        let flow = "{openapi: 3.1, info: {title: Fullscript}, paths: {/api/clinic: {}}}";
+        judge(flow.as_bytes(), None).unwrap();
     }
 
     #[test]

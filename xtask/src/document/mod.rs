@@ -6,4 +6,5 @@ mod identify;
 pub mod judge;
 pub mod source;
 pub mod spec_dir;
+mod tree;
 mod yaml;

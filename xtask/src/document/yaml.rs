@@ -1,63 +1,22 @@
 //! YAML as JSON values.
 
-use serde_json::{Map, Value};
-use serde_norway::Value as Yaml;
+use serde_json::Value;
+
+use super::tree::Tree;
 
 /// Parses a YAML text. Keys become texts, and tags are ignored.
 ///
 /// # Errors
 /// Returns a message that names the place of the error.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
-    let mut parsed: Yaml = serde_norway::from_str(text).map_err(|error| {
+    let Tree::<true>(parsed) = serde_norway::from_str(text).map_err(|error| {
         let error = error.to_string();
         if error.contains("recursion limit") {
             return format!("YAML nested too deep: {error}");
         }
         format!("invalid YAML: {error}")
     })?;
-    parsed
-        .apply_merge()
-        .map_err(|error| format!("invalid YAML: {error}"))?;
-    json(parsed)
-}
-
-fn json(value: Yaml) -> Result<Value, String> {
-    Ok(match value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(value) => value.into(),
-        Yaml::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(integer), ..) => integer.into(),
-            (None, Some(integer), _) => integer.into(),
-            // JSON has neither infinity nor NaN.
-            (None, None, Some(float)) if float.is_finite() => float.into(),
-            _ => number.to_string().into(),
-        },
-        Yaml::String(text) => text.into(),
-        Yaml::Sequence(list) => Value::Array(list.into_iter().map(json).collect::<Result<_, _>>()?),
-        Yaml::Mapping(mapping) => {
-            let mut object = Map::new();
-            for (name, value) in mapping {
-                let name = key(name)?;
-                object.insert(name, json(value)?);
-            }
-            object.into()
-        }
-        Yaml::Tagged(tagged) => json(tagged.value)?,
-    })
-}
-
-/// A status such as `200` is a number in YAML, and a text in JSON.
-fn key(key: Yaml) -> Result<String, String> {
-    match key {
-        Yaml::String(text) => Ok(text),
-        Yaml::Number(number) => Ok(number.to_string()),
-        Yaml::Bool(value) => Ok(value.to_string()),
-        Yaml::Null => Ok("null".into()),
-        Yaml::Tagged(tagged) => self::key(tagged.value),
-        Yaml::Sequence(_) | Yaml::Mapping(_) => {
-            Err("invalid YAML: a key that is a list or a mapping".into())
-        }
-    }
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -73,7 +32,8 @@ a: &anchor {b: 1, 200: x, true: y}
 c:
   <<: *anchor
   b: 2.5
-d: [*anchor, !ruby/symbol tagged, .inf, 18446744073709551615, 2026-01-31, on, ~]
+f: {<<: [*anchor, {b: 3, z: 4}]}
+d: [*anchor, !ruby/symbol tagged, .inf, 18446744073709551615, 1000000000000000000000, 2026-01-31, on, ~]
 e: |
   two
   lines
@@ -82,7 +42,8 @@ e: |
         let expected = json!({
             "a": anchored,
             "c": {"b": 2.5, "200": "x", "true": "y"},
-            "d": [anchored, "tagged", ".inf", 18_446_744_073_709_551_615_u64, "2026-01-31", "on", null],
+            "f": {"b": 1, "200": "x", "true": "y", "z": 4},
+            "d": [anchored, "tagged", ".inf", 18_446_744_073_709_551_615_u64, 1e21, "2026-01-31", "on", null],
             "e": "two\nlines\n",
         });
         assert_eq!(parse(text).unwrap(), expected);
@@ -100,6 +61,10 @@ e: |
         let deep = format!("a: {}{}", "[".repeat(500), "]".repeat(500));
         assert!(parse(&deep).unwrap_err().contains("nested too deep"));
         assert!(parse("? [a]\n: b\n").unwrap_err().contains("a key"));
-        assert!(parse("a: 1\na: 2\n").unwrap_err().contains("invalid YAML"));
+        assert_eq!(
+            parse("a: {b: 1}\na: {c: 2}\n").unwrap(),
+            json!({"a": {"b": 1, "c": 2}})
+        );
+        assert!(parse("a: {<<: 5}\n").unwrap_err().contains("no mapping"));
     }
 }
