@@ -73,6 +73,10 @@ fn once_each(value: &mut Value) {
 fn identity(item: &Value) -> String {
     match (item["name"].as_str(), item["in"].as_str()) {
         (Some(name), Some("header")) => format!("header {}", name.to_lowercase()),
+        // One name may be sent as text and as an object.
+        (Some(name), Some(place)) if item["style"] == "deepObject" => {
+            format!("{place} {name} deep")
+        }
         (Some(name), Some(place)) => format!("{place} {name}"),
         _ => item.to_string(),
     }

@@ -56,6 +56,8 @@ fn main() {
         variables.body(VariablesRequest::new()).await.unwrap();
         client.one().id("1").await.unwrap();
         client.other().id("2").await.unwrap();
+        let stray = client.stray().id("1").created("1");
+        stray.created2([("gt", "2")]).await.unwrap();
         let lists = client.lists().ids(["1", "2"]).ids2(["3"]).joined("a,b");
         lists.numbers([Decimal::from(7)]).await.unwrap();
     });

@@ -91,6 +91,10 @@ fn each_kind_of_parameter_is_sent_under_its_own_name() {
         ("GET /twin/1", &[""]),
         ("GET /twin/2", &[""]),
         (
+            "GET /stray%20%7Bbrace/1/%7D",
+            &["created=1", "created[gt]=2"],
+        ),
+        (
             "GET /lists",
             &["ids=1", "ids=2", "ids[]=3", "joined=a,b", "numbers=7"],
         ),

@@ -19,18 +19,26 @@ const TAKEN: &str = "\
     type_id types with with_options";
 
 pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(), Refusal> {
+    // The name of the request builder tells names apart: `get_covid19` and `get_covid_19` have the
+    // same one.
+    let builder = |name: &str| name.to_pascal_case();
     let mut given = BTreeSet::new();
     for (_, _, operation) in operations(document) {
         if let Some(id) = operation["operationId"].as_str() {
-            given.insert(snake(id));
+            given.insert(builder(&snake(id)));
         }
     }
     // Names from the overlay take precedence over the vendor's.
     let ours: BTreeSet<String> = operations(document)
         .filter(|(_, _, operation)| operation.get("x-source").is_some())
-        .filter_map(|(_, _, operation)| operation["operationId"].as_str().map(snake))
+        .filter_map(|(_, _, operation)| operation["operationId"].as_str())
+        .map(|id| builder(&snake(id)))
         .collect();
     let mut used = BTreeSet::new();
+    let is_given = |name: &str, used: &BTreeSet<String>| {
+        let name = builder(name);
+        given.contains(&name) || used.contains(&name)
+    };
     each_operation(document, |pointer, path, method, operation| {
         let before = operation.get("operationId").and_then(Value::as_str);
         let before = before.map(str::to_string);
@@ -38,7 +46,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(),
             Some(name) if name != "unnamed" => name,
             _ => {
                 let name = from_path(method, path);
-                unique(&name, |name| given.contains(name) || used.contains(name))
+                unique(&name, |name| is_given(name, &used))
             }
         };
         let is_keyword = syn::parse_str::<syn::Ident>(&wanted).is_err();
@@ -50,14 +58,14 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(),
         } else {
             wanted
         };
-        let not_ours = ours.contains(&wanted) && !operation.contains_key("x-source");
-        let name = if used.contains(&wanted) || not_ours {
+        let not_ours = ours.contains(&builder(&wanted)) && !operation.contains_key("x-source");
+        let name = if used.contains(&builder(&wanted)) || not_ours {
             let longer = format!("{wanted}_{}", from_path(method, path));
-            unique(&longer, |name| given.contains(name) || used.contains(name))
+            unique(&longer, |name| is_given(name, &used))
         } else {
             wanted
         };
-        used.insert(name.clone());
+        used.insert(builder(&name));
         if before.as_deref() != Some(name.as_str()) {
             let before = before.unwrap_or_else(|| "no operationId".into());
             report.note(pointer, before, &name);
@@ -152,6 +160,12 @@ mod tests {
                 json!({"/a": {"get": {"operationId": "getIt"}}, "/b": {"get": {"operationId": "get_it"}}, "/c": {"get": {"operationId": "exec"}}})
             ),
             ["get_it", "get_it_get_b", "exec_operation"],
+        );
+        assert_eq!(
+            names(
+                json!({"/a": {"get": {"operationId": "get_covid19"}}, "/b": {"get": {"operationId": "get_covid_19"}}})
+            ),
+            ["get_covid19", "get_covid_19_get_b"],
         );
     }
 }

@@ -3,11 +3,14 @@
 //! The responses were recorded from the vendor's test runs, and the schemas were written manually.
 //! If they contradict each other, the recorded response is right.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use serde_json::{Value, json};
 
 use crate::guard::At;
 use crate::normalize::report::Report;
-use crate::normalize::tree::evidence::{Recorded, Seen, gather, infer, kind, recorded};
+use crate::normalize::tree::evidence::{Recorded, Seen, gather, infer, is_flag, kind, recorded};
 use crate::normalize::tree::names::snake;
 use crate::normalize::tree::walk::{distinct, escape, referenced_through, take};
 use crate::refusal::Refusal;
@@ -129,7 +132,7 @@ fn believe_values(
         && schema["items"]["type"] == "object";
     let mut believed = if object_in_list {
         schema["items"].clone()
-    } else if declared == "boolean" && values.iter().all(|value| fits_flag(value)) {
+    } else if declared == "boolean" && values.iter().all(|value| is_flag(value)) {
         json!({"type": "string", "format": "boolean"})
     } else {
         infer(&values)
@@ -155,7 +158,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
     }
     let kind = kind(value);
     match (schema["type"].as_str(), schema["format"].as_str()) {
-        (Some("string"), Some("boolean")) => fits_flag(value) || kind == "string",
+        (Some("string"), Some("boolean")) => is_flag(value) || kind == "string",
         (Some("string"), Some("decimal")) => matches!(kind, "string" | "integer" | "number"),
         (Some("number"), _) => matches!(kind, "integer" | "number"),
         (Some(declared), _) => declared == kind,
@@ -163,24 +166,24 @@ fn fits(schema: &Value, value: &Value) -> bool {
     }
 }
 
-fn fits_flag(value: &Value) -> bool {
-    value.is_boolean()
-        || value
-            .as_i64()
-            .is_some_and(|number| number == 0 || number == 1)
-}
-
 fn add_fields(schema: &mut Value, seen: &Seen<'_>, pointer: &str, report: &mut Report<'_>) -> bool {
     let has_fields = schema["properties"].is_object();
     if !has_fields || seen.missing.is_empty() {
         return false;
     }
+    let known = schema["properties"].as_object().into_iter().flatten();
+    let mut known: BTreeMap<String, String> = known
+        .map(|(known, _)| (snake(known), known.clone()))
+        .collect();
     let mut added = false;
     for (name, values) in &seen.missing {
-        let known = schema["properties"].as_object().into_iter().flatten();
-        let twin = known
-            .map(|(known, _)| known)
-            .find(|known| snake(known) == snake(name));
+        let twin = match known.entry(snake(name)) {
+            Entry::Occupied(twin) => Some(twin.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert((*name).to_string());
+                None
+            }
+        };
         if let Some(twin) = twin {
             let pointer = format!("{pointer}/properties/{}", escape(name));
             if !report.has(&pointer) {
@@ -337,6 +340,11 @@ mod tests {
             (
                 json!({"type": "boolean"}),
                 json!(0),
+                json!({"type": "string", "format": "boolean"}),
+            ),
+            (
+                json!({"type": "boolean"}),
+                json!("false"),
                 json!({"type": "string", "format": "boolean"}),
             ),
             (

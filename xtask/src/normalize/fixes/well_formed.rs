@@ -153,6 +153,13 @@ impl Shape<'_, '_> {
             return;
         };
         self.text(object, pointer, "description");
+        if let Some(Value::String(place)) = object.get_mut("in")
+            && *place != place.to_lowercase()
+        {
+            let lower = place.to_lowercase();
+            self.report.note(format!("{pointer}/in"), &*place, &lower);
+            *place = lower;
+        }
         for key in ["required", "explode", "deprecated"] {
             self.keep(object, pointer, key, Value::is_boolean);
         }
@@ -209,6 +216,12 @@ impl Shape<'_, '_> {
         }
         for key in ["format", "title"] {
             self.keep(object, pointer, key, Value::is_string);
+        }
+        // The spelling of 2.0, which tools still write.
+        if object.get("x-nullable") == Some(&json!(true)) && !object.contains_key("nullable") {
+            object.remove("x-nullable");
+            object.insert("nullable".into(), json!(true));
+            self.report.note(pointer, "x-nullable", "nullable");
         }
         self.keep(object, pointer, "type", |value| {
             value.is_string() || value.is_array()
@@ -347,6 +360,19 @@ mod tests {
         );
         assert_eq!(document["info"]["version"], "2");
         assert_eq!(repairs.len(), 6);
+    }
+
+    #[test]
+    fn an_old_spelling_of_null_is_understood() {
+        let schemas =
+            json!({"A": {"type": "string", "x-nullable": true}, "B": {"x-nullable": false}});
+        let (document, _) = check(
+            apply,
+            json!({"info": {"title": "t", "version": "1"}, "paths": {}, "components": {"schemas": schemas}}),
+        );
+        let expected =
+            json!({"A": {"type": "string", "nullable": true}, "B": {"x-nullable": false}});
+        assert_eq!(document["components"]["schemas"], expected);
     }
 
     #[test]

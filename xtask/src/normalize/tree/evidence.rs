@@ -194,13 +194,34 @@ fn infer_present(values: &[&Value]) -> Value {
             json!({"type": if all(&["integer"]) { "integer" } else { "number" }})
         }
         name if all(&[name]) => json!({ "type": name }),
-        _ if all(&["string", "integer", "number"]) => {
+        _ if values.iter().all(|value| is_decimal(value)) => {
             json!({"type": "string", "format": "decimal"})
         }
-        _ if all(&["string", "integer", "boolean"]) => {
+        _ if values.iter().all(|value| is_flag(value)) => {
             json!({"type": "string", "format": "boolean"})
         }
+        // Text is decoded from each of them, so that nothing is lost.
+        _ if all(&["string", "integer", "number", "boolean"]) => json!({"type": "string"}),
         _ => json!({}),
+    }
+}
+
+/// Returns whether a value is a number, as a number or as text.
+fn is_decimal(value: &Value) -> bool {
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+    value.is_number() || value.as_str().is_some_and(is_number)
+}
+
+/// Returns whether a value is true or false in any of the forms that a flag is decoded from.
+pub(crate) fn is_flag(value: &Value) -> bool {
+    const WORDS: [&str; 12] = [
+        "true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0",
+    ];
+    match value {
+        Value::Bool(_) => true,
+        Value::Number(number) => matches!(number.as_i64(), Some(0 | 1)),
+        Value::String(text) => WORDS.contains(&text.trim().to_lowercase().as_str()),
+        _ => false,
     }
 }
 
@@ -258,5 +279,15 @@ mod tests {
             json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "object", "additionalProperties": true}}}),
         );
         assert_eq!(infer(&[json!([]), json!(1)]), json!({}));
+        let flag = json!({"type": "string", "format": "boolean"});
+        assert_eq!(infer(&[json!("true"), json!(0), json!(false)]), flag);
+        // A value that is neither a number nor a flag would be lost.
+        for mixed in [
+            [json!("a7f3"), json!(7)],
+            [json!(true), json!(7)],
+            [json!("x"), json!(true)],
+        ] {
+            assert_eq!(infer(&mixed), json!({"type": "string"}));
+        }
     }
 }

@@ -48,10 +48,7 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(),
         let mut list: Vec<Value> = Vec::new();
         for parameter in [shared.get(path), own.as_ref()].into_iter().flatten() {
             for parameter in parameter.as_array().into_iter().flatten() {
-                let same = |other: &Value| {
-                    other["name"] == parameter["name"] && other["in"] == parameter["in"]
-                };
-                list.retain(|other| !same(other));
+                list.retain(|other| !is_same(other, parameter));
                 list.push(parameter.clone());
             }
         }
@@ -71,11 +68,24 @@ pub(crate) fn apply(document: &mut Value, report: &mut Report<'_>) -> Result<(),
         if !done.is_empty() {
             operation.insert("parameters".into(), Value::Array(done));
         }
-        if !not_sent.is_empty() {
-            operation.insert(NOT_SENT.into(), json!(not_sent));
+        let known = operation.entry(NOT_SENT).or_insert_with(|| json!([]));
+        let known_parts = known.as_array().into_iter().flatten().cloned();
+        *known = json!(distinct(
+            known_parts
+                .chain(not_sent.into_iter().map(Value::from))
+                .collect::<Vec<_>>()
+        ));
+        if *known == json!([]) {
+            operation.remove(NOT_SENT);
         }
     });
     Ok(())
+}
+
+/// Returns whether two parameters are one. `created=1` and `created[gt]=1` are not.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let is_deep = |own: &Value| own["style"] == "deepObject";
+    one["name"] == other["name"] && one["in"] == other["in"] && is_deep(one) == is_deep(other)
 }
 
 /// Returns the variables of a path, in order.
@@ -186,6 +196,7 @@ impl Parameters<'_, '_> {
             Some("array") if by_field => {
                 let items = self.whole(&whole["items"]);
                 let single = is_scalar(&items);
+                let nested = ["array", "object"].iter().any(|own| items["type"] == *own);
                 let mut list = schema;
                 if referenced_through(&list).is_some() || !single {
                     list = json!({"type": "array", "items": if single { items } else { json!({"type": "string"}) }});
@@ -193,10 +204,12 @@ impl Parameters<'_, '_> {
                 if is_deep && !name.ends_with("[]") {
                     parameter["name"] = json!(format!("{name}[]"));
                 }
-                if !single {
+                if nested {
                     self.note(name, "a list of objects", "a list of texts");
                     let part = format!("query `{name}` with objects in its list");
                     self.not_sent.push(part);
+                } else if !single {
+                    self.note(name, "a list of anything", "a list of texts");
                 }
                 parameter["schema"] = list;
                 parameter["style"] = json!("form");
@@ -212,6 +225,21 @@ impl Parameters<'_, '_> {
                 parameter["schema"] = json!({"type": "string"});
                 self.scalar(&mut parameter, name);
                 self.push(parameter);
+            }
+            // One of several types, of which an object is one: else it had no such style.
+            None if is_deep => {
+                let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
+                self.note(
+                    name,
+                    "of no type, style deepObject",
+                    "a text, and a map of texts",
+                );
+                let mut fields = parameter.clone();
+                self.scalar(&mut parameter, name);
+                self.push(parameter);
+                fields["schema"] = map;
+                fields["style"] = json!("deepObject");
+                self.push(fields);
             }
             _ => {
                 self.scalar(&mut parameter, name);
@@ -317,8 +345,7 @@ impl Parameters<'_, '_> {
     fn push(&mut self, mut parameter: Value) {
         let name = parameter["name"].as_str().unwrap_or_default().to_string();
         let place = parameter["in"].as_str().unwrap_or_default().to_string();
-        let same = |other: &Value| other["name"] == *name && other["in"] == *place;
-        if self.done.iter().any(same) {
+        if self.done.iter().any(|other| is_same(other, &parameter)) {
             self.not_sent
                 .push(format!("{place} `{name}` a second time"));
             return self.note(&name, "a second parameter of this name", "dropped");

@@ -82,6 +82,17 @@ fn an_object_of_any_fields_is_a_map() {
 }
 
 #[test]
+fn an_object_or_a_text_can_be_sent_as_either() {
+    let own = json!([{"name": "created", "in": "query", "style": "deepObject", "schema": {}}]);
+    let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let expected = json!([
+        {"name": "created", "in": "query", "schema": {"type": "string"}},
+        {"name": "created", "in": "query", "style": "deepObject", "schema": map, RUST_NAME: "created2"},
+    ]);
+    assert_eq!(normalized("/a", own), expected);
+}
+
+#[test]
 fn an_object_that_contains_itself_ends_in_a_map() {
     let filter = json!({"$ref": "#/components/schemas/F"});
     let own = json!({"type": "object", "properties": {"a": {"type": "string"}, "and": filter}});

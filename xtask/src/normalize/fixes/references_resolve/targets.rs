@@ -51,6 +51,9 @@ impl<'d> Targets<'d> {
     pub(crate) fn find(&self, reference: &str, pointer: &str) -> Target {
         let decoded = decoded(reference);
         let inside = match decoded.split_once('#') {
+            // The document is no part of itself.
+            Some(("", "")) => return Target::Dangling,
+            None if decoded.is_empty() => return Target::Dangling,
             Some(("", inside)) => inside,
             Some((base, inside)) => match self.anchors.get(base) {
                 Some(base) => return self.part(&format!("{base}{inside}")),
