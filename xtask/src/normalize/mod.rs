@@ -5,16 +5,20 @@
 //! well-formed OpenAPI 3.0.3, then the recorded examples correct the schemas, then the overlay adds
 //! facts that the document lacks, and the last fixes produce the shape that generates good Rust.
 
+use roas_overlay::v1_0::Overlay;
 use serde_json::{Value, json};
 
-use crate::guard::{Panic, guarded};
+use crate::guard::{self, Panic};
 use crate::refusal::{Refusal, refuse};
 
 mod fixes;
+mod moved;
 mod overlay;
 mod report;
 mod tree;
 
+pub use moved::Moved;
+pub(crate) use moved::{Moves, anonymous};
 pub use report::Repair;
 pub use tree::walk::{METHODS, operations};
 pub(crate) use tree::walk::{escape, referenced};
@@ -77,6 +81,8 @@ const STRUCTURE: &[Fix] = fixes![
     partner_operations_only,
     servers_are_public,
     references_resolve,
+    swagger_is_translated,
+    paths_are_addresses,
     schema_names_are_types,
     schemas_are_plain,
     examples_are_values,
@@ -109,9 +115,83 @@ const SHAPE: &[Fix] = fixes![
 /// Returns a [`Refusal`] for external references, for an invalid overlay, and for a panic of a fix,
 /// with its place.
 pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
-    let mut fix = "overlay";
-    guarded(|| derive_unguarded(raw, overlay_yaml, &mut fix)).unwrap_or_else(|panic| {
+    let mut steps = Steps::new(raw);
+    let unmatched = guarded(&mut steps, |steps| {
+        let overlay = overlay::parse(overlay_yaml)?;
+        steps.run(STRUCTURE)?;
+        steps.run(EVIDENCE)?;
+        steps.finish(&overlay)
+    })?;
+    Ok(Derived {
+        document: steps.document,
+        repairs: steps.report.repairs,
+        unmatched,
+    })
+}
+
+/// Derives the document without its recorded examples: what the vendor declares.
+///
+/// # Errors
+/// Returns the errors of [`derive`].
+pub fn declared(raw: &Value, overlay_yaml: &str) -> Result<Value, Refusal> {
+    let mut steps = Steps::new(raw);
+    guarded(&mut steps, |steps| {
+        let overlay = overlay::parse(overlay_yaml)?;
+        steps.run(STRUCTURE)?;
+        steps.finish(&overlay)
+    })?;
+    Ok(steps.document)
+}
+
+/// Returns the document with the paths and operations that the overlay refers to.
+fn prepared(raw: &Value) -> Result<Value, Refusal> {
+    let mut steps = Steps::new(raw);
+    guarded(&mut steps, |steps| steps.run(STRUCTURE))?;
+    Ok(steps.document)
+}
+
+/// A document on its way through the fixes.
+struct Steps<'r> {
+    document: Value,
+    report: Report<'r>,
+}
+
+impl<'r> Steps<'r> {
+    fn new(raw: &'r Value) -> Self {
+        Self {
+            document: raw.clone(),
+            report: Report::new(raw),
+        }
+    }
+
+    fn run(&mut self, fixes: &[Fix]) -> Result<(), Refusal> {
+        for fix in fixes {
+            self.report.fix = fix.name;
+            (fix.apply)(&mut self.document, &mut self.report)?;
+        }
+        Ok(())
+    }
+
+    /// Applies the overlay and the fixes after it, and returns the targets that matched nothing.
+    fn finish(&mut self, overlay: &Overlay) -> Result<Vec<String>, Refusal> {
+        self.report.fix = "overlay";
+        let unmatched = overlay::apply(overlay, &mut self.document);
+        self.run(SHAPE)?;
+        self.document[MARK] = json!(true);
+        self.document.sort_all_objects();
+        Ok(unmatched)
+    }
+}
+
+/// Runs steps, and turns a panic of a fix into a refusal.
+fn guarded<'r, T: Send>(
+    steps: &mut Steps<'r>,
+    work: impl FnOnce(&mut Steps<'r>) -> Result<T, Refusal> + Send,
+) -> Result<T, Refusal> {
+    let caught = guard::guarded(|| work(steps));
+    caught.unwrap_or_else(|panic| {
         let Panic { message, place } = panic;
+        let fix = steps.report.fix;
         let place = if place.is_empty() {
             "the document"
         } else {
@@ -122,35 +202,6 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
             "a document that every fix accepts",
             format!("correct xtask/src/normalize/fixes/{fix}.rs, with a test for that place"),
         ))
-    })
-}
-
-fn derive_unguarded(
-    raw: &Value,
-    overlay_yaml: &str,
-    current: &mut &'static str,
-) -> Result<Derived, Refusal> {
-    let overlay = overlay::parse(overlay_yaml)?;
-    let mut document = raw.clone();
-    let mut report = Report::new(raw);
-    let mut run = |fixes: &[Fix], document: &mut Value| {
-        for fix in fixes {
-            *current = fix.name;
-            report.fix = fix.name;
-            (fix.apply)(document, &mut report)?;
-        }
-        Ok(())
-    };
-    run(STRUCTURE, &mut document)?;
-    run(EVIDENCE, &mut document)?;
-    let unmatched = overlay::apply(&overlay, &mut document);
-    run(SHAPE, &mut document)?;
-    document[MARK] = json!(true);
-    document.sort_all_objects();
-    Ok(Derived {
-        document,
-        repairs: report.repairs,
-        unmatched,
     })
 }
 

@@ -231,7 +231,7 @@ fn marked(surface: &Surface) -> usize {
 /// Joins the changes on the wire with their effects on code.
 fn lines(old: &Side, new: &Side, renames: &Renames) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
-    for difference in wire::Comparison::new(&old.document, &new.document, renames).run() {
+    for difference in wire::Comparison::new(old, new, renames).run() {
         let known = lines
             .iter_mut()
             .find(|line| line.subject == difference.subject);

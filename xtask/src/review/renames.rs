@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::annotations::without_annotations;
-use crate::normalize::operations;
+use crate::normalize::{anonymous, operations};
 
 /// Renamed types and operations, from old names to new ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,20 +132,4 @@ fn operations_renamed(old: &Value, new: &Value) -> BTreeMap<String, String> {
         (id != now && !ids(&after, id) && !ids(&before, now)).then(|| (id.clone(), now.clone()))
     });
     moved.collect()
-}
-
-/// Returns a path without the names of its parameters: `/patients/{}`.
-pub(super) fn anonymous(path: &str) -> String {
-    let mut out = String::new();
-    for (index, part) in path.split('{').enumerate() {
-        if index > 0 {
-            out.push('{');
-            out.push_str(part.split_once('}').map_or("", |_| "}"));
-        }
-        out.push_str(match (index, part.split_once('}')) {
-            (0, _) | (_, None) => part,
-            (_, Some((_, rest))) => rest,
-        });
-    }
-    out
 }

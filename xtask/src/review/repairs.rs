@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::side::Side;
-use crate::normalize::{self, METHODS, Repair};
+use crate::normalize::{self, METHODS, Moved, Repair};
 
 /// The repairs of one fix that only one of the documents needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +37,8 @@ pub struct Overlay {
     pub lost: Vec<String>,
     /// Targets that did not match and do now.
     pub found: Vec<String>,
+    /// Operations that moved, and whose targets followed.
+    pub moved: Vec<Moved>,
 }
 
 impl Overlay {
@@ -48,11 +50,12 @@ impl Overlay {
         Self {
             lost: only(new, old),
             found: only(old, new),
+            moved: Vec::new(),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.found.is_empty()
+        self.lost.is_empty() && self.found.is_empty() && self.moved.is_empty()
     }
 }
 

@@ -146,7 +146,10 @@ impl Review {
             1 => Some("- 1 action that matched nothing matches now".to_string()),
             count => Some(format!("- {count} actions that matched nothing match now")),
         };
-        lost.chain(found).collect()
+        let moved = self.overlay.moved.iter();
+        let moved = moved
+            .map(|own| format!("- follows {own}, so that it keeps its name: read its targets"));
+        lost.chain(found).chain(moved).collect()
     }
 
     fn documentation_lines(&self) -> Vec<String> {

@@ -13,6 +13,8 @@ pub struct Side {
     pub name: String,
     /// The normalized document.
     pub document: Value,
+    /// The normalized document without its recorded examples, if it is known.
+    pub declared: Option<Value>,
     /// The repairs that were made.
     pub repairs: Vec<Repair>,
     /// Errors of the vendor's, one on each line.
@@ -38,11 +40,19 @@ impl Side {
             name: name.into(),
             faults: derived.faults(),
             document: derived.document,
+            declared: None,
             repairs: derived.repairs,
             unmatched: derived.unmatched,
             generated,
             surface,
         })
+    }
+
+    /// Adds what the vendor declares, so that a review tells it from what recorded examples imply.
+    #[must_use]
+    pub fn with_declared(mut self, declared: Option<Value>) -> Self {
+        self.declared = declared;
+        self
     }
 }
 

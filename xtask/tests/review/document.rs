@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
-use xtask::normalize::derive;
+use xtask::normalize::{declared, derive};
 use xtask::review::Side;
 
 /// Lists and single objects, with and without bodies, restricted and not.
@@ -36,7 +36,8 @@ pub(crate) fn side(document: &Value, overlay: &str) -> Side {
 
 #[track_caller]
 pub(crate) fn side_of(name: &str, document: &Value, overlay: &str) -> Side {
-    Side::new(name, derive(document, overlay).unwrap()).unwrap()
+    let side = Side::new(name, derive(document, overlay).unwrap()).unwrap();
+    side.with_declared(declared(document, overlay).ok())
 }
 
 fn slice() -> Value {

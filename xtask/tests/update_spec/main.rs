@@ -5,6 +5,7 @@
 
 mod derived;
 mod documents;
+mod moved;
 mod received;
 mod refused;
 mod released;

@@ -6,9 +6,9 @@
 use crate::document::committed::Committed;
 use crate::document::judge;
 use crate::document::source::Source;
-use crate::document::spec_dir::{Change, DOCUMENT, NORMALIZED, REVIEW, SOURCE, SpecDir};
+use crate::document::spec_dir::{Change, DOCUMENT, NORMALIZED, OVERLAY, REVIEW, SOURCE, SpecDir};
 use crate::guard::guarded;
-use crate::normalize::{self, Derived};
+use crate::normalize::{self, Derived, Moves};
 use crate::refusal::{Refusal, refuse};
 use crate::release::workspace::Workspace;
 use crate::review::{Side, review};
@@ -31,6 +31,8 @@ cargo xtask update-spec [options]
     Then replaces openapi.json, openapi.normalized.json, source.toml and
     REVIEW.md, and drafts the changelog's part about the API. If the document
     is unchanged, no file changes, and the date in source.toml stays.
+    If the vendor moved an operation to another path, the targets of
+    overlay.yaml follow it, each with a note.
 
     --from <file or URL>         the document; default:
                                  https://us.fullscript.com/docs/api/open-api/v1/openapi.json
@@ -65,9 +67,9 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     if options.mode == Mode::Write {
         spec.sweep();
     }
-    let overlay = spec.overlay()?;
+    let mut overlay = spec.overlay()?.to_owned();
     let incoming = receive(options, &spec)?;
-    let derived = normalize::derive(&incoming.document, overlay)?;
+    let mut derived = normalize::derive(&incoming.document, &overlay)?;
     let faults = derived.faults();
     if let Some(fault) = faults.first().filter(|_| options.strict) {
         return Err(refuse(
@@ -76,12 +78,28 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
             "report it to the vendor, or run the command without --strict",
         ));
     }
-    let mut changes = changes(&spec, &incoming, &derived);
-    let is_news = changes
+    let is_news = changes(&spec, &incoming, &derived, &overlay)
         .iter()
         .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
+    if let Some(held) = is_news.then(|| Committed::held(&spec)).flatten() {
+        let moves = Moves::between(&held.document, &held.normalized, &incoming.document)?;
+        if !moves.moved.is_empty() {
+            overlay = moves.forward(&overlay);
+            derived = normalize::derive(&incoming.document, &overlay)?;
+            overlay = moves.named(&overlay, &derived.document);
+            derived = normalize::derive(&incoming.document, &overlay)?;
+        }
+    }
+    let mut changes = changes(&spec, &incoming, &derived, &overlay);
     let committed = is_news.then(|| Committed::of(&spec)).flatten();
-    let (before, after) = sides(committed.as_ref(), overlay, &incoming.name, derived)?;
+    let moves = match &committed {
+        Some(old) => Moves::between(&old.document, &old.normalized, &incoming.document)?,
+        None => Moves::default(),
+    };
+    let before = committed.as_ref();
+    let before = before.and_then(|old| old_side(old, &moves.backward(&overlay)));
+    let declared = normalize::declared(&incoming.document, &overlay).ok();
+    let after = new_side(&incoming.name, derived)?.with_declared(declared);
 
     if is_news && options.compile && options.mode != Mode::Check {
         compile(&after)?;
@@ -103,7 +121,11 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     let news = match (is_news, before) {
         (false, _) => News::Unchanged,
         (true, None) => News::First(Box::new(after)),
-        (true, Some(before)) => News::Reviewed(Box::new(review(&before, &after))),
+        (true, Some(before)) => {
+            let mut review = review(&before, &after);
+            review.overlay.moved = moves.moved;
+            News::Reviewed(Box::new(review))
+        }
     };
     changes.extend(
         news.text(committed.as_ref())
@@ -135,9 +157,10 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
 }
 
 /// Returns the changed files of the directory.
-fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived) -> Vec<Change> {
+fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived, overlay: &str) -> Vec<Change> {
     let record = incoming.record.as_ref().map(Source::to_text);
     let changes = [
+        spec.change(OVERLAY, overlay.to_owned()),
         spec.change(DOCUMENT, judge::format(&incoming.document)),
         spec.change(NORMALIZED, judge::format(&derived.document)),
         record.and_then(|text| spec.change(SOURCE, text)),
@@ -159,28 +182,26 @@ fn compile(side: &Side) -> Result<(), Refusal> {
     })
 }
 
-/// Generates the code of the old and the new document.
-fn sides(
-    committed: Option<&Committed>,
-    overlay: &str,
-    name: &str,
-    derived: Derived,
-) -> Result<(Option<Side>, Side), Refusal> {
-    let before = committed.and_then(|committed| {
-        let derived = committed.derived(overlay).ok()?;
-        // A committed document that the current generator does not accept is ignored: the new one
-        // is then the first.
-        guarded(|| Side::new(&committed.name, derived).ok()).ok()?
-    });
-    let after = guarded(|| Side::new(name, derived));
-    let after = after.unwrap_or_else(|panic| Err(panic.message));
-    let after = after.map_err(|reason| {
+/// Generates the code of the committed document.
+///
+/// One that the current generator does not accept is ignored: the new one is then the first.
+fn old_side(committed: &Committed, overlay: &str) -> Option<Side> {
+    let derived = committed.derived(overlay).ok()?;
+    let declared = normalize::declared(&committed.document, overlay).ok();
+    let side = guarded(|| Side::new(&committed.name, derived).ok()).ok()?;
+    Some(side?.with_declared(declared))
+}
+
+/// Generates the code of the new document.
+fn new_side(name: &str, derived: Derived) -> Result<Side, Refusal> {
+    let side = guarded(|| Side::new(name, derived));
+    let side = side.unwrap_or_else(|panic| Err(panic.message));
+    side.map_err(|reason| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         refuse(
             format!("no code can be generated from the document: {reason}"),
             "a normalized document that progenitor turns into Rust",
             "add a fix to xtask/src/normalize/fixes for what the generator does not support",
         )
-    })?;
-    Ok((before, after))
+    })
 }

@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use super::renames::Renames;
 use super::shape::{Shape, Shapes};
+use super::side::Side;
 use super::subject::Subject;
 use super::usage::Usage;
 use crate::normalize;
 
+mod declared;
 mod operations;
 mod types;
+
+use declared::Declared;
 
 /// Whether a client of the old document works with the new server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -43,6 +47,7 @@ struct Operation<'d> {
 pub(super) struct Comparison<'d> {
     old: Shapes<'d>,
     new: Shapes<'d>,
+    declared: Declared<'d>,
     renames: &'d Renames,
     /// The usage of types in the old document. Only these requests and responses can break.
     used: BTreeMap<String, Usage>,
@@ -80,18 +85,20 @@ impl Wire {
 }
 
 impl<'d> Comparison<'d> {
-    pub(super) fn new(old: &'d Value, new: &'d Value, renames: &'d Renames) -> Self {
+    pub(super) fn new(old: &'d Side, new: &'d Side, renames: &'d Renames) -> Self {
+        let (old_document, new_document) = (&old.document, &new.document);
         Self {
             old: Shapes {
-                document: old,
+                document: old_document,
                 renames: Some(renames),
             },
             new: Shapes {
-                document: new,
+                document: new_document,
                 renames: None,
             },
+            declared: Declared::of(old, new, renames),
             renames,
-            used: Usage::of_all(old),
+            used: Usage::of_all(old_document),
             found: Vec::new(),
         }
     }

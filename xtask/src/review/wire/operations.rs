@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Comparison, Operation, Wire};
-use crate::review::renames::anonymous;
+use crate::normalize::anonymous;
 use crate::review::shape::{Shape, Shapes};
 use crate::review::subject::Subject;
 
@@ -67,9 +67,9 @@ impl Comparison<'_> {
                 name: given.next().unwrap_or_default().to_string(),
             }
         };
-        for ((place, name), parameter) in &before {
+        for (key @ (place, ..), parameter) in &before {
             let was = self.old.of(&parameter["schema"]);
-            let Some(other) = after.get(&(*place, *name)) else {
+            let Some(other) = after.get(key) else {
                 // A path parameter is identified by its position.
                 let wire = Wire::breaking(*place != "path", false);
                 self.note(
@@ -90,8 +90,8 @@ impl Comparison<'_> {
                 _ => {}
             }
         }
-        for ((place, name), parameter) in &after {
-            if before.contains_key(&(*place, *name)) {
+        for (key @ (place, ..), parameter) in &after {
+            if before.contains_key(key) {
                 continue;
             }
             let is = self.new.of(&parameter["schema"]);
@@ -161,11 +161,16 @@ impl Comparison<'_> {
     }
 }
 
-/// Returns the parameters by location and name.
-fn parameters(operation: &Value) -> BTreeMap<(&str, &str), &Value> {
+/// Returns the parameters by location and name, and by whether it names an object.
+fn parameters(operation: &Value) -> BTreeMap<(&str, &str, bool), &Value> {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let named = parameters.filter_map(|parameter| {
-        let key = (parameter["in"].as_str()?, parameter["name"].as_str()?);
+        let is_deep = parameter["style"] == "deepObject";
+        let key = (
+            parameter["in"].as_str()?,
+            parameter["name"].as_str()?,
+            is_deep,
+        );
         Some((key, parameter))
     });
     named.collect()

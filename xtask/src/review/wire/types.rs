@@ -71,7 +71,18 @@ impl Comparison<'_> {
                 needed.contains(field.as_str()),
                 needs.contains(field.as_str()),
             );
-            if !self.reshaped(subject(field), ways.both(), &was, &is) {
+            let reshaped = was.values != is.values;
+            if reshaped {
+                let text = format!("was {} and is {}", was.text, is.text);
+                let text = match self.declared.overridden(name, field, &is) {
+                    Some(note) => format!("{text} ({note})"),
+                    None => text,
+                };
+                self.note(subject(field), ways.both(), text);
+            } else if let Some(text) = self.declared.kept(name, field, &is) {
+                self.note(subject(field), Wire::COMPATIBLE, text);
+            }
+            if !reshaped {
                 match (was.nullable, is.nullable) {
                     // In an optional field, null is read as missing and is not sent.
                     (false, true) => {
@@ -105,11 +116,12 @@ impl Comparison<'_> {
             let has_to = needs.contains(field.as_str());
             let wire = Wire::breaking(ways.asks && has_to, false);
             let needed = if has_to { ", required" } else { "" };
-            self.note(
-                subject(field),
-                wire,
-                format!("is new ({}{needed})", is.text),
-            );
+            let overridden = self.declared.overridden(name, field, &is);
+            let overridden = overridden
+                .map(|note| format!("; {note}"))
+                .unwrap_or_default();
+            let text = format!("is new ({}{needed}{overridden})", is.text);
+            self.note(subject(field), wire, text);
         }
     }
 
