@@ -4,6 +4,7 @@
 #[path = "../../codegen/mod.rs"]
 pub mod codegen;
 pub mod commands;
+mod coverage;
 pub mod document;
 mod guard;
 pub mod normalize;

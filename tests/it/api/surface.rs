@@ -12,7 +12,7 @@ use xtask::surface::Surface;
 use super::GENERATED;
 
 /// The vendor's document before any repair.
-pub(super) const PUBLISHED: &str = include_str!("../../../spec/openapi.json");
+const PUBLISHED: &str = include_str!("../../../spec/openapi.json");
 
 /// The start of the documentation of a restricted operation.
 const MARK: &str = "Requires commercial approval";
@@ -61,7 +61,7 @@ fn the_surface_says_what_the_table_of_operations_says() {
 }
 
 /// The path without the names of its variables, which the derived document may change.
-pub(super) fn without_names(path: &str) -> String {
+fn without_names(path: &str) -> String {
     let parts = path.split('/');
     let parts = parts.map(|part| if part.starts_with('{') { "{}" } else { part });
     parts.collect::<Vec<_>>().join("/")
@@ -147,7 +147,7 @@ fn every_operation_is_a_method_of_the_client() {
     assert_eq!(methods, ids);
 }
 
-pub(super) fn surface() -> Surface {
+fn surface() -> Surface {
     Surface::read(&GENERATED.types, &GENERATED.client, &GENERATED.operations).unwrap()
 }
 
@@ -162,7 +162,7 @@ fn check(name: &str, lines: Vec<String>) {
 }
 
 /// The documentation of each operation's method.
-pub(super) fn method_docs() -> BTreeMap<String, String> {
+fn method_docs() -> BTreeMap<String, String> {
     let mut docs = BTreeMap::new();
     for item in syn::parse_file(&GENERATED.client).unwrap().items {
         let Item::Impl(block) = item else { continue };

@@ -1,9 +1,11 @@
-//! `cargo xtask snapshots`: writes `tests/snapshots` from the committed documents.
+//! `cargo xtask snapshots`: writes `tests/snapshots` and `docs/coverage.md` from the committed
+//! documents.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::coverage;
 use crate::document::judge;
 use crate::document::spec_dir::{DOCUMENT, SpecDir, lines_changed};
 use crate::normalize;
@@ -15,13 +17,17 @@ use crate::review::Side;
 pub const HELP: &str = "\
 cargo xtask snapshots
     Writes tests/snapshots from the committed files in spec/: the public
-    surface and the repairs, one fact per line, for review. The tests compare
+    surface and the repairs, one fact per line, for review; and
+    docs/coverage.md, the methods of the vendor's endpoints. The tests compare
     them with the compiled code.
     Exit status: 0 done, 2 error
 ";
 
 /// The directory of the snapshots in the workspace.
 const DIRECTORY: &str = "tests/snapshots";
+
+/// The table of endpoints in the workspace.
+const COVERAGE: &str = "docs/coverage.md";
 
 /// Returns the lines of each snapshot, by its name.
 pub fn of(side: &Side) -> BTreeMap<&'static str, Vec<String>> {
@@ -35,7 +41,7 @@ pub fn of(side: &Side) -> BTreeMap<&'static str, Vec<String>> {
     ])
 }
 
-/// Writes the snapshots that changed, and returns a text that lists them.
+/// Writes the files that changed, and returns a text that lists them.
 ///
 /// # Errors
 /// Returns a [`Refusal`] if no code can be generated from the document in `spec/`, or if a file
@@ -52,21 +58,29 @@ pub fn run(spec: &Path) -> Result<String, Refusal> {
         )
     };
     let side = Side::new("", derived).map_err(failed)?;
-    let directory = Workspace::of(&spec).path().join(DIRECTORY);
+    let root = Workspace::of(&spec).path().to_owned();
+    let mut files: Vec<(String, String)> = of(&side)
+        .into_iter()
+        .map(|(name, lines)| {
+            let text = format!("---\nsource: {}\n---\n{}\n", source(name), lines.join("\n"));
+            (format!("{DIRECTORY}/{name}.snap"), text)
+        })
+        .collect();
+    let coverage = coverage::table(&document, &side).map_err(failed)?;
+    files.push((COVERAGE.into(), coverage));
     let mut text = String::new();
-    for (name, lines) in of(&side) {
-        let path = directory.join(format!("{name}.snap"));
+    for (name, after) in files {
+        let path = root.join(&name);
         let before = fs::read_to_string(&path).unwrap_or_default();
-        let after = format!("---\nsource: {}\n---\n{}\n", source(name), lines.join("\n"));
         if before != after {
             fs::write(&path, &after)
-                .map_err(|error| failed(format!("cannot write {name}.snap: {error}")))?;
+                .map_err(|error| failed(format!("cannot write {name}: {error}")))?;
             let (new, gone) = lines_changed(&before, &after);
-            text.push_str(&format!("changed {name}.snap: +{new} -{gone} lines\n"));
+            text.push_str(&format!("changed {name}: +{new} -{gone} lines\n"));
         }
     }
     if text.is_empty() {
-        text.push_str("unchanged: tests/snapshots\n");
+        text.push_str(&format!("unchanged: {DIRECTORY} and {COVERAGE}\n"));
     }
     Ok(text)
 }

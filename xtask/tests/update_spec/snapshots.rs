@@ -17,6 +17,7 @@ fn the_command_writes_the_snapshots_that_the_tests_hold() {
     }
     let snapshots = workspace.path().join("tests/snapshots");
     fs::create_dir_all(&snapshots).unwrap();
+    fs::create_dir(workspace.path().join("docs")).unwrap();
     let write = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         Run(command
@@ -35,9 +36,12 @@ fn the_command_writes_the_snapshots_that_the_tests_hold() {
         let name = entry.file_name().into_string().unwrap();
         let written = fs::read_to_string(snapshots.join(&name)).unwrap();
         assert_eq!(written, fs::read_to_string(entry.path()).unwrap(), "{name}");
-        says(&said, &format!("changed {name}: +"));
+        says(&said, &format!("changed tests/snapshots/{name}: +"));
         names.push(name);
     }
     assert_eq!(names.len(), fs::read_dir(&snapshots).unwrap().count());
-    assert_eq!(write(), "unchanged: tests/snapshots\n");
+    let coverage = fs::read_to_string(workspace.path().join("docs/coverage.md")).unwrap();
+    let committed = fs::read_to_string(root.join("docs/coverage.md")).unwrap();
+    assert_eq!(coverage, committed, "run `cargo xtask snapshots`");
+    assert_eq!(write(), "unchanged: tests/snapshots and docs/coverage.md\n");
 }
