@@ -11,20 +11,21 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 #[test]
 fn every_response_of_the_committed_document_round_trips() {
     let text = include_str!("../../../spec/openapi.normalized.json");
-    check(&serde_json::from_str(text).unwrap(), 65);
+    // An update may bring more of them, or fewer.
+    assert!(check(&serde_json::from_str(text).unwrap()) > 0);
 }
 
 #[test]
 fn every_response_of_the_document_of_2021_round_trips() {
     if let Some(document) = upstream("fullscript-2021-12.json") {
-        check(&document, 61);
+        assert_eq!(check(&document), 61);
     }
 }
 
 #[test]
 fn every_response_of_the_reconstruction_round_trips() {
     if let Some(document) = upstream("fullscript-2026-reconstructed.json") {
-        check(&document, 65);
+        assert_eq!(check(&document), 65);
     }
 }
 
@@ -55,8 +56,8 @@ fn a_lost_or_changed_field_does_not_go_unseen() {
     }
 }
 
-/// Decodes and encodes every recorded response; there are `count` of them.
-fn check(document: &Value, count: usize) {
+/// Decodes and encodes every recorded response, and returns their number.
+fn check(document: &Value) -> usize {
     let mut checked = 0;
     let mut failures = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -74,7 +75,7 @@ fn check(document: &Value, count: usize) {
         }
     }
     assert_eq!(failures, [""; 0], "{} differences", failures.len());
-    assert_eq!(checked, count, "number of recorded answers");
+    checked
 }
 
 fn recorded(media: &Value) -> impl Iterator<Item = &Value> {
