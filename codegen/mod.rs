@@ -105,12 +105,9 @@ pub fn code_of(document: &Value) -> Result<Code, String> {
             }
             ["impl", "Client"] => {
                 let methods = syntax::items(block);
-                let methods = methods.map(|own| syn::parse2(own.into_iter().collect()));
-                let methods: Result<Vec<syn::ImplItem>, _> = methods.collect();
-                operations.extend(client::operation::operations(
-                    &methods.map_err(fault)?,
-                    &table,
-                )?);
+                let methods =
+                    methods.map(|own| syn::parse2(own.into_iter().collect()).map_err(fault));
+                operations.extend(client::operation::operations(methods, &table)?);
             }
             _ => {}
         }
@@ -141,7 +138,12 @@ impl Code {
     /// Formats the code as text.
     pub fn into_text(self) -> Generated {
         Generated {
-            types: format!("{}\n{}", syntax::unparse(self.types), self.own_types),
+            // One by one, because a large document has hundreds of megabytes of items.
+            types: {
+                let types = self.types.into_iter();
+                let types: String = types.map(|item| syntax::unparse(vec![item])).collect();
+                format!("{types}\n{}", self.own_types)
+            },
             client: syntax::unparse(self.client),
             operations: self.operations,
             index: self.index,

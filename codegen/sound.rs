@@ -51,9 +51,9 @@ pub(super) fn no_foreign_types(items: &[Item], place: &str) -> Result<(), String
             }
             Item::Type(alias) => (&alias.ident, vec![&*alias.ty]),
             Item::Mod(module) if module.ident == "builder" => {
-                let members = module.content.iter().flat_map(|(_, members)| members);
-                let members: Vec<Item> = members.cloned().collect();
-                no_foreign_types(&members, "builder::")?;
+                if let Some((_, members)) = &module.content {
+                    no_foreign_types(members, "builder::")?;
+                }
                 continue;
             }
             _ => continue,

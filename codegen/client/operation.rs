@@ -39,7 +39,7 @@ pub(crate) enum ResponseBody {
 ///
 /// `table` are the document's operations in the order of the operations table.
 pub(crate) fn operations<'d>(
-    methods: &[ImplItem],
+    methods: impl Iterator<Item = Result<ImplItem, String>>,
     table: &[Described<'d>],
 ) -> Result<Vec<Operation<'d>>, String> {
     // The generator may have changed the case: `getCovid19` is called `get_covid_19`.
@@ -51,15 +51,18 @@ pub(crate) fn operations<'d>(
     for (row, described) in table.iter().enumerate() {
         rows.insert(described.id.to_string(), (row, *described));
     }
-    let operations = methods.iter().filter_map(|item| match item {
-        ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(operation(method, &rows)),
-        _ => None,
+    let operations = methods.filter_map(|item| match item {
+        Ok(ImplItem::Fn(method)) if method.sig.asyncness.is_some() => {
+            Some(operation(method, &rows))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
     });
     operations.collect()
 }
 
 fn operation<'d>(
-    method: &ImplItemFn,
+    method: ImplItemFn,
     rows: &BTreeMap<String, (usize, Described<'d>)>,
 ) -> Result<Operation<'d>, String> {
     let id = method.sig.ident.to_string();
@@ -74,8 +77,8 @@ fn operation<'d>(
     let arguments = arguments.collect::<Option<Vec<_>>>();
     let arguments = arguments.ok_or_else(|| format!("{id}: an argument has an unknown shape"))?;
     let response =
-        response(method).ok_or_else(|| format!("{id}: the response type has an unknown shape"))?;
-    let request = request::building_block(&method.block, &id, &arguments, described.value)?;
+        response(&method).ok_or_else(|| format!("{id}: the response type has an unknown shape"))?;
+    let request = request::building_block(method.block, &id, &arguments, described.value)?;
     Ok(Operation {
         builder: format_ident!("{}", id.to_pascal_case()),
         id,

@@ -18,12 +18,11 @@ use crate::codegen::generator_view::TWIN;
 /// They take the client from the variable `_client`. `operation` is the document's entry, with the
 /// names of the parameters on the wire.
 pub(crate) fn building_block(
-    block: &syn::Block,
+    mut block: syn::Block,
     id: &str,
     arguments: &[Argument],
     operation: &Value,
 ) -> Result<syn::Block, String> {
-    let mut block = block.clone();
     let statements = &mut block.stmts;
     let request = statements
         .iter()

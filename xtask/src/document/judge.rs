@@ -50,9 +50,21 @@ pub fn judge(bytes: &[u8], content_type: Option<&str>) -> Result<Value, Refusal>
 
 /// Formats a document: indented, keys sorted, a line break at the end.
 pub fn format(document: &Value) -> String {
+    if is_sorted(document) {
+        return format!("{document:#}\n");
+    }
     let mut document = document.clone();
     document.sort_all_objects();
     format!("{document:#}\n")
+}
+
+/// Returns whether the keys of all objects are sorted, which saves a copy of a large document.
+fn is_sorted(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.keys().is_sorted() && object.values().all(is_sorted),
+        Value::Array(list) => list.iter().all(is_sorted),
+        _ => true,
+    }
 }
 
 /// Quotes an external text on one line, without control characters.

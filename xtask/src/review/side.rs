@@ -63,7 +63,7 @@ impl Surface {
     /// Returns a message that names code of an unknown shape.
     pub fn of(code: &Code) -> Result<Self, String> {
         let own_types = syn::parse_file(&code.own_types).map_err(|error| error.to_string())?;
-        let types: Vec<_> = code.types.iter().chain(&own_types.items).cloned().collect();
+        let types: Vec<_> = code.types.iter().chain(&own_types.items).collect();
         Self::of_items(&types, &code.client, &code.operations)
     }
 }

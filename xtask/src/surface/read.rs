@@ -15,14 +15,19 @@ impl Surface {
     /// # Errors
     /// Says what is of a shape that the generator did not use to write.
     pub fn read(types: &str, client: &str, operations: &str) -> Result<Self, String> {
-        Self::of_items(&parsed(types)?, &parsed(client)?, operations)
+        let types = parsed(types)?;
+        Self::of_items(
+            &types.iter().collect::<Vec<_>>(),
+            &parsed(client)?,
+            operations,
+        )
     }
 
     /// Reads the same where types and client are parsed already.
     ///
     /// # Errors
     /// As for [`Surface::read`].
-    pub fn of_items(types: &[Item], client: &[Item], operations: &str) -> Result<Self, String> {
+    pub fn of_items(types: &[&Item], client: &[Item], operations: &str) -> Result<Self, String> {
         let mut builders = builders(client, types)?;
         let mut surface = Self::default();
         for (id, row) in rows(parsed(operations)?)? {
@@ -116,7 +121,7 @@ fn elements(expression: &Expr) -> Vec<Expr> {
 }
 
 /// The builder of each operation, by the operation's id.
-fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>, String> {
+fn builders(client: &[Item], types: &[&Item]) -> Result<BTreeMap<String, Builder>, String> {
     let module = client.iter().find_map(|item| match item {
         Item::Mod(module) if module.ident == "builder" => module.content.as_ref(),
         _ => None,
@@ -152,7 +157,7 @@ fn builders(client: &[Item], types: &[Item]) -> Result<BTreeMap<String, Builder>
 }
 
 /// The parameters of `new` of each model.
-fn constructors(types: &[Item]) -> BTreeMap<String, Vec<String>> {
+fn constructors(types: &[&Item]) -> BTreeMap<String, Vec<String>> {
     let blocks = types.iter().filter_map(|item| match item {
         Item::Impl(block) if block.trait_.is_none() => {
             let parameters = method(block, "new")?.sig.inputs.iter();
@@ -206,7 +211,7 @@ fn argument(field: &syn::Field, block: &ItemImpl) -> Option<Argument> {
     })
 }
 
-fn list(block: &ItemImpl, answer: &str, types: &[Item]) -> Option<List> {
+fn list(block: &ItemImpl, answer: &str, types: &[&Item]) -> Option<List> {
     let pages = method(block, "pages")?;
     let syn::ReturnType::Type(_, stream) = &pages.sig.output else {
         return None;

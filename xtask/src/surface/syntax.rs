@@ -11,7 +11,7 @@ pub(super) fn derives(model: &ItemStruct, wanted: &str) -> bool {
 }
 
 /// The type of `meta` in an answer.
-pub(super) fn meta(answer: &str, types: &[Item]) -> String {
+pub(super) fn meta(answer: &str, types: &[&Item]) -> String {
     let field = types.iter().find_map(|item| match item {
         Item::Struct(model) if model.ident == answer => model
             .fields

@@ -25,6 +25,7 @@ fn an_update_prints_and_writes_its_review() {
 
     let review = sandbox.read("REVIEW.md");
     assert!(text.starts_with(&review), "{text}");
+    says(&text, "next: run `cargo xtask snapshots`");
     assert!(
         review.starts_with("# new.json compared with filled.json: minor\n"),
         "{review}"

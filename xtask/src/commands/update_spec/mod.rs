@@ -78,7 +78,8 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
             "report it to the vendor, or run the command without --strict",
         ));
     }
-    let is_news = changes(&spec, &incoming, &derived, &overlay)
+    let mut changes = changed(&spec, &incoming, &derived, &overlay);
+    let is_news = changes
         .iter()
         .any(|change| [DOCUMENT, NORMALIZED].contains(&change.name));
     if let Some(held) = is_news.then(|| Committed::held(&spec)).flatten() {
@@ -88,9 +89,9 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
             derived = normalize::derive(&incoming.document, &overlay)?;
             overlay = moves.named(&overlay, &derived.document);
             derived = normalize::derive(&incoming.document, &overlay)?;
+            changes = changed(&spec, &incoming, &derived, &overlay);
         }
     }
-    let mut changes = changes(&spec, &incoming, &derived, &overlay);
     let committed = is_news.then(|| Committed::of(&spec)).flatten();
     let moves = match &committed {
         Some(old) => Moves::between(&old.document, &old.normalized, &incoming.document)?,
@@ -98,8 +99,12 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
     };
     let before = committed.as_ref();
     let before = before.and_then(|old| old_side(old, &moves.backward(&overlay)));
-    let declared = normalize::declared(&incoming.document, &overlay).ok();
-    let after = new_side(&incoming.name, derived)?.with_declared(declared);
+    let after = new_side(&incoming.name, derived)?;
+    // Without a predecessor there is nothing to compare it with.
+    let declared = before
+        .as_ref()
+        .and_then(|_| normalize::declared(&incoming.document, &overlay).ok());
+    let after = after.with_declared(declared);
 
     if is_news && options.compile && options.mode != Mode::Check {
         compile(&after)?;
@@ -157,7 +162,7 @@ pub fn run(options: &Options) -> Result<Report, Refusal> {
 }
 
 /// Returns the changed files of the directory.
-fn changes(spec: &SpecDir, incoming: &Incoming, derived: &Derived, overlay: &str) -> Vec<Change> {
+fn changed(spec: &SpecDir, incoming: &Incoming, derived: &Derived, overlay: &str) -> Vec<Change> {
     let record = incoming.record.as_ref().map(Source::to_text);
     let changes = [
         spec.change(OVERLAY, overlay.to_owned()),

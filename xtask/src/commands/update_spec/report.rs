@@ -97,6 +97,13 @@ impl Report {
                 writeln!(f, "changed {name}: +{new} -{gone} lines")?;
             }
         }
+        if let (Mode::Write, News::Reviewed(_)) = (self.options.mode, &self.news) {
+            writeln!(
+                f,
+                "next: run `cargo xtask snapshots`; CONTRIBUTING.md, \"Tests that fail after an \
+                 update\", says what else is left to do"
+            )?;
+        }
         match self.options.mode {
             Mode::Write => writeln!(f, "updated {spec} from {}", self.options.from),
             Mode::DryRun => writeln!(f, "dry run: nothing was written to {spec}"),
