@@ -24,17 +24,26 @@ pub(in crate::testing) fn check(call: &Call<'_>, approved: bool) -> Result<(), R
     let is_allowed = operation.scopes.is_empty()
         || alternatives.any(|alternative| alternative.iter().all(|scope| call.has_scope(scope)));
     if !is_allowed {
-        let alternatives = operation
-            .scopes
-            .iter()
-            .map(|alternative| alternative.join("` and `"));
-        let alternatives: Vec<_> = alternatives.collect();
-        let message = format!("Must have `{}` scope", alternatives.join("` or `"));
-        return Err(Refusal::forbidden(&message));
+        return Err(missing_scope(operation.scopes.concat()));
     }
     if operation.requires_commercial_approval && !approved {
         // The vendor's message is not known.
         return Err(Refusal::forbidden("Forbidden"));
     }
     Ok(())
+}
+
+/// Rejects a token without any of these scopes. The message names their families, as the vendor's
+/// does: `patients` for `patients:read`.
+pub(in crate::testing) fn missing_scope<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Refusal {
+    let mut families: Vec<&str> = Vec::new();
+    for scope in scopes {
+        let family = scope.split(':').next().unwrap_or(scope);
+        if !families.contains(&family) {
+            families.push(family);
+        }
+    }
+    let families = families.join("` and `");
+    let message = format!("Must have `{families}` scope enabled for this request");
+    Refusal::forbidden(&message)
 }

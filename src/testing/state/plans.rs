@@ -7,6 +7,7 @@ use super::list::page;
 use super::records::{change, fill, id_of, in_kind_of, wrapped};
 use crate::auth::Scope;
 use crate::testing::server::call::{Answer, Call, Refusal};
+use crate::testing::server::permission::missing_scope;
 
 /// The reasons why a plan cannot be activated or cancelled.
 const NOT_A_DRAFT: &str = "Treatment plan is not a draft";
@@ -23,8 +24,7 @@ impl State {
     pub(super) fn get_treatment_plan(&self, call: &Call<'_>) -> Answer {
         let plan = self.plans.find(call.variable("id"))?;
         if !may_read(call, plan) {
-            let message = format!("Must have `{}` scope", Scope::TREATMENT_PLAN_HISTORY);
-            return Err(Refusal::forbidden(&message));
+            return Err(missing_scope([Scope::TREATMENT_PLAN_HISTORY]));
         }
         Ok((200, wrapped("treatment_plan", plan)))
     }
