@@ -1,11 +1,12 @@
 //! Creates a call from a request that the generated code built: checks its path, sets its content
 //! type.
 
-use reqwest::Request;
 use reqwest::header::{self, HeaderValue};
+use reqwest::{Body, Request};
+use serde_json::Value;
 
 use super::Call;
-use super::context::Context;
+use super::context::{Context, Credentials};
 use crate::error::Error;
 use crate::operations::Operation;
 
@@ -29,12 +30,50 @@ pub(crate) fn call<'c>(
             let reason = "an id in the path is empty or leads to another operation";
             return Err(Error::invalid_request(operation.id, reason.into()));
         }
+        if let Some(reason) = lacks_acting_user(context, &request, operation) {
+            return Err(Error::lacks_acting_user(operation.id, reason));
+        }
         // If the value is not a valid header, the content type of the generated code stays.
         if let Some(Ok(value)) = operation.content_type.map(HeaderValue::from_str) {
             request.headers_mut().insert(header::CONTENT_TYPE, value);
         }
     }
     Ok(Call::new(context, operation, request))
+}
+
+/// Returns the reason why a request cannot be sent, if it must name a practitioner or a user because
+/// the token is not a practitioner's (documented).
+///
+/// The kind of a fixed token is not known, and a streamed body cannot be read.
+fn lacks_acting_user(
+    context: &Context,
+    request: &Request,
+    operation: &Operation,
+) -> Option<&'static str> {
+    let Credentials::User(session) = &context.credentials else {
+        return None;
+    };
+    let (needed, reason): (&[&str], _) = match (operation.id, session.user().kind()) {
+        ("create_treatment_plan", "Staff" | "Clinic") => (
+            &["practitioner_id"],
+            "the token of a staff member or a clinic belongs to no practitioner; set \
+             `practitioner_id`",
+        ),
+        ("create_session_grant", "Clinic") => (
+            &["user_id", "user_type"],
+            "the token of a clinic belongs to no user; set `user_id` and `user_type`",
+        ),
+        _ => return None,
+    };
+    let body = match request.body().map(Body::as_bytes) {
+        None => Value::Null,
+        Some(bytes) => serde_json::from_slice(bytes?).ok()?,
+    };
+    let is_blank = |name: &str| match &body[name] {
+        Value::String(text) => text.trim().is_empty(),
+        value => value.is_null(),
+    };
+    needed.iter().any(|name| is_blank(name)).then_some(reason)
 }
 
 /// Encodes an id as one path segment.

@@ -19,7 +19,8 @@ impl Client {
     /// and rate limit as other calls.
     ///
     /// The path must begin with a slash and is sent unchanged, so percent-encode any values in it.
-    /// Add query parameters with [`RequestBuilder::query`].
+    /// Add query parameters with [`RequestBuilder::query`]. Paths below `/api/dashboard` are refused,
+    /// because the vendor reserves them for its own dashboard (documented).
     ///
     /// ```no_run
     /// use fullscript::http::Method;
@@ -165,11 +166,29 @@ impl fmt::Debug for RequestBuilder {
 fn url_of(context: &Context, path: &str) -> Result<reqwest::Url, &'static str> {
     const BAD: &str =
         "the path must begin with a slash, contain no `..` or empty segment, and have no query";
+    const INTERNAL: &str = "paths below `/api/dashboard` belong to the vendor's own dashboard and not \
+                            to its partner API; use a documented path";
     let plain = path.starts_with('/') && !path.contains(['?', '#', '\\']) && !path.contains("//");
     let url = context.address(path);
     // Dot segments are resolved by the URL parser, so the URL then has fewer segments than the
     // path.
     let parts = |url: &reqwest::Url| url.path().matches('/').count();
     let whole = parts(&url) == context.base_path().matches('/').count() + path.matches('/').count();
-    if plain && whole { Ok(url) } else { Err(BAD) }
+    if !(plain && whole) {
+        Err(BAD)
+    } else if is_internal(url.path()) {
+        Err(INTERNAL)
+    } else {
+        Ok(url)
+    }
+}
+
+/// Returns whether a path is one of the vendor's dashboard, as a server reads it (source: the
+/// vendor's page *For AI: overview*).
+fn is_internal(path: &str) -> bool {
+    let decoded = url::form_urlencoded::parse(path.as_bytes()).next();
+    let mut decoded = decoded.map_or_else(String::new, |(path, _)| path.to_ascii_lowercase());
+    decoded.retain(|c| !c.is_ascii_whitespace());
+    let mut parts = decoded.split('/');
+    parts.any(|part| part == "api") && parts.next() == Some("dashboard")
 }

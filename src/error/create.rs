@@ -28,6 +28,10 @@ impl Error {
         Self::new(Cause::InvalidRequest(reason), operation_id, None, None)
     }
 
+    pub(crate) fn lacks_acting_user(operation_id: &'static str, reason: &'static str) -> Self {
+        Self::new(Cause::ActingUser(reason), operation_id, None, None)
+    }
+
     pub(crate) fn auth(operation_id: &'static str, error: AuthError) -> Self {
         Self::new(Cause::Auth(error), operation_id, None, None)
     }

@@ -18,6 +18,7 @@ impl fmt::Display for Error {
                 write!(f, "not retried: {reason}")?;
             }
             (Cause::InvalidRequest(reason), _) => write!(f, "not sent: {reason}")?,
+            (Cause::ActingUser(reason), _) => write!(f, "not sent: {reason}")?,
             (Cause::Auth(error), _) if self.attempts() > 0 => write!(f, "not retried: {error}")?,
             (Cause::Auth(error), _) => write!(f, "not sent: {error}")?,
             (Cause::NoPermit, _) => {

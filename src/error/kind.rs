@@ -63,7 +63,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.inner.cause {
-            Cause::InvalidRequest(_) => ErrorKind::InvalidRequest,
+            Cause::InvalidRequest(_) | Cause::ActingUser(_) => ErrorKind::InvalidRequest,
             Cause::Auth(error) if error.is_rate_limited() => ErrorKind::RateLimited,
             Cause::Auth(_) => ErrorKind::Auth,
             Cause::NoPermit => ErrorKind::RateLimited,

@@ -60,6 +60,8 @@ struct Inner {
 enum Cause {
     /// The request was not sent: an argument is missing or not valid.
     InvalidRequest(String),
+    /// The request was not sent: it must name the practitioner or the user that it is for.
+    ActingUser(&'static str),
     /// The request was not sent, or not retried, because there was no valid token.
     Auth(AuthError),
     /// The rate limiter had no permit before the deadline.
@@ -216,6 +218,17 @@ impl Error {
         self.kind() == ErrorKind::InvalidRequest
     }
 
+    /// Returns whether the request was not sent because it must name the practitioner or the user
+    /// that it is for.
+    ///
+    /// A treatment plan of a staff member or a clinic needs a `practitioner_id`, and a session grant
+    /// of a clinic needs `user_id` and `user_type` (documented). Let the user choose, for example
+    /// among `list_practitioners`, and make the call again.
+    #[must_use]
+    pub fn needs_acting_user(&self) -> bool {
+        matches!(self.inner.cause, Cause::ActingUser(_))
+    }
+
     /// Returns whether the user is disconnected and must reconnect.
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
@@ -247,6 +260,7 @@ impl Error {
                 .status()
                 .is_some_and(|status| refusal_reason(status, body).is_some()),
             Cause::InvalidRequest(_)
+            | Cause::ActingUser(_)
             | Cause::Decode(..)
             | Cause::TooLarge(_)
             | Cause::Record(_)

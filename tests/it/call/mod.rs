@@ -1,5 +1,6 @@
 //! Retries: failures before a successful response, and requests that are not repeated.
 
+mod acting_user;
 mod answers;
 mod below;
 mod download;

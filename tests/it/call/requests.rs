@@ -1,5 +1,6 @@
 //! Requests: their URLs and headers, and calls that are rejected before anything is sent.
 
+use fullscript::http::Method;
 use fullscript::types::{self, CreateOauthTokenRequest, GrantType};
 use fullscript::{AccessToken, Client, Environment, Error};
 use httpmock::When;
@@ -168,4 +169,47 @@ fn token_request() -> types::CreateOauthTokenRequest {
 
 fn issued() -> Value {
     json!({"oauth": {"access_token": "a", "resource_owner": {"id": "1"}}})
+}
+
+#[tokio::test]
+async fn paths_of_the_vendors_dashboard_are_refused() {
+    let server = MockServer::start();
+    let any = any_request(&server).await;
+    let client = client(&server.base_url());
+    let proxied = builder(&format!("{}/proxy", server.base_url()))
+        .build()
+        .unwrap();
+    for path in [
+        "/api/dashboard",
+        "/api/dashboard/",
+        "/api/dashboard/apps/1",
+        "/API/Dashboard/apps",
+        "/api/%64ashboard/apps",
+        "/api%2Fdashboard/apps",
+        "/api/dash\tboard/apps",
+        "/api/dashboard%20/apps",
+    ] {
+        for client in [&client, &proxied] {
+            let sent = client.request(Method::GET, path).send::<Value>().await;
+            let error = sent.unwrap_err();
+            assert!(error.is_invalid_request(), "{path}: {error}");
+            assert!(
+                error.to_string().contains("`/api/dashboard`"),
+                "{path}: {error}"
+            );
+        }
+    }
+    assert_eq!(any.calls(), 0);
+    for path in [
+        "/api/dashboards",
+        "/api/clinic/dashboard",
+        "/dashboard/api",
+        "/api",
+    ] {
+        client
+            .request(Method::GET, path)
+            .send::<Value>()
+            .await
+            .unwrap();
+    }
 }
