@@ -125,7 +125,6 @@
 pub mod types;
 
 mod clock;
-pub mod embed;
 mod environment;
 mod lock;
 pub mod operations;
@@ -133,6 +132,8 @@ mod text;
 mod treatment_plan;
 pub mod value;
 pub mod webhook;
+
+pub mod embed;
 
 #[cfg(feature = "client")]
 mod transport;

@@ -1,4 +1,4 @@
-//! Text encodings: hex and HTML.
+//! Text encodings: hex, HTML and scripts in HTML.
 
 /// Decodes exactly `2 * bytes.len()` hex digits into `bytes`, or returns `None`.
 pub(crate) fn read_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
@@ -25,4 +25,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('"', "&quot;");
     text.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Escapes JSON for a script element, which ends at the first `</script`, even inside a string.
+pub(crate) fn in_script(value: &serde_json::Value) -> String {
+    let mut text = value.to_string();
+    for (character, escape) in [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ] {
+        text = text.replace(character, escape);
+    }
+    text
 }

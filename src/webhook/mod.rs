@@ -96,7 +96,7 @@ mod once;
 mod receiver;
 mod reply;
 mod signature;
-mod view;
+pub(crate) mod view;
 
 #[cfg(feature = "client")]
 pub(crate) use event_log::DEFAULT_AGE;

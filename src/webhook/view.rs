@@ -9,7 +9,7 @@ use crate::value::json::{Content, Node, Parsed};
 use crate::value::{Date, Decimal, DecodeIssue, DecodeIssueKind, Timestamp, lenient};
 
 /// A type that can be read from a part of a payload; `None` if it cannot.
-pub(super) trait View: Sized {
+pub(crate) trait View: Sized {
     /// What the value must be, in the words of [`DecodeIssueKind`].
     const EXPECTED: &'static str = "text";
 
@@ -18,9 +18,9 @@ pub(super) trait View: Sized {
 
 /// The path of the value that is being read, and the issues that were found.
 #[derive(Default)]
-pub(super) struct Trail {
+pub(crate) struct Trail {
     path: String,
-    pub(super) issues: Vec<DecodeIssue>,
+    pub(crate) issues: Vec<DecodeIssue>,
 }
 
 impl Trail {
@@ -35,7 +35,7 @@ impl Trail {
     }
 
     /// Reads below a step of the path.
-    pub(super) fn below<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
+    pub(crate) fn below<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
         let dot = if self.path.is_empty() { "" } else { "." };
         self.step(format_args!("{dot}{name}"), read)
     }
@@ -55,7 +55,7 @@ impl Trail {
     }
 
     /// Reports the flaws of a text that is the value at this path.
-    pub(super) fn report_flaws(&mut self, parsed: &Parsed<'_>) {
+    pub(crate) fn report_flaws(&mut self, parsed: &Parsed<'_>) {
         for (path, flaw) in &parsed.flaws {
             let path = parsed.root.path_text(path, is_field);
             let kind = DecodeIssueKind::from(*flaw);
@@ -105,7 +105,7 @@ impl Trail {
 }
 
 /// Reads the first of these keys that has a readable value.
-pub(super) fn field<T: View>(object: &Node<'_>, keys: &[&str], trail: &mut Trail) -> Option<T> {
+pub(crate) fn field<T: View>(object: &Node<'_>, keys: &[&str], trail: &mut Trail) -> Option<T> {
     keys.iter().find_map(|key| {
         let value = object.field(key)?;
         let is_null = matches!(value.content, Content::Null);

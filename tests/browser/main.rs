@@ -1,4 +1,5 @@
-//! The example `connect` in a real browser: Chromium, driven by ChromeDriver.
+//! The example `connect`, and the vendor's script in the page of `Embed`, in a real browser: Chromium,
+//! driven by ChromeDriver.
 //!
 //! If these are not installed, the tests print that they were skipped, and pass; in CI they fail.
 //! `FULLSCRIPT_SCREENSHOT=docs/connect.png` takes the screenshot of the README.
@@ -8,6 +9,7 @@
     reason = "a test that can't go on says so by panicking"
 )]
 
+mod embed;
 mod site;
 
 use std::time::SystemTime;

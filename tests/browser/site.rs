@@ -1,4 +1,4 @@
-//! The example as a process, with a browser.
+//! A site with a browser, and the example as a process.
 
 use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -48,13 +48,7 @@ pub(crate) struct Site {
 
 /// Runs a test with the site and a browser, if a browser is installed.
 pub(crate) async fn visit(test: impl AsyncFnOnce(&Site)) {
-    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if !(has("chromedriver") && has("chromium")) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI must have Chromium and ChromeDriver"
-        );
-        println!("skipped: no Chromium with ChromeDriver on this machine");
+    if !has_browser() {
         return;
     }
     let mut example = Command::new(example());
@@ -62,6 +56,25 @@ pub(crate) async fn visit(test: impl AsyncFnOnce(&Site)) {
     let (_example, url) = start(&mut example, |line| {
         line.split_once("open ").map(|(_, url)| url.to_string())
     });
+    browse(url, test).await;
+}
+
+/// Returns whether a browser is installed.
+pub(crate) fn has_browser() -> bool {
+    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let is_installed = has("chromedriver") && has("chromium");
+    if !is_installed {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI must have Chromium and ChromeDriver"
+        );
+        println!("skipped: no Chromium with ChromeDriver on this machine");
+    }
+    is_installed
+}
+
+/// Runs a test with a browser for the site at a URL.
+pub(crate) async fn browse(url: String, test: impl AsyncFnOnce(&Site)) {
     let (_driver, port) = start(Command::new("chromedriver").arg("--port=0"), |line| {
         let (_, port) = line.split_once("started successfully on port ")?;
         Some(port.trim_end_matches('.').to_string())

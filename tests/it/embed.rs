@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use fullscript::embed::{BiologicalSex, Embed, EmbedPatient, Entrypoint};
+use fullscript::embed::{
+    BiologicalSex, BrowserEvent, BrowserEventData, Embed, EmbedPatient, Entrypoint,
+};
 use fullscript::testing::FakeFullscript;
 use fullscript::types::SessionGrant;
 use fullscript::{Clock, Environment, SystemClock};
@@ -160,4 +162,122 @@ fn a_policy_has_only_the_given_sources() {
         !html.unwrap().contains("style="),
         "refused by `style-src 'self'`"
     );
+}
+
+#[test]
+fn the_hash_of_the_script_is_an_attribute_of_its_element_only() {
+    let embed = Embed::new(Environment::UsSandbox, "key");
+    let plain = embed.html(&grant(), before()).unwrap();
+    assert!(!plain.contains("integrity"), "{plain}");
+    let html = embed
+        .integrity("sha384-\"><b>")
+        .html(&grant(), before())
+        .unwrap();
+    let attribute = " integrity=\"sha384-&quot;&gt;&lt;b&gt;\" crossorigin=\"anonymous\"";
+    assert_eq!(html.replace(attribute, ""), plain);
+    assert_eq!(html.matches(attribute).count(), 1);
+}
+
+#[test]
+fn a_browser_event_is_read_from_any_json() {
+    let patient =
+        json!({"id": 7, "firstNane": "Ana", "dateOfBirth": "1990-01-31", "discount": "5"});
+    let event = json!({
+        "id": "e1", "type": "patient.selected", "createdAt": "2026-01-01T00:00:00Z",
+        "clinicId": "c1", "oauth": {"clientId": "app"}, "data": {"patient": patient},
+    });
+    let read = BrowserEvent::from_body(event.to_string().as_bytes());
+    assert!(read.issues().is_empty(), "{:?}", read.issues());
+    assert_eq!(read.client_id.as_deref(), Some("app"));
+    let BrowserEventData::PatientSelected(patient) = &read.data else {
+        panic!("{read:?}")
+    };
+    assert_eq!(patient.id.as_ref().unwrap().as_str(), "7");
+    assert_eq!(patient.first_name.as_deref(), Some("Ana"));
+    assert_eq!(
+        format!("{read:?}"),
+        "BrowserEvent { data: PatientSelected(..), .. }"
+    );
+
+    let plan = json!({
+        "id": "p1", "state": "active", "patient": {"id": "7", "firstName": "Ana"},
+        "recommendations": [{
+            "variantId": "v1", "unitsToPurchase": "2", "refill": true,
+            "dosage": {"recommendedAmount": "1", "additionalInfo": "x"},
+        }],
+        "labRecommendations": [{"id": "l1", "requiresFasting": true, "tests": [{"id": "t1"}]}],
+    });
+    let event = json!({"type": "treatmentPlan.activated", "data": {"treatmentPlan": plan}});
+    let read = BrowserEvent::from_body(event.to_string().as_bytes());
+    assert!(read.issues().is_empty(), "{:?}", read.issues());
+    let BrowserEventData::TreatmentPlanActivated(plan) = &read.data else {
+        panic!("{read:?}")
+    };
+    let recommendation = &plan.recommendations.as_ref().unwrap()[0];
+    assert_eq!(recommendation.units_to_purchase, Some(2));
+    assert_eq!(
+        recommendation.dosage.as_ref().unwrap().amount.as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        plan.lab_recommendations.as_ref().unwrap()[0].requires_fasting,
+        Some(true)
+    );
+
+    for (body, issues) in [
+        ("", 0),
+        ("null", 0),
+        ("[]", 0),
+        ("Ana", 0),
+        (r#"{"type": "patient.selected"}"#, 0),
+        (r#"{"type": "patient.selected", "data": null}"#, 0),
+        (
+            r#"{"type": "patient.selected", "data": {"patient": "Ana"}}"#,
+            1,
+        ),
+        (
+            r#"{"type": "patient.selected", "data": {"treatmentPlan": {}}}"#,
+            0,
+        ),
+        (r#"{"type": "order.placed", "data": {"patient": {}}}"#, 0),
+        (
+            r#"{"type": ["a", "b"], "id": {}, "data": {"patient": {"id": "1"}}}"#,
+            2,
+        ),
+    ] {
+        let read = BrowserEvent::from_body(body.as_bytes());
+        assert_eq!(read.data, BrowserEventData::Unknown, "{body}");
+        assert_eq!(read.issues().len(), issues, "{body}: {:?}", read.issues());
+        assert!(
+            !format!("{read:?} {:?}", read.issues()).contains("Ana"),
+            "{body}"
+        );
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(
+        BrowserEvent::from_body(deep.as_bytes()).data,
+        BrowserEventData::Unknown
+    );
+}
+
+#[test]
+fn a_domain_is_written_as_browsers_write_an_origin() {
+    for (domain, origin) in [
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/api?x#y", "http://127.0.0.1:8080"),
+        ("HTTP://LocalHost:80", "http://localhost"),
+        ("https://Web.Example:443/", "https://web.example"),
+        ("https://web.example:80", "https://web.example:80"),
+        ("http://[::1]:443", "http://[::1]:443"),
+        ("", ""),
+    ] {
+        let embed = Embed::new(Environment::UsSandbox, "key").domain(domain);
+        assert_eq!(embed.web_origin(), origin);
+        let policy = embed.content_security_policy();
+        assert!(
+            policy.ends_with(&format!("connect-src {origin}")),
+            "{policy}"
+        );
+    }
 }

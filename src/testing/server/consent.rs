@@ -96,7 +96,8 @@ fn question(query: &BTreeMap<String, String>) -> String {
     ))
 }
 
-fn page(body: &str) -> String {
+/// Returns a page with this body.
+pub(in crate::testing) fn page(body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Fake Fullscript</title></head>\n\
          <body style=\"font-family: sans-serif; max-width: 30em; margin: 4em auto\">\n\

@@ -4,6 +4,7 @@ pub(super) mod body;
 pub(super) mod call;
 pub(super) mod consent;
 pub(super) mod drift;
+pub(super) mod embeddable;
 pub(super) mod fault;
 pub(super) mod oauth;
 pub(super) mod permission;
@@ -102,7 +103,10 @@ async fn answer(
         }
         None => Fault::none().apply(|| {
             let not_found = || Script::json(404, &json!({"status": 404, "error": "Not Found"}));
-            page_at(&shared, &head).unwrap_or_else(not_found)
+            let embedded = lock(&shared.state).embeddable(&asked);
+            embedded
+                .or_else(|| page_at(&shared, &head))
+                .unwrap_or_else(not_found)
         }),
     };
     let (script, pieces) = match reaction {

@@ -1,6 +1,7 @@
 //! The state of the fake: one clinic and its records.
 
 mod catalog;
+mod embedded;
 mod events;
 mod links;
 pub(super) mod list;

@@ -4,6 +4,7 @@ mod answers;
 mod any_request;
 mod clock;
 mod drift;
+mod embeddable;
 mod events;
 mod faults;
 mod lists;

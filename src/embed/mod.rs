@@ -44,14 +44,20 @@
     doc = "\n# See also\n\nThe [guide to embed and redirect](crate::guide::embed)."
 )]
 
+mod browser_event;
+mod patient;
+
 use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::environment::Environment;
-use crate::text::html;
+use crate::text::{html, in_script};
 use crate::types::SessionGrant;
+
+pub use self::browser_event::{BrowserEvent, BrowserEventData};
+pub use self::patient::{BiologicalSex, EmbedPatient};
 
 /// Fullscript's script for pages without a bundler, in the version that its guides name.
 const DEFAULT_SCRIPT: &str =
@@ -66,6 +72,7 @@ pub struct Embed {
     environment: Environment,
     public_key: String,
     script_url: String,
+    integrity: Option<String>,
     element_id: String,
     nonce: Option<String>,
     domain: Option<String>,
@@ -90,57 +97,6 @@ pub enum Entrypoint {
     Labs,
 }
 
-/// The patient that the embedded page opens with.
-///
-/// Every field is optional. With an `id`, the others are not needed.
-///
-/// ```
-/// use fullscript::embed::EmbedPatient;
-///
-/// let patient = EmbedPatient::new().first_name("Ana").email("ana@example.com");
-/// ```
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct EmbedPatient {
-    /// Fullscript's patient id.
-    pub id: Option<String>,
-    /// First name.
-    pub first_name: Option<String>,
-    /// Last name.
-    pub last_name: Option<String>,
-    /// E-mail address.
-    pub email: Option<String>,
-    /// Mobile phone number.
-    pub mobile_number: Option<String>,
-    /// Date of birth, `yyyy-mm-dd`.
-    pub date_of_birth: Option<String>,
-    /// Gender.
-    pub gender: Option<String>,
-    /// Biological sex.
-    pub biological_sex: Option<BiologicalSex>,
-    /// Discount in percent.
-    pub discount: Option<f64>,
-}
-
-/// The biological sex of a patient, as the vendor's script accepts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BiologicalSex {
-    /// `male`
-    Male,
-    /// `female`
-    Female,
-    /// `prefer not to say`
-    PreferNotToSay,
-}
-
-/// Does not show patient data.
-impl fmt::Debug for EmbedPatient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbedPatient").finish_non_exhaustive()
-    }
-}
-
 impl Embed {
     /// Creates a configuration that embeds the whole platform.
     ///
@@ -151,6 +107,7 @@ impl Embed {
             environment,
             public_key: public_key.into(),
             script_url: DEFAULT_SCRIPT.into(),
+            integrity: None,
             element_id: DEFAULT_ELEMENT.into(),
             nonce: None,
             domain: None,
@@ -198,6 +155,19 @@ impl Embed {
         self
     }
 
+    /// Sets the hash that the script must have (subresource integrity), such as `sha384-..`.
+    /// Default: the browser runs whatever the script's address returns.
+    ///
+    /// The browser refuses a script with another hash, so set it together with the
+    /// [address](Self::script_url) of one version. A script on another host must be served with
+    /// `Access-Control-Allow-Origin`. The guide to embed
+    /// and redirect shows how to compute the hash.
+    #[must_use]
+    pub fn integrity(mut self, hash: impl Into<String>) -> Self {
+        self.integrity = Some(hash.into());
+        self
+    }
+
     /// Sets the nonce of the page's content security policy. Default: no nonce.
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
@@ -208,9 +178,18 @@ impl Embed {
     /// Points the script at another web host, for example a fake in a browser test. Default: the
     /// host of the environment.
     ///
-    /// `origin` is a scheme and a host, such as `http://127.0.0.1:8080`.
+    /// `origin` is a scheme and a host, such as `http://127.0.0.1:8080`. It is written as browsers
+    /// write it: in lower case, without a default port and a path.
     #[must_use]
     pub fn domain(mut self, origin: impl Into<String>) -> Self {
+        let origin = origin_of(&origin.into()).to_ascii_lowercase();
+        // The script compares the origin of each message with this text.
+        let default_port = if origin.starts_with("http:") {
+            ":80"
+        } else {
+            ":443"
+        };
+        let origin = origin.strip_suffix(default_port).unwrap_or(&origin);
         self.domain = Some(origin.into());
         self
     }
@@ -241,7 +220,7 @@ impl Embed {
         let clean = |text: &str| text.replace([';', ',', '\'', ' ', '\n', '\r'], "");
         let nonce = self.nonce.as_deref().map(clean);
         let nonce = nonce.map_or_else(String::new, |nonce| format!("'nonce-{nonce}' "));
-        let script = match clean(origin(&self.script_url)) {
+        let script = match clean(origin_of(&self.script_url)) {
             own if own.is_empty() => "'self'".to_string(),
             other => other,
         };
@@ -260,7 +239,7 @@ impl Embed {
     #[must_use]
     pub fn web_origin(&self) -> &str {
         if let Some(domain) = &self.domain {
-            return domain.trim_end_matches('/');
+            return domain;
         }
         match self.environment {
             Environment::UsSandbox => "https://us-snd.fullscript.io",
@@ -333,9 +312,14 @@ impl Embed {
             format!(" nonce=\"{nonce}\"")
         });
         let nonce = nonce.unwrap_or_default();
+        let integrity = self.integrity.as_ref().map(|hash| {
+            let hash = html(hash);
+            format!(" integrity=\"{hash}\" crossorigin=\"anonymous\"")
+        });
+        let integrity = integrity.unwrap_or_default();
         Ok(format!(
             "<div id=\"{element}\"></div>\n\
-             <script src=\"{script}\"{nonce}></script>\n\
+             <script src=\"{script}\"{integrity}{nonce}></script>\n\
              <script{nonce}>\n\
              (function (page) {{\n  \
                document.getElementById(page.elementId).style.height = \"100vh\";\n  \
@@ -357,105 +341,6 @@ impl Embed {
     }
 }
 
-impl EmbedPatient {
-    /// Creates a patient with no fields set.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets Fullscript's patient id.
-    #[must_use]
-    pub fn id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
-        self
-    }
-
-    /// Sets the first name.
-    #[must_use]
-    pub fn first_name(mut self, first_name: impl Into<String>) -> Self {
-        self.first_name = Some(first_name.into());
-        self
-    }
-
-    /// Sets the last name.
-    #[must_use]
-    pub fn last_name(mut self, last_name: impl Into<String>) -> Self {
-        self.last_name = Some(last_name.into());
-        self
-    }
-
-    /// Sets the e-mail address.
-    #[must_use]
-    pub fn email(mut self, email: impl Into<String>) -> Self {
-        self.email = Some(email.into());
-        self
-    }
-
-    /// Sets the mobile phone number.
-    #[must_use]
-    pub fn mobile_number(mut self, mobile_number: impl Into<String>) -> Self {
-        self.mobile_number = Some(mobile_number.into());
-        self
-    }
-
-    /// Sets the date of birth, `yyyy-mm-dd`.
-    #[must_use]
-    pub fn date_of_birth(mut self, date_of_birth: impl Into<String>) -> Self {
-        self.date_of_birth = Some(date_of_birth.into());
-        self
-    }
-
-    /// Sets the gender.
-    #[must_use]
-    pub fn gender(mut self, gender: impl Into<String>) -> Self {
-        self.gender = Some(gender.into());
-        self
-    }
-
-    /// Sets the biological sex.
-    #[must_use]
-    pub fn biological_sex(mut self, biological_sex: BiologicalSex) -> Self {
-        self.biological_sex = Some(biological_sex);
-        self
-    }
-
-    /// Sets the discount in percent.
-    #[must_use]
-    pub fn discount(mut self, percent: f64) -> Self {
-        self.discount = Some(percent);
-        self
-    }
-
-    fn options(&self) -> Value {
-        let fields = [
-            ("id", &self.id),
-            ("firstName", &self.first_name),
-            ("lastName", &self.last_name),
-            ("email", &self.email),
-            ("mobileNumber", &self.mobile_number),
-            ("dateOfBirth", &self.date_of_birth),
-            ("gender", &self.gender),
-        ];
-        let given = fields.into_iter().filter_map(|(name, value)| {
-            let value = value.as_ref()?;
-            Some((name.to_string(), json!(value)))
-        });
-        let mut options = Value::Object(given.collect());
-        if let Some(biological_sex) = self.biological_sex {
-            options["biologicalSex"] = json!(match biological_sex {
-                BiologicalSex::Male => "male",
-                BiologicalSex::Female => "female",
-                BiologicalSex::PreferNotToSay => "prefer not to say",
-            });
-        }
-        if let Some(discount) = self.discount {
-            options["discount"] = json!(discount);
-        }
-        options
-    }
-}
-
 /// Does not show patient data.
 impl fmt::Debug for Embed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -466,25 +351,10 @@ impl fmt::Debug for Embed {
 }
 
 /// Returns the scheme and the host of a URL.
-fn origin(url: &str) -> &str {
+fn origin_of(url: &str) -> &str {
     let host = url.find("://").map_or(0, |scheme| scheme + 3);
     let end = url[host..].find(['/', '?', '#']);
     end.map_or(url, |end| &url[..host + end])
-}
-
-/// Escapes JSON for a script element, which ends at the first `</script`, even inside a string.
-fn in_script(value: &Value) -> String {
-    let mut text = value.to_string();
-    for (character, escape) in [
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ] {
-        text = text.replace(character, escape);
-    }
-    text
 }
 
 /// The reason why a session grant cannot be used.
