@@ -14,6 +14,7 @@ use self::client::lists::Known;
 mod client;
 mod document;
 mod generator_view;
+mod shapes;
 mod sound;
 mod syntax;
 mod tables;
@@ -38,7 +39,7 @@ pub struct Generated {
     pub operations: String,
     /// The table of operations by topic, for the documentation of the client.
     pub index: String,
-    /// The names of the fields of all models.
+    /// The names of the fields of all models, and the shapes of responses.
     pub fields: String,
     /// A function that decodes and re-encodes the response of each operation, for tests.
     pub round_trip: String,
@@ -124,7 +125,7 @@ pub fn code_of(document: &Value) -> Result<Code, String> {
     sound::no_foreign_types(&types, "types::")?;
     sound::no_foreign_types(&client, "")?;
     Ok(Code {
-        fields: tables::fields(&types),
+        fields: tables::fields(&types) + &shapes::shapes(document, &table),
         types,
         own_types: types::own_types::own_types(document),
         client,

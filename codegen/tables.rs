@@ -51,7 +51,7 @@ pub(super) fn table(document: &Value, operations: &[Described<'_>]) -> String {
     )
 }
 
-/// An array of the names of the fields of all models, sorted, as they are on the wire.
+/// A constant with the names of the fields of all models, sorted, as they are on the wire.
 pub(super) fn fields(types: &[Item]) -> String {
     let structs = types.iter().filter_map(|item| match item {
         Item::Struct(item) => Some(&item.fields),
@@ -63,7 +63,7 @@ pub(super) fn fields(types: &[Item]) -> String {
         .iter()
         .map(|name| format!("    {name:?},\n"))
         .collect();
-    format!("&[\n{}]\n", names.concat())
+    format!("const FIELDS: &[&str] = &[\n{}];\n", names.concat())
 }
 
 /// Returns whether a field holds the fields that are not declared.

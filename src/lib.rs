@@ -193,7 +193,8 @@ mod exports {
     };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::transport::{
-        BuildError, CallOptions, CallOutcome, CallReport, RateLimit, shared_limit,
+        BuildError, CallOptions, CallOutcome, CallReport, DriftKind, DriftReport, RateLimit,
+        shared_limit,
     };
 }
 #[cfg(feature = "client")]

@@ -28,9 +28,9 @@
     reason = "generated code, with descriptions from the OpenAPI document"
 )]
 include!(concat!(env!("OUT_DIR"), "/types.rs"));
+include!(concat!(env!("OUT_DIR"), "/fields.rs"));
 
 /// Returns whether any model has a field with this name on the wire.
 pub(crate) fn is_field(name: &str) -> bool {
-    const FIELDS: &[&str] = include!(concat!(env!("OUT_DIR"), "/fields.rs"));
     FIELDS.binary_search(&name).is_ok()
 }

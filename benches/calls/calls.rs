@@ -82,7 +82,7 @@ impl Callers {
 
 /// All callers share one HTTP client, so that the comparison measures only the work around it, over
 /// the same connection.
-fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     // Installs the TLS provider of the process, as any application that uses the crate does.
     Client::builder(Environment::UsSandbox).build().unwrap();
     reqwest::Client::builder()

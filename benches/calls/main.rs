@@ -12,6 +12,7 @@
 mod by_hand;
 mod calls;
 mod decode;
+mod drift;
 mod prefetch;
 mod records;
 mod samples;
@@ -42,6 +43,7 @@ fn main() {
     runtime.block_on(async {
         calls::compare(&server.url(), effort).await;
         decode::compare(effort).await;
+        drift::compare(&server.url(), effort).await;
         token::compare(&server.url(), effort).await;
         prefetch::compare(&server.url()).await;
     });

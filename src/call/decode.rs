@@ -79,6 +79,14 @@ pub(crate) fn decode<T: DeserializeOwned>(
     }
 }
 
+/// Returns where a body differs from a model, also if nothing of it can be decoded.
+pub(crate) fn issues<T: DeserializeOwned>(text: &[u8]) -> Vec<DecodeIssue> {
+    match decode::<T>(text, false) {
+        Ok(decoded) => decoded.findings.map_or_else(Vec::new, |it| it.issues),
+        Err(Undecodable { cause, .. }) => cause.into_iter().collect(),
+    }
+}
+
 /// Decodes a body into a type of the caller.
 pub(crate) fn decode_as<T: DeserializeOwned>(text: &[u8]) -> Result<T, DecodeIssue> {
     match decode(text, false) {

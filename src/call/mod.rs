@@ -156,7 +156,23 @@ impl<'c> Call<'c> {
             }
         };
         self.issues = read.as_ref().map_or(0, |read| read.issues().len());
+        self.watch_drift(&read);
         self.end(read)
+    }
+
+    /// Passes a response to the listener for drift, if there is one.
+    fn watch_drift<T: DeserializeOwned>(&self, read: &Result<response::Response<T>, Error>) {
+        let (Some(watch), Some(operation)) = (&self.calls.drift, self.operation) else {
+            return;
+        };
+        match read {
+            Ok(response) => watch.observe(operation.id, response.issues(), response.body()),
+            Err(error) if error.is_decode() => {
+                let body = error.body().unwrap_or_default();
+                watch.observe(operation.id, &decode::issues::<T>(body), body);
+            }
+            Err(_) => {}
+        }
     }
 
     /// Makes the call and ignores the body of the response.

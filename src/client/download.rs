@@ -255,7 +255,7 @@ impl Download {
             context.credentials = Credentials::NotNeeded;
             // Another host has its own rate limit, independent of Fullscript's.
             let clock = Arc::clone(&context.calls.clock);
-            context.calls = Arc::new(Calls::new(1, &RateLimit::off(), "", clock, None));
+            context.calls = Arc::new(Calls::new(1, &RateLimit::off(), "", clock, None, None));
         }
         context
     }

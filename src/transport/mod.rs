@@ -1,5 +1,6 @@
 //! The transport of calls: HTTP client, limits, retries, and the settings of both builders.
 
+mod drift;
 mod limit;
 mod options;
 mod outcome;
@@ -13,10 +14,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use self::drift::DriftListener;
 use self::shared::Listener;
 use crate::clock::{Clock, SystemClock};
 use crate::environment::Environment;
 
+pub use self::drift::{DriftKind, DriftReport};
 pub(crate) use self::limit::{Entry, NoPermit, Permit, StreamSlot, Waits};
 pub use self::limit::{RateLimit, shared_limit};
 pub use self::options::CallOptions;
@@ -62,6 +65,7 @@ pub(crate) struct Connection {
     pub(crate) rate_limit: RateLimit,
     pub(crate) concurrency: usize,
     pub(crate) listener: Option<Listener>,
+    pub(crate) drift: Option<DriftListener>,
 }
 
 /// The HTTP client, the limits and the options that are built from the settings.
@@ -187,6 +191,46 @@ macro_rules! connection_setters {
             self.connection.listener = Some(std::sync::Arc::new(listener));
             self
         }
+
+        /// Sets a listener for differences between responses and the document that this crate was
+        /// generated from: values that do not fit, unknown fields, unknown values of enums.
+        ///
+        /// Each difference is reported once for each client or app that was built, without any value
+        /// of the response. Values that do not fit are noticed in each response; unknown fields and
+        /// values in the first 16 responses of each operation, and in one of 64 later ones.
+        /// It runs on the task that made the call and must not block. Default: no listener, and
+        /// nothing is examined.
+        ///
+        /// ```
+        /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+        /// # use std::sync::{Arc, Mutex};
+        /// # use fullscript::testing::{FakeFullscript, Script};
+        /// # let fake = FakeFullscript::start().await?;
+        /// # let body = serde_json::json!({"patient": {"id": "1", "pronouns": "she"}});
+        /// # fake.answer("get_patient", Script::json(200, &body));
+        /// # let seen = Arc::new(Mutex::new(Vec::new()));
+        /// # let copy = Arc::clone(&seen);
+        /// # let builder = fake.client_builder();
+        /// let client = builder
+        ///     .on_drift(move |drift| {
+        ///         // get_patient: `patient.pronouns`: unknown field (text)
+        ///         eprintln!("{drift}");
+        /// #         copy.lock().unwrap().push(drift.to_string());
+        ///     })
+        ///     .build()?;
+        /// client.get_patient().id("1").await?;
+        /// # assert_eq!(*seen.lock().unwrap(), ["get_patient: `patient.pronouns`: unknown field (text)"]);
+        /// # Ok::<_, Box<dyn std::error::Error>>(())
+        /// # }).unwrap();
+        /// ```
+        #[must_use]
+        pub fn on_drift(
+            mut self,
+            listener: impl Fn(&$crate::DriftReport) + Send + Sync + 'static,
+        ) -> Self {
+            self.connection.drift = Some(std::sync::Arc::new(listener));
+            self
+        }
     };
 }
 pub(crate) use connection_setters;
@@ -206,6 +250,7 @@ impl Connection {
             rate_limit: RateLimit::default(),
             concurrency: CONCURRENCY,
             listener: None,
+            drift: None,
         }
     }
 
@@ -229,6 +274,7 @@ impl Connection {
             &app,
             self.clock,
             self.listener,
+            self.drift,
         );
         Ok(Connected {
             base: Arc::new(base),

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 
 use crate::clock::Clock;
 use crate::transport::CallOutcome;
+use crate::transport::drift::{DriftListener, DriftWatch};
 use crate::transport::limit::{Limiter, RateLimit};
 use crate::transport::retry::RetryBudget;
 
@@ -53,6 +54,7 @@ pub(crate) struct Calls {
     pub(crate) retry_budget: RetryBudget,
     pub(crate) clock: Arc<dyn Clock>,
     listener: Option<Listener>,
+    pub(crate) drift: Option<DriftWatch>,
 }
 
 impl Calls {
@@ -62,12 +64,14 @@ impl Calls {
         app: &str,
         clock: Arc<dyn Clock>,
         listener: Option<Listener>,
+        drift: Option<DriftListener>,
     ) -> Self {
         Self {
             limiter: Limiter::new(limit, concurrency, app),
             retry_budget: RetryBudget::new(),
             clock,
             listener,
+            drift: drift.map(DriftWatch::new),
         }
     }
 

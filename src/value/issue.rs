@@ -22,7 +22,7 @@ pub struct DecodeIssue {
 ///
 /// A value that is absent is `None`, or is left out of its list. If a required field is absent,
 /// the object that contains it is absent too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeIssueKind {
     /// The value has another type than the model; it is absent.

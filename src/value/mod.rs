@@ -20,6 +20,8 @@ pub(crate) mod lenient;
 pub(crate) mod object;
 pub(crate) mod open_enum;
 pub(crate) mod scalar;
+#[cfg(feature = "client")]
+pub(crate) mod shape;
 
 mod decimal;
 mod flag;

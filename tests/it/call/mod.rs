@@ -4,6 +4,7 @@ mod acting_user;
 mod answers;
 mod below;
 mod download;
+mod drift;
 mod frozen;
 mod limits;
 mod proxy;

@@ -8,7 +8,7 @@ use fullscript::auth::{
     AccessToken, AuthEvent, AuthorizationRequest, ClientSecret, ConnectionFilter, ImportedTokens,
     MemoryStore, OAuthApp, RefreshTiming, RefreshToken, StoreError, TokenSet, TokenStore,
 };
-use fullscript::embed::{Embed, EmbedPatient};
+use fullscript::embed::{BrowserEvent, Embed, EmbedPatient};
 use fullscript::encryption::{EncryptedStore, EncryptionKey, KeyRing};
 use fullscript::http::Method;
 use fullscript::postgres::PostgresStore;
@@ -20,7 +20,7 @@ use fullscript::webhook::{
     Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, NotProcessed, Receiver,
     sign,
 };
-use fullscript::{CallOptions, CallReport, Client, Environment, RateLimit};
+use fullscript::{CallOptions, CallReport, Client, DriftReport, Environment, RateLimit};
 use fullscript::{Clock, SystemClock};
 
 use super::deliveries::show_deliveries;
@@ -273,11 +273,25 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.error(&app.forget("1").await.unwrap_err());
     let collected: Arc<Mutex<Vec<CallReport>>> = Arc::default();
     let reports = Arc::clone(&collected);
+    let drifts: Arc<Mutex<Vec<DriftReport>>> = Arc::default();
+    let seen = Arc::clone(&drifts);
     let client = fake
         .client_builder()
         .on_call_end(move |report| reports.lock().unwrap().push(report.clone()))
+        .on_drift(move |drift| seen.lock().unwrap().push(drift.clone()))
         .build()
         .unwrap();
+    let drifted = serde_json::json!({"patient": {
+        "id": "1", "gender": secrets.patient, "new": secrets.patient,
+        (secrets.patient.as_str()): 1, "metadata": {(secrets.patient.as_str()): [secrets.patient]},
+    }});
+    fake.answer("get_patient", Script::json(200, &drifted));
+    client.get_patient().id("1").await.unwrap();
+    for drift in drifts.lock().unwrap().iter() {
+        shown.debug(drift);
+        shown.debug(&drift.kind);
+        shown.text += &format!("{drift}\n");
+    }
     let script = Script::json(200, &serde_json::json!(secrets.patient));
     shown.debug(&script);
     fake.answer("search_patients", script);
@@ -289,6 +303,12 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&patient);
     let embed = Embed::new(Environment::UsSandbox, "key").patient(patient);
     shown.debug(&embed);
+    let selected = serde_json::json!({
+        "type": "patient.selected", "data": {"patient": {"email": secrets.patient}},
+    });
+    let event = BrowserEvent::from_body(selected.to_string().as_bytes());
+    shown.debug(&event);
+    shown.debug(&event.data);
     let grant = serde_json::json!({"id": "1", "secret_token": secrets.key, "claimed_at": "2026-01-01T00:00:00Z"});
     let grant: fullscript::types::SessionGrant = serde_json::from_value(grant).unwrap();
     shown.debug(&grant);
