@@ -7,6 +7,7 @@
 mod api;
 mod auth;
 mod call;
+mod conformance;
 mod embed;
 mod fake;
 mod page;
