@@ -69,6 +69,7 @@
 //! | [`embed`] | The HTML that embeds Fullscript in your page. |
 //! | [`operations`] | The table of operations: scopes, commercial approval, pagination, source of each fact. |
 //! | [`value`] | Decimals, flags, timestamps, dates and secrets. Each keeps its value exactly as the server sent it. [`value::OrEmpty`] reads optional text; [`value::Update`] is a field of a partial update. |
+//! | [`tools`] | Operations as tools of a language model, and calls by name. |
 //! | [`testing`] | A fake server for your tests. |
 //! | [`builder`] | The request builders that the client's methods return. |
 //!
@@ -104,6 +105,7 @@
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
 //! | `tracing` | no | A span for each call. |
 //! | `schemars` | no | `JsonSchema` on every model. |
+//! | `tools` | no | [`tools`]: tool definitions and calls by name for language models. |
 //! | `testing` | no | [`testing`]: the fake server. |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -112,7 +114,8 @@
         feature = "encryption",
         feature = "postgres",
         feature = "sqlite",
-        feature = "testing"
+        feature = "testing",
+        feature = "tools"
     )),
     allow(
         rustdoc::broken_intra_doc_links,
@@ -161,6 +164,9 @@ pub mod sqlite;
 
 #[cfg(feature = "client")]
 pub mod replay;
+
+#[cfg(feature = "tools")]
+pub mod tools;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -141,6 +141,16 @@ impl<T> Response<T> {
             .map_or(&[], |findings| &findings.unreadable)
     }
 
+    /// Removes the body and what was found in it, so that only the value remains.
+    #[cfg(feature = "tools")]
+    pub(crate) fn without_body(self) -> Self {
+        Self {
+            findings: None,
+            body: Bytes::new(),
+            ..self
+        }
+    }
+
     pub(crate) fn value_mut(&mut self) -> &mut T {
         &mut self.value
     }

@@ -15,5 +15,6 @@ mod replay;
 mod secrets;
 mod stores;
 mod support;
+mod tools;
 mod value;
 mod webhook;

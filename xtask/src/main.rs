@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
-use xtask::commands::{check, record_release, snapshots, update_spec};
+use xtask::commands::{check, llms, record_release, snapshots, update_spec};
 use xtask::refusal::{Refusal, usage};
 
 /// The exit status of an error; 1 means that something differs.
@@ -50,6 +50,10 @@ fn run(args: &mut Parser) -> Result<(String, ExitCode), Refusal> {
             let text = snapshots::run(&check::parse(args)?)?;
             Ok((text, ExitCode::SUCCESS))
         }
+        Some(Arg::Value(verb)) if verb == "llms" => {
+            let text = llms::run(&check::parse(args)?)?;
+            Ok((text, ExitCode::SUCCESS))
+        }
         Some(Arg::Value(verb)) if verb == "help" => Ok((help(), ExitCode::SUCCESS)),
         Some(Arg::Long("help") | Arg::Short('h')) => Ok((help(), ExitCode::SUCCESS)),
         Some(other) => Err(usage(other.unexpected())),
@@ -62,6 +66,7 @@ fn help() -> String {
         update_spec::HELP,
         check::HELP,
         snapshots::HELP,
+        llms::HELP,
         record_release::HELP,
     ]
     .join("\n")

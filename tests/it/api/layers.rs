@@ -12,7 +12,7 @@ use crate::support::rust_files;
 /// each other, but not circularly.
 const LAYERS: [&[&str]; 10] = [
     &["testing"],
-    &["encryption", "postgres", "replay", "sqlite"],
+    &["encryption", "postgres", "replay", "sqlite", "tools"],
     &["client"],
     &["call"],
     &["error"],

@@ -110,7 +110,7 @@ proptest! {
 
 /// Public types that cannot contain a secret: names, times, numbers, settings, and content that the
 /// caller chose to show.
-const HARMLESS: [&str; 41] = [
+const HARMLESS: [&str; 46] = [
     "BiologicalSex",
     "CallOutcome",
     "ConnectionFilter",
@@ -125,12 +125,15 @@ const HARMLESS: [&str; 41] = [
     "ErrorKind",
     "EventList",
     "Flag",
+    "Hints",
     "ImportOutcome",
     "ImportRefusal",
     "InvalidCursor",
     "ListChanges",
     "ManualClock",
+    "Mask",
     "NeedsReconnect",
+    "NotATool",
     "Operation",
     "PageMeta",
     "PermitRequest",
@@ -151,6 +154,8 @@ const HARMLESS: [&str; 41] = [
     "StoreAccess",
     "SystemClock",
     "Timestamp",
+    "Tool",
+    "ToolSet",
     "UnknownOperation",
 ];
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 use serde_json::Value;
 
+use crate::commands::llms;
 use crate::document::judge;
 use crate::document::spec_dir::{
     DEFAULT_PATH, DOCUMENT, NORMALIZED, SOURCE, SpecDir, within_reach,
@@ -70,7 +71,11 @@ pub fn run(spec: &Path) -> Result<Report, Refusal> {
         report.found(finding, Repair::Derive);
     }
     if report.findings.is_empty() {
-        report.workspace(&Workspace::of(&spec), derived);
+        let workspace = Workspace::of(&spec);
+        report
+            .findings
+            .extend(llms::outdated(workspace.path(), &spec));
+        report.workspace(&workspace, derived);
     }
     Ok(report)
 }
