@@ -10,6 +10,7 @@ use progenitor::{GenerationSettings, Generator, InterfaceStyle, TypeImpl};
 use serde_json::{Value, json};
 
 use self::client::lists::Known;
+use self::types::docs::Used;
 
 mod client;
 mod document;
@@ -115,11 +116,12 @@ pub fn code_of(document: &Value) -> Result<Code, String> {
     }
     let known = Known::of(&types, document);
     let client = client::builder::client(&operations, &known);
-    types::docs::write(&mut types, &operations);
+    let used = Used::by(&types, &operations);
+    types::docs::write(&mut types, &used);
     types::extra::add(&mut types, document);
     types::setters::let_updates_clear(&mut types, &operations);
     types::setters::add(&mut types, document);
-    types::models::adapt_types(&mut types);
+    types::models::adapt_types(&mut types, document);
     sound::check(&types, "types::")?;
     sound::check(&client, "")?;
     sound::no_foreign_types(&types, "types::")?;
@@ -127,7 +129,7 @@ pub fn code_of(document: &Value) -> Result<Code, String> {
     Ok(Code {
         fields: tables::fields(&types) + &shapes::shapes(document, &table),
         types,
-        own_types: types::own_types::own_types(document),
+        own_types: types::own_types::own_types(document, &used),
         client,
         operations: tables::table(document, &table),
         index: client::index::index(&operations, document),

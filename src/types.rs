@@ -5,8 +5,8 @@
 //! - Every field of a response may be absent, except an object's own id.
 //! - An enum keeps a value that this version does not know in `Unknown`, and every model may get
 //!   new fields: both are `#[non_exhaustive]`.
-//! - `Debug` shows the names of the fields that are set, never their values. Serialize a value to
-//!   see everything.
+//! - `Debug` shows ids that look opaque and the names of the other fields that are set, never their
+//!   values. Serialize a value to see everything; in tests, use `testing::Expose`.
 //! - A model is created with `new`, which takes the required fields, and completed with setters:
 //!
 //! ```

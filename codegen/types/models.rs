@@ -1,10 +1,12 @@
 //! Adds to the generated models: lenient decoding from objects only, `#[non_exhaustive]`, a `Debug`
-//! that shows no health data, and JSON Schema.
+//! that shows ids and no health data, and JSON Schema.
 
 use quote::{ToTokens, quote};
+use serde_json::Value;
 use syn::punctuated::Punctuated;
 use syn::{Item, ItemStruct, Token, parse_quote};
 
+use super::own_types::components;
 use crate::codegen::syntax;
 
 /// Native field types and the functions that decode them leniently.
@@ -27,7 +29,11 @@ const LENIENT: [(&str, &str); 4] = [
     ),
 ];
 
-pub(crate) fn adapt_types(items: &mut Vec<Item>) {
+pub(crate) fn adapt_types(items: &mut Vec<Item>, document: &Value) {
+    let ids: Vec<String> = components(document)
+        .filter(|(_, schema)| schema["x-id"].is_string())
+        .map(|(name, _)| format!("crate::types::{name}"))
+        .collect();
     let mut added = Vec::new();
     for item in items.iter_mut() {
         let attributes = match item {
@@ -39,7 +45,7 @@ pub(crate) fn adapt_types(items: &mut Vec<Item>) {
                     without_derived(&mut model.attrs, "Deserialize");
                     model.attrs.push(parse_quote!(#[non_exhaustive]));
                 }
-                added.push(hiding_debug(model));
+                added.push(hiding_debug(model, &ids));
                 &mut model.attrs
             }
             Item::Enum(model) => {
@@ -69,7 +75,7 @@ pub(crate) fn opaque_debug(name: &syn::Ident, generics: &syn::Generics) -> Item 
     }
 }
 
-fn hiding_debug(model: &ItemStruct) -> Item {
+fn hiding_debug(model: &ItemStruct, ids: &[String]) -> Item {
     let syn::Fields::Named(fields) = &model.fields else {
         return opaque_debug(&model.ident, &model.generics);
     };
@@ -78,7 +84,14 @@ fn hiding_debug(model: &ItemStruct) -> Item {
         let ident = field.ident.as_ref()?;
         let text = ident.to_string();
         let optional = syntax::text(&field.ty);
-        Some(if optional.starts_with("::std::option::Option") {
+        let is_id = |text: &str| ids.iter().any(|id| id == text);
+        let inner = optional.strip_prefix("::std::option::Option<");
+        let inner = inner.and_then(|inner| inner.strip_suffix('>'));
+        Some(if is_id(&optional) {
+            quote!(shown.field(#text, &self.#ident);)
+        } else if inner.is_some_and(is_id) {
+            quote!(if let Some(id) = &self.#ident { shown.field(#text, id); })
+        } else if optional.starts_with("::std::option::Option") {
             quote!(if self.#ident.is_some() { shown.field(#text, &crate::value::Hidden); })
         } else if optional.starts_with("crate::value::Update") {
             quote!(if !self.#ident.is_unchanged() { shown.field(#text, &crate::value::Hidden); })
@@ -89,8 +102,8 @@ fn hiding_debug(model: &ItemStruct) -> Item {
         })
     });
     parse_quote! {
-        /// Shows which fields are set but not their values, which may be health data. Serialize
-        /// the value to see everything.
+        /// Shows ids, and which other fields are set, but not their values, which may be health
+        /// data. Serialize the value to see everything; in tests, use `testing::Expose`.
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 let mut shown = f.debug_struct(#text);

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use heck::ToPascalCase;
 use serde_json::Value;
 
+use super::docs::Used;
+
 pub(crate) fn components(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
     document["components"]["schemas"]
         .as_object()
@@ -20,7 +22,7 @@ pub(crate) fn is_own(schema: &Value) -> bool {
     schema["x-id"].is_string() || schema["type"] == "string" && schema["enum"].is_array()
 }
 
-pub(crate) fn own_types(document: &Value) -> String {
+pub(crate) fn own_types(document: &Value, used: &Used) -> String {
     let mut out = String::new();
     for (name, schema) in components(document).filter(|(_, schema)| is_own(schema)) {
         if let Some(kind) = schema["x-id"].as_str() {
@@ -33,6 +35,7 @@ pub(crate) fn own_types(document: &Value) -> String {
             let variants: Vec<_> =
                 values.map(|value| format!("{} = {value:?}", variant(value, &mut taken))).collect();
             let doc = schema["description"].as_str().unwrap_or("A value from a set that may grow.");
+            let doc = format!("{doc}\n\n{}", used.of_enum(name));
             writeln!(
                 out,
                 "crate::value::open_enum::open_enum! {{ #[doc = {doc:?}] pub enum {name} {{ {} }} }}",

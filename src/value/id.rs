@@ -5,8 +5,8 @@ macro_rules! id_type {
     ($(#[$meta:meta])* $vis:vis struct $name:ident; $kind:literal) => {
         $(#[$meta])*
         ///
-        /// `Debug` does not show the id; `Display` does. An id from the server is kept unchanged,
-        /// even if it is empty or a number.
+        /// `Debug` shows the id only if it looks opaque, like those of the server; `Display` always
+        /// shows it. An id from the server is kept unchanged, even if it is empty or a number.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         $vis struct $name($crate::value::scalar::Scalar);
 
@@ -35,7 +35,9 @@ macro_rules! id_type {
 
         impl ::std::fmt::Debug for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
+                let id = self.as_str();
+                let id = if $crate::value::id::is_opaque(id) { id } else { ".." };
+                write!(f, concat!(stringify!($name), "({})"), id)
             }
         }
 
@@ -111,6 +113,24 @@ macro_rules! id_type {
 
 pub(crate) use id_type;
 
+/// The largest length of an id that is shown. The server's ids have 36 characters.
+const MAX_SHOWN: usize = 64;
+
+/// The largest length of a number that is shown. Longer ones may be dates, telephone numbers or
+/// social security numbers.
+const MAX_DIGITS: usize = 7;
+
+/// Returns whether a text looks like an id that a server has made up, and not like data of a person,
+/// which an application may have passed as an id: a name, an e-mail address, a date.
+pub(crate) fn is_opaque(id: &str) -> bool {
+    let digits = id.bytes().filter(u8::is_ascii_digit).count();
+    let letters = id.bytes().filter(u8::is_ascii_alphabetic).count();
+    let marks = id.bytes().filter(|byte| b"-_".contains(byte)).count();
+    let is_number = digits == id.len() && digits <= MAX_DIGITS;
+    let is_mixed = letters > 0 && letters + digits + marks == id.len();
+    digits > 0 && id.len() <= MAX_SHOWN && (is_number || is_mixed)
+}
+
 #[cfg(test)]
 mod tests {
     id_type! {
@@ -150,9 +170,33 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_the_id() {
-        let id = BoatId::new("abc-1");
-        assert_eq!(format!("{id:?} {id}"), "BoatId(..) abc-1");
+    fn debug_shows_ids_that_look_opaque() {
+        for id in [
+            "abc-1",
+            "0c7d1a52-6f0e-4c1b-9a51-5f0a3c2b1d01",
+            "VHJlYXRtZW50UGxhbi0x",
+            "1234567",
+        ] {
+            let id = BoatId::new(id);
+            assert_eq!(format!("{id:?}"), format!("BoatId({id})"));
+        }
+        for id in [
+            "",
+            "ana",
+            "Ana Lee 7",
+            "ana1@example.com",
+            "1970-01-01",
+            "19700101",
+            "+12025550101",
+            "078-05-1120",
+            "a/1",
+            "a1\n",
+            "é1",
+            &"a1".repeat(33),
+        ] {
+            let id = BoatId::new(id);
+            assert_eq!(format!("{id:?}"), "BoatId(..)", "{id}");
+        }
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub struct Timestamp(Scalar);
 ///
 /// Every scalar decodes and serializes unchanged. Two dates are equal if their texts are equal:
 /// compare [`date`](Self::date) to compare days.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// `Debug` does not show the date, because the dates of the API are dates of birth; `Display` does.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Date(Scalar);
 
@@ -98,6 +100,12 @@ impl AsRef<str> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Date(..)")
     }
 }
 

@@ -137,6 +137,109 @@ fn every_operation_documents_its_scopes_approval_pagination_and_source() {
     }
 }
 
+/// Fields without documentation; a new one gets a description in `spec/overlay.yaml`. This one is of
+/// a schema that a fix adds, which no call returns.
+const UNDOCUMENTED: [&str; 1] = ["ErrorResponse.message"];
+
+#[test]
+fn every_field_of_a_model_is_documented() {
+    let fields = field_docs();
+    assert!(fields.len() > 400, "only {} fields were read", fields.len());
+    let bare = fields.iter().filter(|(_, docs)| docs.trim().is_empty());
+    let bare: Vec<_> = bare.map(|(field, _)| field.as_str()).collect();
+    assert_eq!(
+        bare, UNDOCUMENTED,
+        "describe these fields in `spec/overlay.yaml` and derive again: \
+         cargo xtask update-spec --from spec/openapi.json"
+    );
+}
+
+#[test]
+fn fields_that_decide_what_a_patient_receives_name_effect_and_source() {
+    let fields = field_docs();
+    for (field, words) in [
+        ("CreateTreatmentPlanRequest.state", &["means active"][..]),
+        (
+            "CreateTreatmentPlanRequest.send_to_patient",
+            &["Third-party", "not documented", "`draft`"],
+        ),
+        (
+            "CreateTreatmentPlanRequest.skip_email_notification",
+            &["Third-party", "not documented", "`draft`"],
+        ),
+        (
+            "CreateTreatmentPlanRequest.labs",
+            &["Third-party", "labs:treatment_plans:create"],
+        ),
+        (
+            "CreateTreatmentPlanRequest.partner_order_id",
+            &["Third-party", "not documented"],
+        ),
+        ("LabInput.lab_test_id", &["third-party"]),
+        ("LabInput.quantity", &["third-party"]),
+        ("LabInput.sample_collection", &["third-party"]),
+        ("TreatmentPlan.patient", &["`patient_id`"]),
+        ("TreatmentPlan.patient_id", &["read `patient`"]),
+        ("CreatePatientRequest.send_welcome_email", &["default true"]),
+        (
+            "CreateTreatmentPlanLinkRequest.patient",
+            &["welcome e-mail"],
+        ),
+    ] {
+        let docs = &fields[field];
+        for word in words {
+            assert!(
+                docs.contains(word),
+                "{word} is not in the docs of {field}: {docs}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_open_enum_names_the_fields_and_arguments_that_use_it() {
+    let file = syn::parse_file(&GENERATED.types).unwrap();
+    let mut enums = 0;
+    for item in file.items {
+        let Item::Macro(own) = item else { continue };
+        let text = own.mac.tokens.to_string();
+        if own.mac.path.segments.last().unwrap().ident == "open_enum" {
+            enums += 1;
+            assert!(text.contains("Used by the "), "{text}");
+        }
+    }
+    assert!(enums > 30, "only {enums} enums were read");
+    for (name, user) in [
+        ("LabOrderState", "the field `state` of [`LabOrder`]"),
+        ("SortOrder", "the argument `order_by` of [`"),
+        ("NewTreatmentPlanState", "[`CreateTreatmentPlanRequest`]"),
+    ] {
+        let (before, _) = GENERATED
+            .types
+            .split_once(&format!("pub enum {name} "))
+            .unwrap();
+        let docs = &before[before.rfind("#[doc").unwrap()..];
+        assert!(docs.contains(user), "{user} is not in {docs}");
+    }
+}
+
+/// The documentation of each public field of the models, by `Model.field`.
+fn field_docs() -> BTreeMap<String, String> {
+    let items = syn::parse_file(&GENERATED.types).unwrap().items.into_iter();
+    let models = items.filter_map(|item| match item {
+        Item::Struct(model) => Some(model),
+        _ => None,
+    });
+    let fields = models.flat_map(|model| {
+        let fields = model.fields.into_iter().filter_map(|field| {
+            let name = format!("{}.{}", model.ident, field.ident?);
+            Some((name, doc(&field.attrs)))
+        });
+        fields.collect::<Vec<_>>()
+    });
+    fields.collect()
+}
+
 #[test]
 fn every_operation_is_a_method_of_the_client() {
     let methods: Vec<_> = method_docs().into_keys().collect();

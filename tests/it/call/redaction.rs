@@ -317,7 +317,12 @@ fn no_model_shows_its_values() {
     check_debug(&patient);
     assert_eq!(
         format!("{patient:?}"),
-        "Patient { date_of_birth: .., discount: .., first_name: .., gender: .., id: .., metadata: .. }",
+        "Patient { date_of_birth: .., discount: .., first_name: .., gender: .., id: PatientId(..), metadata: .. }",
+    );
+    let patient = fullscript::types::Patient::new("0c7d1a52-6f0e").first_name("PLANTED");
+    assert_eq!(
+        format!("{patient:?}"),
+        "Patient { first_name: .., id: PatientId(0c7d1a52-6f0e) }",
     );
     let request = fullscript::types::CreatePatientRequest::new("PLANTED", "PLANTED", "PLANTED");
     check_debug(&request);

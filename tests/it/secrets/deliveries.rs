@@ -27,7 +27,7 @@ pub(super) async fn show_deliveries(shown: &mut Shown, secrets: &Secrets) {
     shown.debug(&fault);
     fake.webhook_fault_times("patient.created", 1, fault);
     for _ in 0..2 {
-        let patient = json!({"patient": {"id": secrets.patient, "email": secrets.patient}});
+        let patient = json!({"patient": {"id": "patient-1", "email": secrets.patient}});
         shown.debug(&fake.send_event("patient.created", patient));
     }
     fake.deliveries_done().await;

@@ -17,8 +17,8 @@ use fullscript::sqlite::SqliteStore;
 use fullscript::testing::{FakeFullscript, ManualClock, Script};
 use fullscript::value::{Secret, Update};
 use fullscript::webhook::{
-    Claim, Delivery, EventKey, EventLog, EventLogError, MemoryEventLog, NotProcessed, Receiver,
-    sign,
+    Claim, Delivery, EventKey, EventLog, EventLogError, Events, MemoryEventLog, NotProcessed,
+    PatientCreated, Receiver, TypedEvent, sign,
 };
 use fullscript::{CallOptions, CallReport, Client, DriftReport, Environment, RateLimit};
 use fullscript::{Clock, SystemClock};
@@ -321,11 +321,12 @@ async fn show_the_rest(shown: &mut Shown, secrets: &Secrets, tokens: TokenSet) {
     shown.debug(&fake);
     shown.debug(&FakeFullscript::builder());
     shown.debug(&fake.web_app());
+    shown.debug(&fake.clinic(0));
     shown.debug(&fake.requests()[0]);
     shown.debug(&collected.lock().unwrap()[0]);
-    // The same page for every page number, with a secret as id.
-    let page =
-        serde_json::json!({"patients": [{"id": secrets.patient}], "meta": {"total_pages": 2}});
+    // The same page for every page number, with an e-mail address as id.
+    let address = format!("{}@example.com", secrets.patient);
+    let page = serde_json::json!({"patients": [{"id": address}], "meta": {"total_pages": 2}});
     fake.answer("search_patients", Script::json(200, &page));
     let mut pages = client.search_patients().query(&*secrets.patient).pages();
     shown.debug(&pages.next().await.unwrap().unwrap());
@@ -373,6 +374,8 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     let event = delivery.event().unwrap();
     shown.debug(event);
     shown.debug(&event.data);
+    shown.debug(&TypedEvent::<PatientCreated>::try_new(event.clone()).unwrap());
+    shown.debug(&Events::<()>::new());
     let key = EventKey::from(event);
     shown.debug(&key);
     let event_log = MemoryEventLog::new();
@@ -402,9 +405,14 @@ async fn show_replay(shown: &mut Shown, secrets: &Secrets) {
         fake.answer(&format!("list_{list}_events"), refused.clone());
     }
     fake.answer("list_webhook_deliveries", refused);
-    let event = serde_json::json!({"id": secrets.key, "type": "patient.created",
-        "data": {"patient": {"id": secrets.patient, "email": secrets.patient}}});
-    let listed = serde_json::json!({"events": [{"id": secrets.key}, {"id": secrets.patient}]});
+    // Ids that do not look opaque, because an application may pass anything as an id.
+    let (id, address) = (
+        format!("{} 1", secrets.key),
+        format!("{}@example.com", secrets.patient),
+    );
+    let event = serde_json::json!({"id": id, "type": "patient.created",
+        "data": {"patient": {"id": address, "email": address}}});
+    let listed = serde_json::json!({"events": [{"id": id}, {"id": address}]});
     fake.answer("list_patient_events", Script::json(200, &listed));
     let retrieved = Script::json(200, &serde_json::json!({ "event": event }));
     fake.answer_times("get_event", 1, retrieved);
