@@ -87,8 +87,9 @@
 //! - **Responses are decoded leniently.** A number sent as text, a flag sent as `1`, a missing
 //!   field, an unknown field or an unknown value does not cause an error. Nearly every field is an
 //!   `Option`, because the vendor does not document which fields are always present.
-//! - **`Debug` output contains no health data.** The output of a model contains the names of its
-//!   fields, and the output of an error contains its message. Serialize a model to see its values.
+//! - **`Debug` output contains no health data.** The output of a model contains ids that look opaque
+//!   and the names of the other fields, and the output of an error contains its message. Serialize a
+//!   model to see its values; in tests, use [`testing::Expose`].
 //! - **Ids are typed.** If an id is empty or would change the path (such as `..`), the call fails
 //!   with [`ErrorKind::InvalidRequest`], and nothing is sent.
 //!
@@ -103,7 +104,7 @@
 //! | `postgres` | no | [`postgres::PostgresStore`]. |
 //! | `http` | with `client` | [`webhook::http`]: webhooks for hyper, warp and axum. |
 //! | `axum` | no | [`webhook::axum`]: webhooks as a route and an extractor. |
-//! | `tracing` | no | A span for each call. |
+//! | `tracing` | no | A span for each call, and log events about failures. |
 //! | `schemars` | no | `JsonSchema` on every model. |
 //! | `tools` | no | [`tools`]: tool definitions and calls by name for language models. |
 //! | `testing` | no | [`testing`]: the fake server. |
@@ -194,8 +195,8 @@ mod exports {
     pub use crate::auth::AccessToken;
     pub use crate::call::response::{ByteStream, Response};
     pub use crate::client::{
-        Client, ClientBuilder, CollectError, Download, DownloadedFile, Items, ListChanges, Page,
-        PageMeta, Pages, RecordJson, RequestBuilder, builder,
+        Client, ClientBuilder, CollectError, Download, DownloadedFile, Fetch, Items, ListChanges,
+        Page, PageMeta, Pages, RecordJson, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::transport::{

@@ -190,7 +190,7 @@ impl AuthError {
     }
 
     /// Returns whether the record of the user was read and cannot be decoded.
-    pub(super) fn is_unreadable_record(&self) -> bool {
+    pub(crate) fn is_unreadable_record(&self) -> bool {
         matches!(&*self.kind, Kind::Store(error) if error.is_unreadable())
     }
 

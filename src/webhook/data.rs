@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::routes::EventKind;
 use super::view::{Trail, field, view};
 use crate::types::*;
 use crate::value::json::{self, Content, Node};
@@ -13,7 +14,7 @@ macro_rules! events {
     ($($(#[$meta:meta])* $variant:ident($payload:ty) in $key:literal,)+) => {
         /// The payload of an event, by event type.
         ///
-        /// `Debug` shows only the event type.
+        /// `Debug` shows the event type and ids.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         pub enum EventData {
@@ -23,6 +24,27 @@ macro_rules! events {
             /// none). Contains the payload, or `null` for a missing one.
             Unknown(Value),
         }
+
+        $(
+            $(#[$meta])*
+            ///
+            /// A name of the event type, to choose a handler with
+            /// [`Events::on`](crate::webhook::Events::on).
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $variant;
+
+            impl EventKind for $variant {
+                type Data = $payload;
+                const TYPE: EventType = EventType::$variant;
+
+                fn data(data: &EventData) -> Option<&$payload> {
+                    match data {
+                        EventData::$variant(data) => Some(data),
+                        _ => None,
+                    }
+                }
+            }
+        )+
 
         impl EventData {
             fn known(type_: &EventType, payload: &Node<'_>, trail: &mut Trail) -> Option<Self> {
@@ -50,11 +72,15 @@ macro_rules! events {
                 let id: &str = id;
                 (!id.is_empty()).then_some((kind, id))
             }
+        }
 
-            fn name(&self) -> &'static str {
+        impl std::fmt::Debug for EventData {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    $(Self::$variant(_) => stringify!($variant),)+
-                    Self::Unknown(_) => "Unknown",
+                    $(Self::$variant(data) => {
+                        f.debug_tuple(stringify!($variant)).field(data).finish()
+                    })+
+                    Self::Unknown(_) => f.debug_tuple("Unknown").finish_non_exhaustive(),
                 }
             }
         }
@@ -365,12 +391,6 @@ impl ReadBeside for TreatmentPlanData {
         if self.practitioner.is_none() {
             self.practitioner = field(payload, &["practitioner"], trail);
         }
-    }
-}
-
-impl std::fmt::Debug for EventData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple(self.name()).finish_non_exhaustive()
     }
 }
 

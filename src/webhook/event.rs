@@ -19,7 +19,7 @@ use crate::value::{DecodeIssue, Hidden, Timestamp};
 /// [`json`](Self::json) returns the event as it was received. An event serializes as that JSON and
 /// deserializes from it unchanged.
 ///
-/// `Debug` shows the event type and no health data.
+/// `Debug` shows the event type and ids, and no health data.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Event {
@@ -188,6 +188,12 @@ impl PartialEq for Event {
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Event");
+        if let Some(id) = &self.id {
+            shown.field("id", id);
+        }
+        if let Some(id) = &self.clinic_id {
+            shown.field("clinic_id", id);
+        }
         // An unknown event type is text from the sender and may contain anything.
         match &self.type_ {
             Some(known) if known.is_known() => shown.field("type_", &known.as_str()),

@@ -95,6 +95,7 @@ pub mod http;
 mod once;
 mod receiver;
 mod reply;
+mod routes;
 mod signature;
 pub(crate) mod view;
 
@@ -102,9 +103,12 @@ pub(crate) mod view;
 pub(crate) use event_log::DEFAULT_AGE;
 
 pub use data::{
-    BrandData, DosageData, EventData, LabOrderData, LabRecommendationData, LabTestData,
-    LineItemData, OrderData, PatientData, PatientReferenceData, PractitionerReferenceData,
-    ProductData, RecommendationData, ResourceData, TreatmentPlanData, VariantData,
+    BrandData, DosageData, EventData, LabOrderData, LabOrderUpdated, LabRecommendationData,
+    LabTestData, LineItemData, OrderData, OrderPlaced, PatientCreated, PatientData,
+    PatientEmancipated, PatientReferenceData, PatientUpdated, PractitionerReferenceData,
+    ProductCreated, ProductData, ProductDescriptionUpdated, ProductUpdated, RecommendationData,
+    ResourceData, TreatmentPlanCreated, TreatmentPlanData, TreatmentPlanRecommendationUpdated,
+    TreatmentPlanUpdated, VariantData,
 };
 pub use error::{UnusableSecret, WebhookError};
 pub use event::Event;
@@ -114,4 +118,5 @@ pub use event_log::{
 pub use once::{NotProcessed, process_once};
 pub use receiver::{Delivery, Receiver};
 pub use reply::Reply;
+pub use routes::{EventKind, Events, HandlerFuture, TypedEvent};
 pub use signature::{SIGNATURE_HEADER, sign};

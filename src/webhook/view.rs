@@ -1,12 +1,12 @@
 //! Lenient reading of JSON in which every part may be absent or differ from its documentation.
 
-use std::fmt::{Arguments, Write as _};
+use std::fmt::{Arguments, Debug, Write as _};
 
 use serde::Deserialize;
 
 use crate::types::*;
 use crate::value::json::{Content, Node, Parsed};
-use crate::value::{Date, Decimal, DecodeIssue, DecodeIssueKind, Timestamp, lenient};
+use crate::value::{Date, Decimal, DecodeIssue, DecodeIssueKind, Hidden, Timestamp, lenient};
 
 /// A type that can be read from a part of a payload; `None` if it cannot.
 pub(crate) trait View: Sized {
@@ -14,6 +14,11 @@ pub(crate) trait View: Sized {
     const EXPECTED: &'static str = "text";
 
     fn view(value: &Node<'_>, trail: &mut Trail) -> Option<Self>;
+
+    /// Returns what `Debug` shows of the value; by default nothing, because it may be health data.
+    fn shown(&self) -> &dyn Debug {
+        &Hidden
+    }
 }
 
 /// The path of the value that is being read, and the issues that were found.
@@ -176,22 +181,32 @@ impl<T: View> View for Vec<T> {
     }
 }
 
-/// Implements `View` for types that decode from any scalar.
+/// Implements `View` for types that decode from any scalar, and that `Debug` shows or hides.
 macro_rules! scalars {
-    ($($name:ident),+ $(,)?) => {
+    ($debug:ident: $($name:ident),+ $(,)?) => {
         $(impl View for $name {
             fn view(value: &Node<'_>, _: &mut Trail) -> Option<Self> {
                 Self::deserialize(value).ok()
             }
+
+            fn shown(&self) -> &dyn Debug {
+                scalars!(@$debug self)
+            }
         })+
     };
+    (@shown $value:ident) => { $value };
+    (@hidden $value:ident) => { &Hidden };
 }
 
 scalars! {
-    BrandId, ClinicId, Date, Decimal, DosageFormat, DosageFrequency, EventId, EventType, Gender,
-    IntegrationId, LabOrderId, LabTestId, LineItemType, OrderId, PatientId, PractitionerId,
-    ProductId, ProductStatus, ResourceCategory, ResourceId, ResourceType, Timestamp,
-    TreatmentPlanId, TreatmentPlanState, VariantAvailability, VariantId, VariantStatus,
+    shown: BrandId, ClinicId, EventId, IntegrationId, LabOrderId, LabTestId, OrderId, PatientId,
+    PractitionerId, ProductId, ResourceId, TreatmentPlanId, VariantId,
+}
+
+scalars! {
+    hidden: Date, Decimal, DosageFormat, DosageFrequency, EventType, Gender, LineItemType,
+    ProductStatus, ResourceCategory, ResourceType, Timestamp, TreatmentPlanState,
+    VariantAvailability, VariantStatus,
 }
 
 /// Declares a typed view of an object: for each field its type and the JSON keys it may have.
@@ -241,12 +256,14 @@ macro_rules! view {
                 }
             }
 
-            /// Shows which fields are set but not their values, which may be health data.
+            /// Shows ids, and which other fields are set, but not their values, which may be health
+            /// data.
             impl ::std::fmt::Debug for $name {
                 fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                     let mut shown = f.debug_struct(stringify!($name));
-                    $(if self.$field.is_some() {
-                        shown.field(stringify!($field), &$crate::value::Hidden);
+                    $(if let Some(value) = &self.$field {
+                        let value = $crate::webhook::view::View::shown(value);
+                        shown.field(stringify!($field), value);
                     })+
                     shown.finish_non_exhaustive()
                 }

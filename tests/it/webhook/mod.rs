@@ -4,6 +4,7 @@ mod adapters;
 pub(crate) mod deliveries;
 mod event_log;
 mod events;
+mod routes;
 mod signature;
 
 use std::time::{Duration, SystemTime};
