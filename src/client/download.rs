@@ -12,12 +12,9 @@ use crate::call::Call;
 use crate::call::context::{Context, Credentials};
 use crate::call::outcome::{Ending, Outcome};
 use crate::call::response::{ByteStream, Response, read_bytes};
-use crate::error::{Error, RawResponse};
+use crate::error::{DOWNLOAD as ID, Error, RawResponse};
 use crate::transport::retry::{Backoff, Reason};
 use crate::transport::{Calls, RateLimit, is_loopback, is_vendor_host};
-
-/// The operation id in errors of downloads.
-const ID: &str = "download";
 
 /// Default size limit: 32 MiB.
 const DEFAULT_LIMIT: usize = 32 << 20;
@@ -130,8 +127,8 @@ impl Download {
     /// - [`Error::is_invalid_request`] if the address is not allowed.
     /// - [`Error::is_decode`] if the file is too large, if it is not a PDF, or if the server
     ///   redirects to an address that is not allowed.
-    /// - Any error that a call can return. The server rejects an expired address: request the
-    ///   object again to get a new one.
+    /// - Any error that a call can return. A server rejects an expired address with 400, 403, 404
+    ///   or 410; the message then says so. Request the object again to get a new address.
     pub async fn send(self) -> Result<Response<DownloadedFile>, Error> {
         let mut url = Url::parse(&self.url).map_err(|_| not_sent("the address is not a URL"))?;
         self.check(&url).map_err(not_sent)?;

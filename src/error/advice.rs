@@ -10,9 +10,26 @@ use crate::transport::retry::whole_seconds;
 /// The vendor's contact for approval and failed calls (source: the vendor's API reference).
 const SUPPORT: &str = "api-support@fullscript.com";
 
+/// The operation id of downloads.
+pub(crate) const DOWNLOAD: &str = "download";
+
+/// The statuses with which file servers refuse an address that has expired: 403 of Amazon S3, 400 or
+/// 403 of Cloudflare R2, 404 or 410 of others. Fullscript does not document its own.
+const EXPIRED: [StatusCode; 4] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::GONE,
+];
+
 impl Error {
     /// Returns the advice that ends the error message.
     pub(super) fn advice(&self) -> Option<String> {
+        if self.operation_id() == DOWNLOAD && EXPIRED.iter().any(|it| self.refused_with(*it)) {
+            return Some(
+                "the address may have expired: request the object that contains it again".into(),
+            );
+        }
         if self.refused_with(StatusCode::FORBIDDEN) || self.is_missing_scope() {
             return self.forbidden_advice();
         }

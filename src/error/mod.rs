@@ -16,6 +16,7 @@ use crate::auth::AuthError;
 use crate::operations::{self, Operation};
 use crate::transport::retry::refusal_reason;
 use crate::value::UnreadableRecord;
+pub(crate) use advice::DOWNLOAD;
 pub use kind::ErrorKind;
 pub(crate) use trace::{RawResponse, Trace, missing_scopes, request_id};
 

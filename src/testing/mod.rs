@@ -1,7 +1,8 @@
 //! Test utilities (feature `testing`): a fake Fullscript API on loopback, and decoding of responses
 //! by the name of their operation.
 //!
-//! [`FakeFullscript`] is an HTTP server inside the test process that keeps the state of one clinic.
+//! [`FakeFullscript`] is an HTTP server inside the test process that keeps the state of one clinic, or
+//! of [several](FakeBuilder::clinics).
 //! Created records appear in lists, cancelled plans stay cancelled, and an invalid call is rejected
 //! with the reason. The real client calls it over HTTP, so your code does not change. The three
 //! tests below each exercise a function that stands for your code.
@@ -91,6 +92,7 @@
 //! - [`FakeFullscript::fault_times`]: makes the next requests of an operation fail, take longer, or
 //!   lose their connection; see [`Fault`].
 //! - [`FakeFullscript::rate_limit`]: rejects requests above a limit with 429.
+//! - [`FakeFullscript::file`]: serves a file, such as a PDF of lab results.
 //! - [`FakeFullscript::subscribe`]: delivers signed events to your own endpoint and retries them on
 //!   the vendor's schedule until they are acknowledged. With a [`WebhookFault`] an event is
 //!   delivered twice, late, or never.
@@ -108,14 +110,18 @@ mod webhooks;
 
 mod clock;
 pub mod contract;
+mod expose;
+mod files;
 mod planned;
 mod round_trip;
 mod seed;
 mod settings;
 
 pub use clock::ManualClock;
+pub use expose::{Expose, Exposed};
 pub use fake::FakeFullscript;
 pub use fake::builder::FakeBuilder;
+pub use fake::clinic::FakeClinic;
 pub use fake::web_app::WebApp;
 pub use round_trip::{DecodedResponse, RoundTripError, decode, round_trip};
 pub use server::drift::Drift;

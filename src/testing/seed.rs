@@ -9,6 +9,11 @@ use crate::text::hex;
 pub(super) struct Seed(pub(super) u64);
 
 impl Seed {
+    /// Returns the seed of the nth clinic, whose records have other ids.
+    pub(super) fn of_clinic(self, n: usize) -> Self {
+        Self(self.0 ^ (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     /// Returns the id of the nth record of a kind, in the format of a random UUID.
     pub(super) fn id(self, kind: &str, n: u64) -> String {
         let bytes = self.bytes(kind, n);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::clock::ManualClock;
+use super::files::Files;
 use super::planned::Planned;
 use super::server::drift::Drift;
 use super::server::fault::Fault;
@@ -13,8 +14,10 @@ use super::server::oauth::TokenServer;
 use super::server::rate::Rate;
 use super::server::script::{FakeRequest, Script};
 use super::settings::Settings;
-use super::state::State;
+use super::state::{Outside, State};
 use super::webhooks::Webhooks;
+use crate::auth::UserKey;
+use crate::lock::lock;
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -29,14 +32,16 @@ pub(super) struct Shared {
     pub(super) received: AtomicUsize,
     pub(super) faults: Mutex<Planned<&'static str, Fault>>,
     pub(super) rate: Mutex<Rate>,
-    pub(super) state: Mutex<State>,
+    /// The clinics; there is at least one.
+    pub(super) clinics: Vec<Mutex<State>>,
+    pub(super) files: Arc<Files>,
     pub(super) webhooks: Arc<Webhooks>,
     /// The clock of the fake and of the apps that it creates.
     pub(super) clock: ManualClock,
 }
 
 impl Shared {
-    pub(super) fn new(state: State, settings: Settings) -> Self {
+    pub(super) fn new(clinics: Vec<State>, outside: Outside, settings: Settings) -> Self {
         Self {
             tokens: Mutex::new(TokenServer::new(settings.scope.clone())),
             settings,
@@ -47,10 +52,19 @@ impl Shared {
             received: AtomicUsize::new(0),
             faults: Mutex::default(),
             rate: Mutex::default(),
-            webhooks: state.webhooks(),
-            clock: state.clock(),
-            state: Mutex::new(state),
+            clinics: clinics.into_iter().map(Mutex::new).collect(),
+            files: outside.files,
+            webhooks: outside.webhooks,
+            clock: outside.clock,
         }
+    }
+
+    /// Returns the clinic in which a user works; that of an unknown user is the first one.
+    pub(super) fn clinic_of(&self, user: &str) -> MutexGuard<'_, State> {
+        let user = UserKey::from(user);
+        let mut clinics = self.clinics.iter().map(lock);
+        let own = clinics.find(|clinic| clinic.employs(user.id()));
+        own.unwrap_or_else(|| lock(&self.clinics[0]))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The settings of a fake.
 
+use std::sync::Arc;
+
 use crate::testing::clock::ManualClock;
 use crate::testing::fake::FakeFullscript;
 use crate::testing::seed::Seed;
 use crate::testing::settings::{Settings, joined};
 use crate::testing::shared::Shared;
-use crate::testing::state::State;
+use crate::testing::state::{Outside, State};
 
 /// A builder of [`FakeFullscript`], created by [`FakeFullscript::builder`].
 ///
@@ -23,6 +25,7 @@ use crate::testing::state::State;
 #[must_use = "a builder does nothing until it starts"]
 pub struct FakeBuilder {
     seed: Seed,
+    clinics: usize,
     patients: usize,
     products: usize,
     clock: ManualClock,
@@ -49,6 +52,7 @@ impl FakeBuilder {
     pub(in crate::testing) fn new() -> Self {
         Self {
             seed: Seed::default(),
+            clinics: 1,
             patients: 1,
             products: 1,
             clock: ManualClock::running(),
@@ -64,7 +68,17 @@ impl FakeBuilder {
         self
     }
 
-    /// Sets the number of patients. Default and minimum: 1.
+    /// Sets the number of clinics. Default and minimum: 1.
+    ///
+    /// The first clinic is the recorded example; the others are generated from the seed and have the
+    /// same catalog. A user, a patient and an event belong to one clinic, and a token reads and
+    /// changes only the clinic of its user; see [`FakeFullscript::clinic`].
+    pub fn clinics(mut self, clinics: usize) -> Self {
+        self.clinics = clinics;
+        self
+    }
+
+    /// Sets the number of patients of each clinic. Default and minimum: 1.
     ///
     /// The first patient is the recorded example; the rest are generated from the seed. Of these,
     /// every tenth is a dependent, every fourth has a treatment plan, and every eighth has an
@@ -129,9 +143,21 @@ impl FakeBuilder {
     /// # Errors
     /// Returns an error if no port can be opened.
     pub async fn start(self) -> std::io::Result<FakeFullscript> {
-        let mut state = State::new(self.seed, self.clock);
-        state.generate_products(self.products);
-        state.generate_patients(self.patients);
-        FakeFullscript::serving(Shared::new(state, self.settings)).await
+        let outside = Outside {
+            clock: self.clock,
+            files: Arc::default(),
+            webhooks: Arc::default(),
+        };
+        let mut first = State::new(self.seed, outside.clone());
+        first.generate_products(self.products);
+        let others: Vec<_> = (2..=self.clinics)
+            .map(|number| first.another(number))
+            .collect();
+        let mut clinics = vec![first];
+        clinics.extend(others);
+        for clinic in &mut clinics {
+            clinic.generate_patients(self.patients.max(1));
+        }
+        FakeFullscript::serving(Shared::new(clinics, outside, self.settings)).await
     }
 }

@@ -1,6 +1,7 @@
 //! The handle of a fake: its settings, and the requests that it received.
 
 pub(super) mod builder;
+pub(super) mod clinic;
 mod faults;
 mod time;
 pub(super) mod web_app;
@@ -76,11 +77,16 @@ impl FakeFullscript {
         let address = listener.local_addr()?;
         let shared = Arc::new(shared);
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(Self {
+        let fake = Self {
             address,
             shared,
             server,
-        })
+        };
+        let base = Url::parse(&fake.url()).expect("an address is a URL");
+        fake.shared.files.serve_at(base);
+        let clinics = fake.shared.clinics.iter();
+        clinics.for_each(|clinic| lock(clinic).add_recorded_files());
+        Ok(fake)
     }
 
     /// Returns the base URL to pass to [`ClientBuilder::base_url`].
@@ -191,6 +197,8 @@ impl FakeFullscript {
     /// Approves an authorization request as the given user, and returns the callback URL that the
     /// browser would open.
     ///
+    /// A user who works at no clinic of the fake joins the first one.
+    ///
     /// # Panics
     /// Panics if the URL was not created by [`OAuthApp::authorize`].
     #[must_use]
@@ -258,25 +266,61 @@ impl FakeFullscript {
     /// ```
     #[must_use]
     pub fn web_app(&self) -> WebApp<'_> {
-        WebApp(&self.shared)
+        self.clinic(0).web_app()
     }
 
     /// Returns all patients as the API shows them.
     #[must_use]
     pub fn patients(&self) -> Vec<Value> {
-        lock(&self.shared.state).patients()
+        self.clinic(0).patients()
     }
 
     /// Returns all treatment plans as the API shows them.
     #[must_use]
     pub fn treatment_plans(&self) -> Vec<Value> {
-        lock(&self.shared.state).treatment_plans()
+        self.clinic(0).treatment_plans()
     }
 
     /// Returns all orders as the API shows them.
     #[must_use]
     pub fn orders(&self) -> Vec<Value> {
-        lock(&self.shared.state).orders()
+        self.clinic(0).orders()
+    }
+
+    /// Serves a file at a path, and returns its URL, which [`Client::download`] accepts.
+    ///
+    /// A path that ends with `.pdf` has the type of a PDF. Results of lab orders have files of their
+    /// own; see [`WebApp::add_lab_order`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use fullscript::testing::FakeFullscript;
+    ///
+    /// let fake = FakeFullscript::start().await?;
+    /// let url = fake.file("/files/report.pdf", b"%PDF-1.4 a report %%EOF".to_vec());
+    /// let file = fake.client().download(&url).pdf().send().await?.into_inner();
+    /// assert!(file.bytes.starts_with(b"%PDF-"));
+    ///
+    /// fake.remove_file(&url);
+    /// let error = fake.client().download(&url).pdf().send().await.unwrap_err();
+    /// assert!(error.to_string().contains("the address may have expired"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    /// Panics if the path belongs to an operation.
+    pub fn file(&self, path: &str, content: impl Into<bytes::Bytes>) -> String {
+        let url = self.shared.files.add(path, content);
+        let own = Url::parse(&url).ok();
+        let own = own.and_then(|url| crate::operations::at("GET", url.path()));
+        assert!(own.is_none(), "the path belongs to an operation");
+        url
+    }
+
+    /// Removes a file, given its path or its URL, like a URL that has expired.
+    pub fn remove_file(&self, path_or_url: &str) {
+        self.shared.files.remove(path_or_url);
     }
 
     /// Returns the number of requests of an operation so far.
@@ -338,7 +382,8 @@ impl FakeFullscript {
     /// ```
     #[must_use]
     pub fn claim_session_grant(&self, secret_token: &str) -> bool {
-        lock(&self.shared.state).claim_session_grant(secret_token)
+        let mut clinics = self.shared.clinics.iter();
+        clinics.any(|clinic| lock(clinic).claim_session_grant(secret_token))
     }
 }
 

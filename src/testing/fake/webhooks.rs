@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::FakeFullscript;
-use crate::lock::lock;
 use crate::testing::planned::Planned;
 use crate::testing::webhooks::{DeliveryAttempt, DeliveryFailure, Webhook, WebhookFault};
 use crate::transport::install_tls_provider;
@@ -79,7 +78,7 @@ impl FakeFullscript {
     ///
     /// Returns the event as the webhook receives it.
     pub fn send_event(&self, event_type: &str, data: Value) -> Event {
-        Event::from_json(lock(&self.shared.state).emit(event_type, data))
+        self.clinic(0).send_event(event_type, data)
     }
 
     /// Waits until all deliveries that are due on the fake's clock are made, successful or not.

@@ -147,7 +147,7 @@ fn respond(
 fn token(shared: &Shared, asked: &FakeRequest, now: SystemTime) -> Script {
     let (status, reply) = lock(&shared.tokens).token(asked.body.as_ref(), now);
     if let Some(user) = reply["oauth"]["resource_owner"]["id"].as_str() {
-        lock(&shared.state).add_connected_practitioner(user);
+        shared.clinic_of(user).add_connected_practitioner(user);
     }
     Script::json(status, &reply)
 }
@@ -174,8 +174,11 @@ fn execute(
         return refusal.into();
     }
     let answer = match operation.id {
-        "list_webhook_deliveries" => shared.webhooks.list(&call, now),
-        _ => lock(&shared.state).answer(&call),
+        "list_webhook_deliveries" => {
+            let clinic = shared.clinic_of(&call.caller).id().to_owned();
+            shared.webhooks.list(&call, &clinic, now)
+        }
+        _ => shared.clinic_of(&call.caller).answer(&call),
     };
     match answer {
         Some(Ok((204, _))) => Script::html(204, ""),
@@ -244,13 +247,17 @@ fn response(script: Script, pieces: VecDeque<Piece>, link: Link, number: usize) 
     })
 }
 
-/// Returns a page of the fake.
+/// Returns a page or a file of the fake.
 fn page_at(shared: &Shared, head: &Parts) -> Option<Script> {
     let query = head.uri.query().unwrap_or_default();
+    if head.method != "GET" {
+        return None;
+    }
+    if let Some((media_type, content)) = shared.files.get(head.uri.path()) {
+        return Some(Script::new(200, media_type, content));
+    }
     let mut tokens = lock(&shared.tokens);
-    (head.method == "GET")
-        .then(|| consent::answer(head.uri.path(), query, &mut tokens, shared.clock.now()))
-        .flatten()
+    consent::answer(head.uri.path(), query, &mut tokens, shared.clock.now())
 }
 
 /// Returns the response that a test has set.

@@ -29,9 +29,9 @@ impl State {
         }
         event.insert("data".into(), data);
         let event = Value::Object(event);
-        self.events.events.push(event.clone());
-        let now = self.clock.now();
-        self.events.webhooks.deliver(event.clone(), now);
+        self.events.push(event.clone());
+        let now = self.outside.clock.now();
+        self.outside.webhooks.deliver(event.clone(), now);
         event
     }
 
@@ -61,8 +61,8 @@ impl State {
 
     /// Returns the events of the last 30 days.
     fn recent_events(&self) -> impl Iterator<Item = &Value> {
-        let oldest = timestamp(self.clock.now() - KEPT);
-        self.events.events.iter().filter(move |event| {
+        let oldest = timestamp(self.outside.clock.now() - KEPT);
+        self.events.iter().filter(move |event| {
             // Timestamps of this format sort by time as text.
             event["created_at"].as_str() >= Some(oldest.as_str())
         })

@@ -43,7 +43,7 @@ impl State {
             "id": user,
             "type": user_type.unwrap_or(if is_staff { "Staff" } else { "Practitioner" }),
         });
-        let now = self.clock.now();
+        let now = self.outside.clock.now();
         Ok((200, self.session_grants.create(&id, &user, now)))
     }
 

@@ -1,4 +1,4 @@
-//! The state of the fake: one clinic and its records.
+//! The state of the fake: a clinic and its records.
 
 mod catalog;
 mod embedded;
@@ -22,6 +22,7 @@ use self::recorded::{get_recorded, list_recorded};
 use self::records::Records;
 use crate::clock::Clock;
 use crate::testing::clock::{ManualClock, timestamp};
+use crate::testing::files::Files;
 use crate::testing::seed::Seed;
 use crate::testing::server::call::{Answer, Call};
 use crate::testing::server::recorded::example;
@@ -30,8 +31,7 @@ use crate::testing::webhooks::Webhooks;
 
 /// The state of one clinic.
 pub(super) struct State {
-    /// The clock of the fake.
-    clock: ManualClock,
+    outside: Outside,
     seed: Seed,
     /// The number of ids that were issued of each kind.
     issued: HashMap<&'static str, u64>,
@@ -49,14 +49,17 @@ pub(super) struct State {
     /// The resources of each practitioner.
     resources: HashMap<String, Records>,
     session_grants: SessionGrants,
-    events: RecentEvents,
+    /// The events, oldest first.
+    events: Vec<Value>,
 }
 
-/// The events of a clinic, oldest first.
-#[derive(Default)]
-struct RecentEvents {
-    events: Vec<Value>,
-    webhooks: Arc<Webhooks>,
+/// What all clinics of a fake share.
+#[derive(Clone)]
+pub(super) struct Outside {
+    /// The clock of the fake.
+    pub(super) clock: ManualClock,
+    pub(super) files: Arc<Files>,
+    pub(super) webhooks: Arc<Webhooks>,
 }
 
 /// The people who work at the clinic.
@@ -78,7 +81,7 @@ impl People {
 
 impl State {
     /// Creates a clinic with the recorded data of the document.
-    pub(super) fn new(seed: Seed, clock: ManualClock) -> Self {
+    pub(super) fn new(seed: Seed, outside: Outside) -> Self {
         let all = |operation: &str, name: &str| {
             let recorded = example(operation)[name].as_array();
             recorded.into_iter().flatten().cloned().collect()
@@ -88,7 +91,7 @@ impl State {
             std::iter::once(recorded).collect::<Records>()
         };
         let mut state = Self {
-            clock,
+            outside,
             seed,
             issued: HashMap::new(),
             clinic: example("get_clinic")["clinic"].clone(),
@@ -102,9 +105,28 @@ impl State {
             created_by_key: HashMap::new(),
             resources: HashMap::new(),
             session_grants: SessionGrants::default(),
-            events: RecentEvents::default(),
+            events: Vec::new(),
         };
         state.complete_recorded();
+        state
+    }
+
+    /// Creates another clinic with the same catalog, one practitioner and no other records.
+    pub(super) fn another(&self, number: usize) -> Self {
+        let mut state = Self {
+            patients: Records::default(),
+            practitioners: Records::default(),
+            staff: Records::default(),
+            plans: Records::default(),
+            orders: Records::default(),
+            lab_orders: Records::default(),
+            products: self.products.clone(),
+            ..Self::new(self.seed.of_clinic(number), self.outside.clone())
+        };
+        state.clinic["id"] = state.new_id("clinic").into();
+        state.clinic["name"] = format!("Example Clinic {number}").into();
+        let practitioner = state.new_person(People::Practitioners);
+        state.practitioners.insert(practitioner);
         state
     }
 
@@ -187,18 +209,14 @@ impl State {
         Some(answer)
     }
 
-    pub(super) fn clock(&self) -> ManualClock {
-        self.clock.clone()
-    }
-
-    /// Returns the queue that delivers the events of this clinic.
-    pub(super) fn webhooks(&self) -> Arc<Webhooks> {
-        Arc::clone(&self.events.webhooks)
+    /// Returns the id of the clinic.
+    pub(super) fn id(&self) -> &str {
+        records::id_of(&self.clinic)
     }
 
     /// Claims a session grant; returns whether it was valid.
     pub(super) fn claim_session_grant(&mut self, secret: &str) -> bool {
-        self.session_grants.claim(secret, self.clock.now())
+        self.session_grants.claim(secret, self.outside.clock.now())
     }
 
     fn clinic_now(&self) -> Value {
@@ -217,7 +235,7 @@ impl State {
 
     /// Returns the time in the vendor's format.
     fn now(&self) -> String {
-        timestamp(self.clock.now())
+        timestamp(self.outside.clock.now())
     }
 }
 

@@ -5,8 +5,18 @@ use serde_json::{Value, json};
 use super::State;
 use super::list::{is_on_days, page};
 use super::records::{fill, id_of, wrapped};
+use crate::testing::files::PDF;
 use crate::testing::server::call::{Answer, Call};
 use crate::testing::server::recorded::example;
+
+/// The states of a lab order with results (source: the vendor's guide to labs).
+const WITH_RESULTS: [&str; 5] = [
+    "partial_results",
+    "results_ready",
+    "results_amended",
+    "interpretation_ready",
+    "interpretation_shared",
+];
 
 impl State {
     pub(super) fn list_orders(&self, call: &Call<'_>) -> Answer {
@@ -87,7 +97,14 @@ impl State {
             "tests": recorded["tests"],
             "results": [],
         });
-        let order = fill(old.cloned().unwrap_or(new), given);
+        let mut order = fill(old.cloned().unwrap_or(new), given);
+        let state = order["state"].as_str().unwrap_or_default();
+        let has_results = WITH_RESULTS.contains(&state);
+        if has_results && order["results"] == json!([]) && given["results"].is_null() {
+            let id = self.new_id("lab result");
+            order["results"] = json!([{"id": id, "name": "Example Lab Result"}]);
+        }
+        self.add_result_files(&mut order);
         self.lab_orders.insert(order.clone());
         let status = match order["state"].as_str() {
             Some("partial_results") => "results_received",
@@ -111,6 +128,16 @@ impl State {
         }});
         self.emit("lab_order.updated", event_data);
         order
+    }
+
+    /// Adds a PDF for each result without an address.
+    pub(super) fn add_result_files(&self, order: &mut Value) {
+        for result in order["results"].as_array_mut().into_iter().flatten() {
+            if result.is_object() && result["pdf_url"].is_null() {
+                let path = format!("/files/lab-results/{}.pdf", id_of(result));
+                result["pdf_url"] = self.outside.files.add(&path, PDF).into();
+            }
+        }
     }
 
     pub(in crate::testing) fn orders(&self) -> Vec<Value> {

@@ -37,9 +37,14 @@ impl State {
         Ok((200, wrapped(people.names().1, person)))
     }
 
+    /// Returns whether a user works at the clinic.
+    pub(in crate::testing) fn employs(&self, id: &str) -> bool {
+        self.practitioners.get(id).is_some() || self.staff.get(id).is_some()
+    }
+
     /// Adds a user who connected to the practitioners of the clinic.
     pub(in crate::testing) fn add_connected_practitioner(&mut self, id: &str) {
-        if self.practitioners.get(id).is_none() && self.staff.get(id).is_none() {
+        if !self.employs(id) {
             let mut practitioner = self.new_person(People::Practitioners);
             practitioner["id"] = id.into();
             practitioner["invite_accepted"] = true.into();
@@ -125,7 +130,7 @@ impl State {
         Ok(self.resources.get(practitioner).unwrap_or(&NONE))
     }
 
-    fn new_person(&mut self, people: People) -> Value {
+    pub(super) fn new_person(&mut self, people: People) -> Value {
         let (kind, count) = (people.names().1, self.people(people).len() + 1);
         let mut person = json!({
             "id": self.new_id(kind),

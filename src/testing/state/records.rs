@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::testing::server::call::Refusal;
 
 /// Records of one type, in the order of creation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Records {
     all: Vec<Value>,
     places: HashMap<String, usize>,

@@ -59,6 +59,15 @@ impl State {
         }
     }
 
+    /// Adds the files of recorded lab results, once the address of the server is known.
+    pub(in crate::testing) fn add_recorded_files(&mut self) {
+        let lab_orders: Vec<Value> = self.lab_orders.iter().cloned().collect();
+        for mut order in lab_orders {
+            self.add_result_files(&mut order);
+            self.lab_orders.insert(order);
+        }
+    }
+
     /// Generates products up to the given number.
     pub(in crate::testing) fn generate_products(&mut self, products: usize) {
         while self.products.len() < products {
@@ -80,7 +89,7 @@ impl State {
         while self.patients.len() < patients {
             let n = self.patients.len() as u64;
             let mut patient = self.generated_patient(n);
-            if n.is_multiple_of(DEPENDENT) {
+            if n.is_multiple_of(DEPENDENT) && guardian.is_some() {
                 patient["is_dependent"] = true.into();
                 patient["guardian_patient_id"] = guardian.clone().into();
             } else {

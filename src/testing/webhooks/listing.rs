@@ -12,13 +12,20 @@ use crate::testing::state::list::{is_on_days, page};
 const LISTED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Webhooks {
-    /// Handles `list_webhook_deliveries`, if a webhook is subscribed.
-    pub(in crate::testing) fn list(&self, call: &Call<'_>, now: SystemTime) -> Option<Answer> {
+    /// Handles `list_webhook_deliveries`, if a webhook is subscribed. Deliveries of other clinics are
+    /// not listed; the vendor does not document whose deliveries it lists.
+    pub(in crate::testing) fn list(
+        &self,
+        call: &Call<'_>,
+        clinic: &str,
+        now: SystemTime,
+    ) -> Option<Answer> {
         let state = self.lock();
         state.webhook.as_ref()?;
         let listed = state.attempts.iter().filter(|attempt| {
             let age = now.duration_since(attempt.attempted_at);
-            age.is_ok_and(|age| age <= LISTED)
+            let of_clinic = attempt.event.clinic_id.as_ref();
+            age.is_ok_and(|age| age <= LISTED) && of_clinic.is_none_or(|id| id.as_str() == clinic)
         });
         let listed: Vec<Value> = listed.map(|attempt| attempt.json()).collect();
         drop(state);

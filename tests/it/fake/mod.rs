@@ -2,11 +2,13 @@
 
 mod answers;
 mod any_request;
+mod clinics;
 mod clock;
 mod drift;
 mod embeddable;
 mod events;
 mod faults;
+mod files;
 mod lists;
 mod patients;
 mod permission;
