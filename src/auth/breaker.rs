@@ -161,7 +161,10 @@ impl Pass<'_> {
 
     /// Reports that the endpoint works.
     pub(super) fn succeeded(self) {
-        *self.breaker.state() = State::default();
+        let before = std::mem::take(&mut *self.breaker.state());
+        if before.open.is_some() {
+            log_closed();
+        }
     }
 
     /// Reports that the endpoint fails.
@@ -178,11 +181,17 @@ impl Pass<'_> {
             // A request that was in flight when the circuit opened is no new information.
             Some(_) => return,
         };
-        state.open = Some(Open {
+        let open = Open {
             probe_at: Instant::now() + delay,
             delay,
             probing_until: None,
-        });
+        };
+        let is_new = state.open.replace(open).is_none();
+        let failures = state.failures;
+        drop(state);
+        if is_new {
+            log_opened(failures);
+        }
     }
 }
 
@@ -196,6 +205,26 @@ impl Drop for Pass<'_> {
         }
     }
 }
+
+#[cfg(feature = "tracing")]
+fn log_opened(failures: u32) {
+    tracing::warn!(
+        target: "fullscript",
+        { fullscript.failures = failures },
+        "token endpoint: circuit breaker opened, token refreshes fail without a request"
+    );
+}
+
+#[cfg(feature = "tracing")]
+fn log_closed() {
+    tracing::info!(target: "fullscript", "token endpoint: circuit breaker closed");
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_opened(_: u32) {}
+
+#[cfg(not(feature = "tracing"))]
+fn log_closed() {}
 
 #[cfg(test)]
 mod tests {

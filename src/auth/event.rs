@@ -236,58 +236,54 @@ impl Events {
     }
 }
 
-/// Logs an event without the user's id, which only `on_event` gets.
+/// Logs an event with the names of [`CallReport`](crate::CallReport) and of the metrics.
 #[cfg(feature = "tracing")]
 fn log_event(event: &AuthEvent) {
+    let user = event.user().map(UserKey::as_str);
+    macro_rules! log {
+        ($level:ident, $($field:ident = $value:expr,)* $text:literal) => {
+            tracing::$level!(
+                target: "fullscript",
+                { fullscript.event = event.name(), fullscript.user = user, $(fullscript.$field = $value),* },
+                $text
+            )
+        };
+    }
     match event {
-        AuthEvent::Connected { .. } => tracing::info!(target: "fullscript", "user connected"),
-        AuthEvent::Imported { .. } => tracing::info!(target: "fullscript", "tokens imported"),
-        AuthEvent::Refreshed { .. } => tracing::debug!(target: "fullscript", "tokens refreshed"),
-        // Each call of an outage may cause one.
+        AuthEvent::Connected { .. } => log!(info, "user connected"),
+        AuthEvent::Imported { .. } => log!(info, "tokens imported"),
+        AuthEvent::Refreshed { .. } => log!(debug, "tokens refreshed"),
+        // Each call of an outage may cause one. The circuit breaker logs that it opened.
         AuthEvent::RefreshFailed {
             cause: cause @ RefreshFailureCause::CircuitOpen,
             ..
-        } => {
-            tracing::debug!(target: "fullscript", cause = cause.as_str(), "token refresh refused");
-        }
-        AuthEvent::RefreshFailed { cause, attempt, .. } => {
-            tracing::warn!(
-                target: "fullscript",
-                cause = cause.as_str(),
-                attempt,
-                "token refresh failed, it is repeated"
-            );
-        }
-        AuthEvent::Recovered { .. } => {
-            tracing::info!(target: "fullscript", "token refresh works again");
-        }
-        AuthEvent::NeedsReconnect { .. } => {
-            tracing::warn!(
-                target: "fullscript",
-                "token refresh failed: refresh token rejected, the user must reconnect"
-            );
-        }
-        AuthEvent::SaveFailed { .. } => {
-            tracing::error!(
-                target: "fullscript",
-                "token store failed: new tokens not saved or not requested, retrying"
-            );
-        }
+        } => log!(debug, cause = cause.as_str(), "token refresh refused"),
+        AuthEvent::RefreshFailed { cause, attempt, .. } => log!(
+            warn,
+            cause = cause.as_str(),
+            attempt = attempt,
+            "token refresh failed, it is repeated"
+        ),
+        AuthEvent::Recovered { .. } => log!(info, "token refresh works again"),
+        AuthEvent::NeedsReconnect { .. } => log!(
+            warn,
+            "token refresh failed: refresh token rejected, the user must reconnect"
+        ),
+        AuthEvent::SaveFailed { .. } => log!(
+            error,
+            "token store failed: new tokens not saved or not requested, retrying"
+        ),
         AuthEvent::StoreFailing { access, .. } => {
-            let access = access.as_str();
-            tracing::error!(target: "fullscript", access, "token store failing");
+            log!(error, access = access.as_str(), "token store failing");
         }
         AuthEvent::StoreRecovered { access, .. } => {
-            let access = access.as_str();
-            tracing::info!(target: "fullscript", access, "token store works again");
+            log!(info, access = access.as_str(), "token store works again");
         }
-        AuthEvent::RolledBack { .. } => {
-            tracing::error!(
-                target: "fullscript",
-                "token store failed: it lost saved tokens, which are saved again"
-            );
-        }
-        AuthEvent::Revoked { .. } => tracing::info!(target: "fullscript", "tokens revoked"),
+        AuthEvent::RolledBack { .. } => log!(
+            error,
+            "token store failed: it lost saved tokens, which are saved again"
+        ),
+        AuthEvent::Revoked { .. } => log!(info, "tokens revoked"),
     }
 }
 

@@ -195,11 +195,11 @@ impl<'c> Call<'c> {
 
     /// Reports the call with the outcome of reading its response, and ends its span.
     pub(crate) fn end<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        let outcome = result.as_ref().err().map(Error::outcome);
-        let outcome = outcome.unwrap_or(CallOutcome::Ok);
+        let failed = result.as_ref().err();
         if let Some(span) = self.span.take() {
-            span.end(outcome);
+            span.end(failed, self.user());
         }
+        let outcome = failed.map_or(CallOutcome::Ok, Error::outcome);
         self.permit = None;
         self.report(outcome);
         result

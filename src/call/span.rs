@@ -18,7 +18,7 @@ mod on {
     use tracing::{Instrument, Span};
 
     use crate::call::outcome::Ending;
-    use crate::error::request_id;
+    use crate::error::{Error, request_id};
     use crate::operations::Operation;
     use crate::transport::CallOutcome;
 
@@ -78,11 +78,41 @@ mod on {
             }
         }
 
-        pub(crate) fn end(self, outcome: CallOutcome) {
-            if outcome != CallOutcome::Ok {
-                self.0.record("error.type", outcome.as_str());
-                self.0.record("otel.status_code", "ERROR");
-            }
+        /// Logs the failure of the call, if it failed.
+        pub(crate) fn end(self, failed: Option<&Error>, user: &str) {
+            let Some(error) = failed else {
+                return;
+            };
+            let outcome = error.outcome();
+            self.0.record("error.type", outcome.as_str());
+            self.0.record("otel.status_code", "ERROR");
+            self.0.in_scope(|| log_failure(error, outcome, user));
+        }
+    }
+
+    /// Logs a failed call: at the level INFO if the server refused the request, which may be the
+    /// fault of its arguments, and otherwise at WARN.
+    fn log_failure(error: &Error, outcome: CallOutcome, user: &str) {
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "fullscript",
+                    {
+                        error.type = outcome.as_str(),
+                        http.response.status_code = error.status().map(|it| it.as_u16()),
+                        http.request.resend_count = error.attempts().saturating_sub(1),
+                        fullscript.operation_id = error.operation_id(),
+                        fullscript.request_id = error.request_id(),
+                        fullscript.user = Some(user).filter(|user| !user.is_empty()),
+                    },
+                    "call failed"
+                )
+            };
+        }
+        if outcome == CallOutcome::Refused && !error.is_rate_limited() {
+            log!(info);
+        } else {
+            log!(warn);
         }
     }
 
@@ -107,8 +137,8 @@ mod off {
     use reqwest::{Request, StatusCode};
 
     use crate::call::outcome::Ending;
+    use crate::error::Error;
     use crate::operations::Operation;
-    use crate::transport::CallOutcome;
 
     pub(crate) struct CallSpan;
 
@@ -123,7 +153,7 @@ mod off {
 
         pub(crate) fn respond(&self, _: &Ending) {}
 
-        pub(crate) fn end(self, _: CallOutcome) {}
+        pub(crate) fn end(self, _: Option<&Error>, _: &str) {}
     }
 
     pub(crate) fn log_retry(_: Option<StatusCode>, _: Duration) {}

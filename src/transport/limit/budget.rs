@@ -316,11 +316,15 @@ impl Budget {
         2 * self.span / (self.burst * OAUTH_BURSTS).min(self.requests).max(1)
     }
 
-    /// Applies a 429 for an OAuth request, which pauses no calls.
-    pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) {
-        if let Some(pause) = Pause::after(self.oauth_pause.as_ref(), now, retry_after) {
-            self.oauth_pause = Some(pause);
+    /// Applies a 429 for an OAuth request, which pauses no calls, and returns whether permits come
+    /// later than before.
+    pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) -> bool {
+        let pause = Pause::after(self.oauth_pause.as_ref(), now, retry_after);
+        let is_later = pause.is_some();
+        if is_later {
+            self.oauth_pause = pause;
         }
+        is_later
     }
 
     /// Returns the time between two requests under saturation.

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use budget::{Nanos, nanos};
-use queue::{Admission, Check, Queue, Waiter};
+use queue::{Admission, Check, Paused, Queue, Waiter};
 use store::Store;
 use supply::{OauthStep, Supply};
 
@@ -226,19 +226,22 @@ impl Limiter {
         let mut woken = Vec::new();
         let (mut queue, now) = self.lock();
         let after = retry_after.map(nanos);
-        if for_all {
-            queue.all_throttled(now, after, &mut woken);
+        let paused = if for_all {
+            queue.all_throttled(now, after, &mut woken)
         } else {
-            queue.throttled(now, user, after, &mut woken);
-        }
+            queue.throttled(now, user, after, &mut woken)
+        };
         drop(queue);
         wake(woken);
+        log_pause(paused, user, retry_after);
     }
 
     /// Applies a 429 that an OAuth request received. It pauses OAuth requests only.
     pub(crate) fn oauth_throttled(&self, retry_after: Option<Duration>) {
         let (mut queue, now) = self.lock();
-        queue.oauth_throttled(now, retry_after.map(nanos));
+        let paused = queue.oauth_throttled(now, retry_after.map(nanos));
+        drop(queue);
+        log_pause(paused, "", retry_after);
     }
 
     /// Ends an in-flight request by this function of the queue.
@@ -411,3 +414,27 @@ fn wake(waiters: Vec<Arc<Notify>>) {
         waiter.notify_one();
     }
 }
+
+/// Logs that a 429 has paused requests.
+#[cfg(feature = "tracing")]
+fn log_pause(paused: Option<Paused>, user: &str, retry_after: Option<Duration>) {
+    let (paused, user) = match paused {
+        Some(Paused::User) => ("user", Some(user).filter(|user| !user.is_empty())),
+        Some(Paused::All) => ("all", None),
+        Some(Paused::Oauth) => ("oauth", None),
+        None => return,
+    };
+    let retry_after = retry_after.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+    tracing::warn!(
+        target: "fullscript",
+        {
+            fullscript.paused = paused,
+            fullscript.user = user,
+            fullscript.retry_after_ms = retry_after,
+        },
+        "rate limit: paused after a 429"
+    );
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_pause(_: Option<Paused>, _: &str, _: Option<Duration>) {}

@@ -21,6 +21,17 @@ const RESERVED: usize = 4;
 /// The number of users above which waiting requests are not counted for a slice.
 const MAX_COUNTED: usize = 25;
 
+/// The requests that a 429 has paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paused {
+    /// The calls of the user whose request was refused.
+    User,
+    /// The calls of all users.
+    All,
+    /// Requests to the token endpoint.
+    Oauth,
+}
+
 /// The waiting requests, and what they wait for: the request budget and a slot of the concurrency
 /// limit.
 ///
@@ -254,16 +265,18 @@ impl<H: Clone> Queue<H> {
     ///
     /// Only this user is paused, unless another one is paused at the same time: then the server
     /// refuses requests of the app, not of a user.
+    ///
+    /// Returns who is paused, if a pause starts or is extended.
     pub(super) fn throttled(
         &mut self,
         now: Nanos,
         user: &str,
         after: Option<Nanos>,
         wake: &mut Vec<H>,
-    ) {
+    ) -> Option<Paused> {
         if self.supply.is_unlimited() {
             // Every request is sent at once if the limit is off.
-            return;
+            return None;
         }
         self.update_time(now);
         let is_paused = |user: &Arc<str>| {
@@ -277,9 +290,7 @@ impl<H: Clone> Queue<H> {
         let known = self.users.get_key_value(user);
         let user = known.map_or_else(|| user.into(), |(user, _)| Arc::clone(user));
         let queue = self.queue_of(&user);
-        let Some(pause) = Pause::after(queue.pause.as_ref(), now, after) else {
-            return;
-        };
+        let pause = Pause::after(queue.pause.as_ref(), now, after)?;
         let until = pause.until;
         let before = queue.pause.replace(pause);
         wake.extend(queue.waiting.values().cloned());
@@ -290,17 +301,25 @@ impl<H: Clone> Queue<H> {
         self.pauses.insert((until, Arc::clone(&user)));
         self.withdraw_grants(now, Some(&user));
         self.place(now, &user);
+        Some(Paused::User)
     }
 
-    /// Applies a 429 that concerns all users.
-    pub(super) fn all_throttled(&mut self, now: Nanos, after: Option<Nanos>, wake: &mut Vec<H>) {
-        if self.supply.throttled(now, after) {
-            // Requests with a granted permit wait again, and all requests check whether they can
-            // still meet their deadline.
-            self.withdraw_grants(now, None);
-            let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
-            wake.extend(waiting.cloned());
+    /// Applies a 429 that concerns all users, and returns whether a pause starts or is extended.
+    pub(super) fn all_throttled(
+        &mut self,
+        now: Nanos,
+        after: Option<Nanos>,
+        wake: &mut Vec<H>,
+    ) -> Option<Paused> {
+        if !self.supply.throttled(now, after) {
+            return None;
         }
+        // Requests with a granted permit wait again, and all requests check whether they can still
+        // meet their deadline.
+        self.withdraw_grants(now, None);
+        let waiting = self.users.values().flat_map(|queue| queue.waiting.values());
+        wake.extend(waiting.cloned());
+        Some(Paused::All)
     }
 
     /// Decides on an OAuth request, which needs no slot and waits in no queue.
@@ -313,9 +332,10 @@ impl<H: Clone> Queue<H> {
         self.supply.oauth_pace()
     }
 
-    /// Applies a 429 for an OAuth request.
-    pub(super) fn oauth_throttled(&mut self, now: Nanos, after: Option<Nanos>) {
-        self.supply.oauth_throttled(now, after);
+    /// Applies a 429 for an OAuth request, and returns whether a pause starts or is extended.
+    pub(super) fn oauth_throttled(&mut self, now: Nanos, after: Option<Nanos>) -> Option<Paused> {
+        let is_later = self.supply.oauth_throttled(now, after);
+        is_later.then_some(Paused::Oauth)
     }
 
     /// Returns a request to the store of a shared limit, if calls need it now.

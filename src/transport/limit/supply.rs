@@ -149,14 +149,14 @@ impl Supply {
         }
     }
 
-    /// Applies a 429 for an OAuth request.
-    pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) {
+    /// Applies a 429 for an OAuth request, and returns whether permits come later than before.
+    pub(super) fn oauth_throttled(&mut self, now: Nanos, retry_after: Option<Nanos>) -> bool {
         match self {
-            Self::Unlimited => {}
+            Self::Unlimited => false,
             Self::Own(budget) => budget.oauth_throttled(now, retry_after),
             Self::Shared(slices) => {
                 slices.part.oauth_throttled(now, retry_after);
-                replace(&mut slices.oauth_pause, now, retry_after);
+                replace(&mut slices.oauth_pause, now, retry_after)
             }
         }
     }

@@ -7,6 +7,7 @@ mod download;
 mod drift;
 mod frozen;
 mod limits;
+mod logs;
 mod proxy;
 mod query;
 mod redaction;
