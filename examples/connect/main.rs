@@ -27,7 +27,7 @@ use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use fullscript::auth::{self, OAuthApp};
+use fullscript::auth::{self, AuthError, OAuthApp};
 use fullscript::embed::Embed;
 use fullscript::types::EventType;
 use fullscript::value::OrEmpty;
@@ -36,12 +36,13 @@ use fullscript::webhook::{Event, MemoryEventLog};
 use fullscript::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
-use settings::Settings;
+use settings::{Fake, Settings};
 
 /// The state that all requests share.
 struct Site {
     app: OAuthApp,
     embed: Embed,
+    fake: Option<Fake>,
     /// The signed-in users by session. A real app uses its own sessions.
     sessions: Mutex<HashMap<String, String>>,
     /// The types of the received events, newest first.
@@ -51,15 +52,16 @@ struct Site {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings::port()?)).await?;
-    let url = format!("http://localhost:{}", listener.local_addr()?.port());
+    let port = listener.local_addr()?.port();
+    let url = format!("http://localhost:{port}");
     let settings = Settings::read(&url).await?;
     let site = Arc::new(Site {
         app: settings.app,
         embed: settings.embed,
+        fake: settings.fake,
         sessions: Mutex::default(),
         news: Mutex::default(),
     });
-    println!("{}: open {url}", settings.server);
     let shared = Arc::clone(&site);
     let process = move |event| process(Arc::clone(&shared), event);
     let webhook = receive_once(settings.receiver, MemoryEventLog::new(), process);
@@ -70,9 +72,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/patients", get(patients))
         .route("/embed", get(embed))
         .route("/disconnect", post(disconnect))
+        .route("/order", post(order))
         .route("/webhooks", webhook)
         .with_state(site);
-    axum::serve(listener, routes).await?;
+    let server = tokio::spawn(axum::serve(listener, routes).into_future());
+    if let Some(fake) = settings.fake {
+        fake.subscribe(format!("http://127.0.0.1:{port}/webhooks"))
+            .await?;
+    }
+    println!("{}: open {url}", settings.server);
+    server.await??;
     Ok(())
 }
 
@@ -80,7 +89,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn home(State(site): State<Arc<Site>>, headers: HeaderMap) -> Html<String> {
     let user = site.user(&headers);
     let news = locked(&site.news).clone();
-    Html(pages::home(user.is_some(), &news))
+    Html(pages::home(user.is_some(), &news, site.fake.is_some()))
+}
+
+/// Makes something happen in the clinic of the fake. Its event arrives by webhook.
+async fn order(State(site): State<Arc<Site>>) -> Redirect {
+    if let Some(fake) = site.fake {
+        fake.place_order().await;
+    }
+    Redirect::to("/")
 }
 
 /// Starts "Connect my Fullscript account": stores the state in a cookie, and redirects the browser
@@ -106,16 +123,7 @@ async fn callback(
         .and_then(|state| site.app.callback(&uri.to_string(), &state));
     let code = match code {
         Ok(code) => code,
-        Err(error) if error.is_denied() => {
-            return Html(pages::notice("You declined. Nothing was connected.")).into_response();
-        }
-        Err(error) => {
-            return (
-                StatusCode::BAD_REQUEST,
-                Html(pages::notice(&error.to_string())),
-            )
-                .into_response();
-        }
+        Err(error) => return connection_failed(&error),
     };
     match site.app.exchange(code).await {
         Ok(user) => {
@@ -126,11 +134,7 @@ async fn callback(
             let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, expired)]);
             (cookies, Redirect::to("/patients")).into_response()
         }
-        Err(error) => (
-            StatusCode::BAD_GATEWAY,
-            Html(pages::notice(&error.to_string())),
-        )
-            .into_response(),
+        Err(error) => connection_failed(&error),
     }
 }
 
@@ -176,7 +180,11 @@ async fn embed(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     match client.create_session_grant().await {
         Ok(grant) => match site.embed.html(&grant, SystemClock.now()) {
             Ok(html) => ([(CACHE_CONTROL, "no-store")], Html(pages::embed(&html))).into_response(),
-            Err(error) => Html(pages::notice(&error.to_string())).into_response(),
+            Err(error) => {
+                log(&error);
+                let text = "Fullscript could not be opened. Please try again.";
+                Html(pages::notice(text)).into_response()
+            }
         },
         Err(error) => site.error_page(&user, &error),
     }
@@ -193,7 +201,7 @@ async fn process(site: Arc<Site>, event: Event) -> Result<(), Infallible> {
 async fn disconnect(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     if let Some(user) = site.user(&headers) {
         if let Err(error) = site.app.revoke(&user).await {
-            return Html(pages::notice(&error.to_string())).into_response();
+            return connection_failed(&error);
         }
         site.sign_out(&user);
     }
@@ -217,9 +225,28 @@ impl Site {
             self.sign_out(user);
             return Html(pages::reconnect()).into_response();
         }
-        let page = Html(pages::notice(&error.to_string()));
+        log(error);
+        let page = Html(pages::notice(&pages::of_call(error)));
         (StatusCode::BAD_GATEWAY, page).into_response()
     }
+}
+
+/// Shows why a connection was not made or ended.
+fn connection_failed(error: &AuthError) -> Response {
+    log(error);
+    let status = if error.is_denied() {
+        StatusCode::OK
+    } else if error.is_transient() {
+        StatusCode::BAD_GATEWAY
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    (status, Html(pages::notice(pages::of_connection(error)))).into_response()
+}
+
+/// Prints an error for the developer. Its text contains no token and no patient data.
+fn log(error: &dyn Error) {
+    eprintln!("{error}");
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -6,11 +6,15 @@ use std::error::Error;
 use fullscript::Environment;
 use fullscript::auth::OAuthApp;
 use fullscript::embed::Embed;
-use fullscript::testing::FakeFullscript;
+use fullscript::testing::{DeliveryFailure, FakeFullscript, Webhook};
 use fullscript::webhook::Receiver;
+use serde_json::json;
 
 /// The number of patients in the fake's clinic.
 const PATIENTS: usize = 45;
+
+const WEBHOOK_SECRET: &str = "fake-webhook-secret";
+const CHALLENGE_TOKEN: &str = "fake-challenge-token";
 
 /// Replaces the vendor's script, which accepts only grants of the vendor's servers.
 const STAND_IN: &str = "data:text/javascript,\
@@ -23,6 +27,25 @@ pub(crate) struct Settings {
     pub(crate) receiver: Receiver,
     /// A description of the server.
     pub(crate) server: String,
+    pub(crate) fake: Option<Fake>,
+}
+
+/// The embedded fake. It runs as long as the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Fake(&'static FakeFullscript);
+
+impl Fake {
+    /// Does what a developer does in the vendor's dashboard: enters the address of the webhook.
+    pub(crate) async fn subscribe(self, url: String) -> Result<(), DeliveryFailure> {
+        let webhook = Webhook::new(url, WEBHOOK_SECRET, CHALLENGE_TOKEN);
+        self.0.subscribe(webhook).await
+    }
+
+    /// Lets a patient place an order, and waits until its event is delivered.
+    pub(crate) async fn place_order(self) {
+        self.0.web_app().add_order(&json!({}));
+        self.0.deliveries_done().await;
+    }
 }
 
 /// Returns the port to listen on: `PORT`, by default 4321; 0 chooses a free port.
@@ -50,19 +73,20 @@ impl Settings {
                 needed("FULLSCRIPT_CHALLENGE_TOKEN")?,
             )?,
             server: "the US sandbox".into(),
+            fake: None,
         })
     }
 
     async fn for_the_fake(url: &str) -> Result<Self, Box<dyn Error>> {
-        // Leaked, because the fake must run as long as the process.
         let fake = FakeFullscript::builder().patients(PATIENTS).start().await?;
-        let fake = Box::leak(Box::new(fake));
+        let fake: &FakeFullscript = Box::leak(Box::new(fake));
         let builder = fake.app_builder();
         Ok(Self {
             app: builder.redirect_uri(format!("{url}/callback")).build()?,
             embed: Embed::new(Environment::UsSandbox, "fake-public-key").script_url(STAND_IN),
-            receiver: Receiver::new("fake-webhook-secret", "fake-challenge-token")?,
+            receiver: Receiver::new(WEBHOOK_SECRET, CHALLENGE_TOKEN)?,
             server: format!("the embedded fake at {}", fake.url()),
+            fake: Some(Fake(fake)),
         })
     }
 }
