@@ -83,7 +83,7 @@ fn any_json_is_an_event_and_is_preserved() {
         let built = json(&mut input.iter().copied(), 12);
         for json in edited.into_iter().chain([built]) {
             let event = Event::from_json(json);
-            assert_eq!(Event::from_json(event.json.clone()), event);
+            assert_eq!(Event::from_json(event.json()), event);
             let back: Event =
                 serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
             assert_eq!(back, event);

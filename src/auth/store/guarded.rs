@@ -139,7 +139,7 @@ impl Store {
         ttl: Duration,
     ) -> Result<(Lease, Option<TokenSet>), StoreError> {
         let key = self.key(user);
-        let leased = self.write("lease_and_load", || {
+        let leased = self.call(StoreAccess::Write, "lease_and_load", || {
             self.store.lease_and_load(&key, owner, ttl)
         });
         let (lease, record) = leased.await?;
@@ -155,7 +155,7 @@ impl Store {
     ) -> Result<Swapped, StoreError> {
         let record = new.to_record();
         let key = record.key.clone();
-        let swap = self.write("swap_and_release", || {
+        let swap = self.call(StoreAccess::Write, "swap_and_release", || {
             self.store.swap_and_release(expected, record, owner)
         });
         swapped(&key, swap.await?)

@@ -10,7 +10,7 @@ use crate::testing::server::script::{FakeRequest, Script};
 impl State {
     /// Returns the response to a request of an embedded page, if the path is one of its.
     pub(in crate::testing) fn embeddable(&mut self, request: &FakeRequest) -> Option<Script> {
-        let now = self.clock.now();
+        let now = self.outside.clock.now();
         let opened = embeddable::answer(request, &mut self.session_grants, now)?;
         Some(match opened {
             Page::Ready(script) => script,
