@@ -88,7 +88,7 @@ impl Used {
     }
 
     fn of_model(&self, name: &str) -> String {
-        let responses: Vec<_> = self.responses(name).map(|id| method(id)).collect();
+        let responses: Vec<_> = self.responses(name).map(method).collect();
         if !responses.is_empty() {
             return format!("The response of {}.", listed(&responses));
         }
@@ -170,7 +170,8 @@ fn names(ty: &Type) -> Vec<String> {
 }
 
 /// Returns a link to the method of an operation.
-fn method(id: &String) -> String {
+fn method(id: impl AsRef<str>) -> String {
+    let id = id.as_ref();
     format!("[`{id}`](crate::Client::{id})")
 }
 

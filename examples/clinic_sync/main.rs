@@ -19,7 +19,6 @@ use std::time::Duration;
 use fullscript::auth::UserKey;
 use fullscript::testing::{FakeFullscript, Webhook};
 use fullscript::webhook::Receiver;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::interval;
 
@@ -32,10 +31,14 @@ async fn main() -> Result<()> {
     let fake = FakeFullscript::builder().clinics(5).patients(120);
     let fake = fake.start().await?;
     let (service, url) = serve(&fake).await?;
-    connect(&fake, &service, PRACTITIONERS).await?;
-    let results = json!({"state": "results_ready"});
-    fake.clinic(1).web_app().add_lab_order(&results);
+    let users = connect(&fake, &service, PRACTITIONERS).await?;
     println!("{PRACTITIONERS} practitioners are connected; health: {url}/health");
+    let client = service.app.client(&users[0]);
+    let patient = client.list_patients().await?.patients[0].id.clone();
+    let product = client.list_products().await?.products[0].clone();
+    let variant = product.primary_variant.ok_or("no variant")?.id;
+    let id = service.propose(&users[0], &patient, &variant, "own-1");
+    println!("proposed the plan {} as a draft", id.await?);
     let mut nights = interval(Duration::from_secs(24 * 3600));
     loop {
         nights.tick().await;

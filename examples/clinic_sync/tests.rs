@@ -2,7 +2,8 @@
 
 use super::*;
 use fullscript::testing::{Fault, WebhookFault};
-use fullscript::types::{PatientId, VariantId};
+use fullscript::types::PatientId;
+use serde_json::json;
 
 struct Test {
     fake: FakeFullscript,
@@ -101,8 +102,7 @@ async fn a_proposal_notifies_nobody_and_is_made_once() {
     let patient = PatientId::new(fake.patients()[0]["id"].as_str().unwrap());
     let client = service.app.client(&users[0]);
     let product = client.list_products().items().next().await;
-    let variant = product.unwrap().unwrap().primary_variant.unwrap();
-    let variant = VariantId::new(variant.id.as_str());
+    let variant = product.unwrap().unwrap().primary_variant.unwrap().id;
     let before = fake.treatment_plans().len();
     // The response of the first attempt is lost.
     let lost = Fault::reset_before_headers().after_effect();

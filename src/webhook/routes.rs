@@ -40,18 +40,13 @@ pub struct TypedEvent<K: EventKind> {
 }
 
 impl<K: EventKind> TypedEvent<K> {
-    /// Returns the event with its payload, or the event unchanged if it has another type.
-    ///
-    /// # Errors
-    /// Returns an event of another type.
-    pub fn try_new(event: Event) -> Result<Self, Event> {
-        match K::data(&event.data) {
-            Some(data) => Ok(Self {
-                data: data.clone(),
-                event,
-            }),
-            None => Err(event),
-        }
+    /// Returns the event with its payload, or `None` if it has another type.
+    #[must_use]
+    pub fn from_event(event: &Event) -> Option<Self> {
+        Some(Self {
+            data: K::data(&event.data)?.clone(),
+            event: event.clone(),
+        })
     }
 }
 
@@ -72,8 +67,8 @@ impl<K: EventKind> fmt::Debug for TypedEvent<K> {
 /// The future of a handler of [`Events`].
 pub type HandlerFuture<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
-/// Handles an event, or returns it if it has another type.
-type Route<E> = Box<dyn Fn(Event) -> Result<HandlerFuture<E>, Event> + Send + Sync>;
+/// Handles an event, or returns `None` if it has another type.
+type Route<E> = Box<dyn Fn(&Event) -> Option<HandlerFuture<E>> + Send + Sync>;
 
 /// One handler for each type of event.
 ///
@@ -122,8 +117,8 @@ impl<E: 'static> Events<E> {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         self.routes.retain(|(own, _)| *own != K::TYPE);
-        let route = move |event: Event| -> Result<HandlerFuture<E>, Event> {
-            Ok(Box::pin(handler(TypedEvent::try_new(event)?)))
+        let route = move |event: &Event| -> Option<HandlerFuture<E>> {
+            Some(Box::pin(handler(TypedEvent::from_event(event)?)))
         };
         self.routes.push((K::TYPE, Box::new(route)));
         self
@@ -146,11 +141,8 @@ impl<E: 'static> Events<E> {
             let (routes, otherwise) = &*handlers;
             let mut routes = routes.iter();
             let route = routes.find(|(own, _)| event.type_.as_ref() == Some(own));
-            let handled = match route {
-                Some((_, route)) => route(event),
-                None => Err(event),
-            };
-            handled.unwrap_or_else(|event| Box::pin(otherwise(event)))
+            let handled = route.and_then(|(_, route)| route(&event));
+            handled.unwrap_or_else(|| Box::pin(otherwise(event)))
         }
     }
 }

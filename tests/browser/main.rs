@@ -111,6 +111,16 @@ async fn a_webhook_shows_up_once_and_a_forged_one_never() {
 }
 
 #[tokio::test]
+async fn a_button_makes_an_order_whose_event_arrives() {
+    visit(async |site| {
+        site.go("/").await;
+        site.click("#order").await;
+        assert_eq!(site.text("#news").await, "order.placed");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_connection_that_was_ended_asks_to_connect_again() {
     visit(async |site| {
         site.go("/").await;

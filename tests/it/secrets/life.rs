@@ -374,7 +374,7 @@ async fn show_webhooks(shown: &mut Shown, secrets: &Secrets) {
     let event = delivery.event().unwrap();
     shown.debug(event);
     shown.debug(&event.data);
-    shown.debug(&TypedEvent::<PatientCreated>::try_new(event.clone()).unwrap());
+    shown.debug(&TypedEvent::<PatientCreated>::from_event(event).unwrap());
     shown.debug(&Events::<()>::new());
     let key = EventKey::from(event);
     shown.debug(&key);

@@ -62,8 +62,7 @@ fn routes(called: &Called) -> impl Fn(Event) -> HandlerFuture<()> + Clone + use<
 async fn called_for(event: Value) -> Vec<String> {
     let called = Called::default();
     routes(&called)(Event::from_json(event)).await.unwrap();
-    let called = called.lock().unwrap().clone();
-    called
+    called.lock().unwrap().clone()
 }
 
 #[tokio::test]
@@ -158,9 +157,7 @@ async fn latest<K: fullscript::webhook::EventKind>(fake: &FakeFullscript) -> Typ
         .replay(Cursor::default());
     let mut latest = None;
     while let Some(missed) = replay.next().await {
-        latest = TypedEvent::try_new(missed.unwrap().event.clone())
-            .ok()
-            .or(latest);
+        latest = TypedEvent::from_event(&missed.unwrap().event).or(latest);
     }
     latest.expect("the fake has such an event")
 }
@@ -197,12 +194,12 @@ async fn an_event_fetches_its_object_as_it_is_now() {
     // An event that does not name its object sends nothing.
     let before = fake.requests().len();
     let nameless = Event::from_json(json!({"type": "order.placed", "data": {"order": {}}}));
-    let nameless = TypedEvent::<OrderPlaced>::try_new(nameless).unwrap();
+    let nameless = TypedEvent::<OrderPlaced>::from_event(&nameless).unwrap();
     let error = nameless.fetch(&client).await.unwrap_err();
     assert!(error.is_invalid_request(), "{error}");
     assert_eq!(fake.requests().len(), before);
     // An object that is gone is a 404.
     let gone = Event::from_json(json!({"type": "order.placed", "data": {"id": "gone-1"}}));
-    let gone = TypedEvent::<OrderPlaced>::try_new(gone).unwrap();
+    let gone = TypedEvent::<OrderPlaced>::from_event(&gone).unwrap();
     assert!(gone.fetch(&client).await.unwrap_err().is_not_found());
 }
