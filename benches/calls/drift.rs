@@ -12,7 +12,7 @@ use crate::server::WHOLE;
 const EXAMINED_FIRST: usize = 16;
 
 /// Of the later responses, one in this number is examined.
-const EXAMINED_OF: f64 = 64.0;
+const EXAMINED_OF: f64 = 128.0;
 
 /// Compares calls without a listener, with one, and with one that examines each response.
 pub(crate) async fn compare(url: &str, effort: Effort) {

@@ -85,7 +85,7 @@ impl Survey {
         };
         let has = |scope: &&str| own.iter().any(|own| own == scope);
         let mut ways = operation.scopes.iter();
-        operation.scopes.is_empty() || ways.any(|needed| needed.iter().all(|it| has(it)))
+        operation.scopes.is_empty() || ways.any(|needed| needed.iter().all(&has))
     }
 }
 

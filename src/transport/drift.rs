@@ -19,10 +19,10 @@ pub(crate) type DriftListener = Arc<dyn Fn(&DriftReport) + Send + Sync>;
 /// A change of the vendor is then noticed right after the start of a process.
 const EXAMINED_FIRST: u32 = 16;
 
-/// Of the later responses, one in this number is examined: 64.
+/// Of the later responses, one in this number is examined: 128.
 ///
-/// Examining a response takes about as long as decoding it, so this costs less than 2 % of a call.
-const EXAMINED_OF: u32 = 64;
+/// Examining a response takes a few times as long as decoding it, so the sample is small.
+const EXAMINED_OF: u32 = 128;
 
 /// The number of reports that are remembered: 1,000. Further differences are not reported.
 const MAX_REPORTS: usize = 1_000;
@@ -196,10 +196,10 @@ impl Found {
                 }
             }),
             (Shape::Object(known), Content::Object(fields)) => self.fields(fields, known),
-            (Shape::Texts(known), Content::Text(text) | Content::Number(text)) => {
-                if !known.contains(&&**text) {
-                    self.report(DriftKind::UnknownValue);
-                }
+            (Shape::Texts(known), Content::Text(text) | Content::Number(text))
+                if !known.contains(&&**text) =>
+            {
+                self.report(DriftKind::UnknownValue);
             }
             (Shape::Texts(_), Content::Boolean(_)) => self.report(DriftKind::UnknownValue),
             _ => {}

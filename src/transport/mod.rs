@@ -197,7 +197,7 @@ macro_rules! connection_setters {
         ///
         /// Each difference is reported once for each client or app that was built, without any value
         /// of the response. Values that do not fit are noticed in each response; unknown fields and
-        /// values in the first 16 responses of each operation, and in one of 64 later ones.
+        /// values in the first 16 responses of each operation, and in one of 128 later ones.
         /// It runs on the task that made the call and must not block. Default: no listener, and
         /// nothing is examined.
         ///
