@@ -65,8 +65,11 @@ fn no_operation_is_lost() {
                     && !path.starts_with("/api/dashboard")
                     && operation.is_object()
             });
-            // A brace that belongs to no variable is encoded.
-            let literal = |path: &str| path.replace("%7B", "{").replace("%7D", "}");
+            // A brace that belongs to no variable is encoded, and a query is not sent.
+            let literal = |path: &str| {
+                let path = path.split('?').next().unwrap_or_default();
+                path.replace("%7B", "{").replace("%7D", "}")
+            };
             kept.map(|(path, method, _)| format!("{method} {}", literal(path)))
                 .collect()
         };
