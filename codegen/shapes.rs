@@ -18,8 +18,8 @@ pub(super) fn shapes(document: &Value, operations: &[Described<'_>]) -> String {
         waiting: Vec::new(),
         seen: BTreeSet::new(),
     };
-    let mut arms = String::new();
-    for operation in operations {
+    let (mut arms, mut statics) = (String::new(), String::new());
+    for (at, operation) in operations.iter().enumerate() {
         let responses = operation.value["responses"].as_object();
         let success = responses
             .into_iter()
@@ -30,12 +30,14 @@ pub(super) fn shapes(document: &Value, operations: &[Described<'_>]) -> String {
         };
         let schema = &success["content"]["application/json"]["schema"];
         let shape = shapes.reference(schema);
-        if shape != ANY {
-            // Writing to a String does not fail.
-            let _written = writeln!(arms, "        {:?} => {shape},", operation.id);
+        if shape == ANY {
+            continue;
         }
+        // A static of its own, because an expression that names another static is no constant.
+        // Writing to a String does not fail.
+        let _written = writeln!(statics, "    static R{at}: &Shape = {shape};");
+        let _written = writeln!(arms, "        {:?} => R{at},", operation.id);
     }
-    let mut statics = String::new();
     while let Some(name) = shapes.waiting.pop() {
         let at = shapes.index(&name);
         let schema = &document["components"]["schemas"][&name];

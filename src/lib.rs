@@ -157,6 +157,9 @@ mod client;
 #[cfg(feature = "encryption")]
 pub mod encryption;
 
+#[cfg(feature = "client")]
+mod fetch;
+
 #[cfg(feature = "postgres")]
 pub mod postgres;
 
@@ -190,13 +193,16 @@ pub use http;
 pub use reqwest;
 
 #[cfg(feature = "client")]
+pub use fetch::Fetch;
+
+#[cfg(feature = "client")]
 mod exports {
     #[doc(inline)]
     pub use crate::auth::AccessToken;
     pub use crate::call::response::{ByteStream, Response};
     pub use crate::client::{
-        Client, ClientBuilder, CollectError, Download, DownloadedFile, Fetch, Items, ListChanges,
-        Page, PageMeta, Pages, RecordJson, RequestBuilder, builder,
+        Client, ClientBuilder, CollectError, Download, DownloadedFile, Items, ListChanges, Page,
+        PageMeta, Pages, RecordJson, RequestBuilder, builder,
     };
     pub use crate::error::{Error, ErrorKind};
     pub use crate::transport::{

@@ -1,7 +1,6 @@
 //! The client, its builder, and paginated lists as streams.
 
 mod download;
-mod fetch;
 mod generated;
 mod of_user;
 pub(crate) mod page;
@@ -19,7 +18,6 @@ use crate::environment::Environment;
 use crate::transport::{BuildError, CallOptions, Connection, connection_setters};
 
 pub use self::download::{Download, DownloadedFile};
-pub use self::fetch::Fetch;
 pub use self::generated::builder;
 pub use self::page::{CollectError, Items, ListChanges, Page, PageMeta, Pages, RecordJson};
 pub use self::request::RequestBuilder;

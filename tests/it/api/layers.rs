@@ -12,7 +12,14 @@ use crate::support::rust_files;
 /// each other, but not circularly.
 const LAYERS: [&[&str]; 10] = [
     &["testing"],
-    &["encryption", "postgres", "replay", "sqlite", "tools"],
+    &[
+        "encryption",
+        "fetch",
+        "postgres",
+        "replay",
+        "sqlite",
+        "tools",
+    ],
     &["client"],
     &["call"],
     &["error"],

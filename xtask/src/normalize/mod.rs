@@ -132,7 +132,7 @@ pub fn derive(raw: &Value, overlay_yaml: &str) -> Result<Derived, Refusal> {
 /// Derives the document without its recorded examples: what the vendor declares.
 ///
 /// # Errors
-/// Returns the errors of [`derive`].
+/// Returns the errors of [`derive()`].
 pub fn declared(raw: &Value, overlay_yaml: &str) -> Result<Value, Refusal> {
     let mut steps = Steps::new(raw);
     guarded(&mut steps, |steps| {

@@ -27,7 +27,7 @@ pub(crate) fn copy_of_package(name: &str, document: &Value) -> PathBuf {
     // target directory.
     let changes = [
         (
-            "members = [\"fuzz\", \"xtask\"]",
+            "members = [\"examples/mcp\", \"fuzz\", \"tests\", \"xtask\"]",
             "members = []".to_string(),
         ),
         ("\nname = \"fullscript\"", format!("\nname = \"{name}\"")),

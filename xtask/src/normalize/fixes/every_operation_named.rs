@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 /// keyword of the 2024 edition.
 const TAKEN: &str = "\
     api_version as_mut as_ref baseurl borrow borrow_mut builder client clone clone_from clone_into \
-    context default download drop eq events exec fmt from gen hash inner into ne new \
+    context default download drop eq events exec fmt from gen hash inner into invoke ne new \
     new_with_client operation post pre request shutdown to_owned to_string try_from try_into \
     type_id types with with_options";
 

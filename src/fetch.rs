@@ -1,7 +1,7 @@
 //! Requests the object of an event as it is now, and finds a client for it.
 
-use super::Client;
 use crate::auth::{AuthError, ConnectionFilter, OAuthApp, Scope};
+use crate::client::Client;
 use crate::error::Error;
 use crate::operations::scopes_for;
 use crate::types::{LabOrder, Order, Patient, TreatmentPlan};
