@@ -2,7 +2,7 @@
 //!
 //! [`all`] returns a [`Tool`] for each operation, with a JSON Schema of its arguments and of its
 //! result. [`Tool::openai`], [`Tool::anthropic`] and [`Tool::mcp`] write it in the form that each
-//! expects. [`Client::invoke`] makes the call that a model asks for.
+//! expects. [`Client::invoke`](crate::Client::invoke) makes the call that a model asks for.
 //!
 //! A [`ToolSet`] is the list of tools that a model may use. By default these are the operations
 //! that only read; allow each write by its id:
