@@ -28,7 +28,7 @@ const PRACTITIONERS: usize = 50;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let fake = FakeFullscript::builder().clinics(5).patients(120);
+    let fake = FakeFullscript::builder().clinics(5).patients(250);
     let fake = fake.start().await?;
     let (service, url) = serve(&fake).await?;
     let users = connect(&fake, &service, PRACTITIONERS).await?;
